@@ -1,5 +1,6 @@
 //! Reference lists: CSV or JSON Lines files that rules look things up in.
 
+mod codes;
 mod kind;
 mod read;
 mod rows;
@@ -14,6 +15,8 @@ use xxhash_rust::xxh3::Xxh3;
 use self::rows::{Index, Rows};
 use crate::event::normal_name;
 
+pub use codes::{CODE_COLUMNS, CodeColumns};
+pub(crate) use codes::{CodeRow, list_name};
 pub use kind::ColumnKind;
 pub use read::ListError;
 
@@ -36,6 +39,8 @@ pub struct List {
     print: u64,
     /// The keys as [`normal_name`]s, made when first asked for: most lists are not of names.
     names: OnceLock<Index>,
+    /// What makes it a table of codes, if it is one.
+    codes: Option<codes::Codes>,
 }
 
 /// How a list differs from an older one, in rows told by their keys.
@@ -85,6 +90,20 @@ impl Lists {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<List>> {
         self.lists.get(name)
+    }
+
+    /// The table of the codes in this column of events, if there is one.
+    #[must_use]
+    pub(crate) fn codes(&self, column: &str) -> Option<&List> {
+        self.lists.get(&codes::list_name(column)).map(AsRef::as_ref).filter(|list| list.is_of_codes())
+    }
+
+    /// What a code of this column is called at an instant, if a table says it.
+    #[must_use]
+    pub(crate) fn code_name(&self, column: &str, code: &str, at: i64) -> Option<&str> {
+        // `original.unit_code` is a code of the same table.
+        let column = column.rsplit('.').next().unwrap_or(column);
+        self.codes(column)?.code_name(code, at)
     }
 
     /// The names of all lists.

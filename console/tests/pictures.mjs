@@ -11,7 +11,7 @@ const WIDTHS = [
   [1024, 768, 0.72],
   [360, 740, 1],
 ];
-const TOGETHER_MAX = 1_500_000;
+const TOGETHER_MAX = 1_800_000;
 
 const daemon = await Daemon.start();
 const chrome = await browser();

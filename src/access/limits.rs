@@ -1,6 +1,6 @@
 //! 数据范围: the units and regions that somebody's roles are limited to. What lies outside is not there for them.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -13,6 +13,17 @@ pub struct Limits {
     pub units: Vec<String>,
     /// Of regions.
     pub regions: Vec<String>,
+    /// What else lies below them, by the tables of codes that are in force.
+    below: Option<Arc<Below>>,
+}
+
+/// Codes that lie below those that a limit names, and do not begin with them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Below {
+    /// Of units.
+    pub units: BTreeSet<String>,
+    /// Of regions.
+    pub regions: BTreeSet<String>,
 }
 
 /// How the store writes a limit among the words of roles.
@@ -43,7 +54,7 @@ impl Limits {
         if units.len().max(regions.len()) > PREFIXES_MAX {
             return Err(say!("at most {most} units and {most} regions can be named", most = PREFIXES_MAX));
         }
-        Ok(Self { units, regions })
+        Ok(Self { units, regions, below: None })
     }
 
     /// Whether everything is meant.
@@ -55,21 +66,35 @@ impl Limits {
     /// Whether something of this unit and region is there for them. What has no unit or region is not, where that is asked.
     #[must_use]
     pub fn allow(&self, unit: Option<&str>, region: Option<&str>) -> bool {
-        begins(&self.units, unit) && begins(&self.regions, region)
+        let (units, regions) = self.below();
+        allows(&self.units, units, unit) && allows(&self.regions, regions, region)
+    }
+
+    /// The same limits, with what the trees of codes have below them.
+    #[must_use]
+    pub(crate) fn with_below(&self, below: Arc<Below>) -> Self {
+        Self { below: Some(below), ..self.clone() }
+    }
+
+    /// The codes of units and of regions that are there besides what begins with the limits.
+    pub(crate) fn below(&self) -> (Option<&BTreeSet<String>>, Option<&BTreeSet<String>>) {
+        let below = self.below.as_deref();
+        (below.map(|b| &b.units), below.map(|b| &b.regions))
     }
 
     /// Whether no column of a finding names a unit or region that is not there for them.
     #[must_use]
     pub fn allow_columns(&self, columns: &Map<String, Value>) -> bool {
         columns.iter().all(|(name, value)| {
-            let prefixes = if name.ends_with(UNIT_CODE) {
-                &self.units
+            let (units, regions) = self.below();
+            let (prefixes, below) = if name.ends_with(UNIT_CODE) {
+                (&self.units, units)
             } else if name.ends_with(REGION_CODE) {
-                &self.regions
+                (&self.regions, regions)
             } else {
                 return true;
             };
-            value.is_null() || begins(prefixes, value.as_str())
+            value.is_null() || allows(prefixes, below, value.as_str())
         })
     }
 
@@ -85,9 +110,10 @@ impl Limits {
     }
 }
 
-fn begins(prefixes: &[String], code: Option<&str>) -> bool {
+fn allows(prefixes: &[String], below: Option<&BTreeSet<String>>, code: Option<&str>) -> bool {
+    let begins = |code: &str| prefixes.iter().any(|prefix| code.starts_with(prefix.as_str()));
     prefixes.is_empty()
-        || code.is_some_and(|code| prefixes.iter().any(|prefix| code.starts_with(prefix.as_str())))
+        || code.is_some_and(|code| begins(code) || below.is_some_and(|below| below.contains(code)))
 }
 
 /// As the store keeps them, and as people read them.
@@ -132,6 +158,16 @@ mod tests {
         );
         assert!(!own.allow_columns(&columns(json!({"original.unit_code": "102001"}))));
         assert!(!own.allow_columns(&columns(json!({"unit_code": "101001", "payer_region_code": "11"}))));
+    }
+
+    #[test]
+    fn what_a_tree_has_below_is_there_whatever_it_begins_with() {
+        let units = BTreeSet::from([String::from("777")]);
+        let own = limits(&["101"], &[]).with_below(Arc::new(Below { units, regions: BTreeSet::new() }));
+        assert!(own.allow(Some("101001"), None) && own.allow(Some("777"), None));
+        // A code of a tree is whole, and no beginning.
+        assert!(!own.allow(Some("7771"), None) && !own.allow(Some("202"), None) && !own.allow(None, None));
+        assert_eq!(own.to_string(), "unit:101");
     }
 
     #[test]

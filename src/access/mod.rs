@@ -16,6 +16,7 @@ mod throttle;
 mod totp;
 
 pub use action::{Action, decide};
+pub(crate) use limits::Below;
 pub use limits::Limits;
 pub use link::{LINK_KEY, LinkKey, link_digest};
 pub use password::Password;

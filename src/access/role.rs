@@ -165,7 +165,7 @@ impl Roles {
     /// If one is no such word, or they do not go together.
     pub fn of_words(words: &[&str]) -> Result<Self, String> {
         let read: Self = words.join(" ").parse()?;
-        let Limits { mut units, mut regions } = read.limits;
+        let Limits { mut units, mut regions, .. } = read.limits;
         for codes in [&mut units, &mut regions] {
             codes.sort();
             codes.dedup();

@@ -53,6 +53,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("budget adjustments", Action::ReadBudget),
     ("budget export", Action::ExportBudget),
     ("budget indicators", Action::ReadBudget),
+    ("budget propose", Action::ExportBudget),
     ("budget show", Action::ReadBudget),
     ("budget top", Action::ReadBudget),
     ("completeness", Action::ReadBudget),

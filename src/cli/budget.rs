@@ -1,6 +1,7 @@
-//! `fiscwatch budget show|top|export|indicators|adjustments`
+//! `fiscwatch budget show|top|export|indicators|adjustments|propose`
 
 mod adjustments;
+mod propose;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -67,6 +68,8 @@ pub(crate) enum BudgetCommand {
     },
     /// 调整台账: show every action on budget lines, with the totals before and after it
     Adjustments(adjustments::AdjustmentsArgs),
+    /// 预算建议: propose the lines of a year from what the three years before executed, each amount with its reason
+    Propose(propose::ProposeArgs),
     /// Print all lines as JSON Lines, sorted by `budget_line_id`
     Export {
         /// The file to write; standard output if it is not given
@@ -118,6 +121,10 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
         adjustments::adjustments(args, &args.config.permitted(Action::ReadBudget)?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let BudgetCommand::Propose(args) = command {
+        propose::run(args, &args.config.permitted(Action::ExportBudget)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (BudgetCommand::Show { common, .. }
     | BudgetCommand::Top { common, .. }
     | BudgetCommand::Indicators { common, .. }
@@ -144,7 +151,7 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
             };
             indicators(&ledger, &of, common.form, &config)
         }
-        BudgetCommand::Adjustments(_) => Ok(()),
+        BudgetCommand::Adjustments(_) | BudgetCommand::Propose(_) => Ok(()),
         BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut std::io::stdout().lock()),
         BudgetCommand::Export { out: Some(path), .. } => {
             let mut file = std::io::BufWriter::new(crate::private::create(path)?);
@@ -165,6 +172,7 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
         anyhow::bail!("{}", say!("there is no budget line {id} among {count}{hint}", id, count, hint));
     };
     let mut object = line_object(line, attributes, &config.calendar);
+    config.code_tables().add_names(&mut object, line.last_event_at);
     object.extend(forecast(ledger, id, now, config)?);
     if form.json || form.csv || form.excel {
         let columns: Vec<_> = object.keys().map(String::as_str).collect();
@@ -253,8 +261,13 @@ fn top(ledger: &Ledger, by: Measure, limit: usize, form: Form, config: &Config) 
     lines.truncate(limit);
     let columns =
         ["budget_line_id", "unit_name", "total", "executed", "reserved", "available", "executed_ratio"];
-    let objects: Vec<_> =
-        lines.into_iter().map(|(line, attributes)| line_object(line, attributes, &config.calendar)).collect();
+    let codes = config.code_tables();
+    let object = |(line, attributes): (&Line, &Attributes)| {
+        let mut object = line_object(line, attributes, &config.calendar);
+        codes.add_names(&mut object, line.last_event_at);
+        object
+    };
+    let objects: Vec<_> = lines.into_iter().map(object).collect();
     let left = more(objects.len(), ledger.len() as u64);
     form.print(&table(objects.iter(), &columns, &config.calendar), &objects, left.as_slice())
 }
@@ -275,8 +288,11 @@ fn indicators(
 fn export(ledger: &Ledger, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
     let mut lines: Vec<_> = ledger.lines().collect();
     lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let codes = config.code_tables();
     for (line, attributes) in lines {
-        writeln!(out, "{}", Value::Object(line_object(line, attributes, &config.calendar)))?;
+        let mut object = line_object(line, attributes, &config.calendar);
+        codes.add_names(&mut object, line.last_event_at);
+        writeln!(out, "{}", Value::Object(object))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
     event::money::format_cents,
     private, say,
     settle::{
-        COLUMNS, Figures, Group, Late, Statement,
+        COLUMNS, Figures, Group, Late, Row, Statement,
         against::{Compared, Difference, against},
         late, sheet, statement,
     },
@@ -97,7 +97,7 @@ pub(crate) fn settle(args: &SettleArgs) -> anyhow::Result<ExitCode> {
         return differences(&against(&statement, args.by.group(), path)?, args.form);
     }
     let notes = notes(&statement, frozen.as_ref(), &late, &config);
-    args.form.print(&table(&statement, args.by), statement.rows(args.by.group()), &notes)?;
+    args.form.print(&table(&statement, args.by, &config), statement.rows(args.by.group()), &notes)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,7 +144,7 @@ fn freeze_now(config: &Config, statement: &Statement, until: i64) -> anyhow::Res
     Ok(made)
 }
 
-fn table(statement: &Statement, by: By) -> Table {
+fn table(statement: &Statement, by: By, config: &Config) -> Table {
     let first = match by {
         By::Line => ("budget_line_id", say!("budget line")),
         By::Unit => ("unit_code", say!("unit")),
@@ -152,21 +152,29 @@ fn table(statement: &Statement, by: By) -> Table {
         By::Class => ("economic_code", say!("economic class")),
     };
     let mut columns = vec![Column::new(first.0, first.1).shrinks(8)];
-    if by == By::Unit {
+    // A table of codes tells what units and classes are called at the end of the year.
+    let codes = config.code_tables();
+    let end = config.calendar.fiscal_year(statement.fiscal_year).map_or(i64::MAX, |(_, end)| end - 1);
+    let is_named = by == By::Unit || (by != By::Line && codes.codes(first.0).is_some());
+    let called = |row: &Row| match row.unit_name.is_empty() {
+        true => codes.code_name(first.0, &row.code, end).unwrap_or_default().to_owned(),
+        false => row.unit_name.clone(),
+    };
+    if is_named {
         columns.push(Column::new("unit_name", say!("name")).shrinks(8));
     }
     columns.extend(COLUMNS.iter().zip(titles()).map(|((name, _), title)| Column::new(*name, title).right()));
     let mut table = Table::new(columns);
     let row = |code: Cell, name: &str, figures: &Figures| {
         let mut cells = vec![code];
-        if by == By::Unit {
+        if is_named {
             cells.push(Cell::text(name));
         }
         cells.extend(figures.cents().map(|cents| Cell::Money(format_cents(cents))));
         cells
     };
     for group in statement.rows(by.group()) {
-        table.row(row(Cell::text(&*group.code), &group.unit_name, &group.figures));
+        table.row(row(Cell::text(&*group.code), &called(group), &group.figures));
     }
     table.row(row(Cell::Word(String::from("sum"), say!("sum")), "", &statement.sum));
     table

@@ -9,7 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::lists::ColumnKind;
+use crate::lists::{CodeColumns, ColumnKind};
 
 const SETTLE: &str = "settle";
 const REJUDGE: &str = "rejudge";
@@ -29,7 +29,7 @@ pub struct ListSpecs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSpec {
-    /// A CSV or JSON Lines file.
+    /// A CSV, JSON Lines or Excel file (`.xlsx`, `.xls`).
     pub path: PathBuf,
     /// The column that is looked up; the first one by default.
     pub key: Option<String>,
@@ -39,6 +39,11 @@ pub struct ListSpec {
     /// Whether the list may lose more than half of its rows at once without being asked.
     #[serde(default)]
     pub shrink: bool,
+    /// The sheet of a workbook; the first one that is not hidden by default.
+    pub sheet: Option<String>,
+    /// What makes it a table of codes, of `codes:`.
+    #[serde(skip)]
+    pub codes: Option<CodeColumns>,
 }
 
 impl Default for ListSpecs {

@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub mod ask;
 pub(crate) mod clients;
+pub(crate) mod codes;
 pub(crate) mod decide;
 mod environment;
 pub mod feeds;
@@ -286,13 +287,27 @@ impl Config {
         (lists, problems)
     }
 
+    /// The tables of codes that can be read, for those who only show what codes are called.
+    #[must_use]
+    pub(crate) fn code_tables(&self) -> Lists {
+        let mut tables = Lists::default();
+        let specs = self.lists.iter().filter(|(_, spec)| spec.codes.is_some());
+        for (name, _) in specs {
+            match self.read_list(name) {
+                Ok(table) => tables.insert(name, table),
+                Err(problem) => tracing::warn!("codes are shown without names: {problem}"),
+            }
+        }
+        tables
+    }
+
     /// Reads one list.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn read_list(&self, name: &str) -> Result<List, Diagnostic> {
         let Some(spec) = self.lists.get(name) else { return Ok(List::default()) };
-        List::read(&spec.path, spec.key.as_deref(), &spec.columns).map_err(|e| {
+        codes::read(spec, &self.calendar).map_err(|e| {
             let hint = Some(say!("check the file, or take the list out of the configuration"));
             Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint)
         })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     alerts::{AlertSpec, RouteSpec},
+    codes::CodeSpec,
     feeds::MapSpec,
     lists::ListSpecs,
     postgres::PostgresSpec,
@@ -49,6 +50,9 @@ pub struct Raw {
     pub rules: Rules,
     /// Reference lists by name.
     pub lists: ListSpecs,
+    /// Tables of codes, each by the column of events that it is of: `region_code`, `unit_code`, `function_code`,
+    /// `economic_code`, `project_code`, `fund_type` or `bond_code`.
+    pub codes: BTreeMap<String, CodeSpec>,
     /// How the stream is processed.
     pub engine: EngineSpec,
     /// Where notifications go.
@@ -86,6 +90,7 @@ impl Default for Raw {
             state: State::default(),
             rules: Rules::default(),
             lists: ListSpecs::default(),
+            codes: BTreeMap::new(),
             engine: EngineSpec::default(),
             sinks: Vec::new(),
             templates: None,

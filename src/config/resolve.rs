@@ -144,6 +144,9 @@ impl Resolver<'_> {
         let journal_from = raw.engine.journal_from;
         let journal_from =
             journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
+        let lists = raw.lists.named.into_iter();
+        let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
+        self.codes(raw.codes, &mut lists);
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -176,12 +179,7 @@ impl Resolver<'_> {
             overrides,
             list_settle: self.value("lists.settle", duration(&raw.lists.settle)),
             rejudge: self.micros("lists.rejudge", &raw.lists.rejudge),
-            lists: raw
-                .lists
-                .named
-                .into_iter()
-                .map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l }))
-                .collect(),
+            lists,
             batch_rows: self.within("engine.batch_rows", raw.engine.batch_rows, (1, 1 << 20)),
             batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
             max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),

@@ -1,13 +1,16 @@
 //! Who is told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use crate::{
     clock::Clock,
     config::Config,
     diagnostic::Diagnostic,
     lists::Lists,
-    notify::{self, Limits, Setup, Sinks, letter::Drafts},
+    notify::{self, Limits, Names, Setup, Sinks, letter::Drafts},
     telemetry::Metrics,
 };
 
@@ -20,6 +23,7 @@ pub struct Receivers {
     pub limits: BTreeMap<String, Limits>,
     /// The reference lists.
     pub lists: Lists,
+    names: Names,
     /// Writes drafts of letters; none before the configuration is read.
     pub drafts: Option<Arc<Drafts>>,
 }
@@ -37,11 +41,14 @@ impl Receivers {
     ) -> Result<Self, Vec<Diagnostic>> {
         let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
         let sinks = notify::build(&config.file, &config.sinks, &setup)?;
+        *setup.names.write().unwrap_or_else(PoisonError::into_inner) = lists.clone();
+        let names = Arc::clone(&setup.names);
         let drafts = Drafts::new(config, setup.templates, lists.clone());
         Ok(Self {
             sinks: Arc::new(sinks),
             limits: notify::limits(&config.sinks),
             lists,
+            names,
             drafts: Some(Arc::new(drafts)),
         })
     }
@@ -49,6 +56,7 @@ impl Receivers {
     /// Takes lists that have changed.
     pub fn take_lists(&mut self, lists: &Lists) {
         self.lists = lists.clone();
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = lists.clone();
         self.drafts = self.drafts.as_ref().map(|drafts| Arc::new(drafts.with_lists(lists.clone())));
     }
 }

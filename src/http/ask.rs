@@ -133,7 +133,6 @@ pub(crate) struct AnswerView {
     sql: Option<String>,
     columns: Vec<AnswerColumn>,
     /// At most 1000.
-    #[schema(value_type = Vec<Vec<Object>>)]
     rows: Vec<Vec<Value>>,
     /// Whether there were more rows than an answer has.
     is_cut: bool,

@@ -21,6 +21,7 @@ use crate::{
     daemon::Shared,
     event::{Column, EventType, event_schema, schema::FIELDS, time::Calendar},
     finding::Finding,
+    lists::Lists,
     say,
     sql::value,
     store::{Cases, FINDINGS_MAX, Sought, filter, place_of, trace},
@@ -152,7 +153,10 @@ pub(crate) async fn list(
         let calendar = &shared.calendar;
         let schema = event_schema(&calendar.zone_name);
         let found = sought.find(&shared.state_dir, &schema, limit as usize, TIME)?;
-        let page = Page::new(limit).fill(found.events.iter().map(|event| shown(event, calendar, lens)));
+        let rules = shared.rules_in_force();
+        let lists = &rules.lists;
+        let page =
+            Page::new(limit).fill(found.events.iter().map(|event| shown(event, (calendar, lists), lens)));
         let next = match found.events.get(page.rows.len().saturating_sub(1)).filter(|_| page.is_cut) {
             Some(last) => Some(place_of(last)),
             None => found.next,
@@ -165,11 +169,19 @@ pub(crate) async fn list(
 }
 
 /// The columns that an event has.
-pub(crate) fn shown(event: &RecordBatch, calendar: &Calendar, lens: Lens) -> Map<String, Value> {
+pub(crate) fn shown(
+    event: &RecordBatch,
+    (calendar, lists): (&Calendar, &Lists),
+    lens: Lens,
+) -> Map<String, Value> {
     let columns = FIELDS.iter().filter_map(|field| Some((field.name, event.column_by_name(field.name)?)));
     let values = columns.map(|(name, array)| (name.to_owned(), value(array, 0, calendar)));
     let mut object: Map<_, _> = values.filter(|(_, value)| !value.is_null()).collect();
     lens.event(&mut object);
+    if let Some(at) = object.get("occurred_at").and_then(Value::as_str).and_then(|at| calendar.parse(at).ok())
+    {
+        lists.add_names(&mut object, at);
+    }
     object
 }
 
@@ -227,11 +239,13 @@ pub(crate) async fn show(
             let detail = say!("there is no event {id} in the journal", id = quoted(&id));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         };
+        let rules = shared.rules_in_force();
+        let lists = &rules.lists;
         let cases = Cases::open_read_only(&shared.state_dir)?;
         let (findings, alerts) = cases.about(&id, FINDINGS_MAX)?;
         Ok(Json(EventDetail {
-            event: shown(&found.event, calendar, lens),
-            trace: found.others.iter().map(|event| shown(event, calendar, lens)).collect(),
+            event: shown(&found.event, (calendar, lists), lens),
+            trace: found.others.iter().map(|event| shown(event, (calendar, lists), lens)).collect(),
             complete: found.complete,
             findings: findings.into_iter().map(FindingRef::from).collect(),
             alerts: by.lens().alerts(alerts, &cases, calendar)?,

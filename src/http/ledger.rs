@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
-    line_filter::{LineFilter, Sort},
+    line_filter::{Branch, LineFilter, Sort},
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
@@ -22,6 +22,7 @@ use crate::{
         Attributes, Balances, Line,
         report::{line_object, sums},
     },
+    rule::RuleSet,
     say,
     text::quoted,
 };
@@ -43,6 +44,12 @@ pub(crate) struct BudgetLine {
     economic_code: Option<String>,
     project_code: Option<String>,
     fund_type: Option<String>,
+    /// What its codes are called, each where a table of codes says it.
+    region_name: Option<String>,
+    function_name: Option<String>,
+    economic_name: Option<String>,
+    project_name: Option<String>,
+    fund_name: Option<String>,
     total: String,
     executed: String,
     frozen: String,
@@ -116,7 +123,9 @@ pub(crate) async fn lines(
     let (limit, sort) = (page_size(filter.limit)?, Sort::parse(filter.sort.as_deref(), "id")?);
     blocking(move || {
         let copy = shared.lines();
-        let wanted = filter.wanted();
+        let rules = shared.rules_in_force();
+        let branch = Branch::of(&rules.lists, filter.under.as_deref(), shared.clock.now());
+        let wanted = filter.wanted(&branch);
         let is_found =
             |line: &Line, attributes: &Attributes| are_there(attributes, &limits) && wanted(line, attributes);
         let found: Vec<_> = copy.lines().filter(|(line, attributes)| is_found(line, attributes)).collect();
@@ -128,8 +137,7 @@ pub(crate) async fn lines(
             (None, None)
         };
         let found = sort.page(found, filter.after.as_deref(), limit, |row| place(*row, sort))?;
-        let page =
-            Page::new(limit).fill(found.iter().map(|(line, a)| line_object(line, a, &shared.calendar)));
+        let page = Page::new(limit).fill(found.iter().map(|(line, a)| named_line(&shared, &rules, line, a)));
         let next = page.is_cut.then(|| sort.cursor(place(found[page.rows.len() - 1], sort)));
         Ok(Json(LinePage { budget_lines: page.rows, next, total, sums }))
     })
@@ -138,6 +146,13 @@ pub(crate) async fn lines(
 
 fn place<'l>((line, _): (&'l Line, &'l Attributes), sort: Sort) -> (i128, &'l str) {
     (sort.key(&line.balances, line.last_event_at), &line.id)
+}
+
+/// A line with what its codes are called at its last event.
+fn named_line(shared: &Shared, rules: &RuleSet, line: &Line, attributes: &Attributes) -> Map<String, Value> {
+    let mut object = line_object(line, attributes, &shared.calendar);
+    rules.lists.add_names(&mut object, line.last_event_at);
+    object
 }
 
 /// Whether a line is there for whoever asks.
@@ -159,7 +174,7 @@ pub(crate) async fn line(
     let limits = by.limits();
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     match ledger.line(&id).filter(|(_, attributes)| are_there(attributes, &limits)) {
-        Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
+        Some((line, attributes)) => Ok(Json(named_line(&shared, &shared.rules_in_force(), line, attributes))),
         None => {
             Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no budget line {id}", id = quoted(&id))))
         }

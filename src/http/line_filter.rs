@@ -1,5 +1,7 @@
 //! Which budget lines are looked at, how they are sorted, and where a page begins.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -7,6 +9,7 @@ use super::Problem;
 use crate::{
     event::Column,
     ledger::{Attributes, Balances, Line, report::sums},
+    lists::{List, Lists},
     say,
 };
 
@@ -15,6 +18,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LineFilter {
+    /// Only of this unit and of those below it, by the table of units (`codes.unit_code`); without a table of those whose code
+    /// begins with it.
+    pub under: Option<String>,
     /// Only of this unit.
     pub unit_code: Option<String>,
     /// Only of these units (`101001,102*`).
@@ -36,7 +42,8 @@ pub(crate) struct LineFilter {
     /// Only lines that have executed more than their total.
     #[serde(default)]
     pub overspent: bool,
-    /// What the lines are summed up by, one or two of `region`, `department`, `unit`, `function`, `class`, `economic`,
+    /// What the lines are summed up by, one or two of `region`, `department`, `branch` (the
+    /// units right below `under`, each with all below it), `unit`, `function`, `class`, `economic`,
     /// `project`, `fund` and `year`, parted by a comma; for totals alone.
     pub group_by: Option<String>,
     /// How many of the first characters of a unit's code are its department's; 3 without it.
@@ -65,7 +72,7 @@ pub(crate) const ATTRIBUTES: [(&str, Column); 6] = [
 
 impl LineFilter {
     /// The lines that are meant.
-    pub(crate) fn wanted(&self) -> impl Fn(&Line, &Attributes) -> bool + '_ {
+    pub(crate) fn wanted<'f>(&'f self, branch: &'f Branch<'_>) -> impl Fn(&Line, &Attributes) -> bool + 'f {
         let [region, unit, function, economic, project, fund] =
             [&self.region, &self.unit, &self.function, &self.economic, &self.project, &self.fund];
         let words = [region, unit, function, economic, project, fund];
@@ -81,7 +88,9 @@ impl LineFilter {
                 let name = attributes.text(Column::UnitName).unwrap_or_default();
                 line.id.to_lowercase().contains(text) || name.to_lowercase().contains(text)
             };
-            self.unit_code.as_deref().is_none_or(|unit| attributes.text(Column::UnitCode) == Some(unit))
+            let unit = attributes.text(Column::UnitCode);
+            self.unit_code.as_deref().is_none_or(|wanted| unit == Some(wanted))
+                && (self.under.is_none() || unit.is_some_and(|unit| branch.has(unit)))
                 && narrowed.iter().all(|(column, words)| {
                     attributes.text(*column).is_some_and(|code| words.iter().any(|word| is_meant(word, code)))
                 })
@@ -92,6 +101,40 @@ impl LineFilter {
                 && (!self.overspent || line.balances.executed > line.balances.total)
                 && text.as_ref().is_none_or(is_named)
         }
+    }
+}
+
+/// A unit with all below it.
+pub(crate) struct Branch<'l> {
+    table: Option<&'l List>,
+    under: Option<&'l str>,
+    at: i64,
+    below: BTreeSet<&'l str>,
+}
+
+impl<'l> Branch<'l> {
+    /// That of a unit, or of all, by the table of units.
+    pub(crate) fn of(lists: &'l Lists, under: Option<&'l str>, at: i64) -> Self {
+        let table = lists.codes("unit_code");
+        let below = table.zip(under).map(|(table, under)| table.codes_below(under, at).collect());
+        Self { table, under, at, below: below.unwrap_or_default() }
+    }
+
+    /// Whether a unit is in it. One that the table lacks is in the branch of what it begins with.
+    fn has(&self, unit: &str) -> bool {
+        let begins = || self.under.is_some_and(|under| unit.starts_with(under));
+        self.below.contains(unit) || self.table.is_none_or(|table| !table.contains(unit)) && begins()
+    }
+
+    /// The unit right below the branch's own that a unit is in; the unit itself where the table lacks it.
+    pub(crate) fn part(&self, unit: &str) -> Option<String> {
+        let Some(table) = self.table.filter(|table| table.contains(unit)) else {
+            return Some(unit.to_owned());
+        };
+        let line: Vec<&str> = table.codes_above(unit, self.at).collect();
+        let own = self.under.and_then(|under| line.iter().position(|code| *code == under));
+        let at = own.map_or(line.len(), |own| own).saturating_sub(1);
+        line.get(at).map(|code| (*code).to_owned())
     }
 }
 

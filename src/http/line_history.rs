@@ -22,6 +22,7 @@ use super::{
 use crate::{
     daemon::Shared,
     event::{event_schema, time::Calendar},
+    lists::Lists,
     say,
     store::{LineEntry, line_history},
     text::quoted,
@@ -95,7 +96,9 @@ pub(crate) async fn history(
         let found = line_history((&shared.state_dir, &schema), &id, filter.after, limit as usize, TIME)?;
         // What came in meanwhile is in one and not in the other; either moment will do.
         let complete = found.last.is_some_and(|last| last == before || Some(last) == balances());
-        let page = Page::new(limit).fill(found.entries.iter().map(|entry| entry_view(entry, calendar, lens)));
+        let rules = shared.rules_in_force();
+        let names = (&**calendar, &rules.lists);
+        let page = Page::new(limit).fill(found.entries.iter().map(|entry| entry_view(entry, names, lens)));
         let last = page.rows.len().checked_sub(1).and_then(|last| found.entries.get(last));
         let next = last.filter(|_| page.is_cut || found.more).map(|entry| entry.arrival);
         Ok(Json(HistoryPage { entries: page.rows, next, complete }))
@@ -103,6 +106,6 @@ pub(crate) async fn history(
     .await
 }
 
-fn entry_view(entry: &LineEntry, calendar: &Calendar, lens: Lens) -> EntryView {
-    EntryView { event: shown(&entry.event, calendar, lens), balances: sums_object(&entry.balances) }
+fn entry_view(entry: &LineEntry, names: (&Calendar, &Lists), lens: Lens) -> EntryView {
+    EntryView { event: shown(&entry.event, names, lens), balances: sums_object(&entry.balances) }
 }

@@ -14,6 +14,7 @@ mod backtests;
 mod bulk;
 mod by;
 pub(crate) mod casework;
+mod codes;
 mod completeness;
 mod connection;
 mod console;
@@ -66,6 +67,7 @@ pub(crate) mod tls;
 mod tokens;
 mod totals;
 mod totp;
+mod trees;
 mod trial;
 mod users;
 pub(crate) mod view;
@@ -118,6 +120,7 @@ use refused::Refusals;
 use sign_in::{SignIn, sign_in};
 use stream::Streams;
 use tls::Tls;
+use trees::Trees;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -200,7 +203,8 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
-        SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
+        SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true))
+            .with_trees(Trees::of(&shared));
     let served = Served {
         logins: Arc::new(Logins::new(&door.refusals)),
         single: Arc::new(SingleSignOn::new(&shared.clients)),

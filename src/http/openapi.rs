@@ -9,7 +9,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, ask, attachments, audit, backtests, bulk, casework,
+    Problem, Served, alert_lists, alerts, api, ask, attachments, audit, backtests, bulk, casework, codes,
     completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators, journal,
     ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine, register,
     replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial, users,
@@ -87,6 +87,8 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(replay::show))
         .routes(routes!(replay::replay))
         .routes(routes!(completeness::completeness))
+        .routes(routes!(codes::tables))
+        .routes(routes!(codes::list))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))

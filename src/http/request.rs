@@ -201,3 +201,32 @@ pub(crate) async fn hear(mut parts: BodyDataStream) {
     };
     let _ = tokio::time::timeout(HEARD_FOR, rest).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crowd_is_answered_by_one_more_than_there_are_processors() {
+        let most = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+        let (at_work, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let one = || {
+            let (at_work, seen) = (Arc::clone(&at_work), Arc::clone(&seen));
+            blocking(move || {
+                seen.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(5));
+                at_work.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            })
+        };
+        let crowd: Vec<_> = (0..50).map(|_| tokio::spawn(one())).collect();
+        for answered in crowd {
+            assert!(answered.await.unwrap().is_ok());
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), most);
+        // What is answered at once waits for nobody.
+        assert!(at_once(|| Ok(())).await.is_ok());
+    }
+}

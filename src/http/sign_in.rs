@@ -29,6 +29,7 @@ use super::{
     request::at_once,
     routes::{Need, keeps_to_limits, need},
     standing::Standing,
+    trees::Trees,
 };
 use crate::{
     access::{Action, Actor, Identity, Rates, decide, is_same, network},
@@ -66,6 +67,7 @@ pub(crate) struct SignIn {
     identities: Rates,
     strangers: Rates,
     begun: Instant,
+    trees: Trees,
 }
 
 impl SignIn {
@@ -87,7 +89,13 @@ impl SignIn {
             identities: Rates::new(clients.rate, IDENTITIES),
             strangers: Rates::new(clients.rate, REMEMBERED),
             begun: Instant::now(),
+            trees: Trees::default(),
         }
+    }
+
+    /// The same, by the trees of codes that a daemon has.
+    pub(super) fn with_trees(self, trees: Trees) -> Self {
+        Self { trees, ..self }
     }
 
     /// Time for rates, which no change of the clock makes go back.
@@ -261,6 +269,7 @@ impl SignIn {
             .map_err(Problem::from)
         })
         .await?;
+        let found = found.map(|known| self.trees.extend(known, now));
         if let Some(known) = &found
             && !(by_itself && known.way.csrf().is_some())
         {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     ledger::sums_object,
-    line_filter::{ATTRIBUTES, LineFilter, Sort, split},
+    line_filter::{ATTRIBUTES, Branch, LineFilter, Sort, split},
     page::Page,
     request::{Params, blocking, page_size},
 };
@@ -51,7 +51,7 @@ pub(crate) struct Totals {
 pub(crate) struct GroupView {
     /// What they have in common, in the order of `group_by`; null for lines without it.
     value: Vec<Option<String>>,
-    /// The name of their unit, where they are of one.
+    /// What they have in common is called, where a table of codes or a line says it, and `group_by` names one word.
     name: Option<String>,
     lines: u64,
     /// How many of them have executed more than their total.
@@ -68,6 +68,8 @@ enum By {
     /// So many of the first characters.
     Start(Column, usize),
     Year,
+    /// The unit of a branch that the line's unit is in.
+    Branch,
 }
 
 impl By {
@@ -76,6 +78,7 @@ impl By {
             "department" => Some(Self::Start(Column::UnitCode, department.into())),
             "class" => Some(Self::Start(Column::FunctionCode, CLASS)),
             "year" => Some(Self::Year),
+            "branch" => Some(Self::Branch),
             word => {
                 let attribute = ATTRIBUTES.iter().find(|(known, _)| *known == word);
                 attribute.map(|(_, column)| Self::Attribute(*column))
@@ -83,7 +86,16 @@ impl By {
         }
     }
 
-    fn of(self, attributes: &Attributes) -> Option<Cow<'_, str>> {
+    /// The column whose table has the names of its values.
+    fn named_by(self) -> Option<&'static str> {
+        match self {
+            Self::Attribute(column) | Self::Start(column, _) => Some(column.spec().name),
+            Self::Branch => Some(Column::UnitCode.spec().name),
+            Self::Year => None,
+        }
+    }
+
+    fn of<'a>(self, attributes: &'a Attributes, branch: &Branch<'_>) -> Option<Cow<'a, str>> {
         match self {
             Self::Attribute(column) => attributes.text(column).map(Cow::Borrowed),
             Self::Start(column, characters) => {
@@ -92,6 +104,7 @@ impl By {
                 Some(Cow::Borrowed(&code[..end]))
             }
             Self::Year => attributes.fiscal_year.map(|year| Cow::Owned(year.to_string())),
+            Self::Branch => branch.part(attributes.text(Column::UnitCode)?).map(Cow::Owned),
         }
     }
 }
@@ -102,7 +115,7 @@ fn grouping(filter: &LineFilter) -> Result<Vec<By>, Problem> {
     let by: Option<Vec<_>> = words.iter().map(|word| By::parse(word, department)).collect();
     by.filter(|by| (1..=2).contains(&by.len())).ok_or_else(|| {
         Problem::bad_request(say!(
-            "group_by: name one or two of region, department, unit, function, class, economic, project, fund and year"
+            "group_by: name one or two of region, department, branch, unit, function, class, economic, project, fund and year"
         ))
     })
 }
@@ -128,11 +141,13 @@ pub(crate) async fn totals(
     let by = grouping(&filter)?;
     blocking(move || {
         let copy = shared.lines();
-        let (wanted, mut all, mut lines) = (filter.wanted(), Balances::default(), 0);
+        let (rules, now) = (shared.rules_in_force(), shared.clock.now());
+        let branch = Branch::of(&rules.lists, filter.under.as_deref(), now);
+        let (wanted, mut all, mut lines) = (filter.wanted(&branch), Balances::default(), 0);
         let mut groups: HashMap<[Option<Cow<'_, str>>; 2], Group> = HashMap::new();
         let names_units = by.iter().any(|by| matches!(by, By::Attribute(Column::UnitCode)));
         for (line, attributes) in copy.lines().filter(|(line, attributes)| wanted(line, attributes)) {
-            let value = |at: usize| by.get(at).and_then(|by: &By| by.of(attributes));
+            let value = |at: usize| by.get(at).and_then(|by: &By| by.of(attributes, &branch));
             let group = groups.entry([value(0), value(1)]).or_default();
             group.lines += 1;
             group.overspent += u64::from(line.balances.executed > line.balances.total);
@@ -146,6 +161,12 @@ pub(crate) async fn totals(
         let mut groups: Vec<_> = groups.into_iter().collect();
         for (values, group) in &mut groups {
             let text = |value: &Option<Cow<'_, str>>| value.as_deref().unwrap_or_default().to_owned();
+            // What a table calls it; of lines with one value each table has the name.
+            if let (Some(column), None, Some(code)) = (by[0].named_by(), &group.name, &values[0])
+                && by.len() == 1
+            {
+                group.name = rules.lists.code_name(column, code, now).map(str::to_owned);
+            }
             group.place = format!("{}|{}", text(&values[0]), text(&values[1]));
         }
         let total = groups.len();

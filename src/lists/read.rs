@@ -74,6 +74,37 @@ impl List {
     }
 }
 
+impl List {
+    /// A list of the rows of a sheet, as JSON Lines with these columns; the line with their names has this number.
+    ///
+    /// # Errors
+    /// As [`List::read`]; and if a cell cannot be read exactly.
+    pub(crate) fn of_lines(
+        (path, header_row): (&Path, u64),
+        columns: &[String],
+        text: &str,
+        key: Option<&str>,
+        kinds: &BTreeMap<String, ColumnKind>,
+    ) -> Result<Self, ListError> {
+        let fail = |(line, message)| ListError::Row { path: path.display().to_string(), line, message };
+        let mut reading = Reading { key, kinds, bytes: text.len(), list: Self::default() };
+        reading.header(columns.to_vec()).map_err(fail)?;
+        for (number, line) in (header_row + 1..).zip(lines(text)).filter(|(_, line)| !line.trim().is_empty())
+        {
+            let row: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(line).map_err(|e| fail((number, json_fault(&e))))?;
+            let cell = |name: &String| match row.get(name) {
+                None => Ok(String::new()),
+                Some(serde_json::Value::String(text)) => Ok(text.trim().to_owned()),
+                Some(_) => Err(fail((number, say!("the cell of {name} cannot be read exactly", name)))),
+            };
+            let cells = columns.iter().map(cell).collect::<Result<Vec<_>, _>>()?;
+            reading.row(number, cells.iter().map(String::as_str)).map_err(fail)?;
+        }
+        Ok(reading.list.indexed())
+    }
+}
+
 type RowFault = (u64, String);
 
 /// A list that is being read.

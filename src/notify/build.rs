@@ -1,6 +1,9 @@
 //! The sinks of a configuration.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
 
 use super::{
     Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links, log::Log,
@@ -11,6 +14,7 @@ use crate::{
     config::{Config, office::Office, sinks::SinkSpec},
     diagnostic::Diagnostic,
     event::time::Calendar,
+    lists::Lists,
     rule::Language,
     say,
     telemetry::Metrics,
@@ -36,7 +40,12 @@ pub struct Setup {
     pub links: Option<Arc<Links>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What codes are called: the lists in force, which change while the sinks stay.
+    pub names: Arc<RwLock<Lists>>,
 }
+
+/// Lists that may change.
+pub(crate) type Names = Arc<RwLock<Lists>>;
 
 impl Setup {
     /// That of a configuration; its templates are read and tried.
@@ -57,6 +66,7 @@ impl Setup {
             external_url: config.external_url.clone(),
             links: Links::new(config).map(Arc::new),
             metrics,
+            names: Names::default(),
         })
     }
 }

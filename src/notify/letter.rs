@@ -167,7 +167,12 @@ impl Drafts {
 
     fn style(&self, language: Language) -> Style<'_> {
         let reply_to = self.reply_to.as_deref();
-        Style { office: &self.office, reply_to, ..Style::new(language, &self.calendar) }
+        Style {
+            office: &self.office,
+            reply_to,
+            names: Some(&self.lists),
+            ..Style::new(language, &self.calendar)
+        }
     }
 
     fn letter(&self, alert: Alert, findings: &[Finding], at: i64, style: &Style<'_>) -> Rendered {

@@ -29,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use crate::alert::{Notification, Told};
 use async_trait::async_trait;
 
+pub(crate) use build::Names;
 pub use build::{Setup, build, limits};
 pub use resend::Resender;
 

@@ -13,6 +13,7 @@ use crate::{
     alert::{Notification, Reason},
     config::office::Office,
     event::time::Calendar,
+    lists::Lists,
     personal::number::Tail,
     rule::Language,
 };
@@ -41,6 +42,8 @@ pub struct Style<'s> {
     pub attach: bool,
     /// Whether it is read where it is answered, and not as a mail.
     pub here: bool,
+    /// What codes are called.
+    pub names: Option<&'s Lists>,
 }
 
 impl<'s> Style<'s> {
@@ -58,6 +61,7 @@ impl<'s> Style<'s> {
             mask: true,
             attach: true,
             here: false,
+            names: None,
         }
     }
 }

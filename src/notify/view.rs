@@ -156,7 +156,7 @@ impl View {
             group: notification
                 .group
                 .iter()
-                .map(|(name, value)| pair(name, one_line(value, TEXT_MAX), style))
+                .map(|(name, value)| pair(name, one_line(value, TEXT_MAX), style, notification.created_at))
                 .collect(),
             alerts: notification
                 .alerts
@@ -214,7 +214,7 @@ impl AlertView {
             state: alert.state.word(),
             state_word: words::state(alert.state, style.language),
             ended: alert.state.is_over(),
-            key: pairs(&alert.key, style),
+            key: pairs(&alert.key, style, alert.last_at),
             summary: text(&alert.summary),
             findings: alert.findings,
             opened_at: time(alert.opened_at, style),
@@ -254,7 +254,7 @@ impl EvidenceView {
             subject,
             summary: one_line(&finding.summary, TEXT_MAX),
             finding_id: one_line(&finding.finding_id, TEXT_MAX),
-            values: pairs(&finding.values, style),
+            values: pairs(&finding.values, style, alert.last_at),
         }
     }
 }
@@ -323,16 +323,26 @@ fn unit(notification: &Notification) -> String {
     one_line(name.as_deref().or(code).unwrap_or_default(), TEXT_MAX)
 }
 
-fn pairs(values: &Map<String, Value>, style: &Style<'_>) -> Vec<Pair> {
+fn pairs(values: &Map<String, Value>, style: &Style<'_>, at: i64) -> Vec<Pair> {
     let text = |value: &Value| match value {
         Value::String(text) => one_line(text, TEXT_MAX),
         other => one_line(&other.to_string(), TEXT_MAX),
     };
-    values.iter().filter(|(_, v)| !v.is_null()).map(|(name, value)| pair(name, text(value), style)).collect()
+    values
+        .iter()
+        .filter(|(_, v)| !v.is_null())
+        .map(|(name, value)| pair(name, text(value), style, at))
+        .collect()
 }
 
-fn pair(name: &str, value: String, style: &Style<'_>) -> Pair {
+/// A value with the name of its column; beside a code stands what it is called.
+fn pair(name: &str, value: String, style: &Style<'_>, at: i64) -> Pair {
     let name = one_line(name, TEXT_MAX);
+    let called = style.names.and_then(|names| names.code_name(&name, &value, at));
+    let value = match called {
+        Some(called) => format!("{value} {}", one_line(called, TEXT_MAX)),
+        None => value,
+    };
     Pair { label: words::column(&name, style.language).to_owned(), name, value }
 }
 

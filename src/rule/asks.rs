@@ -9,12 +9,24 @@ use super::{
     compile::{CompiledRule, CompiledView},
     window::{Measure, View},
 };
-use crate::{lists::Lists, sql::functions::HOLIDAYS, yaml::Placed};
+use crate::{
+    lists::{Lists, list_name},
+    sql::functions::{HOLIDAYS, codes},
+    yaml::Placed,
+};
 
 /// Whether an expression asks a list.
 fn asks_in(text: &str, list: &str) -> bool {
     // Working days are counted by the list of that name without naming it.
-    text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.to_lowercase().contains("workday")
+    text.contains(&format!("'{list}'"))
+        || list == HOLIDAYS && text.to_lowercase().contains("workday")
+        || asks_codes(text, list)
+}
+
+/// Whether it asks a table of codes, by the column that the table is of.
+fn asks_codes(text: &str, list: &str) -> bool {
+    let calls = || codes::FUNCTIONS.iter().any(|function| text.to_lowercase().contains(function));
+    list.strip_prefix(&list_name("")).is_some_and(|column| text.contains(&format!("'{column}'")) && calls())
 }
 
 /// An expression, and what the lists hold that it asks: the same words over another list mean something else.

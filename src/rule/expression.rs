@@ -16,9 +16,10 @@ use datafusion::{
 
 use crate::{
     diagnostic::{characters, column_of, nearest, suggest},
-    lists::Lists,
+    lists::{CODE_COLUMNS, Lists},
     rule::{Param, instants::zoned, limits, never::Comparisons, session::Session},
     say,
+    sql::functions::codes,
     text::did_you_mean,
     yaml::{Document, Placed},
 };
@@ -143,7 +144,9 @@ impl Resolver<'_, '_> {
     fn function(&mut self, function: &ast::Function) {
         let [ast::ObjectNamePart::Identifier(name)] = &function.name.0[..] else { return };
         let called = name.value.to_lowercase();
-        if !matches!(called.as_str(), "in_list" | "name_in_list" | "contains_any" | "lookup") {
+        let is_of_codes = codes::FUNCTIONS.contains(&called.as_str());
+        if !(is_of_codes || matches!(called.as_str(), "in_list" | "name_in_list" | "contains_any" | "lookup"))
+        {
             return;
         }
         let ast::FunctionArguments::List(arguments) = &function.args else { return };
@@ -153,6 +156,21 @@ impl Resolver<'_, '_> {
             }
             _ => None,
         };
+        if is_of_codes {
+            if !literal(0).is_some_and(|column| CODE_COLUMNS.contains(&column.as_str())) {
+                let hint = say!(
+                    "write {called}('unit_code', …); there are {columns}",
+                    called,
+                    columns = CODE_COLUMNS.join(", ")
+                );
+                self.problem(
+                    name,
+                    say!("the first argument of {called} must be the name of a column of codes", called),
+                    Some(hint),
+                );
+            }
+            return;
+        }
         let Some(list_name) = literal(0) else {
             let hint = say!("write {called}('name', …)", called);
             return self.problem(

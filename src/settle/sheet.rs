@@ -1,8 +1,12 @@
 //! A statement as a workbook: codes as text, money as numbers. The same statement is the same bytes.
 
+use rust_decimal::Decimal;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
 
-use super::{COLUMNS, Figures, Group, Row, Statement};
+use super::{
+    COLUMNS, Figures, Group, Row, Statement,
+    propose::{COLUMNS as PROPOSED, Proposal},
+};
 use crate::event::money::decimal;
 
 /// The sheets: their names, and what the first column is called.
@@ -13,6 +17,9 @@ const SHEETS: [(Group, &str, &str); 4] = [
     (Group::Class, "按经济分类", "经济分类"),
 ];
 
+/// The columns of a proposal that are money, and the longest amounts that a number of a workbook has exactly.
+const MONEY: std::ops::Range<u16> = 7..11;
+const EXACT_DIGITS: usize = 16;
 /// Columns of text before the money.
 const TEXTS: u16 = 6;
 
@@ -82,4 +89,40 @@ fn money(sheet: &mut Worksheet, at: u32, figures: &Figures) -> Result<(), XlsxEr
         };
     }
     Ok(())
+}
+
+/// A proposal as a workbook, money as numbers; the same proposal is the same bytes.
+///
+/// # Errors
+/// If it has more rows than a sheet takes.
+pub(crate) fn proposal_workbook(proposal: &Proposal) -> Result<Vec<u8>, XlsxError> {
+    let mut book = Workbook::new();
+    let made = ExcelDateTime::from_ymd(2000, 1, 1)?;
+    book.set_properties(&DocProperties::new().set_creation_datetime(&made));
+    let (bold, text) = (Format::new().set_bold(), Format::new().set_num_format("@"));
+    let number = Format::new().set_num_format("#,##0.00");
+    let sheet = book.add_worksheet();
+    sheet.set_name("预算建议")?;
+    sheet.write_with_format(0, 0, format!("{}年度预算建议表", proposal.fiscal_year), &bold)?;
+    for (column, (_, title)) in (0..).zip(PROPOSED) {
+        sheet.write_with_format(1, column, title, &bold)?;
+    }
+    sheet.set_freeze_panes(2, 2)?;
+    sheet.set_column_range_width(0, 10, 16)?;
+    sheet.set_column_width(11, 80)?;
+    let mut at = 2;
+    for line in &proposal.lines {
+        for (column, cell) in (0..).zip(line.cells(proposal.fiscal_year)) {
+            let is_money = MONEY.contains(&column) && cell.len() <= EXACT_DIGITS;
+            let exact = Decimal::from_str_exact(&cell).ok().filter(|_| is_money);
+            match exact.and_then(|exact| f64::try_from(exact).ok()) {
+                Some(amount) => sheet.write_number_with_format(at, column, amount, &number)?,
+                None => sheet.write_string_with_format(at, column, cell, &text)?,
+            };
+        }
+        at += 1;
+    }
+    sheet.write_with_format(at, 0, "合计", &bold)?;
+    sheet.write_with_format(at, 10, &proposal.sum, &bold)?;
+    book.save_to_buffer()
 }

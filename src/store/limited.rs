@@ -3,6 +3,8 @@
 //! An alert is there for them if all that it is about is. Its key must tie it to one unit: by the unit, a budget line or an
 //! event. An alert about a payee, say, may hear of other units later, and is nobody's who is limited.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
 
 use super::conditions::Conditions;
@@ -27,14 +29,17 @@ fn bodies(limits: &Limits) -> Conditions {
         return all;
     }
     all.and(TIED, []);
-    for (column, prefixes) in [("unit_code", &limits.units), ("region_code", &limits.regions)] {
+    let (units, regions) = limits.below();
+    for (column, prefixes, below) in
+        [("unit_code", &limits.units, units), ("region_code", &limits.regions, regions)]
+    {
         if prefixes.is_empty() {
             continue;
         }
         // One value at least, and none outside.
         let each = format!("json_each(a.body, '$.labels.{column}') l");
         all.and(&format!("EXISTS (SELECT 1 FROM {each})"), []);
-        let (begins, values) = begins("l.value", prefixes);
+        let (begins, values) = begins("l.value", prefixes, below);
         all.and(&format!("NOT EXISTS (SELECT 1 FROM {each} WHERE NOT {begins})"), values);
     }
     all
@@ -54,12 +59,15 @@ pub(crate) fn findings(limits: &Limits) -> Conditions {
         ),
         of_alert.values,
     );
-    for (ends, prefixes) in [("%unit_code", &limits.units), ("%region_code", &limits.regions)] {
+    let (units, regions) = limits.below();
+    for (ends, prefixes, below) in
+        [("%unit_code", &limits.units, units), ("%region_code", &limits.regions, regions)]
+    {
         if prefixes.is_empty() {
             continue;
         }
         for part in ["$.key", "$.values"] {
-            let (begins, values) = begins("v.value", prefixes);
+            let (begins, values) = begins("v.value", prefixes, below);
             all.and(
                 &format!(
                     "NOT EXISTS (SELECT 1 FROM json_each(f.body, '{part}') v
@@ -72,11 +80,17 @@ pub(crate) fn findings(limits: &Limits) -> Conditions {
     all
 }
 
-/// Whether a value begins with one of these, and the values of the question marks.
-fn begins(value: &str, prefixes: &[String]) -> (String, Vec<Value>) {
+/// Whether a value begins with one of these or is one of those below, and the values of the question marks.
+fn begins(value: &str, prefixes: &[String], below: Option<&BTreeSet<String>>) -> (String, Vec<Value>) {
     let one = format!("substr({value}, 1, ?) = ?");
-    let any = vec![one; prefixes.len()].join(" OR ");
+    let mut any = vec![one; prefixes.len()].join(" OR ");
     let length = |prefix: &String| i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
     let values = prefixes.iter().flat_map(|prefix| [length(prefix).into(), prefix.clone().into()]);
-    (format!("({any})"), values.collect())
+    let mut values: Vec<Value> = values.collect();
+    if let Some(below) = below.filter(|below| !below.is_empty()) {
+        // One value, however many codes a tree has.
+        any.push_str(&format!(" OR {value} IN (SELECT value FROM json_each(?))"));
+        values.push(serde_json::Value::from_iter(below.iter().cloned()).to_string().into());
+    }
+    (format!("({any})"), values)
 }

@@ -156,6 +156,7 @@ fn arguments(command: &str) -> Vec<&str> {
         "ask" => &["执行率"],
         "notify test" => &["dead"],
         "budget show" => &["L1"],
+        "budget propose" => &["--year", "2027"],
         "evidence" => &["x", "-o", "case.zip"],
         "settle" | "settle --freeze" => &["2025"],
         "publish" => &["2025", "--out", "out"],

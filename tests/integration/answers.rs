@@ -204,7 +204,9 @@ fn what_nobody_answered_and_units_that_come_again_are_counted() {
 #[test]
 fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     let officers = "officers: { sink: mail, list: officers, column: email }";
-    let mut w = world(&CONFIG.replace("inhibit: []", &format!("inhibit: []\n  {officers}")));
+    let config = CONFIG.replace("inhibit: []", &format!("inhibit: []\n  {officers}"));
+    let config = config.replace("contacts.csv } }", "contacts.csv }, officers: { path: officers.csv } }");
+    let mut w = world(&config);
     let rows: &[&[&str]] = &[&["王芳", "wangfang@treasury.example.cn"]];
     w.dispatch.lists.insert("officers", List::of(&["name", "email"], rows));
     let [answered, silent, refused] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));

@@ -54,7 +54,8 @@ struct Office {
 
 impl Office {
     fn open() -> Self {
-        let bench = Bench::new("", CONFIG);
+        let bench = Bench::new("", "");
+        write(bench.path(), "fiscwatch.yaml", CONFIG);
         write(bench.path(), "rules/rules.yaml", RULES);
         let (code, out, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(0), "{out}{err}");
@@ -135,7 +136,7 @@ fn verdicts_suggest_an_exception_that_two_people_put_into_force() {
         (&json!(12), &json!(true)),
         "{of_unit}"
     );
-    let suggested = json!([{ "rule": "large", "unit": "101001", "dismissed": 12 }]);
+    let suggested = json!([{ "rule": "large", "unit": "101001", "name": null, "dismissed": 12 }]);
     assert_eq!(office.get("reports/service")["exceptions"], suggested);
 
     let propose = |token: &str, rule: &str, unit: &str, until: &str| {

@@ -100,6 +100,45 @@ fn bench() -> (Bench, BTreeMap<&'static str, String>) {
     (bench, tokens)
 }
 
+/// The unit outside stands below another one by the table of units: whoever is limited to that one has it, and nobody else.
+#[test]
+fn a_role_that_is_limited_to_a_unit_covers_what_stands_below_it() {
+    let (bench, mut tokens) = bench();
+    let codes = format!("{CONFIG}codes: {{ unit_code: {{ path: units.csv }} }}\n");
+    crate::support::write(bench.path(), "fiscwatch.yaml", &codes);
+    let units = format!("code,name,parent\n88,上级,\n{OTHER},下级,88\n{OWN},别处,\n");
+    crate::support::write(bench.path(), "units.csv", &units);
+    let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
+    let all = [Role::Officer, Role::Supervisor, Role::Author, Role::Approver, Role::Auditor];
+    tokens.insert("tree", token(&mut accounts, "tree", &all, &["88"], &[]));
+    drop(accounts);
+    let daemon = Daemon::start(bench.path());
+    let mut request =
+        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
+    request = request.header("authorization", &tokens["feed"]);
+    assert_eq!(agent().run(request.body(lines(&events())).unwrap()).unwrap().status().as_u16(), 200);
+    let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
+    let lines_of = |who: &str| {
+        let listed = json_of(get("/api/v1/budget-lines", who));
+        let rows = listed["budget_lines"].as_array().unwrap().iter();
+        rows.map(|row| row["budget_line_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (lines_of("tree"), lines_of("unit")),
+        (vec![String::from("L-other")], vec![String::from("L-own")])
+    );
+    let alerts = |who: &str| json_of(get("/api/v1/alerts", who))["alerts"].as_array().unwrap().len();
+    assert_eq!((alerts("tree"), alerts("unit"), alerts("none")), (2, 2, 0));
+    let findings = |who: &str| json_of(get("/api/v1/findings", who))["findings"].as_array().unwrap().len();
+    assert!(findings("tree") > 2 && findings("none") == 0);
+    let codes = |who: &str| {
+        let page = json_of(get("/api/v1/codes/unit_code", who));
+        page["codes"].as_array().unwrap().iter().map(|row| row["code"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("tree"), [json!("88"), json!(OTHER)]);
+    assert_eq!(codes("unit"), [json!(OWN)]);
+}
+
 #[test]
 fn the_code_of_a_unit_outside_is_in_no_byte_of_any_answer() {
     let (bench, tokens) = bench();

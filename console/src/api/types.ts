@@ -9,6 +9,7 @@ export type AlertPage = Schemas["AlertPage"];
 export type Change = Schemas["Change"];
 export type Finding = Schemas["Finding"];
 export type BudgetLine = Schemas["BudgetLine"];
+export type CodeTables = Schemas["CodeTables"];
 export type LinePage = Schemas["LinePage"];
 export type Status = Schemas["DaemonStatus"];
 export type Rule = Schemas["Rule"];

@@ -27,6 +27,7 @@ use crate::{
         lens::Lens,
         view::{AlertView, ChangeView, DraftView, InquiryView, NoticeView, WaitingView},
     },
+    lists::Lists,
     notify::{letter::Drafts, template::Templates, words},
     say,
     store::Cases,
@@ -74,7 +75,8 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         object["context"] = serde_json::to_value(&context)?;
         writeln!(out, "{object}")?;
     } else {
-        let page = Page { screen: Screen::stdout(), calendar: &config.calendar };
+        let codes = config.code_tables();
+        let page = Page { screen: Screen::stdout(), calendar: &config.calendar, codes: &codes };
         page.write(&detail, Some(&context), &mut out)?;
     }
     out.flush()?;
@@ -89,7 +91,8 @@ fn remote(socket: &Socket, config: &Config, args: &ShowArgs) -> anyhow::Result<E
     if args.json {
         writeln!(out, "{answer}")?;
     } else {
-        let page = Page { screen: Screen::stdout(), calendar: &config.calendar };
+        let codes = config.code_tables();
+        let page = Page { screen: Screen::stdout(), calendar: &config.calendar, codes: &codes };
         page.write(&serde_json::from_value(answer)?, None, &mut out)?;
     }
     out.flush()?;
@@ -100,6 +103,8 @@ fn remote(socket: &Socket, config: &Config, args: &ShowArgs) -> anyhow::Result<E
 struct Page<'p> {
     screen: Screen,
     calendar: &'p Calendar,
+    /// What codes are called.
+    codes: &'p Lists,
 }
 
 impl Page<'_> {
@@ -193,8 +198,14 @@ impl Page<'_> {
             say!("state"),
             Cell::text(say!("{state}, version {version}", state = state.shown(), version = a.version)),
         );
+        let at = self.calendar.parse(&a.last_at).unwrap_or(i64::MAX);
         for (name, value) in &a.key {
-            sheet.add(title(name), Cell::text(plain(value)));
+            let called = value.as_str().and_then(|code| self.codes.code_name(name, code, at));
+            let shown = plain(value);
+            sheet.add(
+                title(name),
+                Cell::text(called.map_or(shown.clone(), |called| format!("{shown} {called}"))),
+            );
         }
         sheet.add(say!("summary"), Cell::text(&*a.summary));
         sheet.add(say!("findings"), Cell::count(a.findings));

@@ -4,7 +4,10 @@
 mod message;
 mod server;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use lettre::{Address, message::Mailbox};
@@ -96,6 +99,7 @@ impl Email {
     /// The notification as its readers see it.
     #[must_use]
     pub fn render(&self, notification: &Notification) -> Rendered {
+        let names = self.setup.names.read().unwrap_or_else(PoisonError::into_inner).clone();
         let style = Style {
             language: self.language,
             calendar: &self.setup.calendar,
@@ -106,6 +110,7 @@ impl Email {
             mask: self.mask,
             attach: self.attach,
             here: false,
+            names: Some(&names),
         };
         render(&self.setup.templates, notification, &style)
     }

@@ -270,6 +270,10 @@ const BOUNDED: &[&str] = &[
     "map_values",
     // Ours. Names are compared by their first 300 characters.
     "achievement",
+    "code_known",
+    "code_name",
+    "code_related",
+    "code_within",
     "company_core",
     "contains_any",
     "day_start",

@@ -15,6 +15,7 @@ mod amounts;
 mod benford;
 mod calendar;
 pub(crate) mod capped;
+pub(crate) mod codes;
 mod company;
 mod concentration;
 mod costs;
@@ -39,6 +40,7 @@ pub use workdays::{HOLIDAYS, Workdays};
 pub fn scalars(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     let lists = Arc::new(lists.clone());
     let mut all = Vec::from(lists::functions(&lists));
+    all.extend(codes::functions(calendar, &lists));
     all.extend(names::functions());
     all.extend(calendar::functions(calendar, lists.get(HOLIDAYS).map(AsRef::as_ref)));
     all.extend(amounts::functions());

@@ -22,7 +22,7 @@ use crate::{
         schema::{FIELDS, FieldKind, FieldSpec, field},
         time::Calendar,
     },
-    lists::{ColumnKind, List, ListError, Lists},
+    lists::{CODE_COLUMNS, CodeColumns, ColumnKind, List, ListError, Lists, list_name},
     paths::from_folder,
     rule::{Language, Param, parse},
     say,
@@ -91,8 +91,9 @@ const LATENESS: i64 = 600_000_000;
 pub(crate) fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
     let record = d.record(root, &say!("a test file"), SUITE);
     let rules = paths(d, &record, folder);
-    let lists = record.get("lists").map(|node| lists(d, node, folder)).unwrap_or_default();
     let calendar = calendar(d, &record);
+    let at = (folder, calendar.as_ref());
+    let lists = record.get("lists").map(|node| lists(d, node, at)).unwrap_or_default();
     let languages = [("zh", Language::Zh), ("en", Language::En)];
     let language = record.get("language").and_then(|node| d.choice(node, "language", &languages));
     let lateness = record.get("lateness").and_then(|node| parse::length(d, node, "lateness"));
@@ -133,15 +134,23 @@ fn calendar<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Calenda
     calendar.ok()
 }
 
-fn lists<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Lists {
+/// A list called `codes_unit_code` is the table of that column.
+fn lists<'t>(d: &mut Document<'t>, node: &Node<'t>, (folder, calendar): (&Path, Option<&Calendar>)) -> Lists {
     let mut lists = Lists::default();
     for (name, node) in d.mapping(node, "lists") {
         let list = match &node.data {
             YamlData::Sequence(rows) => inline_list(d, rows, name.span),
             _ => list_file(d, node, folder),
         };
-        if let Some(list) = list {
-            lists.insert(&name.text, list);
+        let is_of_codes = CODE_COLUMNS.iter().any(|column| name.text == list_name(column));
+        let list = list.map(|list| match calendar.filter(|_| is_of_codes) {
+            Some(calendar) => list.into_codes(&CodeColumns::default(), calendar),
+            None => Ok(list),
+        });
+        match list {
+            Some(Ok(list)) => lists.insert(&name.text, list),
+            Some(Err(why)) => d.problem(name.span, why, None),
+            None => {}
         }
     }
     lists

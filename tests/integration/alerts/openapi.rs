@@ -98,6 +98,8 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("show_budget_line_forecast", "get", path("budget-lines/none/forecast"), nothing.clone(), 404),
         ("sum_budget_lines", "get", path("budget/totals?group_by=unit,class"), nothing.clone(), 200),
         ("sum_budget_lines", "get", path("budget/totals"), nothing.clone(), 400),
+        ("list_code_tables", "get", path("codes"), nothing.clone(), 200),
+        ("list_codes", "get", path("codes/region_code"), nothing.clone(), 404),
         ("list_line_groups", "get", path("budget/groups?sort=-executed"), nothing.clone(), 200),
         ("list_line_groups", "get", path("budget/groups?sort=colour"), nothing.clone(), 400),
         ("list_events", "get", path("events?limit=2"), nothing.clone(), 200),
@@ -236,6 +238,8 @@ fn every_answer_is_as_described() {
     tried.insert("confirm_override");
     // Files and workbooks: `answer_page.rs` and `register.rs` read them.
     tried.extend(["alert_attachment", "attach_to_alert", "register_of_alerts", "month_workbook"]);
+    // `codes.rs` reads tables of codes.
+    tried.insert("list_codes");
     // `evidence.rs` checks packs.
     tried.insert("evidence_of_alert");
     // A stream has no end: `console/stream.rs` reads it.

@@ -99,7 +99,7 @@ fn what_is_not_clear_is_asked_back() {
     let Understood::OneOf(nearest) = asked("教育局的执行率") else { panic!("one of two was taken") };
     assert_eq!(nearest[0].question.id, "execution-rate");
     assert_eq!(nearest[0].unclear[0].1, ["101001", "102001"]);
-    for nonsense in ["今天天气怎么样", "asdf", "'; DROP TABLE payments; --", "给我讲个笑话"] {
+    for nonsense in ["今天天气怎么样", "asdf", "'; DROP TABLE x; --", "给我讲个笑话"] {
         assert!(matches!(asked(nonsense), Understood::OneOf(_)), "{nonsense}");
     }
 }

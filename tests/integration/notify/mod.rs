@@ -34,6 +34,7 @@ fn setup_at(clock: Arc<dyn Clock>) -> Setup {
         external_url: Some("https://fiscwatch.example.gov.cn".into()),
         links: None,
         metrics: Arc::new(Metrics::new().unwrap()),
+        names: Arc::default(),
     }
 }
 

@@ -9,6 +9,9 @@ import { Balances } from "../alerts/line";
 import { AlertLines } from "../alerts/related";
 import { History } from "./history";
 
+/** A code with what its table calls it. */
+const called = (code?: string | null, name?: string | null) => [name, code].filter(Boolean).join(" ") || null;
+
 /** One budget line: what it has, and what was found about it. */
 export function LinePage({ id }: { id: string }) {
   const said = t().budget;
@@ -51,11 +54,11 @@ export function LinePage({ id }: { id: string }) {
                 <a href={to("units", data.unit_code)}>{[data.unit_name, data.unit_code].filter(Boolean).join(" ")}</a>
               ),
             ],
-            [said.region, data.region_code],
-            [said.function, data.function_code],
-            [said.economic, data.economic_code],
-            [said.project, data.project_code],
-            [said.fund, data.fund_type],
+            [said.region, called(data.region_code, data.region_name)],
+            [said.function, called(data.function_code, data.function_name)],
+            [said.economic, called(data.economic_code, data.economic_name)],
+            [said.project, called(data.project_code, data.project_name)],
+            [said.fund, called(data.fund_type, data.fund_name)],
             [t().money["plan_available"]!, <Money of={data.plan_available} sign />],
             [t().money["cleared"]!, <Money of={data.cleared} />],
             [t().money["uncleared"]!, <Money of={data.uncleared} />],

@@ -2,7 +2,7 @@ import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { BudgetGroup, BudgetLine, BudgetTotals, GroupPage, LinePage } from "../../api/types";
+import type { BudgetGroup, BudgetLine, BudgetTotals, CodeTables, GroupPage, LinePage } from "../../api/types";
 import { cents, money, percent, share } from "../../format/money";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
@@ -19,8 +19,19 @@ import { Figures, Head, SumsTable } from "./sums";
 
 /** What lines are grouped by at first, and below what was chosen. */
 const WAY = ["region", "unit"] as const;
-const GROUPS = ["region", "unit", "function", "class", "economic", "fund", "project", "year"] as const;
-const FILTERS = ["region", "unit", "function", "economic", "fund", "project", "year", "q", "overspent"] as const;
+const GROUPS = ["region", "branch", "unit", "function", "class", "economic", "fund", "project", "year"] as const;
+const FILTERS = [
+  "region",
+  "under",
+  "unit",
+  "function",
+  "economic",
+  "fund",
+  "project",
+  "year",
+  "q",
+  "overspent",
+] as const;
 /** The groups that rules control, where there are any. */
 const CONTROL = "control";
 const PAGE = 100;
@@ -40,6 +51,8 @@ export function Budget() {
   const now = query.value;
   const by = now.get("by") ?? WAY.find((name) => !now.get(name)) ?? "line";
   const control = useLoad("control groups", (stop) => ask<GroupPage>("/budget/groups", { limit: 1 }, { stop }));
+  const tables = useLoad("code tables", (stop) => ask<CodeTables>("/codes", {}, { stop }));
+  const hasTree = tables.data?.tables.some((table) => table.column === "unit_code") ?? false;
   const asOf = live.status.value?.last_event_at;
   const calendar = asOf ? yearElapsed(asOf) : null;
   return (
@@ -75,7 +88,11 @@ export function Budget() {
       </Heading>
       <Way />
       <nav class="tabs" aria-label={said.by}>
-        {[...GROUPS, ...(control.data?.total ? [CONTROL] : []), "line"].map((name) => (
+        {[
+          ...GROUPS.filter((name) => name !== "branch" || hasTree),
+          ...(control.data?.total ? [CONTROL] : []),
+          "line",
+        ].map((name) => (
           <a key={name} href={withParams({ by: name, sort: null })} aria-current={by === name ? "page" : undefined}>
             {name === "line" ? said.line : name === CONTROL ? said.control : word(said.groups, name)}
           </a>
@@ -105,7 +122,7 @@ function Way() {
         <Fragment key={name}>
           <span aria-hidden="true">›</span>
           <a class="chip" href={withParams({ [name]: null, by: null })} title={t().inbox.clear}>
-            {word(said.groups, name)} {now.get(name)} ×
+            {word(said.groups, name === "under" ? "branch" : name)} {now.get(name)} ×
           </a>
         </Fragment>
       ))}
@@ -124,6 +141,9 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
   const address = (group: BudgetGroup) => {
     const value = group.value[0];
     if (value === null || value === undefined) return null;
+    // A branch opens the units right below it; one that has none below it is a unit.
+    if (by === "branch")
+      return now.get("under") === value ? to("units", value) : withParams({ under: value, sort: null });
     return by === "unit"
       ? to("units", value)
       : withParams({ [by]: value, by: below(now, by) === "line" ? "line" : null, sort: null });

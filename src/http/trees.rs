@@ -1,0 +1,78 @@
+//! What lies below the units and regions that somebody is limited to, by the tables of codes in force. A role that is limited to
+//! a unit covers its subtree, whatever the codes in it begin with.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::by::Known;
+use crate::{
+    access::{Below, Limits},
+    daemon::Shared,
+    lists::{List, Lists},
+};
+
+/// Limits that are remembered; with more of them all are looked up again.
+const REMEMBERED: usize = 1024;
+/// Microseconds of a day: what is valid changes by days.
+const DAY: i64 = 86_400_000_000;
+
+/// Looks in the trees.
+#[derive(Default)]
+pub(super) struct Trees {
+    shared: Option<Arc<Shared>>,
+    /// By the limits, what the tables hold, and the day.
+    found: Mutex<HashMap<(String, u64, i64), Arc<Below>>>,
+}
+
+impl fmt::Debug for Trees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trees").finish_non_exhaustive()
+    }
+}
+
+impl Trees {
+    /// The trees of a daemon.
+    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: Some(Arc::clone(shared)), found: Mutex::default() }
+    }
+
+    /// Somebody, with what lies below their limits.
+    pub(super) fn extend(&self, mut known: Known, now: i64) -> Known {
+        let limits = known.identity.roles.limits();
+        let Some(shared) = self.shared.as_ref().filter(|_| !limits.is_none()) else { return known };
+        let rules = shared.rules_in_force();
+        let tables = [rules.lists.codes("unit_code"), rules.lists.codes("region_code")];
+        if tables.iter().all(Option::is_none) {
+            return known;
+        }
+        let print = tables.iter().flatten().fold(0_u64, |print, table| print.rotate_left(7) ^ table.print());
+        let key = (limits.to_string(), print, now.div_euclid(DAY));
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= REMEMBERED && !found.contains_key(&key) {
+            found.clear();
+        }
+        let below =
+            Arc::clone(found.entry(key).or_insert_with(|| Arc::new(below(limits, &rules.lists, now))));
+        let limits = limits.with_below(below);
+        known.identity.roles = known.identity.roles.limited_to(limits);
+        known
+    }
+}
+
+fn below(limits: &Limits, lists: &Lists, now: i64) -> Below {
+    let of = |column: &str, prefixes: &[String]| match lists.codes(column) {
+        Some(table) => codes(table, prefixes, now),
+        None => BTreeSet::new(),
+    };
+    Below { units: of("unit_code", &limits.units), regions: of("region_code", &limits.regions) }
+}
+
+/// Codes of which one of those above begins with a limit, and they themselves do not.
+fn codes(table: &List, prefixes: &[String], now: i64) -> BTreeSet<String> {
+    let is_meant = |code: &str| prefixes.iter().any(|prefix| code.starts_with(prefix.as_str()));
+    let lies_below = |code: &&str| !is_meant(code) && table.codes_above(code, now).any(is_meant);
+    table.keys().filter(lies_below).map(str::to_owned).collect()
+}
