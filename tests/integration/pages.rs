@@ -136,6 +136,36 @@ fn the_glossary_names_what_is_there() {
     assert_eq!(rows, table_rows - 2 * glossary.matches("\n## ").count(), "each row names a type");
 }
 
+/// A newcomer's first guess: the row that says what happens names the one file that does it, beside the type that it is about.
+#[test]
+fn a_newcomer_finds_where_it_happens_in_one_guess() {
+    // What only the file that does it has.
+    let signs = [
+        ("a late event is judged", "late += u64::from("),
+        ("a mail is retried", "fn pause("),
+        ("a rule's SQL is checked", "fn resolve(\n"),
+        ("a balance changes", "fn apply_event("),
+        ("a checksum is compared", "Err(Damage::Differs("),
+    ];
+    let glossary = fs::read_to_string(root().join("docs/glossary.md")).unwrap();
+    let row =
+        regex::Regex::new(r"(?m)^\| ([^|]+) \| [^|]+ \| `([^`]+\.rs)`, `(\w+)` \| `(\w+)::\w+` \|$").unwrap();
+    let rows: Vec<_> = row.captures_iter(&glossary).map(|found| found.extract::<4>().1).collect();
+    let sources = source_files(&root().join("src"));
+    for (what, sign) in signs {
+        let [_, file, function, room] = rows.iter().find(|[row, ..]| *row == what).expect(what);
+        let text = fs::read_to_string(root().join("src").join(file)).unwrap();
+        assert!(text.contains(&format!("fn {function}(")), "{what}: no {function} in {file}");
+        assert!(file.starts_with(room), "{what}: {file} is in another room than its type");
+        let others: Vec<_> = sources
+            .iter()
+            .filter(|(path, text)| path.starts_with(root().join("src").join(room)) && text.contains(sign))
+            .map(|(path, _)| path.strip_prefix(root().join("src")).unwrap().display().to_string())
+            .collect();
+        assert_eq!(others, [*file], "{what}");
+    }
+}
+
 /// The first sentence that a theme's module says of itself.
 fn first_sentence(theme: &str) -> String {
     let folder = root().join("tests/integration");
