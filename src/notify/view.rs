@@ -272,11 +272,11 @@ fn alert_link(notification: &Notification, told: &Told, style: &Style<'_>) -> Op
     style.external_url.map(|url| link(url, &told.alert.alert_id))
 }
 
-/// Where an alert can be looked at.
+/// Where people look at an alert: its page in the console.
 #[must_use]
 pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
     let id: String = alert_id.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{external_url}/api/v1/alerts/{id}")
+    format!("{external_url}/alerts/{id}")
 }
 
 fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
@@ -417,6 +417,6 @@ mod tests {
 
     #[test]
     fn a_link_takes_nothing_but_the_id() {
-        assert_eq!(link("https://f", "ab12/../\"x"), "https://f/api/v1/alerts/ab12x");
+        assert_eq!(link("https://f", "ab12/../\"x"), "https://f/alerts/ab12x");
     }
 }

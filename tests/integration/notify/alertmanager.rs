@@ -96,7 +96,7 @@ async fn alerts_begin_and_end_there() {
     insta::assert_snapshot!(format!("{labels}\n{annotations}"));
     assert_eq!(
         split["generatorURL"],
-        format!("https://fiscwatch.example.gov.cn/api/v1/alerts/{}", sent.alerts[1].alert.alert_id)
+        format!("https://fiscwatch.example.gov.cn/alerts/{}", sent.alerts[1].alert.alert_id)
     );
 
     // The same alert with other values is the same alert there, and once it has ended it goes.
