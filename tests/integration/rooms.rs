@@ -240,10 +240,10 @@ fn files_are_short() {
         let lines = text.split("#[cfg(test)]\nmod ").next().unwrap().lines().count();
         match longer.remove(name.as_str()) {
             Some(_) if lines <= LINES_MAX => {
-                wrong.push(format!("{name} is short enough: take it from the list"))
+                wrong.push(format!("{name} is short enough: take it from the list"));
             }
             Some(most) if lines > most => {
-                wrong.push(format!("{name} has grown to {lines} lines from {most}"))
+                wrong.push(format!("{name} has grown to {lines} lines from {most}"));
             }
             None if lines > LINES_MAX => wrong.push(format!("{name} has {lines} lines: split it by purpose")),
             _ => {}
