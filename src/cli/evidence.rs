@@ -132,6 +132,8 @@ fn tell(report: &Report, is_key_named: bool) {
     if let Some(facts) = &report.facts {
         let evidence::pack::Facts { alert_id, rule_id, made_at, made_by, events, .. } = facts;
         let shown = |text: &str| visible(text).into_owned();
+        // Where nobody is asked who they are, a pack over the API is made by somebody without a name.
+        let who = if made_by.is_empty() { String::from("–") } else { shown(made_by) };
         println!(
             "{}",
             say!(
@@ -139,7 +141,7 @@ fn tell(report: &Report, is_key_named: bool) {
                 alert = shown(alert_id),
                 rule = shown(rule_id),
                 events,
-                who = shown(made_by),
+                who,
                 at = shown(made_at)
             )
         );
