@@ -16,7 +16,7 @@ use self::rows::{Index, Rows};
 use crate::event::normal_name;
 
 pub use codes::{CODE_COLUMNS, CodeColumns};
-pub(crate) use codes::{CodeRow, list_name};
+pub(crate) use codes::{CodeRow, key_of, list_name};
 pub use kind::ColumnKind;
 pub use read::ListError;
 

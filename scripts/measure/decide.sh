@@ -3,6 +3,8 @@
 # as milliseconds and as a multiple of an fdatasync on the same disk, measured in the same run beside the same load.
 # scripts/measure/decide.sh [QUESTIONS_A_SECOND] [SECONDS] [EVENTS_A_SECOND] [CLIENTS]
 # SYNC_MS=4 has both disk and yardstick take at least so long for an fdatasync, as servers' disks do.
+# PACE=history has windows close and schedules fall due as fast as DAYS (120) days of events pass; METRICS=FILE keeps the
+# metrics of the run.
 # STATE=DIR is where the state goes, if not to the folder for temporary files. Latency counts from when a question was due.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Raw;
 use crate::{
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::{Diagnostic, field_fault, nearest},
     say,
     text::{did_you_mean, quoted},
 };
@@ -33,7 +33,12 @@ pub(crate) fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>)
         let hidden = secret || LISTS_WITH_SECRETS.contains(&path[0].as_str());
         let shown = if hidden { say!("its value") } else { quoted(&text) };
         set(&mut tree, &path, new).map_err(|(message, hint)| fail(message, hint))?;
-        raw = serde_json::from_value(tree).map_err(|e| fail(format!("{shown}: {e}"), None))?;
+        raw = serde_json::from_value(tree).map_err(|e| {
+            let fault = e.to_string();
+            let is_word = fault.starts_with("unknown variant");
+            let fault = if is_word { field_fault(&fault) } else { fault };
+            fail(format!("{shown}: {fault}"), None)
+        })?;
     }
     Ok(raw)
 }

@@ -35,7 +35,7 @@ use crate::{
     engine::BatchLimits,
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
-    lists::{List, Lists},
+    lists::{List, Lists, key_of},
     map::Map,
     rule::{Language, load::Override},
     say,
@@ -309,7 +309,7 @@ impl Config {
         let Some(spec) = self.lists.get(name) else { return Ok(List::default()) };
         codes::read(spec, &self.calendar).map_err(|e| {
             let hint = Some(say!("check the file, or take the list out of the configuration"));
-            Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint)
+            Diagnostic::of_file(&self.file, format!("{}: {e}", key_of(name)), hint)
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, lists::ListSpec},
     diagnostic::Diagnostic,
     evaluate::Evaluator,
-    lists::{List, Lists},
+    lists::{List, Lists, key_of},
     rule::compile::Compiler,
     say,
     telemetry::Metrics,
@@ -151,13 +151,15 @@ fn again(
 
 fn shrinks(config: &Config, name: &str, (before, after): (usize, usize)) -> Diagnostic {
     let message = say!(
-        "lists.{name}: the file has {after} rows and the list in force {before}; what loses more than half of its rows may be half written",
-        name,
+        "{key}: the file has {after} rows and the list in force {before}; what loses more than half of its rows may be half written",
+        key = key_of(name),
         after,
         before
     );
-    let hint =
-        say!("if it is whole, reload by POST /-/reload?force=true, or set lists.{name}.shrink to true", name);
+    let hint = say!(
+        "if it is whole, reload by POST /-/reload?force=true, or set {key}.shrink to true",
+        key = key_of(name)
+    );
     Diagnostic::of_file(&config.file, message, Some(hint))
 }
 

@@ -20,6 +20,14 @@ pub(crate) fn list_name(column: &str) -> String {
     format!("codes_{column}")
 }
 
+/// The key of the configuration that a list stands under: a table of codes is not among the `lists` there.
+pub(crate) fn key_of(list: &str) -> String {
+    match list.strip_prefix("codes_").filter(|column| CODE_COLUMNS.contains(column)) {
+        Some(column) => format!("codes.{column}"),
+        None => format!("lists.{list}"),
+    }
+}
+
 /// Which columns of a list make it a table of codes; those of which nothing is said go by the usual names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodeColumns {

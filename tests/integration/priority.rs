@@ -4,7 +4,7 @@ use std::{sync::mpsc, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, lines, payment, post, random_events, wait_until};
+use crate::support::{Bench, Daemon, agent, lines, payment, post, random_events, wait_until};
 
 const DAEMON: &str = "state: { dir: state, checkpoint_events: 700 }\n";
 
@@ -86,4 +86,34 @@ fn a_question_overtakes_what_was_posted_before_it() {
     let accepted = serde_json::from_str::<Value>(&receipt).unwrap()["accepted"].as_u64().unwrap();
     assert!(accepted > 25_000, "{receipt}");
     assert_eq!(daemon.json("/api/v1/status")["journal_events"], accepted + 1);
+}
+
+/// What became of records is told with the last piece, so a kill between two pieces tells nothing twice.
+#[test]
+fn a_batch_that_is_killed_between_its_pieces_becomes_what_a_whole_one_does() {
+    let body = disturbed(&random_events(33, 3000));
+    let outcome = |failpoint: Option<&str>| {
+        let bench = Bench::new("", DAEMON);
+        if let Some(failpoint) = failpoint {
+            let daemon = Daemon::start_failing(bench.path(), failpoint);
+            ask(&daemon, "q", "what_if");
+            let cut_off = agent().post(format!("{}/api/v1/events", daemon.address)).send(&body);
+            assert!(cut_off.is_err(), "{failpoint}: the daemon answered");
+            let (stored, _) = bench.state();
+            assert!(!stored.is_empty(), "{failpoint}: nothing was stored before the kill");
+        }
+        let daemon = Daemon::start(bench.path());
+        let (status, receipt) = daemon.post("/api/v1/events", &body);
+        assert_eq!(status, 200, "{receipt}");
+        let events = daemon.json("/api/v1/status")["journal_events"].clone();
+        let quarantined = daemon.json("/api/v1/quarantine?limit=1")["total"].clone();
+        assert_eq!(daemon.stop("-TERM"), Some(0));
+        (events, quarantined, bench.state())
+    };
+    let whole = outcome(None);
+    for failpoint in ["commit.done=abort@4", "commit.ready=abort@6"] {
+        let killed = outcome(Some(failpoint));
+        assert_eq!((&killed.0, &killed.1), (&whole.0, &whole.1), "{failpoint}");
+        crate::support::assert_same(&killed.2, &whole.2, failpoint);
+    }
 }
