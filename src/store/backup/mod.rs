@@ -4,6 +4,7 @@
 //! transaction sees are registered, so they never change, and a reader's hold keeps them from being deleted.
 
 mod manifest;
+mod pinned;
 mod unfinished;
 
 use std::{
@@ -13,7 +14,8 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup, backup::StepResult};
 
-pub(crate) use manifest::{Contents, MANIFEST, Manifest};
+pub(crate) use manifest::{Contents, MANIFEST, Manifest, contents as digest_of};
+pub(crate) use pinned::{Pinned, files_named_by, finished_files, is_state};
 use unfinished::Unfinished;
 
 use super::{
