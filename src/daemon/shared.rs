@@ -85,6 +85,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
+    /// What is told of the replica, if there is one.
+    pub replica: std::sync::OnceLock<Arc<crate::replica::Figures>>,
     /// Who writes to the state, and who waits.
     pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
@@ -185,6 +187,7 @@ impl Shared {
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
+            replica: std::sync::OnceLock::new(),
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             variables: options.variables.clone(),

@@ -24,9 +24,9 @@ mod shipper;
 mod snapshot;
 
 pub use bucket::{Bucket, BucketError};
-pub use claim::{Candidate, Look, Mark};
-pub use keeper::Keeper;
+pub use claim::{Candidate, Claimed, Look, Mark, ReplicaError};
+pub use keeper::{Keeper, once};
 pub use restore::{Restored, restore};
-pub use settings::{Place, S3Settings, Settings, WhenAway};
+pub use settings::{Named, Place, S3Settings, Settings, WhenAway};
 pub use shipper::Figures;
 pub use snapshot::Manifest;

@@ -62,7 +62,7 @@ pub(super) fn put(bucket: &Bucket, folder: &str, path: &Path) -> Result<u64, Buc
     let (mut number, mut bytes) = (0, 0);
     loop {
         buffer.clear();
-        let read = file.by_ref().take(PIECE as u64).read_to_end(&mut buffer).map_err(|e| local(path, &e))?;
+        let read = Read::by_ref(&mut file).take(PIECE as u64).read_to_end(&mut buffer).map_err(|e| local(path, &e))?;
         // An empty file has one empty piece.
         if read == 0 && number > 0 {
             return Ok(bytes);

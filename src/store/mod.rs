@@ -81,7 +81,7 @@ pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
 };
 pub(crate) use backup::Manifest;
-pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state};
+pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
 pub use backup::{BackupOptions, back_up, restore};
 pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
@@ -115,7 +115,7 @@ pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
-pub use ship::{Ship, Unshipped};
+pub use ship::{Ship, Unshipped, is_replicated};
 pub use silences::Muted;
 pub(crate) use tail::{News as TailNews, Pages, Tail, put as put_pages};
 pub use trace::{Trace, trace};

@@ -3,10 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use super::{StoreError, Turns};
-use crate::say;
+use crate::{private, say};
 
-/// Has this name in a state directory whose commits go elsewhere, and says where they went.
-pub(crate) const MARK: &str = "replica.json";
+/// Is in a state directory whose daemon takes each commit elsewhere.
+const MARK: &str = "replicated";
 
 /// Takes commits elsewhere.
 pub trait Ship: Send + Sync + std::fmt::Debug {
@@ -19,6 +19,9 @@ pub trait Ship: Send + Sync + std::fmt::Debug {
 
     /// Why nothing more may be committed here, if so.
     fn refuses(&self) -> Option<Unshipped>;
+
+    /// Whether the other place said lately that the state is ours.
+    fn may_tell(&self) -> bool;
 
     /// How long a commit has waited for the other place.
     fn waits(&self) -> Option<Duration>;
@@ -60,6 +63,22 @@ impl Unshipped {
             _ => None,
         }
     }
+}
+
+/// Says whether the commits of a state go elsewhere from now on: other processes see it.
+///
+/// # Errors
+/// If the directory cannot be written.
+pub fn is_replicated(dir: &Path, replicated: bool) -> Result<(), StoreError> {
+    let mark = dir.join(MARK);
+    let done = match replicated {
+        true => private::write(&mark, []),
+        false => match std::fs::remove_file(&mark) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        },
+    };
+    done.map_err(|error| StoreError::Directory { path: mark, error })
 }
 
 /// Refuses to write to a state that another process replicates.

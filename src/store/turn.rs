@@ -92,6 +92,12 @@ impl Turns {
         self.shipper().and_then(|shipper| shipper.waits())
     }
 
+    /// Whether this machine may tell others what it knows: the state is its own, as far as it heard lately.
+    #[must_use]
+    pub fn may_tell(&self) -> bool {
+        self.shipper().is_none_or(|shipper| shipper.may_tell())
+    }
+
     /// From now on each commit goes to a shipper before anybody hears of it. It is called while it is our turn, or before
     /// anybody writes.
     pub fn ship_by(&self, shipper: Option<Arc<dyn Ship>>) {

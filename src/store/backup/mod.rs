@@ -113,6 +113,20 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
     Ok(manifest)
 }
 
+/// Makes a state directory by `work`, or nothing. `target` must not exist.
+///
+/// # Errors
+/// If `work` fails, or `target` exists or cannot be written. There is nothing at `target` then.
+pub(crate) fn make_whole<T, E: From<StoreError>>(
+    target: &Path,
+    work: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let unfinished = Unfinished::start(target)?;
+    let done = work(unfinished.dir())?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
+    Ok(done)
+}
+
 /// A reading connection to a state of any version that this one can bring up to date: a copy is made before that.
 fn open(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
