@@ -40,7 +40,7 @@ use crate::{
     replica::Keeper,
     rule::RuleSet,
     say,
-    store::StateLock,
+    store::{StateLock, Turns},
     stream::{Block, Position},
 };
 
@@ -133,16 +133,6 @@ impl Daemon {
         Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing, keeper })
     }
 
-    /// Waits until another machine has the state; for ever, if none does.
-    async fn superseded(&self) -> String {
-        loop {
-            tokio::time::sleep(SUPERSEDED_LOOK).await;
-            if let Some(why) = self.keeper.as_ref().and_then(Keeper::superseded) {
-                return why.to_string();
-            }
-        }
-    }
-
     /// Takes no more events and waits until all that came is judged and committed, however long that takes.
     ///
     /// # Errors
@@ -202,6 +192,16 @@ fn too_long(held: Option<Duration>) -> String {
         None => say!(
             "it took too long to store what came last. Files and topics are read from there again at the next start; send again what was posted and not answered"
         ),
+    }
+}
+
+/// Waits until another machine has the state; for ever, if none does.
+async fn superseded(turns: Arc<Turns>) -> String {
+    loop {
+        tokio::time::sleep(SUPERSEDED_LOOK).await;
+        if let Some(why) = turns.refusal() {
+            return why.to_string();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use standby::Waited;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, audit, ended, ingest, listen, requests, standby};
+use super::{Daemon, audit, ended, ingest, listen, requests, standby, superseded};
 use crate::{
     access::Actor,
     clock::Clock,
@@ -202,7 +202,7 @@ async fn watch(
     (once, reads_pipe): (bool, bool),
 ) -> anyhow::Result<Ended> {
     let (mut failed, mut is_full) = (None, false);
-    let mut sources_left = !sources.is_empty();
+    let (mut sources_left, turns) = (!sources.is_empty(), Arc::clone(&daemon.shared.turns));
     let mut lists = tokio::time::interval(LISTS_EVERY);
     let mut asked = reload::Asked::default();
     while !once || sources_left {
@@ -216,7 +216,7 @@ async fn watch(
                 daemon.stop.cancel();
                 return Err(error.into());
             }
-            why = daemon.superseded() => {
+            why = superseded(Arc::clone(&turns)) => {
                 daemon.stop.cancel();
                 return Err(anyhow!(why));
             }

@@ -17,7 +17,7 @@ use super::{
     restore, snapshot,
 };
 use crate::{
-    private, say,
+    failpoint, private, say,
     store::{StoreError, is_state},
 };
 
@@ -222,7 +222,7 @@ impl Candidate {
         let goes_on = lease.as_ref().is_some_and(|lease| lease.goes_on && !lease.ended);
         self.seen = Some((number, lease, since));
         let silent = since.elapsed();
-        if silent < self.settings.takeover_after {
+        if silent < failpoint::within("patience.takeover", self.settings.takeover_after) {
             return Ok(Look::Held { holder: head.host, silent, lives: self.lives });
         }
         // Who restored it by hand has decided.
@@ -278,9 +278,12 @@ impl Candidate {
         };
         // Before anything that takes long: who slept meanwhile sees it, and tells nobody anything.
         patiently(|| self.lease(0, false).put(&self.bucket, number))?;
+        let reach = |name: &str| failpoint::reach(name).map_err(|e| super::objects::local(&self.dir, &e));
+        reach("replica.claimed")?;
         if !is_ours {
             restore::into(&self.bucket, &self.dir, Some(number - 1))?;
         }
+        reach("replica.restored")?;
         let mark = Mark {
             to: self.bucket.place(),
             claim: number,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{Pinned, Ship, Tail, Turns, Unshipped},
+    store::{Pinned, Ship, Tail, Turns},
 };
 
 /// So many signs of life are given in the time after which a silent machine is taken for gone.
@@ -61,12 +61,6 @@ impl Keeper {
     #[must_use]
     pub fn figures(&self) -> Arc<Figures> {
         Arc::clone(&self.shipper.figures)
-    }
-
-    /// Why nothing can be committed here any more, if another machine has the state.
-    #[must_use]
-    pub fn superseded(&self) -> Option<Unshipped> {
-        self.shipper.refuses()
     }
 }
 

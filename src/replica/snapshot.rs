@@ -164,6 +164,7 @@ pub(super) fn make(
     state.files = named;
     let manifest = Manifest { state, number, claim, folder, packed: packed_contents };
     let text = serde_json::to_vec(&manifest).map_err(|e| ReplicaError::Other(e.to_string()))?;
+    crate::failpoint::reach("replica.manifest").map_err(|e| local(dir, &e))?;
     // If an earlier try arrived without its answer, what it says is as good.
     patiently(|| bucket.put_new(&key(number), &text))?;
     Ok(bytes)

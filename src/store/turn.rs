@@ -92,6 +92,12 @@ impl Turns {
         self.shipper().and_then(|shipper| shipper.waits())
     }
 
+    /// Why nothing more may be committed here, if another machine has the state.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Unshipped> {
+        self.shipper().and_then(|shipper| shipper.refuses())
+    }
+
     /// Whether this machine may tell others what it knows: the state is its own, as far as it heard lately.
     #[must_use]
     pub fn may_tell(&self) -> bool {
@@ -160,7 +166,7 @@ impl Turns {
     ) -> rusqlite::Result<Turn<'c>> {
         let until = patience.map(|patience| Instant::now() + patience);
         let place = self.stand_in_line(until).ok_or_else(busy)?;
-        if let Some(why) = self.shipper().and_then(|shipper| shipper.refuses()) {
+        if let Some(why) = self.refusal() {
             return Err(why.into_database());
         }
         connection.busy_timeout(ASK)?;
