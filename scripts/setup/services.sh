@@ -2,8 +2,8 @@
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
-# OpenLDAP (Debian's packages, unpacked).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip]…
+# OpenLDAP (Debian's packages, unpacked); a server of S3's protocol over a folder (Versity's gateway, a Go module).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|versitygw]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -43,6 +43,16 @@ get_slapd() {
     rm -f ./*.deb
 }
 
+# It answers conditional writes and checks signatures, as the state's replica needs them.
+get_versitygw() {
+    [ -x "$services/versitygw/versitygw" ] && return
+    if ! command -v go >/dev/null; then
+        root apt-get install -y -qq --no-install-recommends golang-go >/dev/null ||
+            { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends golang-go >/dev/null; } || return
+    fi
+    mkdir -p "$services/versitygw" && GOBIN=$services/versitygw go install "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+}
+
 # With it packs of evidence are opened as their readers open them.
 get_unzip() {
     command -v unzip >/dev/null && return
@@ -59,5 +69,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip versitygw
 fetch "$services/setup.log" "$@"

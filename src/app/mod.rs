@@ -112,7 +112,8 @@ impl Daemon {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
         crate::store::is_replicated(&config.state_dir, replica.is_some())?;
-        let keeper = replica.map(|replica| Keeper::start(replica.candidate, replica.claimed, clock)).transpose()?;
+        let keeper =
+            replica.map(|replica| Keeper::start(replica.candidate, replica.claimed, clock)).transpose()?;
         if let Some(keeper) = &keeper {
             let _ = shared.replica.set(keeper.figures());
         }
@@ -130,7 +131,19 @@ impl Daemon {
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
-        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing, keeper })
+        Ok(Self {
+            shared,
+            blocks,
+            stop,
+            positions,
+            closing,
+            bounded,
+            engine,
+            sealing,
+            deliver,
+            wellbeing,
+            keeper,
+        })
     }
 
     /// Takes no more events and waits until all that came is judged and committed, however long that takes.

@@ -69,7 +69,9 @@ pub(super) async fn take(
                         let after_another = claimed.restored || told != Told::Nothing;
                         return Ok(Some(Replica { candidate, claimed: Some(claimed), after_another }));
                     }
-                    Ok(None) => Look::Held { holder: say!("another machine"), silent: Duration::ZERO, lives: true },
+                    Ok(None) => {
+                        Look::Held { holder: say!("another machine"), silent: Duration::ZERO, lives: true }
+                    }
                     Err(error) => match goes_on_without(config, settings, &error)? {
                         true => return Ok(Some(Replica { candidate, claimed: None, after_another: false })),
                         false => {

@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, resolve::{RETAIN_MIN, Resolver}, sinks::Secret};
+use super::{
+    Config,
+    resolve::{RETAIN_MIN, Resolver},
+    sinks::Secret,
+};
 use crate::{
     event::duration,
     replica::{Named, Place, S3Settings, Settings, WhenAway},
@@ -182,7 +186,10 @@ impl Resolver<'_> {
                 None
             }
         };
-        let named = spec.to.parse::<Named>().map_err(|why| say!("{text} is no store: {why}", text = quoted(&spec.to), why));
+        let named = spec
+            .to
+            .parse::<Named>()
+            .map_err(|why| say!("{text} is no store: {why}", text = quoted(&spec.to), why));
         let place = match named {
             Err(problem) => {
                 self.problem(say!("state.replicate.to: {problem}", problem));

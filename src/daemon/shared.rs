@@ -268,7 +268,10 @@ impl Shared {
         let replica = self.turns.waits_for_replica().filter(|waited| *waited >= HELD);
         let away = |waited: Duration| {
             let seconds = waited.as_secs();
-            say!("the store of state.replicate has been away for {seconds} seconds; commits wait for it, and nothing is lost", seconds)
+            say!(
+                "the store of state.replicate has been away for {seconds} seconds; commits wait for it, and nothing is lost",
+                seconds
+            )
         };
         replica.map(away).or_else(|| self.sources.iter().find_map(waits))
     }

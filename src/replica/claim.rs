@@ -284,12 +284,8 @@ impl Candidate {
             restore::into(&self.bucket, &self.dir, Some(number - 1))?;
         }
         reach("replica.restored")?;
-        let mark = Mark {
-            to: self.bucket.place(),
-            claim: number,
-            writer: self.writer.clone(),
-            restored: None,
-        };
+        let mark =
+            Mark { to: self.bucket.place(), claim: number, writer: self.writer.clone(), restored: None };
         mark.write(&self.dir)?;
         Ok(Some(Claimed { number, head, restored: !is_ours }))
     }

@@ -41,7 +41,11 @@ impl Keeper {
     ///
     /// # Errors
     /// If the store has no snapshot in the end.
-    pub fn start(candidate: Candidate, claimed: Option<Claimed>, clock: &Arc<dyn Clock>) -> Result<Self, ReplicaError> {
+    pub fn start(
+        candidate: Candidate,
+        claimed: Option<Claimed>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, ReplicaError> {
         let claimed_now = claimed.is_some();
         let work = Work::new(candidate, claimed, clock)?;
         if claimed_now {
@@ -78,7 +82,11 @@ impl Drop for Keeper {
 ///
 /// # Errors
 /// If the store has no snapshot in the end.
-pub fn once(candidate: Candidate, claimed: Claimed, clock: &Arc<dyn Clock>) -> Result<Arc<Figures>, ReplicaError> {
+pub fn once(
+    candidate: Candidate,
+    claimed: Claimed,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Figures>, ReplicaError> {
     let work = Work::new(candidate, Some(claimed), clock)?;
     work.begin_anew()?;
     work.tidy();
@@ -137,7 +145,8 @@ impl Work {
             Ok((line.next - 1, line.claim.claim))
         })?;
         let now = self.clock.now();
-        let bytes = snapshot::make(&shipper.bucket, self.dir(), &pinned, &shipper.files, (number, claim, now))?;
+        let bytes =
+            snapshot::make(&shipper.bucket, self.dir(), &pinned, &shipper.files, (number, claim, now))?;
         let figures = &shipper.figures;
         figures.bytes.fetch_add(bytes, Ordering::Relaxed);
         figures.snapshot_at.store(now, Ordering::Relaxed);
@@ -167,7 +176,8 @@ impl Work {
             let shipped = self.shipper.figures.records.load(Ordering::Relaxed);
             let done = if is_away {
                 self.come_back()
-            } else if (Instant::now() >= due || shipped - records >= RECORDS_MAX) && tried.elapsed() >= pause {
+            } else if (Instant::now() >= due || shipped - records >= RECORDS_MAX) && tried.elapsed() >= pause
+            {
                 self.snapshot(false).inspect(|()| self.tidy())
             } else {
                 continue;
@@ -193,7 +203,9 @@ impl Work {
         }
         let asked = Instant::now();
         match Lease::later(bucket, claim) {
-            Ok(Some(holder)) if !self.lost.swap(true, Ordering::SeqCst) => self.shipper.is_superseded(&holder),
+            Ok(Some(holder)) if !self.lost.swap(true, Ordering::SeqCst) => {
+                self.shipper.is_superseded(&holder)
+            }
             Ok(Some(_)) => {}
             Ok(None) => {
                 self.shipper.is_confirmed(asked);

@@ -62,7 +62,10 @@ pub(super) fn put(bucket: &Bucket, folder: &str, path: &Path) -> Result<u64, Buc
     let (mut number, mut bytes) = (0, 0);
     loop {
         buffer.clear();
-        let read = Read::by_ref(&mut file).take(PIECE as u64).read_to_end(&mut buffer).map_err(|e| local(path, &e))?;
+        let read = Read::by_ref(&mut file)
+            .take(PIECE as u64)
+            .read_to_end(&mut buffer)
+            .map_err(|e| local(path, &e))?;
         // An empty file has one empty piece.
         if read == 0 && number > 0 {
             return Ok(bytes);
@@ -80,17 +83,13 @@ pub(super) fn put(bucket: &Bucket, folder: &str, path: &Path) -> Result<u64, Buc
 ///
 /// # Errors
 /// If a piece is missing, it is another one, or it cannot be written.
-pub(super) fn get(
-    bucket: &Bucket,
-    folder: &str,
-    expected: &Contents,
-    to: &Path,
-) -> Result<(), BucketError> {
+pub(super) fn get(bucket: &Bucket, folder: &str, expected: &Contents, to: &Path) -> Result<(), BucketError> {
     let mut file = crate::private::create(to).map_err(|e| local(to, &e))?;
     let (mut hasher, mut bytes, mut number) = (blake3::Hasher::new(), 0, 0);
     while bytes < expected.bytes || number == 0 {
         let key = piece(folder, number);
-        let part = patiently(|| bucket.get(&key))?.ok_or_else(|| bucket.damaged(&key, say!("it is not there")))?;
+        let part =
+            patiently(|| bucket.get(&key))?.ok_or_else(|| bucket.damaged(&key, say!("it is not there")))?;
         if part.is_empty() && expected.bytes > 0 {
             break;
         }

@@ -157,7 +157,8 @@ mod tests {
     fn a_record_comes_back_whole_or_not_at_all() {
         let claim = Record::claim(7, "w", "host", 5);
         assert_eq!(Record::read(&claim.bytes()), Ok(claim.clone()));
-        let pages = Pages { page_size: 8, database_pages: 300, pages: [(1, vec![1; 8]), (299, vec![2; 8])].into() };
+        let pages =
+            Pages { page_size: 8, database_pages: 300, pages: [(1, vec![1; 8]), (299, vec![2; 8])].into() };
         let commit = Record::commit(&claim.head, &pages, 6).unwrap();
         let bytes = commit.bytes();
         let read = Record::read(&bytes).unwrap();

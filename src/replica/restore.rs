@@ -48,12 +48,8 @@ pub struct Restored {
 pub fn restore(bucket: &Bucket, target: &Path) -> Result<Restored, ReplicaError> {
     store::make_whole(target, |dir| {
         let (restored, head) = into(bucket, dir, None)?;
-        let mark = Mark {
-            to: bucket.place(),
-            claim: head.0,
-            writer: head.1,
-            restored: Some(restored.number),
-        };
+        let mark =
+            Mark { to: bucket.place(), claim: head.0, writer: head.1, restored: Some(restored.number) };
         mark.write(dir)?;
         Ok(restored)
     })
@@ -92,7 +88,11 @@ type Owner = (u64, String);
 
 /// Puts the newest state into a directory, whose lock this process has. What is there already and is the same stays;
 /// a database that is there goes to `superseded/`.
-pub(super) fn into(bucket: &Bucket, dir: &Path, upto: Option<u64>) -> Result<(Restored, Owner), ReplicaError> {
+pub(super) fn into(
+    bucket: &Bucket,
+    dir: &Path,
+    upto: Option<u64>,
+) -> Result<(Restored, Owner), ReplicaError> {
     let manifest = newest(bucket, upto.unwrap_or(u64::MAX))?;
     if manifest.state.schema_version > SCHEMA_VERSION {
         let found = manifest.state.schema_version;
@@ -141,7 +141,9 @@ fn replay(
         for (n, record) in together(bucket, numbers)?.into_iter().enumerate() {
             let number = from + (at * AT_ONCE + n) as u64 + 1;
             if numbers[n] != number {
-                return Err(bucket.damaged(&log::key(number), say!("it is not there, and later ones are")).into());
+                return Err(bucket
+                    .damaged(&log::key(number), say!("it is not there, and later ones are"))
+                    .into());
             }
             let Head { claim, writer, kind, .. } = &record.head;
             owner = (*claim, writer.clone());
@@ -197,7 +199,13 @@ fn fetch(
     let (next, failed, bytes) = (AtomicUsize::new(0), Mutex::new(None), Mutex::new(0));
     let work = || {
         while let Some((name, size)) = named.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let unknown = || ReplicaError::Other(say!("the store {place} does not say where {name} is", place = bucket.place(), name));
+            let unknown = || {
+                ReplicaError::Other(say!(
+                    "the store {place} does not say where {name} is",
+                    place = bucket.place(),
+                    name
+                ))
+            };
             let contents = files.get(name).filter(|contents| contents.bytes == *size).ok_or_else(unknown);
             match contents.and_then(|contents| one(bucket, dir, name, contents)) {
                 Ok(fetched) => *bytes.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += fetched,

@@ -1,9 +1,6 @@
 //! A bucket as a store, over S3's protocol: requests that rusty-s3 signs and reqwest sends.
 
-use std::{
-    sync::mpsc::sync_channel,
-    time::Duration,
-};
+use std::{sync::mpsc::sync_channel, time::Duration};
 
 use reqwest::{Client, StatusCode, header};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions::ListObjectsV2};
@@ -53,10 +50,11 @@ impl S3 {
         let refused = |why: String| BucketError::Refused { place: place.clone(), why };
         let amazon = format!("https://s3.{}.amazonaws.com", settings.region);
         let endpoint = settings.endpoint.as_deref().unwrap_or(&amazon);
-        let wrong = || refused(say!("state.replicate.endpoint is no address such as https://s3.example.gov.cn:9000"));
+        let wrong =
+            || refused(say!("state.replicate.endpoint is no address such as https://s3.example.gov.cn:9000"));
         let url = reqwest::Url::parse(endpoint).map_err(|_| wrong())?;
-        let bucket =
-            Bucket::new(url, UrlStyle::Path, settings.bucket.clone(), settings.region.clone()).map_err(|_| wrong())?;
+        let bucket = Bucket::new(url, UrlStyle::Path, settings.bucket.clone(), settings.region.clone())
+            .map_err(|_| wrong())?;
         let credentials = match &settings.key {
             Some((id, key)) => Credentials::new(id.clone(), key.clone()),
             None => Credentials::from_env().ok_or_else(|| {
@@ -139,14 +137,16 @@ impl S3 {
             (_, "SignatureDoesNotMatch") => {
                 refused(say!("the secret of the key is a wrong one (state.replicate.secret_file)"))
             }
-            (_, "RequestTimeTooSkewed") => {
-                refused(say!("its clock and the one of this machine differ by more than a quarter of an hour"))
-            }
-            (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") | (301 | 307, _) => {
-                refused(say!("the bucket is in another region (state.replicate.region) or behind another address"))
-            }
+            (_, "RequestTimeTooSkewed") => refused(say!(
+                "its clock and the one of this machine differ by more than a quarter of an hour"
+            )),
+            (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") | (301 | 307, _) => refused(say!(
+                "the bucket is in another region (state.replicate.region) or behind another address"
+            )),
             (401 | 403, _) => refused(say!("the key may not do that here: {code}", code)),
-            (501, _) => refused(say!("it does not know conditional writes (If-None-Match), which this needs")),
+            (501, _) => {
+                refused(say!("it does not know conditional writes (If-None-Match), which this needs"))
+            }
             _ => self.away(format!("HTTP {status} {code}")),
         }
     }
@@ -200,9 +200,10 @@ impl S3 {
             }
             let text = String::from_utf8_lossy(&answer.body);
             let page = ListObjectsV2::parse_response(&text).map_err(|e| self.away(e.to_string()))?;
-            let ours = page.contents.into_iter().filter_map(|object| {
-                object.key.strip_prefix(&self.prefix).map(str::to_owned)
-            });
+            let ours = page
+                .contents
+                .into_iter()
+                .filter_map(|object| object.key.strip_prefix(&self.prefix).map(str::to_owned));
             keys.extend(ours);
             token = page.next_continuation_token.filter(|token| !token.is_empty());
             if token.is_none() {

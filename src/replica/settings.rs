@@ -116,7 +116,8 @@ mod tests {
         assert_eq!("s3://b".parse(), bucket("b", ""));
         assert_eq!("s3://b/".parse(), bucket("b", ""));
         assert_eq!("s3://b/treasury/4201/".parse(), bucket("b", "treasury/4201/"));
-        for wrong in ["", "b", "file://srv", "s3://", "s3://B/x", "s3://b/a b", "s3://b/a//b", "https://b/x"] {
+        for wrong in ["", "b", "file://srv", "s3://", "s3://B/x", "s3://b/a b", "s3://b/a//b", "https://b/x"]
+        {
             assert!(wrong.parse::<Named>().is_err(), "{wrong}");
         }
     }

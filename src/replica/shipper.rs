@@ -88,7 +88,8 @@ impl Shipper {
         (number, claim): (u64, Head),
     ) -> Self {
         let line = Mutex::new(Line { tail: None, next: number + 1, claim, folders: None });
-        let (superseded, waiting, confirmed) = (Mutex::default(), Mutex::default(), Mutex::new(Instant::now()));
+        let (superseded, waiting, confirmed) =
+            (Mutex::default(), Mutex::default(), Mutex::new(Instant::now()));
         Self {
             bucket,
             dir,
@@ -141,8 +142,9 @@ impl Shipper {
             }
         }
         let now = SystemTime::now();
-        let is_settled =
-            |at: &Option<SystemTime>| at.is_none_or(|at| now.duration_since(at).is_ok_and(|age| age > SETTLED));
+        let is_settled = |at: &Option<SystemTime>| {
+            at.is_none_or(|at| now.duration_since(at).is_ok_and(|age| age > SETTLED))
+        };
         line.folders = changed.iter().all(is_settled).then_some(changed);
         Ok(new)
     }
@@ -233,7 +235,9 @@ impl Ship for Shipper {
                 self.goes_on(&mut line, &super::objects::local(&self.dir, &std::io::Error::other(why)));
                 Ok(())
             }
-            Err(error) => Err(Unshipped::Unconfirmed { why: super::objects::local(&self.dir, &error).to_string() }),
+            Err(error) => {
+                Err(Unshipped::Unconfirmed { why: super::objects::local(&self.dir, &error).to_string() })
+            }
         };
         *lock(&self.waiting) = None;
         let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

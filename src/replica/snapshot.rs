@@ -11,8 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bucket, BucketError, log,
+    Bucket, BucketError,
     claim::{Lease, ReplicaError},
+    log,
     objects::{self, local, patiently},
 };
 use crate::{
@@ -211,7 +212,8 @@ pub(super) fn tidy(bucket: &Bucket, dir: &Path, files: &Files, claim: u64) -> Re
         }
     }
     // Records since then name files that nobody has any more; the state as of the last record does not need them.
-    let digest = |key: &str| key.strip_prefix("files/").and_then(|rest| rest.split('/').next().map(str::to_owned));
+    let digest =
+        |key: &str| key.strip_prefix("files/").and_then(|rest| rest.split('/').next().map(str::to_owned));
     for key in stored {
         if digest(&key).is_some_and(|digest| !kept.contains(&digest)) {
             delete(&key)?;

@@ -81,8 +81,8 @@ pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
 };
 pub(crate) use backup::Manifest;
-pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
 pub use backup::{BackupOptions, back_up, restore};
+pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
 pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};

@@ -139,7 +139,12 @@ mod tests {
 
     fn rows(path: &Path) -> Vec<i64> {
         let db = Connection::open(path).unwrap();
-        db.prepare("SELECT n FROM t ORDER BY n").unwrap().query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
+        db.prepare("SELECT n FROM t ORDER BY n")
+            .unwrap()
+            .query_map([], |r| r.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     }
 
     /// Through commits, undone transactions that spilled, checkpoints and logs that are begun anew.
@@ -152,7 +157,10 @@ mod tests {
         let mut tail = Tail::at_end(dir.path()).unwrap();
         let path = dir.path().join("copy.db");
         let mut copy = Connection::open(&path).unwrap();
-        rusqlite::backup::Backup::new(&db, &mut copy).unwrap().run_to_completion(100, std::time::Duration::ZERO, None).unwrap();
+        rusqlite::backup::Backup::new(&db, &mut copy)
+            .unwrap()
+            .run_to_completion(100, std::time::Duration::ZERO, None)
+            .unwrap();
         copy.close().unwrap();
         let copy = File::options().write(true).open(&path).unwrap();
         let mut anew = 0;
@@ -174,7 +182,8 @@ mod tests {
         assert!(anew > 3, "the log was begun anew {anew} times");
         let wanted = rows(&dir.path().join(DATABASE));
         assert_eq!(rows(&path), wanted);
-        let whole: String = Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
+        let whole: String =
+            Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
         assert_eq!(whole, "ok");
     }
 

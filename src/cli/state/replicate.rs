@@ -70,7 +70,9 @@ pub(crate) fn replicate(args: &ReplicateArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     let claimed = candidate.claim(clock.now())?;
-    let claimed = claimed.ok_or_else(|| anyhow!(say!("another machine has just taken the state of the store; nothing was changed")))?;
+    let claimed = claimed.ok_or_else(|| {
+        anyhow!(say!("another machine has just taken the state of the store; nothing was changed"))
+    })?;
     let figures = replica::once(candidate, claimed, &clock)?;
     drop(store);
     let (bytes, place) = (figures.bytes.load(Ordering::Relaxed), settings.place.to_string());
@@ -89,10 +91,20 @@ pub(super) fn restore(url: &str, to: &Path, json: bool, config: &Config) -> anyh
         let (records, bytes) = (restored.records, restored.bytes);
         println!(
             "{}",
-            say!("The snapshot is of the time above; {records} commits that came after it are in the state, too. {bytes} bytes were fetched.", records, bytes)
+            say!(
+                "The snapshot is of the time above; {records} commits that came after it are in the state, too. {bytes} bytes were fetched.",
+                records,
+                bytes
+            )
         );
         if restored.beyond > 0 {
-            println!("{}", say!("{commits} later commits are not: the store was away before them, and no snapshot was completed after that.", commits = restored.beyond));
+            println!(
+                "{}",
+                say!(
+                    "{commits} later commits are not: the store was away before them, and no snapshot was completed after that.",
+                    commits = restored.beyond
+                )
+            );
         }
     }
     Ok(code)

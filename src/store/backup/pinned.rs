@@ -5,8 +5,11 @@ use std::{fs::File, path::Path, path::PathBuf};
 use rusqlite::Connection;
 
 use super::{
-    super::{ATTACHMENTS, DATABASE, StoreError, Turns, explain, sealed::{self, FOLDER}},
-    Contents, Manifest, about, copy_database, manifest, open, registered, registered_of_audit, attached,
+    super::{
+        ATTACHMENTS, DATABASE, StoreError, Turns, explain,
+        sealed::{self, FOLDER},
+    },
+    Contents, Manifest, about, attached, copy_database, manifest, open, registered, registered_of_audit,
 };
 
 /// The state of one commit, until it is dropped: later commits do not change it, and its files stay.
@@ -91,8 +94,7 @@ pub fn files_named_by(database: &Path) -> Result<Vec<(String, u64)>, StoreError>
     let dir = database.parent().unwrap_or(database);
     let fail = |error| explain(dir, error);
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
-    let connection =
-        Connection::open_with_flags(super::super::immutable(database), flags).map_err(fail)?;
+    let connection = Connection::open_with_flags(super::super::immutable(database), flags).map_err(fail)?;
     super::super::check_version(dir, &connection)?;
     files(&connection).map_err(fail)
 }

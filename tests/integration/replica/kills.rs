@@ -47,11 +47,14 @@ fn killed_at_any_moment_on_any_machine_nothing_is_lost_or_repeated() {
     wait_until(|| has_read(&last, machines.feed().metadata().unwrap().len()));
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let there = query(&last, "SELECT event_id FROM payments WHERE event_id LIKE 'posted-%'");
-    let lost: Vec<_> = answered.iter().filter(|id| !there.iter().any(|row| row.contains(&format!("\"{id}\"")))).collect();
+    let lost: Vec<_> =
+        answered.iter().filter(|id| !there.iter().any(|row| row.contains(&format!("\"{id}\"")))).collect();
     assert!(lost.is_empty(), "answered and lost: {lost:?}");
     println!("{kills} kills, {} answered posts", answered.len());
     // What was posted and not answered may be there.
-    let ids = there.iter().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap()["event_id"].as_str().unwrap().to_owned());
+    let ids = there.iter().map(|row| {
+        serde_json::from_str::<serde_json::Value>(row).unwrap()["event_id"].as_str().unwrap().to_owned()
+    });
     append(&machines.feed(), &lines(&ids.map(|id| payment(&id, "L", "1.00")).collect::<Vec<_>>()));
     let (mut found, mut wanted) = (state(&last), expected(&machines.bench, &machines.feed()));
     found.0.sort();
@@ -62,7 +65,9 @@ fn killed_at_any_moment_on_any_machine_nothing_is_lost_or_repeated() {
 /// The moments that matter, one by one.
 #[test]
 fn killed_between_the_disk_and_the_store_nothing_is_lost_or_repeated() {
-    for place in ["replica.before", "replica.after", "replica.manifest", "replica.claimed", "replica.restored"] {
+    for place in
+        ["replica.before", "replica.after", "replica.manifest", "replica.claimed", "replica.restored"]
+    {
         for again in [false, true] {
             let machines = Machines::new("wait");
             let (a, b) = (machines.machine("a"), machines.machine("b"));
@@ -77,7 +82,11 @@ fn killed_between_the_disk_and_the_store_nothing_is_lost_or_repeated() {
             wait_until(|| has_read(machine, machines.feed().metadata().unwrap().len()));
             assert_eq!(daemon.stop("-TERM"), Some(0));
             let (found, wanted) = (state(machine), expected(&machines.bench, &machines.feed()));
-            assert_same(&found, &wanted, &format!("{place}, {}", if again { "the same machine" } else { "another" }));
+            assert_same(
+                &found,
+                &wanted,
+                &format!("{place}, {}", if again { "the same machine" } else { "another" }),
+            );
         }
     }
 }

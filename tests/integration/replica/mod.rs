@@ -159,7 +159,10 @@ fn a_state_is_replicated_once_and_restored() {
     let mut once = fiscwatch();
     once.current_dir(&a).args(["run", "--once", "--config", "fiscwatch.yaml"]);
     once.env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{}", free_port()));
-    once.env("FISCWATCH_SOURCES", format!("[{{\"name\":\"feed\",\"file\":{{\"path\":\"{}\"}}}}]", machines.feed().display()));
+    once.env(
+        "FISCWATCH_SOURCES",
+        format!("[{{\"name\":\"feed\",\"file\":{{\"path\":\"{}\"}}}}]", machines.feed().display()),
+    );
     assert!(once.status().unwrap().success());
     let url = machines.url();
     let replicate = || run(&a, &["state", "replicate", "--to", &url, "--config", "fiscwatch.yaml"]);
@@ -169,12 +172,16 @@ fn a_state_is_replicated_once_and_restored() {
     }
     // Two snapshots stay.
     let manifests = || {
-        let mut all: Vec<_> = std::fs::read_dir(machines.store().join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut all: Vec<_> = std::fs::read_dir(machines.store().join("snapshots"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         all.sort();
         all
     };
     assert_eq!(manifests().len(), 2);
-    let restore = |to: &str| run(&a, &["state", "restore", "--from", &url, "--to", to, "--config", "fiscwatch.yaml"]);
+    let restore =
+        |to: &str| run(&a, &["state", "restore", "--from", &url, "--to", to, "--config", "fiscwatch.yaml"]);
     let whole = state(&a);
     let is_whole = |to: &str| {
         let dir = a.join(to);
@@ -198,7 +205,8 @@ fn a_state_is_replicated_once_and_restored() {
     assert_eq!(code, Some(0), "{err}");
     is_whole("c");
     // A newer version.
-    let newer = String::from_utf8(text.clone()).unwrap().replace("\"schema_version\":", "\"schema_version\":9");
+    let newer =
+        String::from_utf8(text.clone()).unwrap().replace("\"schema_version\":", "\"schema_version\":9");
     std::fs::write(&newest, newer).unwrap();
     let (code, _, err) = restore("d");
     assert_eq!(code, Some(1));
@@ -217,19 +225,26 @@ fn a_state_is_replicated_once_and_restored() {
     std::fs::create_dir(machines.bench.path().join("empty")).unwrap();
     for (name, said) in [("nowhere", "the folder is not there"), ("empty", "there is no snapshot")] {
         let url = format!("file://{}", machines.bench.path().join(name).display());
-        let (code, _, err) = run(&a, &["state", "restore", "--from", &url, "--to", "d", "--config", "fiscwatch.yaml"]);
+        let (code, _, err) =
+            run(&a, &["state", "restore", "--from", &url, "--to", "d", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(1));
         assert!(err.contains(said), "{err}");
     }
     // Another state does not go where this one is.
     let other = machines.machine_with("other", "to: file:///x");
     write(&other, "fiscwatch.yaml", &plain);
-    assert_eq!(run(&other, &["state", "restore", "--from", &url, "--to", "x", "--config", "fiscwatch.yaml"]).0, Some(1));
+    assert_eq!(
+        run(&other, &["state", "restore", "--from", &url, "--to", "x", "--config", "fiscwatch.yaml"]).0,
+        Some(1)
+    );
 }
 
 fn run_in(machine: &Path, dir: &Path, what: &str) -> PathBuf {
     let mut command = fiscwatch();
-    command.current_dir(machine).args([what, "export", "--config", "fiscwatch.yaml"]).env("FISCWATCH_STATE__DIR", dir);
+    command
+        .current_dir(machine)
+        .args([what, "export", "--config", "fiscwatch.yaml"])
+        .env("FISCWATCH_STATE__DIR", dir);
     let out = command.output().unwrap();
     let to = dir.with_extension(what);
     std::fs::write(&to, out.stdout).unwrap();

@@ -32,7 +32,15 @@ fn server() -> Option<Server> {
     std::fs::create_dir(dir.path().join("treasury")).unwrap();
     let port = free_port();
     let child = Command::new(program)
-        .args(["--access", "officer", "--secret", "a-secret-key", "--port", &format!("127.0.0.1:{port}"), "posix"])
+        .args([
+            "--access",
+            "officer",
+            "--secret",
+            "a-secret-key",
+            "--port",
+            &format!("127.0.0.1:{port}"),
+            "posix",
+        ])
         .arg(dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -68,8 +76,19 @@ fn another_machine_goes_on_from_a_bucket() {
     wait_until(|| has_read(&machine, machines.feed().metadata().unwrap().len()));
     assert_eq!(daemon.stop("-TERM"), Some(0));
     assert_same(&state(&machine), &expected(&machines.bench, &machines.feed()), "after three machines");
-    let (code, _, err) =
-        run(&machine, &["state", "restore", "--from", "s3://treasury/state/4201", "--to", "copy", "--config", "fiscwatch.yaml"]);
+    let (code, _, err) = run(
+        &machine,
+        &[
+            "state",
+            "restore",
+            "--from",
+            "s3://treasury/state/4201",
+            "--to",
+            "copy",
+            "--config",
+            "fiscwatch.yaml",
+        ],
+    );
     assert_eq!(code, Some(0), "{err}");
 }
 

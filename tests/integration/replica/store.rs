@@ -26,7 +26,8 @@ fn commits_go_on_without_the_store_and_a_snapshot_closes_the_gap() {
     // kill -9, and the machine is gone.
     drop(daemon);
     std::fs::remove_dir_all(a.join("state")).unwrap();
-    let (code, _, err) = run(&a, &["state", "restore", "--from", &machines.url(), "--config", "fiscwatch.yaml"]);
+    let (code, _, err) =
+        run(&a, &["state", "restore", "--from", &machines.url(), "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{err}");
     assert_same(&state(&a), &expected(&machines.bench, &machines.feed()), "after the gap");
 }

@@ -53,13 +53,17 @@ fn a_second_machine_that_is_no_standby_is_refused() {
     let machines = Machines::new("wait");
     let (a, b) = (machines.machine("a"), machines.machine("b"));
     let active = Daemon::start(&a);
-    let text = std::fs::read_to_string(b.join("fiscwatch.yaml")).unwrap().replace("standby: true", "standby: false");
+    let text =
+        std::fs::read_to_string(b.join("fiscwatch.yaml")).unwrap().replace("standby: true", "standby: false");
     crate::support::write(&b, "fiscwatch.yaml", &text);
     let (code, _, err) = crate::support::run(&b, &["run", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("another instance has the state in the store"), "{err}");
     // Officers' commands do not write past the daemon.
-    let (code, _, err) = crate::support::run(&a, &["silence", "add", "rule=x", "--for", "1h", "--reason", "y", "--config", "fiscwatch.yaml"]);
+    let (code, _, err) = crate::support::run(
+        &a,
+        &["silence", "add", "rule=x", "--for", "1h", "--reason", "y", "--config", "fiscwatch.yaml"],
+    );
     assert_eq!(code, Some(1));
     assert!(err.contains("is replicated"), "{err}");
     assert_eq!(active.stop("-TERM"), Some(0));
