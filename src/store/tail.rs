@@ -19,18 +19,18 @@ use super::{
 
 /// Pages as they are after one or more commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pages {
+pub(crate) struct Pages {
     /// Bytes of each.
-    pub page_size: u32,
+    pub(crate) page_size: u32,
     /// How many the database has now.
-    pub database_pages: u32,
+    pub(crate) database_pages: u32,
     /// By their number, from 1 on.
-    pub pages: BTreeMap<u32, Vec<u8>>,
+    pub(crate) pages: BTreeMap<u32, Vec<u8>>,
 }
 
 /// What is new.
 #[derive(Debug, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     /// Nothing was committed.
     Nothing,
     /// These pages were.
@@ -41,7 +41,7 @@ pub enum News {
 
 /// A place in the log.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     path: PathBuf,
     at: Option<Place>,
 }
@@ -60,7 +60,7 @@ impl Tail {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn at_end(dir: &Path) -> std::io::Result<Self> {
+    pub(crate) fn at_end(dir: &Path) -> std::io::Result<Self> {
         let mut tail = Self { path: dir.join(format!("{DATABASE}-wal")), at: None };
         tail.look()?;
         Ok(tail)
@@ -70,7 +70,7 @@ impl Tail {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn look(&mut self) -> std::io::Result<News> {
+    pub(crate) fn look(&mut self) -> std::io::Result<News> {
         let file = match File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(News::Nothing),
             file => file?,
@@ -122,7 +122,7 @@ fn read(log: &mut impl Read, header: &[u8], from: Place) -> std::io::Result<(Pla
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn put(database: &File, pages: &Pages) -> std::io::Result<()> {
+pub(crate) fn put(database: &File, pages: &Pages) -> std::io::Result<()> {
     use std::os::unix::fs::FileExt;
     let size = u64::from(pages.page_size);
     for (number, page) in &pages.pages {

@@ -14,7 +14,7 @@ use super::{
 
 /// The state of one commit, until it is dropped: later commits do not change it, and its files stay.
 #[derive(Debug)]
-pub struct Pinned {
+pub(crate) struct Pinned {
     dir: PathBuf,
     connection: Connection,
     _hold: File,
@@ -25,7 +25,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If the state cannot be read, or `moment` fails.
-    pub fn at<T>(
+    pub(crate) fn at<T>(
         dir: &Path,
         moment: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<(Self, T), StoreError> {
@@ -47,7 +47,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If it cannot be read, or `to` cannot be written.
-    pub fn copy(&self, to: &Path) -> Result<Contents, StoreError> {
+    pub(crate) fn copy(&self, to: &Path) -> Result<Contents, StoreError> {
         copy_database(&self.dir, &self.connection, to)?;
         manifest::contents(to).map_err(|e| super::failed(to, e))
     }
@@ -56,7 +56,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn manifest(&self, now: i64) -> Result<Manifest, StoreError> {
+    pub(crate) fn manifest(&self, now: i64) -> Result<Manifest, StoreError> {
         let fail = |error| explain(&self.dir, error);
         let version = super::super::check_version(&self.dir, &self.connection)?;
         Ok(Manifest { made_at: now, ..about(&self.dir, &self.connection, version).map_err(fail)? })
@@ -66,7 +66,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn files(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(crate) fn files(&self) -> Result<Vec<(String, u64)>, StoreError> {
         files(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 }
@@ -90,7 +90,7 @@ fn files(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn files_named_by(database: &Path) -> Result<Vec<(String, u64)>, StoreError> {
+pub(crate) fn files_named_by(database: &Path) -> Result<Vec<(String, u64)>, StoreError> {
     let dir = database.parent().unwrap_or(database);
     let fail = |error| explain(dir, error);
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
@@ -101,7 +101,7 @@ pub fn files_named_by(database: &Path) -> Result<Vec<(String, u64)>, StoreError>
 
 /// Whether there is a state in a directory.
 #[must_use]
-pub fn is_state(dir: &Path) -> bool {
+pub(crate) fn is_state(dir: &Path) -> bool {
     dir.join(DATABASE).exists()
 }
 
@@ -109,7 +109,7 @@ pub fn is_state(dir: &Path) -> bool {
 ///
 /// # Errors
 /// If a folder cannot be read.
-pub fn finished_files(dir: &Path) -> std::io::Result<Vec<(String, std::fs::Metadata)>> {
+pub(crate) fn finished_files(dir: &Path) -> std::io::Result<Vec<(String, std::fs::Metadata)>> {
     let mut all = Vec::new();
     for folder in [FOLDER, ATTACHMENTS] {
         let entries = match std::fs::read_dir(dir.join(folder)) {
