@@ -27,6 +27,7 @@ pub(crate) mod series;
 pub(crate) mod sliding;
 pub(crate) mod standing;
 pub mod tables;
+mod terms;
 mod threads;
 mod timeline;
 pub(crate) mod windows;

@@ -26,6 +26,7 @@ mod session;
 mod set;
 pub(crate) mod share;
 pub mod template;
+pub(crate) mod terms;
 pub(crate) mod window;
 
 use std::sync::Arc;
