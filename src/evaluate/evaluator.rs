@@ -17,11 +17,10 @@ use super::{
     filling::Times,
     finding::{Place, Subject},
     measures,
-    row::{RuleCounts, Table, holds, judge, mask, without_exceptions},
+    row::{RuleCounts, Table, holds, judge, mask},
     select::{Compacts, select},
     sliding::{Measured, Selected},
     standing::Standings,
-    terms::Asked,
     windows::Moved,
 };
 use crate::{
@@ -35,8 +34,7 @@ use crate::{
     },
     rule::{
         Mode, RuleSet,
-        compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
-        terms::Joined,
+        compile::{CompiledRule, CompiledView, KeyPart, OverWindow},
     },
 };
 
@@ -148,13 +146,12 @@ impl Evaluator {
         for (number, from) in &filling.closing {
             let rule = &self.rules.rules[*number];
             let mask = times.since(*from, mask(&mut masks, rule.rule.trigger, batch.types));
-            prepared.closings[*number] =
-                mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask, None));
+            prepared.closings[*number] = mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask));
         }
         for (number, from) in &filling.sliding {
             let types = self.rules.windows[*number].types;
             if let Some(mask) = times.since(*from, mask(&mut masks, types, batch.types)) {
-                prepared.windows[*number] = prepared.prepare_window(*number, &mask, None);
+                prepared.windows[*number] = prepared.prepare_window(*number, &mask);
             }
         }
         prepared
@@ -166,14 +163,13 @@ impl Evaluator {
         let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
         prepared.groups = self.groups(batch);
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
-        let mut asked = Asked::new(&self.rules, &prepared.table);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.iter().enumerate() {
             let mut closing = None;
             if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
-                let mask = mask(&mut masks, rule.rule.trigger, batch.types);
-                closing = prepared.prepare_rule(number, rule, mask, Some(&mut asked));
+                closing =
+                    prepared.prepare_rule(number, rule, mask(&mut masks, rule.rule.trigger, batch.types));
             }
             prepared.closings.push(closing);
         }
@@ -181,10 +177,7 @@ impl Evaluator {
             let types = self.rules.windows[number].types;
             let selected = match types & present {
                 0 => Selected::default(),
-                _ => {
-                    let mask = mask(&mut masks, types, batch.types);
-                    prepared.prepare_window(number, mask, Some(&mut asked))
-                }
+                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types)),
             };
             prepared.windows.push(selected);
         }
@@ -256,37 +249,26 @@ impl Prepared {
     }
 
     /// Judges the events of the trigger by a rule without a window, or lays them out for one on closing windows.
-    fn prepare_rule(
-        &mut self,
-        number: usize,
-        rule: &CompiledRule,
-        mask: &BooleanBuffer,
-        mut asked: Option<&mut Asked>,
-    ) -> Option<Selected> {
+    fn prepare_rule(&mut self, number: usize, rule: &CompiledRule, mask: &BooleanBuffer) -> Option<Selected> {
         let started = std::time::Instant::now();
-        let evaluator = self.evaluator.clone();
-        let terms = &evaluator.rules.terms;
         let counts = &mut self.counts[number];
-        let mask = match &rule.filter {
-            Some(filter) => holds_of(&mut asked, terms.filter(number), filter, &self.table, mask, counts),
+        let filtered = |counts: &mut RuleCounts| match &rule.filter {
+            Some(filter) => holds(filter, &self.table, mask, counts),
             None => mask.clone(),
         };
         let mut closing = None;
         match &rule.view {
             CompiledView::Event => {
-                counts.evaluated += mask.count_set_bits() as u64;
+                let mask = filtered(counts);
                 let beside = rule.group.as_ref().and_then(|(_, at)| self.groups.get(*at));
                 let grouped = beside.map(|columns| self.table.with(columns));
                 let table = grouped.as_ref().unwrap_or(&self.table);
-                let found = match &rule.when {
-                    Some(when) => holds_of(&mut asked, terms.condition(number), when, table, &mask, counts),
-                    None => mask,
-                };
-                let found = without_exceptions(rule, table, found, &|row| time(&self.table, row), counts);
+                let found = judge(rule, table, &mask, &|row| time(&self.table, row), counts);
                 let place = |row| if beside.is_some() { row } else { 0 };
                 self.hits.extend(found.into_iter().map(|row| Hit { row, rule: number, place: place(row) }));
             }
             CompiledView::Closing(view) => {
+                let mask = filtered(counts);
                 let compact = self.compacts.of(&self.table, &mask);
                 let by: Vec<_> = view.by.iter().map(|at| KeyPart::Column(*at)).collect();
                 let selected = select(&compact, &by, &view.measures.lanes, &view.layout, |_| 0);
@@ -300,21 +282,13 @@ impl Prepared {
     }
 
     /// Lays out the events of the mask that a window holds.
-    fn prepare_window(
-        &mut self,
-        number: usize,
-        mask: &BooleanBuffer,
-        mut asked: Option<&mut Asked>,
-    ) -> Selected {
+    fn prepare_window(&mut self, number: usize, mask: &BooleanBuffer) -> Selected {
         let evaluator = self.evaluator.clone();
         let window = &evaluator.rules.windows[number];
         let started = std::time::Instant::now();
         let mut counts = RuleCounts::default();
         let mask = match &window.filter {
-            Some(filter) => {
-                let terms = evaluator.rules.terms.window(number);
-                holds_of(&mut asked, terms, filter, &self.table, mask, &mut counts)
-            }
+            Some(filter) => holds(filter, &self.table, mask, &mut counts),
             None => mask.clone(),
         };
         let reaches = Reaches::new(&evaluator.calendar, window.reach);
@@ -429,21 +403,6 @@ fn measured_columns(
         let rows = failed.len();
         window.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows)).collect()
     })
-}
-
-/// The rows of a mask on which a condition is true, by its parts where they are shared.
-fn holds_of(
-    asked: &mut Option<&mut Asked>,
-    parts: Option<&Joined>,
-    whole: &Condition,
-    table: &Table,
-    mask: &BooleanBuffer,
-    counts: &mut RuleCounts,
-) -> BooleanBuffer {
-    match (asked, parts) {
-        (Some(asked), Some(parts)) => asked.holds(parts, mask, counts),
-        _ => holds(whole, table, mask, counts),
-    }
 }
 
 fn time(table: &Table, row: usize) -> i64 {

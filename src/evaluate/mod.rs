@@ -27,7 +27,6 @@ pub(crate) mod series;
 pub(crate) mod sliding;
 pub(crate) mod standing;
 pub mod tables;
-mod terms;
 mod threads;
 mod timeline;
 pub(crate) mod windows;

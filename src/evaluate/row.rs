@@ -8,7 +8,7 @@ use arrow::{
     compute::{filter_record_batch, prep_null_mask_filter},
     record_batch::RecordBatch,
 };
-use datafusion::{common::Result, logical_expr::ColumnarValue, physical_expr::PhysicalExpr};
+use datafusion::{common::Result, logical_expr::ColumnarValue};
 
 use crate::{
     diagnostic::at_run_time,
@@ -16,8 +16,8 @@ use crate::{
     rule::compile::{CompiledRule, Condition},
 };
 
-/// Below one of so many rows left, a condition is evaluated on those rows alone.
-pub(crate) const SPARSE: usize = 8;
+/// Below this share of rows left, a condition is evaluated on those rows alone.
+const SPARSE: usize = 8;
 
 /// What happened to one rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,17 +101,6 @@ pub(crate) fn judge(
 ) -> Vec<usize> {
     counts.evaluated += mask.count_set_bits() as u64;
     let found = rule.when.as_ref().map_or_else(|| mask.clone(), |when| holds(when, table, mask, counts));
-    without_exceptions(rule, table, found, times, counts)
-}
-
-/// The rows among those on which a rule's condition holds that no exception takes out.
-pub(crate) fn without_exceptions(
-    rule: &CompiledRule,
-    table: &Table,
-    found: BooleanBuffer,
-    times: &dyn Fn(usize) -> i64,
-    counts: &mut RuleCounts,
-) -> Vec<usize> {
     if found.count_set_bits() == 0 {
         return Vec::new();
     }
@@ -152,29 +141,17 @@ pub(crate) fn holds(
     }
     let batch = project(condition, table);
     if rows * SPARSE > left.len()
-        && let Ok(result) = evaluate(&condition.expr, &batch)
+        && let Ok(result) = evaluate(condition, &batch)
     {
         return left & &result;
     }
-    on_rows_left(condition, batch, left, counts)
-}
-
-/// The same, evaluated on the rows of `left` alone, one by one if it fails for one of them. `batch` has the columns that
-/// the condition reads.
-pub(crate) fn on_rows_left(
-    condition: &Condition,
-    batch: RecordBatch,
-    left: &BooleanBuffer,
-    counts: &mut RuleCounts,
-) -> BooleanBuffer {
-    let selected = if left.count_set_bits() == left.len() {
+    let selected = if rows == left.len() {
         Ok(batch)
     } else {
         filter_record_batch(&batch, &BooleanArray::new(left.clone(), None))
     };
     let Ok(selected) = selected else { return BooleanBuffer::new_unset(left.len()) };
-    let result =
-        evaluate(&condition.expr, &selected).unwrap_or_else(|_| row_by_row(condition, &selected, counts));
+    let result = evaluate(condition, &selected).unwrap_or_else(|_| row_by_row(condition, &selected, counts));
     let mut all = BooleanBufferBuilder::new(left.len());
     all.append_n(left.len(), false);
     left.set_indices().zip(result.iter()).filter(|(_, hit)| *hit).for_each(|(row, _)| all.set_bit(row, true));
@@ -189,13 +166,9 @@ fn project(condition: &Condition, table: &Table) -> RecordBatch {
         .expect("a condition's schema is taken from its rule's table")
 }
 
-/// The rows of a batch on which an expression is true.
-///
-/// # Errors
-/// If it fails for one of them.
-pub(crate) fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanBuffer> {
+fn evaluate(condition: &Condition, batch: &RecordBatch) -> Result<BooleanBuffer> {
     let rows = batch.num_rows();
-    let array = match expr.evaluate(batch)? {
+    let array = match condition.expr.evaluate(batch)? {
         ColumnarValue::Array(array) => array,
         scalar @ ColumnarValue::Scalar(_) => scalar.to_array(rows)?,
     };
@@ -208,13 +181,11 @@ pub(crate) fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Res
 }
 
 fn row_by_row(condition: &Condition, batch: &RecordBatch, counts: &mut RuleCounts) -> BooleanBuffer {
-    BooleanBuffer::collect_bool(batch.num_rows(), |row| {
-        match evaluate(&condition.expr, &batch.slice(row, 1)) {
-            Ok(result) => result.value(0),
-            Err(e) => {
-                counts.fail(&at_run_time(&e));
-                false
-            }
+    BooleanBuffer::collect_bool(batch.num_rows(), |row| match evaluate(condition, &batch.slice(row, 1)) {
+        Ok(result) => result.value(0),
+        Err(e) => {
+            counts.fail(&at_run_time(&e));
+            false
         }
     })
 }

@@ -26,7 +26,6 @@ mod session;
 mod set;
 pub(crate) mod share;
 pub mod template;
-pub(crate) mod terms;
 pub(crate) mod window;
 
 use std::sync::Arc;

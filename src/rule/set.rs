@@ -10,7 +10,6 @@ use super::{
     parse,
     query::QuerySession,
     share::{SharedWindow, share},
-    terms::Terms,
     window::View,
 };
 use crate::{
@@ -36,8 +35,6 @@ pub struct RuleSet {
     pub groups: Vec<Arc<CompiledGroup>>,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
-    /// The parts of their conditions on single events.
-    pub(crate) terms: Terms,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
     /// schema.
     pub read: Vec<(EventType, Vec<usize>)>,
@@ -66,7 +63,6 @@ impl RuleSet {
     pub fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules, compiler.lists());
         let groups = share_groups(&mut rules);
-        let terms = Terms::of(&rules, &windows);
         let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
@@ -78,7 +74,6 @@ impl RuleSet {
             originals,
             groups,
             windows,
-            terms,
             read,
             session,
             lists,
@@ -110,9 +105,8 @@ impl RuleSet {
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
         let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
-        let rules: Vec<_> = self.rules.iter().filter(wanted).cloned().collect();
-        let terms = Terms::of(&rules, &[]);
-        Self { rules, terms, beside: self.beside.clone(), groups: self.groups.clone(), ..Self::default() }
+        let rules = self.rules.iter().filter(wanted).cloned().collect();
+        Self { rules, beside: self.beside.clone(), groups: self.groups.clone(), ..Self::default() }
     }
 
     /// What the ledger is to group its lines by for these rules.
