@@ -61,11 +61,11 @@ fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, 
     let decimals = |column: Decimal128Array, of: DataType| Arc::new(column.with_data_type(of)) as ArrayRef;
     match at {
         0 => Arc::new(StringViewArray::from_iter_values(lines.iter().map(|(line, ..)| &*line.id))),
-        1 => Arc::new(BooleanArray::from_iter(lines.iter().map(|(_, of, _)| Some(of.approved)))),
-        2 => Arc::new(Int32Array::from_iter(lines.iter().map(|(_, of, _)| of.fiscal_year))),
+        1 => Arc::new(lines.iter().map(|(_, of, _)| Some(of.approved)).collect::<BooleanArray>()),
+        2 => Arc::new(lines.iter().map(|(_, of, _)| of.fiscal_year).collect::<Int32Array>()),
         at if at < texts => {
             let name = LINE_ATTRIBUTES[at - 2];
-            Arc::new(StringViewArray::from_iter(lines.iter().map(|(_, of, _)| of.text(name))))
+            Arc::new(lines.iter().map(|(_, of, _)| of.text(name)).collect::<StringViewArray>())
         }
         at if at < sums => {
             let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances);
