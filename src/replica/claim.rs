@@ -280,14 +280,16 @@ impl Candidate {
         patiently(|| self.lease(0, false).put(&self.bucket, number))?;
         let reach = |name: &str| failpoint::reach(name).map_err(|e| super::objects::local(&self.dir, &e));
         reach("replica.claimed")?;
-        if !is_ours {
+        // Where no snapshot was ever completed nobody has begun to work.
+        let restores = !is_ours && !patiently(|| snapshot::numbers(&self.bucket))?.is_empty();
+        if restores {
             restore::into(&self.bucket, &self.dir, Some(number - 1))?;
         }
         reach("replica.restored")?;
         let mark =
             Mark { to: self.bucket.place(), claim: number, writer: self.writer.clone(), restored: None };
         mark.write(&self.dir)?;
-        Ok(Some(Claimed { number, head, restored: !is_ours }))
+        Ok(Some(Claimed { number, head, restored: restores }))
     }
 
     /// A sign of life.

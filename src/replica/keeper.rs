@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Figures, Settings,
+    BucketError, Figures, Settings, WhenAway,
     claim::{Candidate, Claimed, Lease, ReplicaError},
     shipper::Shipper,
     snapshot::{self, Files},
@@ -48,8 +48,15 @@ impl Keeper {
     ) -> Result<Self, ReplicaError> {
         let claimed_now = claimed.is_some();
         let work = Work::new(candidate, claimed, clock)?;
-        if claimed_now {
-            work.begin_anew()?;
+        if claimed_now && let Err(error) = work.begin_anew() {
+            match error {
+                ReplicaError::Bucket(away @ BucketError::Away { .. })
+                    if work.settings.when_away == WhenAway::GoOn =>
+                {
+                    work.shipper.goes_on(&mut work.shipper.line(), &away);
+                }
+                error => return Err(error),
+            }
         }
         let shipper = Arc::clone(&work.shipper);
         Turns::of(&shipper.dir).ship_by(Some(Arc::clone(&shipper) as Arc<dyn Ship>));

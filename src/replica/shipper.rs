@@ -208,7 +208,7 @@ impl Shipper {
     }
 
     /// Commits go on without the store until a snapshot is in it again.
-    fn goes_on(&self, line: &mut Line, error: &BucketError) {
+    pub(super) fn goes_on(&self, line: &mut Line, error: &BucketError) {
         line.tail = None;
         self.figures.in_sync.store(false, Ordering::Relaxed);
         tracing::error!(

@@ -103,7 +103,12 @@ pub fn try_post(url: &str, body: &str) -> Option<u16> {
     agent().post(url).send(body).ok().map(|answer| answer.status().as_u16())
 }
 
-/// Begins a machine that takes silence of a moment for death.
+/// Begins a machine that waits for one that lives, and takes silence of some signs of life for death.
+pub fn standby(machine: &Path) -> Daemon {
+    Daemon::begin(machine, "patience.takeover=within:3500")
+}
+
+/// Begins a machine where nobody lives: it takes silence of a moment for death.
 pub fn hasty(machine: &Path) -> Daemon {
     Daemon::begin(machine, "patience.takeover=within:300")
 }
@@ -117,7 +122,7 @@ fn a_commit_is_in_the_store_before_its_answer_and_another_machine_goes_on_with_i
     let mut active = Daemon::start(&a);
     let (mut here, mut there) = (a, b);
     for (n, part) in events.chunks(500).enumerate() {
-        let standby = hasty(&there);
+        let standby = standby(&there);
         wait_until(|| standby.get("/-/healthy").0 == 200);
         assert_eq!(standby.get("/-/ready").0, 503);
         append(&machines.feed(), &lines(part));

@@ -1,6 +1,6 @@
 //! A machine that sleeps while another one takes over, and wakes up.
 
-use super::{Machines, hasty, query, state, try_post};
+use super::{Machines, hasty, query, standby, state, try_post};
 use crate::support::{Daemon, append, lines, payment, random_events, wait_until};
 
 fn signal(daemon: &Daemon, signal: &str) {
@@ -39,7 +39,7 @@ fn a_machine_that_wakes_up_after_a_takeover_commits_and_tells_nothing() {
 
     // It comes back as the standby, with the state of the other one.
     drop(sleeper);
-    let again = hasty(&a);
+    let again = standby(&a);
     wait_until(|| again.get("/-/healthy").0 == 200);
     assert_eq!(other.stop("-TERM"), Some(0));
     wait_until(|| again.get("/-/ready").0 == 200);
