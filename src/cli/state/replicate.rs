@@ -10,7 +10,7 @@ use crate::{
     access::Action,
     clock::{Clock, SystemClock},
     config::Config,
-    replica::{self, Bucket, Candidate, Look, Settings},
+    replica::{self, Bucket, Candidate, Look, Restored, Settings},
     say,
     store::{StateLock, Store, StoreError},
 };
@@ -83,9 +83,14 @@ pub(crate) fn replicate(args: &ReplicateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn restore(url: &str, to: &Path, json: bool, config: &Config) -> anyhow::Result<ExitCode> {
+/// Makes a state directory of what a store has.
+pub(super) fn fetch(url: &str, to: &Path, config: &Config) -> anyhow::Result<Restored> {
     let settings = settings(Some(url), config)?;
-    let restored = replica::restore(&Bucket::open(&settings.place)?, to)?;
+    Ok(replica::restore(&Bucket::open(&settings.place)?, to)?)
+}
+
+pub(super) fn restore(url: &str, to: &Path, json: bool, config: &Config) -> anyhow::Result<ExitCode> {
+    let restored = fetch(url, to, config)?;
     let code = super::backup::show("state", to, &restored.manifest.state, json, config)?;
     if !json {
         let (records, bytes) = (restored.records, restored.bytes);

@@ -198,6 +198,8 @@ fn a_state_is_replicated_once_and_restored() {
     is_whole("b");
     let (code, out, _) = run(&a, &["state", "verify", "b", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{out}");
+    let (code, out, err) = run(&a, &["state", "drill", "--from", &url, "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
     // Nothing is overwritten.
     let (code, _, err) = restore("b");
     assert_eq!(code, Some(1));
