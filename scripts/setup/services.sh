@@ -2,8 +2,9 @@
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
-# OpenLDAP (Debian's packages, unpacked); a server of S3's protocol over a folder (Versity's gateway, a Go module).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|versitygw]…
+# OpenLDAP (Debian's packages, unpacked); moto, which speaks S3's protocol (PyPI, in an environment of its own). Named by hand: versitygw, which
+# checks signatures, too (a Go module, built here for some minutes).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|versitygw]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -43,7 +44,10 @@ get_slapd() {
     rm -f ./*.deb
 }
 
-# It answers conditional writes and checks signatures, as the state's replica needs them.
+# It answers conditional writes, as the state's replica needs them.
+get_moto() { [ -x "$services/moto/bin/moto_server" ] || venv "$services/moto" "moto[server]==5.2.5"; }
+
+# It answers them over a folder, and checks signatures.
 get_versitygw() {
     [ -x "$services/versitygw/versitygw" ] && return
     if ! command -v go >/dev/null; then
@@ -69,5 +73,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip versitygw
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto
 fetch "$services/setup.log" "$@"

@@ -1,6 +1,7 @@
-//! Over S3's protocol, with a real server: Versity's gateway over a folder.
+//! Over S3's protocol, with a real server: Versity's gateway over a folder where it is, which checks signatures; else moto.
 
 use std::{
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,6 +15,8 @@ use crate::{
 struct Server {
     child: Child,
     port: u16,
+    /// Whether it looks at keys.
+    checks_keys: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -24,30 +27,44 @@ impl Drop for Server {
     }
 }
 
+/// A program that a variable names, or that is at a place.
+fn named(variable: &str, place: &str) -> Option<PathBuf> {
+    let given = std::env::var_os(variable).map(PathBuf::from);
+    let usual = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(place);
+    given.or_else(|| usual.exists().then_some(usual))
+}
+
 fn server() -> Option<Server> {
-    let given = std::env::var_os("VERSITYGW").map(std::path::PathBuf::from);
-    let program = given.or_else(|| service(&["target/services/versitygw/versitygw"]))?;
     let dir = tempfile::tempdir().unwrap();
-    // A bucket is a folder.
-    std::fs::create_dir(dir.path().join("treasury")).unwrap();
     let port = free_port();
-    let child = Command::new(program)
-        .args([
-            "--access",
-            "officer",
-            "--secret",
-            "a-secret-key",
-            "--port",
-            &format!("127.0.0.1:{port}"),
-            "posix",
-        ])
-        .arg(dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let gateway = named("VERSITYGW", "target/services/versitygw/versitygw");
+    let checks_keys = gateway.is_some();
+    let mut command = match gateway {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command
+                .args(["--access", "officer", "--secret", "a-secret-key"])
+                .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
+                .arg(dir.path());
+            // A bucket is a folder.
+            std::fs::create_dir(dir.path().join("treasury")).unwrap();
+            command
+        }
+        None => {
+            let usual = named("MOTO", "target/services/moto/bin/moto_server");
+            let program = usual.or_else(|| service(&["target/services/moto/bin/moto_server"]))?;
+            let mut command = Command::new(program);
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        }
+    };
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    Some(Server { child, port, _dir: dir })
+    if !checks_keys {
+        let made = crate::support::agent().put(format!("http://127.0.0.1:{port}/treasury")).send_empty();
+        assert_eq!(made.unwrap().status(), 200);
+    }
+    Some(Server { child, port, checks_keys, _dir: dir })
 }
 
 fn replicate(server: &Server, bucket: &str, key_id: &str, secret: &str) -> String {
@@ -101,6 +118,9 @@ fn what_is_wrong_with_a_bucket_is_said_in_our_words() {
         ("treasury", "stranger", "a-secret-key", "does not know the key's id"),
         ("treasury", "officer", "another-key", "the secret of the key is a wrong one"),
     ] {
+        if bucket == "treasury" && !server.checks_keys {
+            continue;
+        }
         let machine = machines.machine_with("m", &replicate(&server, bucket, id, secret));
         let (code, out, err) = run(&machine, &["run", "--once", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(1), "{out}{err}");
