@@ -4,7 +4,7 @@
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
 # OpenLDAP (Debian's packages, unpacked); moto, which speaks S3's protocol (PyPI, in an environment of its own). Named by hand: versitygw, which
 # checks signatures, too (a Go module, built here for some minutes).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|versitygw]…
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|lake|versitygw]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -47,6 +47,9 @@ get_slapd() {
 # It answers conditional writes, as the state's replica needs them.
 get_moto() { [ -x "$services/moto/bin/moto_server" ] || venv "$services/moto" "moto[server]==5.2.5"; }
 
+# Those who read the lake.
+get_lake() { "$services/lake/bin/python" -c 'import duckdb, pyarrow' || venv "$services/lake" duckdb==2.0.1 pyarrow==26.0.1; }
+
 # It answers them over a folder, and checks signatures.
 get_versitygw() {
     [ -x "$services/versitygw/versitygw" ] && return
@@ -73,5 +76,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto lake
 fetch "$services/setup.log" "$@"

@@ -1,8 +1,9 @@
-//! `fiscwatch state info|backup|restore|replicate|verify|drill|query`
+//! `fiscwatch state info|backup|restore|replicate|lake|verify|drill|query`
 
 mod backup;
 mod drill;
 mod info;
+mod lake;
 pub(in crate::cli) mod query;
 mod replicate;
 mod verify;
@@ -23,6 +24,8 @@ pub(crate) enum StateCommand {
     Restore(backup::RestoreArgs),
     /// Put the state as of now into a store that other machines reach, once
     Replicate(replicate::ReplicateArgs),
+    /// Publish the sealed history as a table of Parquet files that other tools read
+    Lake(lake::LakeArgs),
     /// Check checksums, numbers and balances; on request make the findings again
     Verify(verify::VerifyArgs),
     /// Restore the newest backup to a scratch place, verify it and make its findings again: can it be relied on?
@@ -37,6 +40,7 @@ pub(crate) fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
         StateCommand::Backup(args) => backup::backup(args),
         StateCommand::Restore(args) => backup::restore(args),
         StateCommand::Replicate(args) => replicate::replicate(args),
+        StateCommand::Lake(args) => lake::lake(args),
         StateCommand::Verify(args) => verify::verify(args),
         StateCommand::Drill(args) => drill::drill(args),
         StateCommand::Query(args) => query::query(args),

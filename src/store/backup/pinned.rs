@@ -62,6 +62,14 @@ impl Pinned {
         Ok(Manifest { made_at: now, ..about(&self.dir, &self.connection, version).map_err(fail)? })
     }
 
+    /// The sealed files that belong to it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub(crate) fn sealed(&self) -> Result<Vec<sealed::SealedFile>, StoreError> {
+        registered(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
+
     /// The files that belong to it, beside the database, with their sizes.
     ///
     /// # Errors

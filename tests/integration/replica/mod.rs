@@ -2,6 +2,7 @@
 //! goes on with it, and the first one, should it wake up, commits nothing.
 
 mod kills;
+mod lake;
 mod reach;
 mod s3;
 mod store;
