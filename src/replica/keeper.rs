@@ -81,7 +81,7 @@ impl Drop for Keeper {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        Turns::of(&self.shipper.dir).ship_by(None);
+        // The shipper stays: what still runs of this process must not commit past it.
     }
 }
 

@@ -127,7 +127,7 @@ impl S3 {
         let status = answer.status.as_u16();
         let refused = |why: String| BucketError::Refused { place: self.place(), why };
         match (status, code) {
-            (_, "NoSuchBucket") | (404, _) => refused(say!(
+            (_, "NoSuchBucket") | (404, "" | "NotFound" | "NoSuchKey") => refused(say!(
                 "there is no bucket {name}; make it, or correct state.replicate.to",
                 name = self.bucket.name()
             )),

@@ -230,6 +230,10 @@ impl Ship for Shipper {
         let shipped = match news {
             Ok(TailNews::Nothing) => Ok(()),
             Ok(TailNews::Pages(pages)) => self.deliver(&mut line, &pages, is_over),
+            // The next start has a snapshot with it.
+            Ok(TailNews::Missed) if self.when_away == WhenAway::Wait => {
+                Err(Unshipped::Unconfirmed { why: crate::say!("another program wrote to the database") })
+            }
             Ok(TailNews::Missed) => {
                 let why = crate::say!("another program wrote to the database");
                 self.goes_on(&mut line, &super::objects::local(&self.dir, &std::io::Error::other(why)));

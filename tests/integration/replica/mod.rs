@@ -60,7 +60,7 @@ impl Machines {
                 "http: {{ listen: '127.0.0.1:0' }}
 log: {{ level: info }}
 sources: [{{ name: feed, file: {{ path: {feed}, follow: true }} }}]
-state: {{ dir: state, standby: {standby}, checkpoint_events: 400, seal_after: 0s, replicate: {{ {replicate} }} }}
+state: {{ dir: state, standby: {standby}, checkpoint_events: 400, seal_after: 300d, replicate: {{ {replicate} }} }}
 engine: {{ batch_rows: 40 }}
 ",
                 feed = self.feed().display()

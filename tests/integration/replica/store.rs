@@ -17,7 +17,7 @@ fn commits_go_on_without_the_store_and_a_snapshot_closes_the_gap() {
     std::fs::rename(machines.store(), &away).unwrap();
     append(&machines.feed(), &lines(&random_events(12, 600)));
     wait_until(|| has_read(&a, machines.feed().metadata().unwrap().len()));
-    assert!(!in_sync(&daemon));
+    wait_until(|| !in_sync(&daemon));
     assert!(!daemon.get("/metrics").1.contains("fiscwatch_replica_failures_total 0"));
     std::fs::rename(&away, machines.store()).unwrap();
     wait_until(|| in_sync(&daemon));
