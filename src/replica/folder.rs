@@ -104,7 +104,12 @@ impl Folder {
             _ => {}
         }
         // A folder that has become empty goes, too; one that has not stays.
-        let _ = path.parent().map(std::fs::remove_dir);
+        let mut folder = path.parent();
+        while let Some(empty) =
+            folder.filter(|folder| *folder != self.path && std::fs::remove_dir(folder).is_ok())
+        {
+            folder = empty.parent();
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Machines;
 use crate::{
     notify::service,
-    support::{Daemon, append, lines, random_events, run, wait_until, write},
+    support::{Daemon, append, lines, payment, run, wait_until, write},
 };
 
 /// Reads by a manifest: rows and the sum of payments by DuckDB, rows by pyarrow.
@@ -34,7 +34,8 @@ fn other_tools_read_the_sealed_history_through_compaction() {
     let machines = Machines::new("go_on");
     let a = machines.machine("a");
     let text = std::fs::read_to_string(a.join("fiscwatch.yaml")).unwrap();
-    let plain = text.split(", replicate:").next().unwrap().to_owned() + " }\nengine: { batch_rows: 40 }\n";
+    let plain = text.replace("300d", "0s").split(", replicate:").next().unwrap().to_owned()
+        + " }\nengine: { batch_rows: 40 }\n";
     write(&a, "fiscwatch.yaml", &plain);
     let lake = machines.bench.path().join("lake");
     std::fs::create_dir(&lake).unwrap();
@@ -50,11 +51,20 @@ fn other_tools_read_the_sealed_history_through_compaction() {
         serde_json::from_str::<Value>(&info).unwrap()["sealed_events"].as_u64().unwrap()
     };
     let mut first = None;
-    let events = random_events(61, 4000);
+    // Each part has events of two days, which are complete with the last one of it, and in the end are one file each.
+    let part = |n: usize| -> String {
+        let event = |i: usize, day: usize| {
+            let mut event = payment(&format!("p{n}-{i}-{day}"), "L", "1.25");
+            event["occurred_at"] = format!("2026-03-{day:02}T10:00:{i:02}+08:00").into();
+            event
+        };
+        let days: Vec<_> = (0..40).map(|i| event(i, 1 + i % 2)).chain([event(0, 10 + n)]).collect();
+        lines(&days)
+    };
     let daemon = Daemon::start(&a);
-    for part in events.chunks(1000) {
+    for n in 0..6 {
         let before = sealed();
-        append(&machines.feed(), &lines(part));
+        append(&machines.feed(), &part(n));
         wait_until(|| sealed() > before);
         let published = publish("7d");
         let Some(read) = read(&lake, published["manifest"].as_str().unwrap()) else { return };

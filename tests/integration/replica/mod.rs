@@ -160,9 +160,10 @@ fn a_state_is_replicated_once_and_restored() {
     let machines = Machines::new("go_on");
     let a = machines.machine("a");
     let text = std::fs::read_to_string(a.join("fiscwatch.yaml")).unwrap();
-    let plain = text.split(", replicate:").next().unwrap().to_owned() + " }\nengine: { batch_rows: 40 }\n";
+    let plain = text.replace("300d", "0s").split(", replicate:").next().unwrap().to_owned()
+        + " }\nengine: { batch_rows: 40 }\n";
     write(&a, "fiscwatch.yaml", &plain);
-    std::fs::write(machines.feed(), crate::support::lines(&crate::support::random_events(5, 1500))).unwrap();
+    std::fs::write(machines.feed(), crate::support::lines(&crate::support::random_events(5, 150))).unwrap();
     let mut once = fiscwatch();
     once.current_dir(&a).args(["run", "--once", "--config", "fiscwatch.yaml"]);
     once.env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{}", free_port()));

@@ -62,7 +62,18 @@ fn a_second_machine_that_is_no_standby_is_refused() {
     // Officers' commands do not write past the daemon.
     let (code, _, err) = crate::support::run(
         &a,
-        &["silence", "add", "--match", "rule=\"x\"", "--for", "1h", "--why", "y", "--config", "fiscwatch.yaml"],
+        &[
+            "silence",
+            "add",
+            "--match",
+            "rule=\"x\"",
+            "--for",
+            "1h",
+            "--why",
+            "y",
+            "--config",
+            "fiscwatch.yaml",
+        ],
     );
     assert_eq!(code, Some(1));
     assert!(err.contains("is replicated"), "{err}");
