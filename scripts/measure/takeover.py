@@ -48,6 +48,10 @@ def payment(n: int) -> str:
             "unit_code": f"1010{n % 50:02}",
             "amount": f"{n % 9000 + 1}.00",
             "budget_line_id": f"L{n % 200}",
+            "economic_code": "30201",
+            "function_code": "2010301",
+            "settlement": "transfer",
+            "purpose": "paper",
             "payee_name": f"Supplier {n % 300} Ltd",
             "payee_account": f"62{n % 300:014}",
         }
