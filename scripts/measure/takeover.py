@@ -51,7 +51,10 @@ def payment(n: int) -> str:
             "economic_code": "30201",
             "function_code": "2010301",
             "settlement": "transfer",
-            "purpose": "paper",
+            "fiscal_year": 2026,
+            "region_code": "330100000",
+            "payment_mode": "direct",
+            "payee_type": "entity",
             "payee_name": f"Supplier {n % 300} Ltd",
             "payee_account": f"62{n % 300:014}",
         }
