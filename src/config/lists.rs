@@ -9,7 +9,10 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::lists::{CodeColumns, ColumnKind};
+use crate::{
+    approval::rows::Rows,
+    lists::{CodeColumns, ColumnKind},
+};
 
 const SETTLE: &str = "settle";
 const REJUDGE: &str = "rejudge";
@@ -44,6 +47,9 @@ pub struct ListSpec {
     /// What makes it a table of codes, of `codes:`.
     #[serde(skip)]
     pub codes: Option<CodeColumns>,
+    /// Rows that people agreed on beside the file, the oldest first.
+    #[serde(skip)]
+    pub agreed: Vec<Rows>,
 }
 
 impl Default for ListSpecs {

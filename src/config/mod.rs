@@ -1,6 +1,7 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub(crate) mod alerts;
+mod approvals;
 pub mod ask;
 pub(crate) mod clients;
 pub(crate) mod codes;
@@ -29,6 +30,7 @@ use std::{
 
 use crate::{
     alert::Policy,
+    approval::{Levels, rows::Rows},
     config::office::Office,
     decode::Reading,
     diagnostic::{Diagnostic, nearest, read_text},
@@ -152,6 +154,8 @@ pub struct Config {
     pub tls: Option<raw::Tls>,
     /// What is asked before money moves.
     pub decide: Decide,
+    /// Who has to approve what.
+    pub approvals: Levels,
     /// How the audit log is sealed.
     pub audit: Sealing,
     /// The language model that may choose a question.
@@ -259,6 +263,13 @@ impl Config {
         })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
         Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
+    }
+
+    /// Takes the rows of lists that people agreed on: they hold beside what the files say.
+    pub fn take_agreed_rows(&mut self, mut agreed: BTreeMap<String, Vec<Rows>>) {
+        for (name, spec) in &mut self.lists {
+            spec.agreed = agreed.remove(name).unwrap_or_default();
+        }
     }
 
     /// Reads the reference lists.

@@ -53,6 +53,12 @@ impl Questions {
     pub fn read(&self, payload: &Payload) -> Decoded {
         self.decoder.decode(&[block(payload.clone())], None)
     }
+
+    /// The same of what may not be later than a time, in microseconds.
+    #[must_use]
+    pub fn read_until(&self, payload: &Payload, latest: i64) -> Decoded {
+        self.decoder.decode(&[block(payload.clone())], Some(latest))
+    }
 }
 
 fn block(payload: Payload) -> Block {

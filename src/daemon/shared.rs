@@ -79,6 +79,8 @@ pub struct Shared {
     pub dispatch: tokio::sync::Notify,
     /// Wakes whoever reads certificates again.
     pub reloaded: tokio::sync::Notify,
+    /// Wakes whoever brings into force what was approved.
+    pub approved: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
     /// The clock.
@@ -182,6 +184,7 @@ impl Shared {
             receivers: tokio::sync::watch::channel(receivers).0,
             dispatch: tokio::sync::Notify::new(),
             reloaded: tokio::sync::Notify::new(),
+            approved: tokio::sync::Notify::new(),
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
@@ -211,7 +214,8 @@ impl Shared {
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
-            ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
+            // What is approved becomes events also where none are taken over HTTP.
+            ingest: Mutex::new(Some(ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             fields: Mutex::default(),

@@ -6,6 +6,7 @@ mod answer;
 mod answer_words;
 mod answers;
 mod api;
+mod approvals;
 mod arrival;
 mod ask;
 mod attachments;
