@@ -61,9 +61,8 @@ pub fn wish(
             Some(Value::Number(number)) => number.to_string(),
             _ => return Err(fault(say!("it has no amount"))),
         };
-        let amount = parse_amount(&amount).map_err(|why| {
-            fault(say!("{text} is no amount: {why}", text = quoted(&amount), why))
-        })?;
+        let amount = parse_amount(&amount)
+            .map_err(|why| fault(say!("{text} is no amount: {why}", text = quoted(&amount), why)))?;
         cents += amount;
         action.insert(String::from("amount"), format_cents(amount).into());
         action.entry("occurred_at").or_insert_with(|| calendar.format(now).into());

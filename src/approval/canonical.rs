@@ -77,7 +77,11 @@ pub fn check_signed(matter: &Matter, key: Option<&str>) -> Result<String, String
         let message = act.message(&matter.digest, &before);
         if act.key.is_empty() || !is_signed(&act.key, message.as_bytes(), &act.signature) {
             let who = quoted(&act.who);
-            return Err(say!("the signature of act {number}, by {who}, is not of what stands there", number, who));
+            return Err(say!(
+                "the signature of act {number}, by {who}, is not of what stands there",
+                number,
+                who
+            ));
         }
         let own = act.verb == super::Verb::Approve
             && (act.who == matter.proposed_by || approved.contains(&act.who.as_str()));
@@ -98,5 +102,6 @@ pub fn check_signed(matter: &Matter, key: Option<&str>) -> Result<String, String
 
 fn is_enough(matter: &Matter) -> bool {
     let people: Vec<&Act> = matter.approvals().collect();
-    super::missing(&matter.needed, &people.iter().map(|act| act.roles.as_slice()).collect::<Vec<_>>()).is_empty()
+    super::missing(&matter.needed, &people.iter().map(|act| act.roles.as_slice()).collect::<Vec<_>>())
+        .is_empty()
 }

@@ -336,7 +336,8 @@ impl Matter {
 
     /// By whose algorithms its digests are: those of the key that signed first, whatever signs later.
     pub(super) fn algorithms(&self, key: Option<&SealKey>) -> &'static dyn Provider {
-        let first = self.acts.first().filter(|act| !act.key.is_empty()).map(|act| provider::of_key(&act.key).0);
+        let first =
+            self.acts.first().filter(|act| !act.key.is_empty()).map(|act| provider::of_key(&act.key).0);
         first.or_else(|| key.map(SealKey::provider)).unwrap_or(provider::INTERNATIONAL)
     }
 

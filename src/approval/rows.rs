@@ -51,7 +51,8 @@ impl Rows {
             if row.get(key).is_none_or(|key| key.trim().is_empty()) {
                 return Err(fault(say!("it lacks its key, {column}", column = key)));
             }
-            let long = row.values().any(|cell| cell.chars().count() > CELL_MAX || cell.contains(char::is_control));
+            let long =
+                row.values().any(|cell| cell.chars().count() > CELL_MAX || cell.contains(char::is_control));
             if long {
                 let most = CELL_MAX;
                 return Err(fault(say!("a cell has at most {most} characters, on one line", most)));
@@ -128,7 +129,10 @@ mod tests {
         let row = |(key, why): &(&str, &str)| {
             BTreeMap::from([("id", *key), ("why", *why)].map(|(n, v)| (n.to_owned(), v.to_owned())))
         };
-        Rows { put: put.iter().map(row).collect(), remove: remove.iter().map(|key| (*key).to_owned()).collect() }
+        Rows {
+            put: put.iter().map(row).collect(),
+            remove: remove.iter().map(|key| (*key).to_owned()).collect(),
+        }
     }
 
     #[test]
@@ -136,7 +140,10 @@ mod tests {
         let file = || List::of(&["id", "why"], &[&["a", "1"], &["b", "2"], &["a", "3"]]);
         let agreed = [rows(&[("c", "4"), ("a", "5")], &["b"]), rows(&[("b", "6")], &["c"])];
         let list = applied(file(), &agreed);
-        assert_eq!((list.value("a", 1), list.value("b", 1), list.contains("c")), (Some("5"), Some("6"), false));
+        assert_eq!(
+            (list.value("a", 1), list.value("b", 1), list.contains("c")),
+            (Some("5"), Some("6"), false)
+        );
         assert_eq!(applied(file(), &[]).print(), file().print());
         // Gone from the file meanwhile, and agreed on all the same.
         let other = List::of(&["id", "why"], &[&["z", "1"]]);
@@ -153,7 +160,8 @@ mod tests {
         assert!(told(rows(&[("", "x")], &[])).contains("lacks its key, id"));
         assert!(told(rows(&[("b\n", "x")], &[])).contains("on one line"));
         assert!(told(rows(&[], &["q"])).contains("no row"));
-        let unknown = Rows { put: vec![BTreeMap::from([(String::from("x"), String::new())])], remove: vec![] };
+        let unknown =
+            Rows { put: vec![BTreeMap::from([(String::from("x"), String::new())])], remove: vec![] };
         assert!(told(unknown).contains("there is no column"));
         let wish = rows(&[("b", "2")], &["a"]).wish(("black", &list), "r").unwrap();
         assert_eq!(Rows::of(&wish.content), Some(rows(&[("b", "2")], &["a"])));

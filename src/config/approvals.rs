@@ -83,7 +83,9 @@ fn read(kind: Kind, specs: &[LevelSpec]) -> Result<Vec<Level>, String> {
             })?),
         };
         if up_to.is_none() != is_last {
-            return Err(say!("every level but the last has `up_to`, and the last has none: it is for all that is more"));
+            return Err(say!(
+                "every level but the last has `up_to`, and the last has none: it is for all that is more"
+            ));
         }
         if up_to.is_some() && !matches!(kind, Kind::Budget | Kind::Override) {
             return Err(say!("it has no amount, so it has one level, without `up_to`"));
@@ -97,7 +99,10 @@ fn read(kind: Kind, specs: &[LevelSpec]) -> Result<Vec<Level>, String> {
         }
         let role = |word: &String| match word.parse::<Role>() {
             Ok(role) if APPROVERS.contains(&role) => Ok(role),
-            _ => Err(say!("{role} approves nothing: a level names `supervisor` and `approver`", role = quoted(word))),
+            _ => Err(say!(
+                "{role} approves nothing: a level names `supervisor` and `approver`",
+                role = quoted(word)
+            )),
         };
         levels.push(Level { up_to, by: by.iter().map(role).collect::<Result<_, _>>()? });
     }

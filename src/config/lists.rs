@@ -9,6 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use super::Config;
 use crate::{
     approval::rows::Rows,
     lists::{CodeColumns, ColumnKind},
@@ -126,5 +127,14 @@ impl JsonSchema for ListSpecs {
             },
             "additionalProperties": generator.subschema_for::<ListSpec>(),
         })
+    }
+}
+
+impl Config {
+    /// Takes the rows of lists that people agreed on: they hold beside what the files say.
+    pub fn take_agreed_rows(&mut self, mut agreed: BTreeMap<String, Vec<Rows>>) {
+        for (name, spec) in &mut self.lists {
+            spec.agreed = agreed.remove(name).unwrap_or_default();
+        }
     }
 }

@@ -23,12 +23,7 @@ use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
-    event::{
-        Currency, duration,
-        money::{MoneyError, parse_amount},
-        stamp::Unit,
-        time::Calendar,
-    },
+    event::{Currency, duration, stamp::Unit, time::Calendar},
     map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},

@@ -35,7 +35,7 @@ pub use gauges::scrape_gauges;
 pub(crate) use held::{Held, held};
 pub use intake::Intake;
 pub use lab::Lab;
-pub(crate) use office::{carry_out, office};
+pub(crate) use office::{carry_out, check_actions, office};
 pub use questions::{Applications, Questions};
 pub use reload::{NotReloaded, reload};
 pub use rules::{approved_rules_to_start, load_rules, rules_to_start};

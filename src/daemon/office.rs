@@ -12,9 +12,11 @@ use super::{POSTED, Shared, audit_key::signing_key, lists};
 use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
+    decode::Decoder,
+    event::time::Calendar,
     failpoint, say,
     store::{Cases, StoreError},
-    stream::Payload,
+    stream::{Block, Payload},
 };
 
 /// How often it is looked whether something was approved, beside those who say so.
@@ -42,21 +44,30 @@ impl Shared {
         office(&self.config())
     }
 
-    /// What is wrong with budget actions that would become events; the first fault, in words.
-    ///
-    /// # Errors
-    /// That.
-    pub(crate) fn check_actions(&self, matter: &Matter, now: i64) -> Result<(), String> {
-        let events = action::events(matter, &self.calendar);
-        let records: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
-        let decoded = self.questions.read_until(&Payload::messages(&records), now);
-        match decoded.rejects.first() {
-            Some(reject) => {
-                let number = reject.record + 1;
-                Err(say!("action {number}: {why}", number, why = &reject.detail))
-            }
-            None => Ok(()),
+    fn check_actions(&self, matter: &Matter) -> Result<(), String> {
+        check_actions(self.questions.decoder(), matter, (self.clock.now(), &self.calendar))
+    }
+}
+
+/// What is wrong with budget actions that would become events; the first fault, in words.
+///
+/// # Errors
+/// That.
+pub(crate) fn check_actions(
+    decoder: &Decoder,
+    matter: &Matter,
+    (now, calendar): (i64, &Calendar),
+) -> Result<(), String> {
+    let events = action::events(matter, calendar);
+    let records: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+    let block = Block::new(Arc::from(POSTED), Arc::from("approvals"), 0, Payload::messages(&records));
+    let decoded = decoder.decode(&[block], Some(now));
+    match decoded.rejects.first() {
+        Some(reject) => {
+            let number = reject.record + 1;
+            Err(say!("action {number}: {why}", number, why = &reject.detail))
         }
+        None => Ok(()),
     }
 }
 
@@ -95,7 +106,12 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
             if ok {
                 tracing::info!(approval = id, kind = matter.kind.word(), "what was approved is in force");
             } else {
-                tracing::error!(approval = id, kind = matter.kind.word(), outcome, "what was approved is not in force");
+                tracing::error!(
+                    approval = id,
+                    kind = matter.kind.word(),
+                    outcome,
+                    "what was approved is not in force"
+                );
             }
             if matter.kind == Kind::List {
                 let agreed = Cases::open_read_only(&shared.state_dir)?.agreed_rows()?;
@@ -131,7 +147,7 @@ async fn effect(shared: &Arc<Shared>, matter: &Matter) -> Option<(bool, String)>
 }
 
 async fn budget(shared: &Arc<Shared>, matter: &Matter) -> Option<(bool, String)> {
-    if let Err(why) = shared.check_actions(matter, shared.clock.now()) {
+    if let Err(why) = shared.check_actions(matter) {
         return Some((false, why));
     }
     let events = approval::action::events(matter, &shared.calendar);

@@ -54,10 +54,10 @@ impl Questions {
         self.decoder.decode(&[block(payload.clone())], None)
     }
 
-    /// The same of what may not be later than a time, in microseconds.
+    /// What reads them.
     #[must_use]
-    pub fn read_until(&self, payload: &Payload, latest: i64) -> Decoded {
-        self.decoder.decode(&[block(payload.clone())], Some(latest))
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 }
 

@@ -5,17 +5,13 @@ mod view;
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) use propose::wanted;
 pub(crate) use propose::{__path_propose, propose};
-pub use view::ApprovalView;
+pub(crate) use view::ApprovalView;
 
 use super::{
     Problem,
@@ -215,9 +211,9 @@ async fn act(
 
 /// Who has to approve what.
 pub(super) fn office(shared: &Shared) -> Result<crate::approval::Office, Problem> {
-    shared.office().map_err(|error| {
-        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
-    })
+    shared
+        .office()
+        .map_err(|error| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))
 }
 
 fn count(shared: &Shared, matter: &Matter, verb: Verb) {
@@ -242,7 +238,8 @@ impl<'s> Seen<'s> {
         let in_force = matches!(matter.kind, Kind::Rules | Kind::Exception)
             && matter.state == Standing::Approved
             && rules.manifest.digest() == matter.subject;
-        let mut view = ApprovalView::new(matter, (&self.shared.calendar, self.now), self.by.lens(), &rules.lists);
+        let mut view =
+            ApprovalView::new(matter, (&self.shared.calendar, self.now), self.by.lens(), &rules.lists);
         if in_force {
             view.is_in_force();
         }
@@ -256,8 +253,7 @@ impl<'s> Seen<'s> {
         let (office, by) = (crate::approval::Office::default(), (&self.person, self.now, "?"));
         let tried = |verb| match verb {
             Verb::Approve => {
-                may(crate::access::Action::JudgeMatters)
-                    && matter.clone().approve(by, None, &office).is_ok()
+                may(crate::access::Action::JudgeMatters) && matter.clone().approve(by, None, &office).is_ok()
             }
             Verb::Refuse => {
                 may(crate::access::Action::JudgeMatters) && matter.clone().refuse(by, None, &office).is_ok()

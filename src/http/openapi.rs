@@ -9,10 +9,11 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, approvals, ask, attachments, audit, backtests, bulk, casework, codes,
-    completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators, journal,
-    ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine, register,
-    replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial, users,
+    Problem, Served, alert_lists, alerts, api, approvals, ask, attachments, audit, backtests, bulk, casework,
+    codes, completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators,
+    journal, ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine,
+    register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial,
+    users,
 };
 
 /// The longest body of what officers send, in bytes.

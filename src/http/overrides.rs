@@ -203,10 +203,8 @@ pub(crate) async fn confirm(
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
     let actor = by.actor(&headers, who.as_deref())?;
-    change(shared, (by, actor), "confirmed", move |cases, by, office| {
-        cases.confirm_override(id, by, office)
-    })
-    .await
+    change(shared, (by, actor), "confirmed", move |cases, by, office| cases.confirm_override(id, by, office))
+        .await
 }
 
 /// Takes an override back before it is used
@@ -225,7 +223,8 @@ pub(crate) async fn revoke(
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
     let actor = by.actor(&headers, who.as_deref())?;
-    change(shared, (by, actor), "revoked", move |cases, by, office| cases.revoke_override(id, by, office)).await
+    change(shared, (by, actor), "revoked", move |cases, by, office| cases.revoke_override(id, by, office))
+        .await
 }
 
 /// Does one thing with an override, and shows what became of it.

@@ -17,7 +17,7 @@ use super::{
     approvals::office,
     backtests::not_begun,
     by::By,
-    not_reloaded,
+    problem::not_reloaded,
     request::{Body, Id, Params, Who, blocking},
 };
 use crate::{

@@ -100,7 +100,8 @@ impl Cases {
         let wish = Wish { reason: reason(&wish.reason).map_err(|why| missing_words(why))?, ..wish };
         let actor = self.actor.clone();
         self.change(|summed| {
-            let sql = format!("SELECT {MATTER} WHERE kind = :kind AND subject = :subject AND state = 'waiting'");
+            let sql =
+                format!("SELECT {MATTER} WHERE kind = :kind AND subject = :subject AND state = 'waiting'");
             let mut same = summed.transaction.prepare_cached(&sql)?;
             let values = named_params! { ":kind": wish.kind.word(), ":subject": wish.subject };
             let same: Vec<Matter> = same.query_map(values, read)?.collect::<Result<_, _>>()?;
@@ -145,7 +146,9 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn matters_to_carry_out(&self) -> Result<Vec<Matter>, StoreError> {
-        let sql = format!("SELECT {MATTER} WHERE state = 'approved' AND kind IN ('budget', 'list') ORDER BY approval_id LIMIT 100");
+        let sql = format!(
+            "SELECT {MATTER} WHERE state = 'approved' AND kind IN ('budget', 'list') ORDER BY approval_id LIMIT 100"
+        );
         self.read(|c| c.prepare_cached(&sql)?.query_map([], read)?.collect())
     }
 
@@ -331,7 +334,10 @@ fn refused(why: String) -> CaseError {
 }
 
 fn none(id: i64) -> CaseError {
-    CaseError::NotFound(say!("there is no approval {id}; `fiscwatch approvals list` shows those there are", id))
+    CaseError::NotFound(say!(
+        "there is no approval {id}; `fiscwatch approvals list` shows those there are",
+        id
+    ))
 }
 
 fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<Matter>> {

@@ -238,10 +238,7 @@ fn matter_wish(of: &Override) -> approval::Wish {
 }
 
 /// An override after somebody did something with it.
-fn changed(
-    mut of: Override,
-    (verb, person, now): (Verb, &Person, i64),
-) -> Result<Override, String> {
+fn changed(mut of: Override, (verb, person, now): (Verb, &Person, i64)) -> Result<Override, String> {
     let act = Act { who: person.who.clone(), at: now };
     match verb {
         Verb::Approve => of.grant(act)?,

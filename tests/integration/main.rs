@@ -8,6 +8,7 @@ mod support;
 mod access;
 mod alerts;
 mod answers;
+mod approvals;
 mod arithmetic;
 mod ask;
 mod audit;

@@ -16,7 +16,7 @@ use super::{ApprovalView, Seen, count, office};
 use crate::{
     access::{Action, Actor},
     approval::{Kind, Matter, Verb, action, rows::Rows},
-    daemon::Shared,
+    daemon::{Shared, check_actions},
     decision::{Act, Wish},
     event::{duration, money::parse_amount},
     http::{
@@ -109,7 +109,8 @@ fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal)
     // Judged as the events that it would become, before anybody is asked to approve it.
     let trial = Matter::propose(0, wish.clone(), (&person, now), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
-    shared.check_actions(&trial, now).map_err(Problem::unprocessable)?;
+    check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
+        .map_err(Problem::unprocessable)?;
     Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
 }
 
@@ -118,8 +119,11 @@ fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -
     let rules = shared.rules_in_force();
     let Some(list) = rules.lists.get(&name) else {
         let names: Vec<&str> = rules.lists.names().collect();
-        let detail =
-            say!("there is no list {name}; there are {names}", name = quoted(&name), names = names.join(", "));
+        let detail = say!(
+            "there is no list {name}; there are {names}",
+            name = quoted(&name),
+            names = names.join(", ")
+        );
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     let rows = Rows { put: proposal.put, remove: proposal.remove };

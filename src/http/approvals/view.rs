@@ -15,7 +15,7 @@ use crate::{
 /// Something that was proposed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Approval)]
-pub struct ApprovalView {
+pub(crate) struct ApprovalView {
     /// Its number.
     approval_id: i64,
     kind: Kind,
@@ -68,12 +68,7 @@ pub(crate) struct ApprovalAct {
 
 impl ApprovalView {
     /// A matter as it is shown.
-    pub(crate) fn new(
-        matter: &Matter,
-        (calendar, now): (&Calendar, i64),
-        lens: Lens,
-        lists: &Lists,
-    ) -> Self {
+    pub(crate) fn new(matter: &Matter, (calendar, now): (&Calendar, i64), lens: Lens, lists: &Lists) -> Self {
         let act = |act: &Act| ApprovalAct {
             verb: act.verb,
             who: act.who.clone(),
@@ -96,7 +91,11 @@ impl ApprovalView {
             proposed_at: calendar.format(matter.proposed_at),
             expires_at: matter.expires_at.map(|at| calendar.format(at)),
             needed: matter.needed.iter().map(|role| role.word()).collect(),
-            missing: if waits { matter.missing().iter().map(|role| role.word()).collect() } else { Vec::new() },
+            missing: if waits {
+                matter.missing().iter().map(|role| role.word()).collect()
+            } else {
+                Vec::new()
+            },
             acts: matter.acts.iter().map(act).collect(),
             digest: matter.digest.clone(),
             ended_at: matter.ended_at.map(|at| calendar.format(at)),
