@@ -107,6 +107,8 @@ table! {
     ExportBudget "budget.export" [Supervisor, Auditor];
     /// Freeze the settlement of a year.
     SettleYear "budget.settle" [Supervisor];
+    /// Have long work done: settlements, proposals, publications, pilots, drills; each as far as its command is for them.
+    RunWorks "works.run" [Officer, Supervisor, Author, Approver, Auditor, System];
     /// See who was told of what.
     ReadNotifications "notifications.read" [Officer, Supervisor, Auditor];
     /// Try notifications again.

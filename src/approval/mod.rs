@@ -7,6 +7,8 @@ mod canonical;
 mod levels;
 mod matter;
 pub mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use act::{Act, Seal, Verb};
 pub use canonical::{canonical, check_signed};

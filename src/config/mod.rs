@@ -84,6 +84,8 @@ pub struct Config {
     pub backfill: BTreeSet<String>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// Where backups are, of which the newest is tried out.
+    pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the state directory.
     pub standby: bool,
     /// Events between two checkpoints.

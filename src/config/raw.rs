@@ -275,6 +275,8 @@ pub struct StdinSpec {
 pub struct State {
     /// The directory.
     pub dir: PathBuf,
+    /// A folder with backups of it (`fiscwatch state backup`), of which the newest is tried out from the console.
+    pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the directory, and to take over when it ends.
     pub standby: bool,
     /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
@@ -295,6 +297,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("state"),
+            backups: None,
             standby: false,
             checkpoint_events: 500_000,
             seal_after: String::from("2d"),

@@ -156,6 +156,7 @@ impl Resolver<'_> {
             currency,
             backfill,
             state_dir: self.path(raw.state.dir),
+            backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
             checkpoint_events: self.within(
                 "state.checkpoint_events",

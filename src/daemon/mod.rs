@@ -21,6 +21,7 @@ pub mod reload;
 mod rules;
 pub(crate) mod shared;
 pub(crate) mod supervisor;
+pub(crate) mod works;
 
 use std::path::PathBuf;
 

@@ -19,6 +19,7 @@ use super::{
     questions::Questions,
     receivers::Receivers,
     reload::Reloads,
+    works::Works,
 };
 use crate::{
     alert::{Desk, Policy},
@@ -115,6 +116,8 @@ pub struct Shared {
     pub busy: Arc<Busy>,
     /// Rules that are tried.
     pub lab: Lab,
+    /// Long work that people asked for.
+    pub(crate) works: Works,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -202,6 +205,7 @@ impl Shared {
             started_at: clock.now(),
             busy: Arc::default(),
             lab: Lab::default(),
+            works: Works::default(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
             last_by_source: Mutex::default(),
@@ -315,6 +319,7 @@ impl Shared {
     pub fn close_ingest(&self) {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.questions.close();
+        self.works.all().iter().for_each(|work| work.stop());
     }
 
     /// Hands events, written as those of a source are, to the loop and waits until they are committed.

@@ -73,6 +73,7 @@ mod trial;
 mod users;
 pub(crate) mod view;
 mod workbooks;
+mod works;
 
 use std::{path::Path, sync::Arc};
 

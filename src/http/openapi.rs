@@ -13,7 +13,7 @@ use super::{
     codes, completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators,
     journal, ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine,
     register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial,
-    users,
+    users, works,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -120,6 +120,9 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(overrides::list))
         .routes(routes!(overrides::show, overrides::revoke))
         .routes(routes!(overrides::confirm))
+        .routes(routes!(works::list, works::begin))
+        .routes(routes!(works::show, works::stop))
+        .routes(routes!(works::file))
         .routes(routes!(approvals::list, approvals::propose))
         .routes(routes!(approvals::show))
         .routes(routes!(approvals::signed))
@@ -128,6 +131,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .routes(routes!(decide::decide))
         .routes(routes!(events::events))
+        .routes(routes!(works::against))
         .routes(routes!(journal::list))
         .routes(routes!(itself))
         .split_for_parts();

@@ -118,6 +118,12 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/users", Some(Action::ReadUsers)),
     ("POST", "/api/v1/users", Some(Action::ManageUsers)),
     ("PATCH", "/api/v1/users/{name}", Some(Action::ManageUsers)),
+    ("GET", "/api/v1/works", Some(Action::RunWorks)),
+    ("POST", "/api/v1/works", Some(Action::RunWorks)),
+    ("POST", "/api/v1/works/against", Some(Action::RunWorks)),
+    ("DELETE", "/api/v1/works/{id}", Some(Action::RunWorks)),
+    ("GET", "/api/v1/works/{id}", Some(Action::RunWorks)),
+    ("GET", "/api/v1/works/{id}/files/{name}", Some(Action::RunWorks)),
 ];
 
 /// Routes that keep to the limits of roles. What the others tell cannot be parted by units, so they are not for whoever is

@@ -91,3 +91,5 @@ mod upsert;
 mod values;
 mod versions;
 mod ways;
+mod whole;
+mod works;
