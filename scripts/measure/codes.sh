@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What tables of codes cost a payment: one rule that looks six codes up, by turns with the same rule without the lookups, over
+# What tables of codes cost a payment: one rule that looks six codes up, by turns with a rule that looks at the amount alone, over
 # the same events, in one run. Processor time is user and system of the whole command.
 # scripts/measure/codes.sh [PAYMENTS] [TURNS]; CODES_BINARY=another binary
 set -euo pipefail
@@ -33,7 +33,7 @@ for column in COLUMNS:
         file.write("code,name,from,to\n")
         file.writelines(f"{code},name of {code},2000-01-01,2099-12-31\n" for code in sorted(rows))
 known = " or ".join(f"not code_known('{column}', {column}, occurred_at)" for column in COLUMNS)
-plain = " or ".join(f"{column} = 'no such code'" for column in COLUMNS)
+plain = "amount < 0"
 rule = "rules: [{{ id: codes, title: t, severity: low, trigger: payment, when: \"{}\", key: [event_id] }}]\n"
 for name, when in [("with", known), ("without", plain)]:
     os.mkdir(f"{work}/{name}")
