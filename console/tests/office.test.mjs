@@ -75,8 +75,13 @@ async function works(page, tab, end, { fill = {}, upload } = {}) {
   await page.goto(`/works?tab=${tab}`);
   for (const [name, value] of Object.entries(fill)) await page.locator(`[name=${name}]`).first().fill(value);
   if (upload) await page.locator("input[name=against]").setInputFiles(upload);
-  await page.locator("form button[type=submit]").first().click();
-  await page.locator("[role=status]", { hasText: end }).waitFor({ timeout: 90_000 });
+  const [answer] = await Promise.all([
+    page.waitForResponse((one) => one.request().method() === "POST" && one.url().includes("/api/v1/works")),
+    page.locator("form button[type=submit]").first().click(),
+  ]);
+  const { id } = await answer.json();
+  const panel = page.locator("section", { has: page.getByRole("heading", { name: `事务 ${id}`, exact: true }) });
+  await panel.locator("[role=status]", { hasText: end }).waitFor({ timeout: 90_000 });
 }
 
 test("the works of the year are begun from their page", async () => {

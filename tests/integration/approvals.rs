@@ -399,9 +399,10 @@ fn rows_of_a_list_hold_once_they_are_approved_and_outlive_a_restart() {
     };
     assert_eq!((found(&bureau, "p1", "某甲公司"), found(&bureau, "p2", "某乙公司")), (1, 0));
     let change = json!({ "kind": "list", "reason": "the court's notice", "list": "blocked",
-        "put": [{ "name": "某乙公司", "why": "court" }], "remove": ["某甲公司"] });
+        "put": [{ "name": "某乙公司", "why": "court" }, { "name": "王小明", "why": "court" }], "remove": ["某甲公司"] });
     let matter = bureau.propose("author", &change);
-    assert!(!matter["content"].to_string().contains("某乙公司"), "names are masked: {matter}");
+    let shown = matter["content"].to_string();
+    assert!(shown.contains("某乙公司") && !shown.contains("小明"), "persons are masked: {matter}");
     assert_eq!(bureau.judge("supervisor", &matter, "approve").0, 409);
     assert_eq!(bureau.judge("approver", &matter, "approve").0, 200);
     bureau.is(&matter, "in_force");

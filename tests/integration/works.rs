@@ -38,7 +38,8 @@ impl Desk {
                 events.push(paid);
             }
         }
-        let bench = Bench::new(&lines(&events), CONFIG);
+        let bench = Bench::new(&lines(&events), "");
+        crate::support::write(bench.path(), "fiscwatch.yaml", CONFIG);
         crate::support::write(bench.path(), "rules/rules.yaml", RULES);
         std::fs::create_dir(bench.path().join("backups")).unwrap();
         for args in

@@ -198,13 +198,12 @@ function UnitLink({ code, name }: { code: string; name: string | null }) {
 /** What a code is called, beside it, where a table of codes says it. */
 function CodeName({ of, column, code }: { of: Alert; column: string; code: unknown }) {
   const names = of.names as Record<string, Record<string, string>> | undefined;
-  const name = names?.[column.split(".").at(-1) ?? column]?.[String(code)];
+  const name = names?.[column.replace(/^.*\./, "")]?.[String(code)];
   return name ? <small class="faint"> {name}</small> : null;
 }
 
 function Known({ alert, name }: { alert: Alert; name: string | null }) {
   const said = t().alert;
-  const label = (name: string) => alert.labels[name]?.join("、");
   const line = alert.labels["budget_line_id"]?.[0];
   return (
     <section class="panel" aria-label={alert.title}>

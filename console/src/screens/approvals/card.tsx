@@ -26,7 +26,9 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
   return (
     <Panel
       title={`${said.kind[of.kind]} · ${of.reason}`}
-      lead={<em class={`tag set-${of.state === "in_force" ? "in_force" : "proposed"}`}>{word(said.state, of.state)}</em>}
+      lead={
+        <em class={`tag set-${of.state === "in_force" ? "in_force" : "proposed"}`}>{word(said.state, of.state)}</em>
+      }
       aside={<span class="figure">{said.number(of.approval_id)}</span>}
       class="approval"
     >

@@ -44,7 +44,11 @@ export function WorkForm({ of, versions, begun }: { of: Tab; versions: ProposalV
       return uploaded<Work>("/works/against", { year, by: fields.by, format }, table);
     }
     const body: Record<Tab, Record<string, unknown>> = {
-      adjustments: { year, ...(fields.line ? { line: fields.line } : {}), ...(fields.unit ? { unit: fields.unit } : {}) },
+      adjustments: {
+        year,
+        ...(fields.line ? { line: fields.line } : {}),
+        ...(fields.unit ? { unit: fields.unit } : {}),
+      },
       proposal: { year, by: fields.by, drivers: lines(fields.drivers), caps: lines(fields.caps) },
       settlement: { year, by: fields.by },
       publication: { year, persons: Number(fields.persons), ...(fields.least ? { least: fields.least } : {}) },
@@ -54,7 +58,8 @@ export function WorkForm({ of, versions, begun }: { of: Tab; versions: ProposalV
     return send<Work>("POST", "/works", { kind: of, ...body[of] });
   };
   const hasYear = of !== "pilot" && of !== "drill";
-  const groups = of === "proposal" ? (["function", "class", "unit"] as const) : (["unit", "function", "class", "line"] as const);
+  const groups =
+    of === "proposal" ? (["function", "class", "unit"] as const) : (["unit", "function", "class", "line"] as const);
   return (
     <>
       {may && (
