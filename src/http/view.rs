@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use crate::{
     alert::{Action, Alert, Change, Facts, Outcome, Silence, State, inquiry::Stage},
     event::{money::format_cents, time::Calendar},
-    lists::Lists,
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
 };
@@ -43,7 +42,6 @@ pub struct AlertView {
     pub labels: BTreeMap<String, Vec<String>>,
     /// What the codes among its labels and in its key are called, by column and code, where a table of codes says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = Object, required = false)]
     pub names: BTreeMap<String, BTreeMap<String, String>>,
     /// The notification line of the latest finding.
     pub summary: String,
@@ -147,24 +145,6 @@ fn yuan(cents: i64) -> String {
 }
 
 impl AlertView {
-    /// With what its codes are called.
-    #[must_use]
-    pub(crate) fn named(mut self, lists: &Lists, at: i64) -> Self {
-        let of_key = self.key.iter().filter_map(|(column, value)| Some((column, value.as_str()?)));
-        let of_labels = self
-            .labels
-            .iter()
-            .flat_map(|(column, values)| values.iter().map(move |value| (column, &**value)));
-        let mut names: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for (column, code) in of_key.chain(of_labels) {
-            if let Some(name) = lists.code_name(column, code, at) {
-                names.entry(column.clone()).or_default().insert(code.to_owned(), name.to_owned());
-            }
-        }
-        self.names = names;
-        self
-    }
-
     /// An alert as it is shown.
     #[must_use]
     pub fn new(a: &Alert, calendar: &Calendar) -> Self {

@@ -286,10 +286,13 @@ pub(super) fn latest(
     kinds: &[Kind],
     subject: &str,
 ) -> rusqlite::Result<Option<Matter>> {
-    let sql = format!("SELECT {MATTER} WHERE kind = ?1 AND subject = ?2 ORDER BY approval_id DESC LIMIT 1");
+    let sql = format!(
+        "SELECT {MATTER} WHERE kind = :kind AND subject = :subject ORDER BY approval_id DESC LIMIT 1"
+    );
     let mut found: Option<Matter> = None;
     for kind in kinds {
-        let one = connection.prepare_cached(&sql)?.query_row([kind.word(), subject], read).optional()?;
+        let values = named_params! { ":kind": kind.word(), ":subject": subject };
+        let one = connection.prepare_cached(&sql)?.query_row(values, read).optional()?;
         found = one.filter(|one| found.as_ref().is_none_or(|known| known.id < one.id)).or(found);
     }
     Ok(found)

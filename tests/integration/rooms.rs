@@ -188,7 +188,7 @@ const LINES_MAX: usize = 400;
 const LONGER: &[(&str, usize)] = &[
     ("src/app/deliver.rs", 403),
     ("src/cli/alerts/show.rs", 424),
-    ("src/config/raw.rs", 590),
+    ("src/config/raw.rs", 593),
     ("src/config/resolve.rs", 485),
     ("src/decode/mapped/mod.rs", 415),
     ("src/decode/row.rs", 406),
