@@ -205,7 +205,7 @@ const LONGER: &[(&str, usize)] = &[
     ("src/simulate/tests/mod.rs", 407),
     ("src/store/outbox/round.rs", 436),
     ("src/trial/unit_test/tests.rs", 475),
-    ("tests/integration/access.rs", 417),
+    ("tests/integration/access.rs", 401),
     ("tests/integration/alerts/openapi.rs", 409),
     ("tests/integration/ask/mod.rs", 446),
     ("tests/integration/decide.rs", 634),
