@@ -72,6 +72,8 @@ pub const ACTS: &[&str] = &[
     "audit.removed",
     "audit.moved",
     "decide.decided",
+    "approval.approved",
+    "approval.journalled",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.

@@ -69,6 +69,8 @@ pub mod finding;
 
 pub mod decision;
 
+pub mod approval;
+
 pub mod sql;
 
 pub mod ask;

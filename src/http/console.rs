@@ -64,6 +64,7 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
+    "/approvals",
     "/ask",
     "/audit",
     "/budget",
@@ -88,6 +89,7 @@ pub const SCREENS: &[&str] = &[
     "/sources",
     "/units/{id}",
     "/users",
+    "/works",
 ];
 
 /// Where assets are, with the digest of the whole console, so that their names never mean anything else.

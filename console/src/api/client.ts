@@ -133,6 +133,13 @@ export async function upload(path: string, file: Blob): Promise<void> {
   await call(`/api/v1${path}`, { method: "POST", headers, body: file });
 }
 
+/** Sends a file that is answered with something. */
+export async function uploaded<T>(path: string, query: Query, file: Blob): Promise<T> {
+  const headers = { "Content-Type": "application/octet-stream" };
+  const answer = await call(at(`/api/v1${path}`, query), { method: "POST", headers, body: file });
+  return (await answer.json()) as T;
+}
+
 /** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
 export async function send<T>(
   method: "POST" | "PATCH" | "DELETE",
