@@ -2,6 +2,7 @@
 
 mod constants;
 mod session;
+mod without;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
