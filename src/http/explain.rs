@@ -96,6 +96,7 @@ pub(crate) async fn explain(
             rule,
             event: (&asked.event, at),
             time: TIME,
+            lateness: shared.lateness,
             journal_from,
             query,
             tick,

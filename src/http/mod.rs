@@ -39,6 +39,7 @@ mod line_filter;
 mod line_history;
 mod local;
 mod logins;
+mod maps;
 mod notifications;
 mod oidc;
 mod openapi;

@@ -10,7 +10,7 @@ mod schedule;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use arrow::{datatypes::Field, record_batch::RecordBatch};
+use arrow::datatypes::Field;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -51,6 +51,8 @@ pub(crate) struct Asked<'a> {
     pub event: (&'a str, i64),
     /// How long the journal is read.
     pub time: Duration,
+    /// How much later than others events may be, in microseconds.
+    pub lateness: i64,
     /// From when on the journal is said to be complete, in microseconds.
     pub journal_from: Option<i64>,
     /// What a query may use.

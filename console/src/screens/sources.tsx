@@ -2,8 +2,10 @@ import { ask } from "../api/client";
 import { useLoad } from "../api/load";
 import type { Status } from "../api/types";
 import { count } from "../format/money";
+import { session } from "../api/session";
 import { live } from "../live";
 import { t } from "../text";
+import { Waiting } from "./map";
 import { Count, Empty, Facts, Failed, Heading, Loading, Panel, Time } from "../ui/parts";
 
 /** What a source tells; only what is read here. */
@@ -16,6 +18,7 @@ interface Told {
   losses?: string[];
   files_read?: number;
   files_refused?: number;
+  left?: { unmatched: number; folders: number; refused: number; names: string[] };
   files?: {
     file: string;
     seen: number;
@@ -63,6 +66,11 @@ export function Sources() {
         {status.query_running && <p class="foot-note">{said.query(status.query_running.rule_id)}</p>}
       </Panel>
       <Panel title={t().today.sources}>
+        {session.may("quarantine.read") && (
+          <p class="foot-note">
+            <a href="/sources/map">{t().map.open}</a>
+          </p>
+        )}
         {sources.length === 0 && <Empty title={said.none} />}
         {sources.map(([name, told]) => (
           <Source key={name} name={name} of={told} />
@@ -101,6 +109,11 @@ function Source({ name, of }: { name: string; of: Told }) {
           ))}
         </ul>
       )}
+      <Waiting
+        source={name}
+        names={of.left?.names ?? []}
+        refused={(of.files ?? []).filter((file) => file.fault).map((file) => file.file)}
+      />
       {(of.errors ?? 0) > 0 && (
         <p class="faint">
           {said.troubles} {of.errors}

@@ -1033,6 +1033,35 @@ export const zh = {
       },
     ],
   },
+  map: {
+    title: "对照表",
+    lead: "外来文件的各列对应业务的哪个字段；试读后下载，写入配置。",
+    open: "为外来文件编制对照表",
+    waiting: (n: number) => `${n} 个文件尚无对照表可读`,
+    make: "编制对照表",
+    file: "文件",
+    fileLead: "CSV、Excel、XML 或 JSON；只看前 500 行，不保存。",
+    choose: "选择文件",
+    none: "尚未选择文件",
+    noneHint: "选一个样本文件，或在“数据源”页从未读的文件进入。",
+    columns: "各列对应的字段",
+    columnsLead: "按列名和内容推断，可逐列更正。",
+    column: "文件的列",
+    stands: "前几行",
+    becomes: "对应字段",
+    nothing: "不读",
+    constants: "各行相同的字段",
+    constantsLead: "文件没有的字段，所有行取同一个值。",
+    missing: (n: number) => `还缺 ${n} 个必填字段：选列，或填一个值`,
+    needed: "必填",
+    trial: "试读",
+    counted: (events: number, rejected: number, skipped: number) =>
+      `前 500 行中 ${events} 行读为业务，${rejected} 行不能读，${skipped} 行跳过`,
+    written: "对照表",
+    writtenLead: "由管理员写入配置、检查后生效。",
+    take: "下载",
+    next: (name: string) => `存为 maps/${name}，在数据源下写 map: maps/${name}，再执行 fiscwatch check。`,
+  },
   explain: {
     title: "逐项条件",
     verdict: {
@@ -1074,7 +1103,9 @@ export const zh = {
     beyond: "无穷大",
     tick: "定时检查",
     ticked: (at: string, rows: number, own: number) =>
-      own > 0 ? `${at} 检查，查出 ${rows} 条，其中 ${own} 条与本业务有关。` : `${at} 检查，查出 ${rows} 条，均与本业务无关。`,
+      own > 0
+        ? `${at} 检查，查出 ${rows} 条，其中 ${own} 条与本业务有关。`
+        : `${at} 检查，查出 ${rows} 条，均与本业务无关。`,
     otherTicks: "其他各次检查：",
     lists: "名单",
     version: (digest: string, rows: number) => `版本 ${digest}，共 ${rows} 行`,

@@ -113,7 +113,10 @@ impl Asked<'_> {
         let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
         ledger.group_by(&probes.rules.groupings());
         ledger.whole_from(journal.map(|journal| journal.year));
+        // At its end the input has no window that is open.
+        let has_ended = self.lateness > 0 && watermark.at.is_some() && watermark.at == watermark.latest;
         let closed = watermark.settled.or(watermark.at).unwrap_or(i64::MIN);
+        let closed = if has_ended { i64::MAX } else { closed };
         let counting = probes.counting();
         let mut played = Played { closed, ..Played::default() };
         for batch in history.scan(&self.part(beside, arrival), Some(&columns), Order::Arrival)? {

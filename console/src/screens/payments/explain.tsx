@@ -89,7 +89,9 @@ export function Explained({ of }: { of: Explanation }) {
       )}
       {of.tick && <AtTick of={of.tick} />}
       {of.window && <InWindow of={of.window} />}
-      {of.baseline && <ComparedWith of={of.baseline} now={values.find(([name]) => name === of.baseline?.measure)?.[1]} />}
+      {of.baseline && (
+        <ComparedWith of={of.baseline} now={values.find(([name]) => name === of.baseline?.measure)?.[1]} />
+      )}
       <ListRows of={of.lists} />
       {of.limits.map((limit) => (
         <p key={limit} class="foot-note">
@@ -152,16 +154,34 @@ function ComparedWith({ of, now }: { of: NonNullable<Explanation["baseline"]>; n
       </p>
       {of.before.length > 0 && (
         <figure class="weeks before">
-          <svg viewBox={`0 0 ${BARS_WIDTH} ${BARS_HEIGHT}`} role="img" aria-label={said.baseline} preserveAspectRatio="none">
+          <svg
+            viewBox={`0 0 ${BARS_WIDTH} ${BARS_HEIGHT}`}
+            role="img"
+            aria-label={said.baseline}
+            preserveAspectRatio="none"
+          >
             {bars.map((value, at) => {
               const height = (Math.max(0, value) / most) * BARS_HEIGHT;
               const kind = at === bars.length - 1 ? "part-own" : "part-executed";
               return (
-                <rect key={at} class={kind} x={at * step} width={Math.max(1, step - 2)} y={BARS_HEIGHT - height} height={height} />
+                <rect
+                  key={at}
+                  class={kind}
+                  x={at * step}
+                  width={Math.max(1, step - 2)}
+                  y={BARS_HEIGHT - height}
+                  height={height}
+                />
               );
             })}
             {usual !== null && (
-              <line class="usual" x1={0} x2={BARS_WIDTH} y1={BARS_HEIGHT * (1 - usual / most)} y2={BARS_HEIGHT * (1 - usual / most)} />
+              <line
+                class="usual"
+                x1={0}
+                x2={BARS_WIDTH}
+                y1={BARS_HEIGHT * (1 - usual / most)}
+                y2={BARS_HEIGHT * (1 - usual / most)}
+              />
             )}
           </svg>
           <div class="weeks-ends">
