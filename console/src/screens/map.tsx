@@ -3,7 +3,6 @@ import { at, upload } from "../api/client";
 import { session } from "../api/session";
 import type { MapTrial } from "../api/types";
 import { columnName, isMoney, shown } from "../format/values";
-import { count } from "../format/money";
 import { query } from "../router";
 import { t } from "../text";
 import { Empty, Failed, Heading, Loading, Panel } from "../ui/parts";
@@ -72,7 +71,7 @@ export function MapEditor() {
       </Panel>
       {error && <Failed error={error} again={() => void look(chosen, set)} />}
       {busy && !told && <Loading />}
-      {!told && !busy && !error && <Empty title={said.none} hint={said.noneHint} />}
+      {!told && !busy && !error && <Empty title={said.none}>{said.noneHint}</Empty>}
       {told && (
         <div aria-busy={busy}>
           <Columns of={told} put={put} />

@@ -65,12 +65,10 @@ export function Sources() {
         />
         {status.query_running && <p class="foot-note">{said.query(status.query_running.rule_id)}</p>}
       </Panel>
-      <Panel title={t().today.sources}>
-        {session.may("quarantine.read") && (
-          <p class="foot-note">
-            <a href="/sources/map">{t().map.open}</a>
-          </p>
-        )}
+      <Panel
+        title={t().today.sources}
+        aside={session.may("quarantine.read") && <a href="/sources/map">{t().map.open}</a>}
+      >
         {sources.length === 0 && <Empty title={said.none} />}
         {sources.map(([name, told]) => (
           <Source key={name} name={name} of={told} />

@@ -378,6 +378,7 @@ export const en: Texts = {
   },
   reports: {
     title: "Month and register",
+    nothing: "No alert was opened or ended in this month.",
     month: "Month",
     workbook: "Month as Excel",
     register: "Register as Excel",
@@ -1077,6 +1078,7 @@ export const en: Texts = {
     values: "Values it saw",
     params: "Constants",
     window: (n) => `${many(n, "event", "events")} in the window`,
+    changed: "The rule, its lists or its exceptions have changed since. By the rule of today this event",
     ownWindow: "Its window",
     until: "to",
     open: "not over yet: as it stands",

@@ -35,7 +35,8 @@ fn shipped() -> BTreeMap<String, (String, PathBuf)> {
 /// A state in which the events of a test of the pack were judged by one rule, as its test has it.
 fn bed(rule: &str, text: &str, test: &Written) -> (tempfile::TempDir, Daemon) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path();
+    let folder = dir.path().to_owned();
+    let path = folder.as_path();
     std::fs::write(path.join("rule.yaml"), text).unwrap();
     let lines: String =
         test.events.iter().map(|event| Value::Object(event.clone()).to_string() + "\n").collect();
@@ -56,14 +57,23 @@ fn bed(rule: &str, text: &str, test: &Written) -> (tempfile::TempDir, Daemon) {
             }
         };
     }
+    // A number stands in digits.
+    let digits = |value: Value| match value.as_str().map(serde_json::from_str::<Value>) {
+        Some(Ok(number)) if number.is_number() => number,
+        _ => value,
+    };
     let params = test.params.get(rule).cloned().unwrap_or_default();
+    let params: serde_json::Map<_, _> =
+        params.into_iter().map(|(name, value)| (name, digits(value))).collect();
     // JSON is YAML.
     let config = json!({
         "sources": [{ "name": "file", "file": { "path": "events.jsonl" } }],
         "state": { "dir": "state" },
         "lists": lists,
         "codes": codes,
-        "engine": { "max_future": "3660d" },
+        // Tests of rules begin in the middle of a year, and mean all of it.
+        "engine": { "max_future": "3660d", "journal_from": "2000-01-01" },
+        "http": { "listen": "127.0.0.1:0" },
         "rules": { "paths": ["rule.yaml"], "overrides": { rule: { "params": params, "mode": "live" } } },
     });
     std::fs::write(path.join("fiscwatch.yaml"), config.to_string()).unwrap();
@@ -185,9 +195,12 @@ fn compared(rule: &str, text: &str, test: &Written) -> Vec<String> {
     let events: Vec<Value> = test.events.iter().map(|event| Value::Object(event.clone())).collect();
     for finding in [findings.first(), findings.last()].into_iter().flatten() {
         let all = told_of(finding, &events);
-        let mut told = all.iter().map(|event| (*event, explain(&daemon, event, rule)));
-        let is_told = |(_, told): &(&str, Value)| told["finding_id"] == finding["finding_id"];
-        let Some((_, told)) = told.find(is_told) else {
+        // A query may tell of the same several times; each of its ticks is explained.
+        let is_tick = finding["event_id"].is_null() && finding["window"].is_null();
+        let at = is_tick.then(|| format!("&at={}", finding["at"].as_str().unwrap().replace('+', "%2B")));
+        let rule_at = format!("{rule}{}", at.unwrap_or_default());
+        let mut told = all.iter().map(|event| explain(&daemon, event, &rule_at));
+        let Some(told) = told.find(|told| told["finding_id"] == finding["finding_id"]) else {
             // A query may tell of what has no event: a line on which nothing was paid.
             assert!(all.is_empty(), "{rule} {}: nothing of {all:?} is told of {finding}", test.name);
             continue;

@@ -276,6 +276,14 @@ export function Because({ event, rule }: { event: string; rule: string }) {
   );
   // The values beside it say the most; what cannot be explained any more is not an error of the alert.
   if (error || !data) return null;
+  // The rule is another one by now: what it says today is not why the alert is there.
+  if (data.verdict !== "found")
+    return (
+      <p class="foot-note">
+        {said.changed}{" "}
+        <a href={`${to("payments", event)}?rule=${encodeURIComponent(rule)}`}>{word(said.verdict, data.verdict)}</a>
+      </p>
+    );
   return (
     <div class="explained">
       <Conditions title={said.where} of={data.where} />
