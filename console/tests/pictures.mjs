@@ -78,7 +78,7 @@ try {
     unit: "/units/380100105001",
     line: `/budget/${line}`,
     payments: "/payments?type=payment",
-    payment: `/payments/${event}?rule=large-cash-month`,
+    payment: `/payments/${event}?rule=large-cash-critical`,
     payees: "/payees",
     payee: "/payees/P0-0",
     map: "/budget?view=map&by=unit",

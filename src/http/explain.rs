@@ -126,7 +126,9 @@ fn stored(
             findings.into_iter().filter(|finding| finding.rule_id == rule.rule.id).collect()
         }
         CompiledView::Closing(_) | CompiledView::Schedule(_) => {
-            let (rule, from) = (Some(rule.rule.id.clone()), Some(calendar.format(at)));
+            // A tick is before the event that time went on with, and sees it.
+            let from = matches!(rule.view, CompiledView::Closing(_)).then(|| calendar.format(at));
+            let rule = Some(rule.rule.id.clone());
             let filter = CaseFilter { rule, from, limit: Some(STORED_MAX), ..CaseFilter::default() };
             let wanted = filter.understood(calendar, at);
             let wanted = wanted.map_err(|why| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))?;

@@ -6,6 +6,7 @@ import { columnName, isMoney, shown } from "../format/values";
 import { query } from "../router";
 import { t } from "../text";
 import { Empty, Failed, Heading, Loading, Panel } from "../ui/parts";
+import { Table } from "../ui/table";
 import { Whole } from "../ui/whole";
 
 /** Columns of the first events that are shown; the others stand in the map. */
@@ -91,44 +92,45 @@ function Columns({ of, put }: { of: MapTrial; put: Put }) {
   const said = t().map;
   return (
     <Panel title={said.columns} lead={said.columnsLead}>
-      <div class="table-place">
-        <table class="table">
-          <thead>
-            <tr>
-              <th scope="col">{said.column}</th>
-              <th scope="col">{said.stands}</th>
-              <th scope="col">{said.becomes}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {of.columns.map((column) => (
-              <tr key={column.name}>
-                <th scope="row">{column.name}</th>
-                <td class="examples">{column.examples.join(" · ")}</td>
-                <td>
-                  <select
-                    aria-label={`${said.becomes} ${column.name}`}
-                    value={column.field ?? ""}
-                    onChange={(event) => {
-                      const field = event.currentTarget.value;
-                      if (field) put({ [field]: `@${column.name}` });
-                      else if (column.field) put({ [column.field]: "" });
-                    }}
-                  >
-                    <option value="">{said.nothing}</option>
-                    {of.fields.map((field) => (
-                      <option key={field.name} value={field.name}>
-                        {columnName(field.name)}（{field.name}）
-                      </option>
-                    ))}
-                  </select>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label={said.columns}
+        columns={[
+          { name: "column", title: said.column, show: (one) => one.name },
+          {
+            name: "stands",
+            title: said.stands,
+            wraps: true,
+            show: (one) => <span class="examples">{one.examples.join(" · ")}</span>,
+          },
+          { name: "becomes", title: said.becomes, show: (one) => <FieldOf column={one} of={of} put={put} /> },
+        ]}
+        rows={of.columns}
+        id={(one) => one.name}
+      />
     </Panel>
+  );
+}
+
+/** The field that a column becomes, to be chosen. */
+function FieldOf({ column, of, put }: { column: MapTrial["columns"][number]; of: MapTrial; put: Put }) {
+  const said = t().map;
+  return (
+    <select
+      aria-label={`${said.becomes} ${column.name}`}
+      value={column.field ?? ""}
+      onChange={(event) => {
+        const field = event.currentTarget.value;
+        if (field) put({ [field]: `@${column.name}` });
+        else if (column.field) put({ [column.field]: "" });
+      }}
+    >
+      <option value="">{said.nothing}</option>
+      {of.fields.map((field) => (
+        <option key={field.name} value={field.name}>
+          {columnName(field.name)}（{field.name}）
+        </option>
+      ))}
+    </select>
   );
 }
 
@@ -172,30 +174,17 @@ function Rows({ of }: { of: MapTrial }) {
   return (
     <Panel title={said.trial} lead={said.counted(of.events, of.rejected, of.skipped)}>
       {events.length > 0 && (
-        <div class="table-place">
-          <table class="table">
-            <thead>
-              <tr>
-                {columns.map((name) => (
-                  <th key={name} scope="col" class={isMoney(name) ? "money" : ""}>
-                    {columnName(name)}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {events.map((event, row) => (
-                <tr key={row}>
-                  {columns.map((name) => (
-                    <td key={name} class={isMoney(name) ? "money" : ""}>
-                      {shown(name, event[name])}
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label={said.trial}
+          columns={columns.map((name) => ({
+            name,
+            title: columnName(name),
+            isFigure: isMoney(name),
+            show: (event: Record<string, unknown>) => shown(name, event[name]),
+          }))}
+          rows={events}
+          id={(event) => String(event["event_id"])}
+        />
       )}
       {of.faults.map((fault) => (
         <p key={fault} class="trouble">

@@ -85,9 +85,8 @@ function Month({ of }: { of: MonthReport }) {
         </Panel>
       ) : (
         <>
-          <Panel title={said.outcomes}>
-            {of.outcomes.length === 0 && <Empty title={said.none} />}
-            {of.outcomes.length > 0 && (
+          {of.outcomes.length > 0 && (
+            <Panel title={said.outcomes}>
               <Table
                 label={said.outcomes}
                 columns={[
@@ -107,10 +106,10 @@ function Month({ of }: { of: MonthReport }) {
                 rows={of.outcomes}
                 id={(one) => one.outcome ?? ""}
               />
-            )}
-          </Panel>
-          <Lines title={said.rules} of={of.rules} address={(one) => to("rules", one.value)} />
-          <Lines title={said.units} of={of.units} address={(one) => to("units", one.value)} />
+            </Panel>
+          )}
+          <Lines title={said.rules} head={said.rule} of={of.rules} address={(one) => to("rules", one.value)} />
+          <Lines title={said.units} head={said.unit} of={of.units} address={(one) => to("units", one.value)} />
         </>
       )}
     </>
@@ -136,12 +135,22 @@ function steps(times: {
   ];
 }
 
-function Lines({ title, of, address }: { title: string; of: ReportLine[]; address: (one: ReportLine) => string }) {
+function Lines({
+  title,
+  head,
+  of,
+  address,
+}: {
+  title: string;
+  head: string;
+  of: ReportLine[];
+  address: (one: ReportLine) => string;
+}) {
   const said = t().reports;
   const columns: Column<ReportLine>[] = [
     {
       name: "value",
-      title,
+      title: head,
       wraps: true,
       show: (one) => (one.value ? <a href={address(one)}>{one.title ?? one.value}</a> : t().empty),
     },

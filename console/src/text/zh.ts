@@ -413,7 +413,7 @@ export const zh = {
     rules: "按规则",
     units: "按单位",
     none: "没有。",
-    took: (median: string, most: string, n: string) => `半数 ${median}以内，九成 ${most}以内（${n} 件）`,
+    took: (median: string, most: string, n: string) => `半数 ${median}内，九成 ${most}内（${n}\u00a0件）`,
     minutes: (n: number) => `${Math.max(1, n)} 分钟`,
     hours: (n: number) => `${n} 小时`,
     toAcknowledge: "受理用时",

@@ -64,7 +64,7 @@ impl Asked<'_> {
         let wanted = self.tick.or(hit);
         let seen = match wanted {
             Some(at) => ticks.iter().find(|(tick, _)| *tick == at),
-            None => ticks.first(),
+            None => ticks.iter().find(|(tick, _)| *tick >= self.event.1),
         };
         let Some((tick, select)) = seen.cloned() else {
             let why = match wanted {
