@@ -25,7 +25,9 @@ const SAMPLE = {
 };
 const TOGETHER_MAX = 1_800_000;
 
-const daemon = await Daemon.start();
+/** `SPEAK=en PNG=folder` takes pictures to be looked at by hand, and leaves those of the documentation. */
+const language = process.env.SPEAK ?? "zh";
+const daemon = await Daemon.start({ language });
 const chrome = await browser();
 try {
   await daemon.feed([...treasury(), ...indicators(), ...cash(24), ...suspicious(40)]);
@@ -104,11 +106,11 @@ try {
   // `ONLY=payees,routes` takes some and leaves the others.
   const only = process.env.ONLY?.split(",");
   for (const name of Object.keys(screens)) if (only && !only.includes(name)) delete screens[name];
-  if (!only) rmSync(out, { recursive: true, force: true });
+  if (!only && language === "zh") rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   let together = 0;
   for (const [width, height, scale] of WIDTHS) {
-    const page = await officer(chrome, daemon, { name: "王芳", width, height });
+    const page = await officer(chrome, daemon, { name: "王芳", width, height, language });
     const protocol = await page.context().newCDPSession(page);
     for (const [name, path] of Object.entries(screens)) {
       await page.goto(path);
@@ -120,7 +122,7 @@ try {
         clip: { x: 0, y: 0, width, height, scale },
       });
       const file = `${out}${name}-${width}.webp`;
-      writeFileSync(file, Buffer.from(data, "base64"));
+      if (language === "zh") writeFileSync(file, Buffer.from(data, "base64"));
       // What is looked at by hand.
       if (process.env.PNG) await page.screenshot({ path: `${process.env.PNG}/${name}-${width}.png` });
     }

@@ -127,7 +127,7 @@ function FieldOf({ column, of, put }: { column: MapTrial["columns"][number]; of:
       <option value="">{said.nothing}</option>
       {of.fields.map((field) => (
         <option key={field.name} value={field.name}>
-          {columnName(field.name)}（{field.name}）
+          {t().withId(columnName(field.name), field.name)}
         </option>
       ))}
     </select>

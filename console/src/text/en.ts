@@ -1057,6 +1057,7 @@ export const en: Texts = {
     take: "Download",
     next: (name) => `Save it as maps/${name}, write map: maps/${name} at the source, and run fiscwatch check.`,
   },
+  withId: (name, id) => `${name} (${id})`,
   explain: {
     title: "Condition by condition",
     verdict: {

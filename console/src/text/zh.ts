@@ -1063,6 +1063,7 @@ export const zh = {
     take: "下载",
     next: (name: string) => `存为 maps/${name}，在数据源下写 map: maps/${name}，再执行 fiscwatch check。`,
   },
+  withId: (name: string, id: string) => `${name}（${id}）`,
   explain: {
     title: "逐项条件",
     verdict: {

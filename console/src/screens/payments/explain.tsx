@@ -30,7 +30,7 @@ export function Explain({ event, first }: { event: string; first: string | null 
           <option value="">{said.choose}</option>
           {(rules.data?.rules ?? []).map((one) => (
             <option key={one.id} value={one.id}>
-              {ofRule(one.title)}（{one.id}）
+              {t().withId(ofRule(one.title), one.id)}
             </option>
           ))}
         </select>
