@@ -26,6 +26,10 @@ update:
 trial:
     scripts/trial.sh
 
+# What each part of the loop executes an event, against benches/instructions.txt; `just instructions --update` writes the bounds.
+instructions *args:
+    scripts/check/instructions.sh {{ args }}
+
 # A binary to profile: optimised, with line tables.
 profile:
     cargo build --locked --profile profiling

@@ -7,168 +7,26 @@
 // Rates and shares are floats by nature.
 #![allow(clippy::cast_precision_loss)]
 
-use std::{
-    fmt::Write as _,
-    hint::black_box,
-    path::Path,
-    sync::{Arc, RwLock},
-    time::Instant,
-};
+mod common;
+
+use std::{fmt::Write as _, time::Instant};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, PrimitiveArray},
-    compute::concat_batches,
-    datatypes::TimestampMicrosecondType,
-    record_batch::RecordBatch,
+    array::AsArray, compute::concat_batches, datatypes::TimestampMicrosecondType, record_batch::RecordBatch,
 };
 use datafusion::prelude::{SessionConfig, SessionContext};
-use fiscwatch::{
-    config::Config,
-    decode::Decoder,
-    engine::{Dedup, Sequenced, Sequencer, Step, Ticker, Watermark, Windowing},
-    evaluate::{Batch, Evaluator},
-    event::{Column, EventType},
-    ledger::Ledger,
-    lists::Lists,
-    rule::{Language, RuleSet, compile::Compiler},
-    simulate::{Plan, Treasury},
-    stream::{Block, Payload},
-};
+use fiscwatch::event::{Column, EventType};
+
+use common::{DAY, Fixture, KINDS, Runner, rule, rules};
 
 /// As in the binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const BATCH: usize = 4096;
-const DAY: i64 = 86_400_000_000;
-
-struct Fixture {
-    config: Config,
-    parts: Vec<Sequenced>,
-    payments: usize,
-    /// How far the stream reaches, in whole days, in microseconds.
-    span: i64,
-}
-
-/// A simulated quarter, decoded and through the ledger.
-fn fixture() -> Fixture {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = Config::load(&root.join("config/fiscwatch.yaml")).expect("the shipped configuration");
-    let zone = config.calendar.zone().clone();
-    let (start, days) = (jiff::civil::date(2025, 1, 1), 90);
-    let treasury =
-        Treasury::new(&Plan { payments: 200_000, units: 300, seed: 1, start, days, anomalies: true, zone });
-    let lines: Vec<_> =
-        treasury.events().map(|s| serde_json::to_string(&s.event).expect("an event")).collect();
-    let decoder = Decoder::new(config.calendar.clone());
-    let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let mut sequencer = Sequencer::new(ledger, Dedup::default(), Watermark::new(600_000_000, None), None);
-    let mut ticker = Ticker::new(&Arc::default(), &config.calendar);
-    let mut parts = Vec::new();
-    for part in lines.chunks(BATCH) {
-        let blocks =
-            [Block::new("bench".into(), "bench".into(), 0, Payload::JsonLines(part.join("\n").into()))];
-        let decoded = decoder.decode(&blocks, None);
-        let sequenced = sequencer.sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut ticker);
-        parts.extend(sequenced.expect("no files"));
-    }
-    let payments = parts.iter().flat_map(|p| &p.types).filter(|t| **t == EventType::Payment).count();
-    Fixture { config, parts, payments, span: i64::from(days) * DAY }
-}
-
-fn rules(f: &Fixture, text: &str) -> Arc<RuleSet> {
-    let compiler = Compiler::new(&f.config.calendar, Lists::default(), Language::En);
-    RuleSet::from_text(&format!("rules:\n{text}"), &compiler, &f.config.calendar).expect("valid rules")
-}
-
-/// One core's loop over evaluation: prepare, windows, conclude.
-struct Runner {
-    evaluator: Evaluator,
-    windowing: Windowing,
-    findings: usize,
-}
-
-impl Runner {
-    fn new(f: &Fixture, rules: &Arc<RuleSet>) -> Self {
-        let evaluator = Evaluator::new(Arc::clone(rules), f.config.calendar.clone());
-        let late = 35 * DAY;
-        let windowing =
-            Windowing::new(&evaluator, None, (late, u64::MAX), (i64::MIN, i64::MIN), None).expect("windows");
-        Self { evaluator, windowing, findings: 0 }
-    }
-
-    /// Runs the stream, `shift` microseconds later than it is.
-    fn run(&mut self, f: &Fixture, shift: i64) {
-        for part in &f.parts {
-            let events = if shift == 0 { part.events.clone() } else { shifted(&part.events, shift) };
-            let batch = Batch {
-                events: &events,
-                types: &part.types,
-                after: &part.after,
-                attributes: &part.attributes,
-            };
-            let prepared = self.evaluator.prepare(&batch);
-            let watermarks: Vec<i64> = part.watermarks.iter().map(|at| at + shift).collect();
-            let last = watermarks.last().copied().unwrap_or(i64::MIN);
-            let moved = self.windowing.observe(&prepared, &watermarks, last);
-            self.findings += black_box(prepared.conclude(moved)).findings.len();
-        }
-    }
-}
-
-fn shifted(events: &RecordBatch, shift: i64) -> RecordBatch {
-    let mut columns = events.columns().to_vec();
-    let times = columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
-    let moved: PrimitiveArray<TimestampMicrosecondType> = times.unary(|at| at + shift);
-    let moved: ArrayRef = Arc::new(moved.with_data_type(times.data_type().clone()));
-    columns[Column::OccurredAt.index()] = moved;
-    RecordBatch::try_new(events.schema(), columns).expect("the same columns")
-}
-
 fn report(what: &str, payments: usize, seconds: f64, findings: usize) {
     let rate = payments as f64 / seconds;
     println!("{what:<44} {rate:>12.0} payments/s  {:>8.1} ns/payment  {findings} findings", 1e9 / rate);
 }
-
-fn rule(id: &str, body: &str) -> String {
-    format!("  - {{ id: {id}, severity: low, key: [], {body} }}\n")
-}
-
-const KINDS: &[(&str, &str)] = &[
-    ("row", "trigger: payment, when: amount > 5000000 and budget.available < 0"),
-    (
-        "over 90m, count",
-        "trigger: payment, over: { by: [unit_code], last: 90m }, measure: { n: count(*) }, when: n > 5000",
-    ),
-    (
-        "over 30d, count and sum",
-        "trigger: payment, over: { by: [unit_code, payee_account], last: 30d }, measure: { n: count(*), t: sum(amount) }, when: n > 500 and t > 1",
-    ),
-    (
-        "over 30d, hot key, min max distinct",
-        "trigger: payment, over: { by: [region_code], last: 30d }, measure: { lo: min(amount), hi: max(amount), d: count(distinct payee_account) }, when: d > 5000000",
-    ),
-    (
-        "over year to date, avg stddev",
-        "trigger: payment, over: { by: [unit_code], to_date: year }, measure: { a: avg(amount), s: stddev(amount) }, when: a > 500000000",
-    ),
-    (
-        "over 7d, median (DataFusion's)",
-        "trigger: payment, over: { by: [unit_code, payee_account], last: 7d }, measure: { m: median(amount) }, when: m > 500000000",
-    ),
-    (
-        "window 1d",
-        "trigger: window, of: payment, window: { by: [unit_code], size: 1d }, measure: { n: count(*), t: sum(amount) }, when: n > 500000",
-    ),
-    (
-        "window 60m every 1m",
-        "trigger: window, of: payment, window: { by: [region_code], size: 60m, slide: 1m }, measure: { n: count(*), t: sum(amount) }, when: n > 500000",
-    ),
-    (
-        "window 1d, anomaly mad",
-        "trigger: window, of: payment, window: { by: [unit_code], size: 1d }, measure: { t: sum(amount) }, anomaly: { of: t, method: mad }, when: score > 500",
-    ),
-];
 
 fn kinds(f: &Fixture) {
     for (name, body) in KINDS {
@@ -337,7 +195,7 @@ type Part = fn(&Fixture);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let f = fixture();
+    let f = Fixture::new(200_000, 90, 4096);
     let all: [(&str, Part); 5] =
         [("kinds", kinds), ("rules", rule_counts), ("over", over), ("flat", flat), ("memory", memory)];
     for (name, run) in all {

@@ -59,7 +59,7 @@ pub async fn query(
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
     let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
-        tables.add(rule, &reader.ledger(decoder.schema())?, &config.calendar, now);
+        *tables = LedgerTables::read_by(&[rule], &reader.ledger(decoder.schema())?, &config.calendar, now);
         Ok(())
     };
     query_over(config, lists, (sql, now), &Limits::default(), ledger).await
@@ -103,9 +103,9 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
         let answered = async {
             let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
                 // The copy spares whoever pays; indicators are few.
-                tables.add_lines(rule, shared.lines().lines_covered(), &config.calendar, now);
+                tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now);
                 let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-                tables.add_indicators(rule, &ledger, &config.calendar);
+                tables.add_indicators(&[rule], &ledger, &config.calendar);
                 Ok(())
             };
             let lists = shared.rules_in_force().lists.clone();
@@ -189,7 +189,7 @@ pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> a
 pub(crate) fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
     let config = Arc::clone(config);
     Box::new(move |lines, now| {
-        let table = budget_lines(lines.lines_covered(), &config.calendar, now);
+        let table = budget_lines(lines.lines_covered(), &config.calendar, now, &|_| true);
         let table = table.with_context(|| say!("the budget lines make no table"));
         let made = table.and_then(|table| {
             tokio::runtime::Handle::current().block_on(line_forecasts(&config, &table, now))

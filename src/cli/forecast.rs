@@ -120,7 +120,7 @@ impl Months {
     }
 
     fn look(&mut self, at: i64) -> Option<()> {
-        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at)?;
+        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at, &|_| true)?;
         let mut forecaster = Forecaster::new(&lines, &self.calendar, at)?;
         let month = forecaster.position().months();
         if month == 0 {

@@ -26,29 +26,33 @@ pub struct LedgerTables {
 }
 
 impl LedgerTables {
-    /// Adds the tables that a query names, unless they are here already. `now` is in microseconds; other ticks get
-    /// theirs from [`Self::at`].
-    pub fn add(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar, now: i64) {
-        self.add_lines(query, ledger.lines_covered(), calendar, now);
-        self.add_indicators(query, ledger, calendar);
+    /// The tables that queries name which are due together: of the budget lines the columns that one of them reads. `now`
+    /// is in microseconds; other ticks get theirs from [`Self::at`].
+    #[must_use]
+    pub fn read_by(queries: &[&ScheduleRule], ledger: &Ledger, calendar: &Calendar, now: i64) -> Self {
+        let mut tables = Self::default();
+        tables.add_lines(queries, ledger.lines_covered(), calendar, now);
+        tables.add_indicators(queries, ledger, calendar);
+        tables
     }
 
-    /// Adds the budget lines, where a query reads them.
+    /// Adds the budget lines, where queries read them.
     pub fn add_lines<'l>(
         &mut self,
-        query: &ScheduleRule,
+        queries: &[&ScheduleRule],
         lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
         calendar: &Calendar,
         now: i64,
     ) {
-        if self.lines.is_none() && query.reads_lines() {
-            self.lines = budget_lines(lines, calendar, now);
+        let reads = |name: &str| queries.iter().any(|query| query.reads_of_lines(name));
+        if queries.iter().any(|query| query.reads_lines()) {
+            self.lines = budget_lines(lines, calendar, now, &reads);
         }
     }
 
-    /// Adds the indicators, where a query reads them.
-    pub fn add_indicators(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar) {
-        if self.indicators.is_none() && query.tables.contains(INDICATORS) {
+    /// Adds the indicators, where queries read them.
+    pub fn add_indicators(&mut self, queries: &[&ScheduleRule], ledger: &Ledger, calendar: &Calendar) {
+        if queries.iter().any(|query| query.tables.contains(INDICATORS)) {
             self.indicators = indicators(ledger, calendar);
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, AsArray, BooleanBuilder, Decimal128Array, Decimal128Builder, Int32Builder,
-        StringViewBuilder, TimestampMicrosecondBuilder,
+        ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, StringViewArray,
+        TimestampMicrosecondArray,
     },
     datatypes::{DataType, Decimal128Type, Int32Type},
     record_batch::RecordBatch,
@@ -18,68 +18,82 @@ use crate::{
         time::Calendar,
     },
     ledger::{
-        Attributes, Line,
+        Attributes, Balances, Line,
         columns::{BALANCE_TYPE, ElapsedYear, RATIO_TYPE},
     },
     sql::tables::{BUDGET_LINES, RATIOS, SUMS, schema},
 };
 
-/// Every budget line as it is, with the elapsed share of its year at `now` (microseconds) where that year is covered.
+/// Every budget line as it is, with the elapsed share of its year at `now` (microseconds) where that year is covered; of
+/// the columns those that `reads` names, among them the year.
 #[must_use]
 pub fn budget_lines<'l>(
     lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
     calendar: &Calendar,
     now: i64,
+    reads: &dyn Fn(&str) -> bool,
 ) -> Option<RecordBatch> {
-    let (mut ids, mut approved, mut years) =
-        (StringViewBuilder::new(), BooleanBuilder::new(), Int32Builder::new());
-    let mut texts: Vec<_> = LINE_ATTRIBUTES[1..].iter().map(|_| StringViewBuilder::new()).collect();
-    let decimals = |data_type: DataType| Decimal128Builder::new().with_data_type(data_type);
-    let mut sums: Vec<_> = SUMS.iter().map(|_| decimals(BALANCE_TYPE)).collect();
-    let mut ratios: Vec<_> = RATIOS.iter().map(|_| decimals(RATIO_TYPE)).collect();
-    let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type(&calendar.zone_name));
-    let mut elapsed = ElapsedYear::new(calendar);
-    for (line, attributes, is_covered) in lines {
-        let b = &line.balances;
-        ids.append_value(&*line.id);
-        approved.append_value(attributes.approved);
-        years.append_option(attributes.fiscal_year);
-        for (text, column) in texts.iter_mut().zip(&LINE_ATTRIBUTES[1..]) {
-            text.append_option(attributes.text(*column));
+    let lines: Vec<_> = lines.collect();
+    let schema = schema(BUDGET_LINES, &calendar.zone_name)?;
+    let places: Vec<_> = (0..schema.fields().len()).filter(|at| reads(schema.field(*at).name())).collect();
+    let columns = places.iter().map(|at| column(*at, &lines, calendar, now)).collect();
+    RecordBatch::try_new(Arc::new(schema.project(&places).ok()?), columns).ok()
+}
+
+/// In the order of [`SUMS`].
+const SUM_OF: [fn(&Balances) -> i128; SUMS.len()] = [
+    |b| b.total,
+    |b| b.executed,
+    |b| b.frozen,
+    |b| b.reserved,
+    Balances::available,
+    |b| b.planned,
+    Balances::plan_available,
+    |b| b.opening,
+    |b| b.cleared,
+    Balances::uncleared,
+];
+
+/// A column of the table, by its place there.
+fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, now: i64) -> ArrayRef {
+    let texts = LINE_ATTRIBUTES.len() + 2;
+    let (sums, ratios) = (texts + SUMS.len(), texts + SUMS.len() + RATIOS.len());
+    let decimals = |column: Decimal128Array, of: DataType| Arc::new(column.with_data_type(of)) as ArrayRef;
+    match at {
+        0 => Arc::new(StringViewArray::from_iter_values(lines.iter().map(|(line, ..)| &*line.id))),
+        1 => Arc::new(lines.iter().map(|(_, of, _)| Some(of.approved)).collect::<BooleanArray>()),
+        2 => Arc::new(lines.iter().map(|(_, of, _)| of.fiscal_year).collect::<Int32Array>()),
+        at if at < texts => {
+            let name = LINE_ATTRIBUTES[at - 2];
+            Arc::new(lines.iter().map(|(_, of, _)| of.text(name)).collect::<StringViewArray>())
         }
-        let cents = [
-            b.total,
-            b.executed,
-            b.frozen,
-            b.reserved,
-            b.available(),
-            b.planned,
-            b.plan_available(),
-            b.opening,
-            b.cleared,
-            b.uncleared(),
-        ];
-        sums.iter_mut().zip(cents).for_each(|(sum, cents)| sum.append_value(cents));
-        let year = attributes.fiscal_year.filter(|_| is_covered);
-        let year = year.and_then(|year| elapsed.elapsed(year, now));
-        let values = [b.executed_ratio(), b.overspend_ratio(), year];
-        ratios.iter_mut().zip(values).for_each(|(ratio, value)| ratio.append_option(value));
-        times.append_value(line.last_event_at);
+        at if at < sums => {
+            let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances);
+            decimals(Decimal128Array::from_iter_values(lines.iter().map(sum)), BALANCE_TYPE)
+        }
+        at if at < ratios => {
+            let mut elapsed = ElapsedYear::new(calendar);
+            let ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
+                "executed_ratio" => line.balances.executed_ratio(),
+                "overspend_ratio" => line.balances.overspend_ratio(),
+                _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, now),
+            };
+            decimals(lines.iter().map(ratio).collect(), RATIO_TYPE)
+        }
+        _ => {
+            let times =
+                TimestampMicrosecondArray::from_iter_values(lines.iter().map(|(l, ..)| l.last_event_at));
+            Arc::new(times.with_data_type(time_type(&calendar.zone_name)))
+        }
     }
-    let mut columns: Vec<ArrayRef> =
-        vec![Arc::new(ids.finish()), Arc::new(approved.finish()), Arc::new(years.finish())];
-    columns.extend(texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef));
-    columns.extend(sums.iter_mut().chain(&mut ratios).map(|sum| Arc::new(sum.finish()) as ArrayRef));
-    columns.push(Arc::new(times.finish()));
-    RecordBatch::try_new(schema(BUDGET_LINES, &calendar.zone_name)?, columns).ok()
 }
 
 /// The same lines at another time.
 #[must_use]
 pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<RecordBatch> {
     let schema = lines.schema();
-    let (years, at) = (schema.index_of("fiscal_year").ok()?, schema.index_of("year_elapsed").ok()?);
-    let years = lines.column(years).as_primitive::<Int32Type>();
+    let Ok(at) = schema.index_of("year_elapsed") else { return Some(lines.clone()) };
+    let years = lines.column(schema.index_of("fiscal_year").ok()?).as_primitive::<Int32Type>();
     let mut elapsed = ElapsedYear::new(calendar);
     // Where it is not known at one time, it is not at another.
     let known = years.iter().zip(lines.column(at).as_primitive::<Decimal128Type>());

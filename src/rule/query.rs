@@ -71,6 +71,15 @@ impl ScheduleRule {
         self.forecasts || self.tables.contains(BUDGET_LINES)
     }
 
+    /// Whether the query needs this column of the budget lines. Everybody who reads them needs the year: rows are counted
+    /// by it, and its elapsed share is computed of it.
+    #[must_use]
+    pub fn reads_of_lines(&self, column: &str) -> bool {
+        self.forecasts
+            || self.tables.contains(BUDGET_LINES)
+                && (column == "fiscal_year" || self.columns.contains(column))
+    }
+
     /// The query with `now` as a tick's time, in microseconds.
     #[must_use]
     pub fn at(&self, tick: i64) -> Statement {

@@ -161,14 +161,15 @@ impl Sequencer {
     /// The rules that are due, with the ledger as it is now.
     pub(super) fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        // All of them see the same ledger: no event came in between.
-        let mut tables = LedgerTables::default();
-        let with_tables = |(tick, rule): (i64, usize)| {
-            if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
-                tables.add(view, &ledger, ticker.calendar(), tick);
-            }
-            Due { tick, rule, ledger: tables.clone(), attempt: 0 }
+        let query = |rule: usize| match &ticker.rules().rules[rule].view {
+            CompiledView::Schedule(view) => Some(&**view),
+            _ => None,
         };
+        // All of them see the same ledger: no event came in between.
+        let queries: Vec<_> = due.iter().filter_map(|(_, rule)| query(*rule)).collect();
+        let now = due.first().map_or(0, |(tick, _)| *tick);
+        let tables = LedgerTables::read_by(&queries, &ledger, ticker.calendar(), now);
+        let with_tables = |(tick, rule)| Due { tick, rule, ledger: tables.clone(), attempt: 0 };
         due.into_iter().map(with_tables).collect()
     }
 }

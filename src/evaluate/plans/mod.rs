@@ -12,7 +12,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    datatypes::{FieldRef, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
 use datafusion::{
     common::{Result, internal_err, tree_node::TreeNode},
     execution::{SendableRecordBatchStream, SessionState, TaskContext},
@@ -103,13 +106,41 @@ pub struct Plan {
     config: SessionConfig,
 }
 
-/// A table of one batch that is another one at every tick.
+/// A table of one batch that is another one at every tick, always with the columns that the rule reads: those that a tick
+/// brings depend on which other rules are due at it.
 #[derive(Debug)]
-struct Slot(Mutex<Timed>);
+struct Slot {
+    schema: SchemaRef,
+    rows: Mutex<Timed>,
+}
+
+impl Slot {
+    fn new(schema: SchemaRef) -> Self {
+        let rows = Mutex::new(Timed::new(RecordBatch::new_empty(Arc::clone(&schema))));
+        Self { schema, rows }
+    }
+
+    /// Lets it have these rows.
+    ///
+    /// # Errors
+    /// If a column is missing.
+    fn fill(&self, rows: &RecordBatch) -> Result<()> {
+        let of = rows.schema();
+        let places = self.schema.fields().iter().map(|field| of.index_of(field.name()));
+        let rows = rows.project(&places.collect::<std::result::Result<Vec<_>, _>>()?)?;
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows);
+        Ok(())
+    }
+
+    fn empty(&self) {
+        let none = Timed::new(RecordBatch::new_empty(Arc::clone(&self.schema)));
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = none;
+    }
+}
 
 impl Rows for Slot {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
-        take(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        take(&self.rows.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -133,11 +164,10 @@ impl Plan {
             if let Some(event_type) = event_type(name) {
                 context.register_table(name, tables.lasting(event_type)?).ok()?;
             } else if [BUDGET_LINES, INDICATORS].contains(&name.as_str()) {
-                let rows = due.ledger.rows(name)?;
-                let none = RecordBatch::new_empty(rows.schema());
-                let slot = Arc::new(Slot(Mutex::new(Timed::new(none))));
-                let columns = (0..rows.num_columns()).collect();
-                let table = RowsTable::new(rows.schema(), columns, Arc::clone(&slot) as _);
+                let schema = read_of(&due.ledger.rows(name)?.schema(), rule, name);
+                let slot = Arc::new(Slot::new(Arc::clone(&schema)));
+                let columns = (0..schema.fields().len()).collect();
+                let table = RowsTable::new(schema, columns, Arc::clone(&slot) as _);
                 context.register_table(name, Arc::new(table)).ok()?;
                 ledger.push((name.clone(), slot));
             }
@@ -166,7 +196,7 @@ impl Plan {
             let Some(rows) = tables.rows(name) else {
                 return internal_err!("no rows of {name} at this tick");
             };
-            *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows.clone());
+            slot.fill(rows)?;
         }
         let plan = reset_plan_states(Arc::clone(&self.steps))?;
         if gives_nothing(&plan) {
@@ -180,12 +210,15 @@ impl Plan {
 
     /// Lets go of the ledger's rows: those of the next tick are others.
     pub fn rest(&self) {
-        for (_, slot) in &self.ledger {
-            let mut rows = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let none = RecordBatch::new_empty(rows.rows().schema());
-            *rows = Timed::new(none);
-        }
+        self.ledger.iter().for_each(|(_, slot)| slot.empty());
     }
+}
+
+/// The columns of a table of the ledger that a rule reads.
+fn read_of(table: &SchemaRef, rule: &ScheduleRule, name: &str) -> SchemaRef {
+    let is_read = |field: &&FieldRef| name != BUDGET_LINES || rule.reads_of_lines(field.name());
+    let fields: Vec<_> = table.fields().iter().filter(is_read).cloned().collect();
+    Arc::new(Schema::new(fields))
 }
 
 async fn physical(state: &SessionState, query: Statement, now: &Moment) -> Result<Arc<dyn ExecutionPlan>> {
