@@ -212,6 +212,17 @@ test("ten thousand alerts are there, scroll, and stay worked by keys", async () 
   await daemon.feed(suspicious(10_000, { from: 1_000, at: "2026-03-29" }));
   await page.goto("/alerts?state=open&severity=critical");
   await rowsOf(page).first().waitFor();
+  /** How long fifty steps from the top take. */
+  const steps = async () => {
+    await page.keyboard.press("Home");
+    const began = Date.now();
+    for (let n = 0; n < 50; n += 1) await page.keyboard.press("j");
+    await page.waitForFunction(
+      () => [...document.querySelectorAll(".row[data-id]")].indexOf(document.activeElement) === 50,
+    );
+    return Date.now() - began;
+  };
+  const few = await steps();
   for (let last = 0; last < 10_000;) {
     const before = last;
     await page.keyboard.press("End");
@@ -220,14 +231,9 @@ test("ten thousand alerts are there, scroll, and stay worked by keys", async () 
     });
     last = await rowsOf(page).count();
   }
-  const began = Date.now();
-  await page.keyboard.press("Home");
-  for (let n = 0; n < 50; n += 1) await page.keyboard.press("j");
-  await page.waitForFunction(
-    () => [...document.querySelectorAll(".row[data-id]")].indexOf(document.activeElement) === 50,
-  );
-  const took = Date.now() - began;
-  assert.ok(took < 6_000, `50 steps among 10,000 rows took ${took} ms`);
+  // A key costs what it costs among few rows, whatever the machine has to do beside it.
+  const many = await steps();
+  assert.ok(many < 4 * few + 2_000, `50 steps took ${few} ms among 200 rows and ${many} ms among 10,000`);
   const scrolled = await page.evaluate(async () => {
     let worst = 0;
     let last = performance.now();

@@ -100,11 +100,11 @@ fn list<'v>(of: &'v Value, name: &str) -> &'v [Value] {
     of[name].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Whether all that a finding's key has of events is as the event has it.
-fn has_key(event: &Value, finding: &Value) -> bool {
+/// Whether all that a finding's key has of events is as the event has it; `all` are the events that tell which columns there are.
+fn has_key(event: &Value, finding: &Value, all: &[Value]) -> bool {
     let key = finding["key"].as_object().unwrap();
-    let of_events: Vec<_> = key.iter().filter(|(name, _)| !event[name.as_str()].is_null()).collect();
-    !of_events.is_empty() && of_events.iter().all(|(name, value)| event[name.as_str()] == **value)
+    let is_of_events = |name: &str| all.iter().any(|event| !event[name].is_null());
+    key.iter().filter(|(name, _)| is_of_events(name)).all(|(name, value)| event[name.as_str()] == **value)
 }
 
 /// The events that a finding may tell of, those that surely are first.
@@ -122,20 +122,20 @@ fn told_of<'e>(finding: &Value, events: &'e [Value]) -> Vec<&'e str> {
     };
     let is_in = |event: &&Value| {
         let at = event["occurred_at"].as_str().unwrap();
-        *start <= *at && *at < *end && has_key(event, finding)
+        *start <= *at && *at < *end && has_key(event, finding, events)
     };
     events.iter().rev().filter(is_in).map(id).take(40).collect()
 }
 
 /// What is told of an event agrees with the findings of the rule.
-fn agrees(told: &Value, event: &Value, findings: &[Value]) {
+fn agrees(told: &Value, event: &Value, findings: &[Value], all: &[Value]) {
     let is_found = told["verdict"] == "found";
     let found = |is_meant: &dyn Fn(&Value) -> bool| findings.iter().any(is_meant);
     let stored = match (&told["tick"], &told["window"]["end"]) {
         (Value::Object(tick), _) => {
-            found(&|f| f["at"] == tick["at"] && (has_key(event, f) || is_of(event, f)))
+            found(&|f| f["at"] == tick["at"] && (has_key(event, f, all) || is_of(event, f)))
         }
-        (_, Value::String(end)) => found(&|f| f["window"]["end"] == **end && has_key(event, f)),
+        (_, Value::String(end)) => found(&|f| f["window"]["end"] == **end && has_key(event, f, all)),
         _ => found(&|f| f["event_id"] == event["event_id"]),
     };
     assert_eq!(is_found, stored, "{told}");
@@ -222,7 +222,7 @@ fn compared(rule: &str, text: &str, test: &Written) -> Vec<String> {
     let mut verdicts = Vec::new();
     for event in events.iter().step_by(step) {
         let told = explain(&daemon, event["event_id"].as_str().unwrap(), rule);
-        agrees(&told, event, findings);
+        agrees(&told, event, findings, &events);
         verdicts.push(told["verdict"].as_str().unwrap().to_owned());
     }
     verdicts
