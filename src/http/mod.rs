@@ -39,7 +39,6 @@ mod line_filter;
 mod line_history;
 mod local;
 mod logins;
-mod maps;
 mod notifications;
 mod oidc;
 mod openapi;

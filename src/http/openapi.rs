@@ -11,9 +11,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Problem, Served, alert_lists, alerts, api, ask, attachments, audit, backtests, bulk, casework, codes,
     completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators, journal,
-    ledger, line_history, maps, notifications, oidc, outlook, overrides, payees, problem, quarantine,
-    register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial,
-    users,
+    ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine, register,
+    replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -123,8 +122,8 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(
             OpenApiRouter::new()
-                .routes(routes!(maps::trial))
-                .layer(DefaultBodyLimit::max(maps::FILE_BYTES_MAX)),
+                .routes(routes!(quarantine::maps::trial))
+                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
         )
         .routes(routes!(decide::decide))
         .routes(routes!(events::events))

@@ -2,6 +2,7 @@
 //! which is compiled and evaluated as every rule is. So an explanation cannot differ from what the rule does.
 
 mod query;
+mod without;
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -6,8 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as Sql, Query, Select, SetExpr, Statement, VisitMut, VisitorMut,
 };
 
-use super::ScheduleRule;
-use crate::rule::budget_part::conjuncts;
+use crate::rule::{budget_part::conjuncts, query::ScheduleRule};
 
 impl ScheduleRule {
     /// The conditions that its SELECTs join by `and`, each with the query that lacks it; the first so many.
