@@ -132,9 +132,8 @@ impl Asked<'_> {
         (tick, select): (i64, &Select),
         begun: Instant,
     ) -> Result<Option<LedgerTables>, StoreError> {
-        let mut read = LedgerTables::default();
         if !LedgerTables::are_read_by(query) {
-            return Ok(Some(read));
+            return Ok(Some(LedgerTables::default()));
         }
         let first = self.journal_from.or(history.watermark()?.first);
         let mut ledger = Ledger::default();
@@ -150,8 +149,7 @@ impl Asked<'_> {
             let types = types(&events).ok_or_else(|| self.damaged(say!("an event of unknown type")))?;
             ledger.apply(&events, &types);
         }
-        read.add(query, &ledger, self.calendar, tick);
-        Ok(Some(read))
+        Ok(Some(LedgerTables::read_by(&[query], &ledger, self.calendar, tick)))
     }
 }
 
