@@ -120,11 +120,12 @@ fn inside(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<Arc<dyn Ex
         Ok(Guard::around(inside(Arc::clone(child), watch)?, watch, care(side)))
     };
     let children: Vec<_> = plan.children().into_iter().enumerate().map(guard).collect::<Result<_>>()?;
-    if children.is_empty() { Ok(plan) } else { plan.replace_children(children, recompute()) }
+    if children.is_empty() { Ok(plan) } else { plan.replace_children(children, kept()) }
 }
 
-fn recompute() -> ReplaceChildrenOptions {
-    ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute)
+/// A guard has the properties of the step that it is around, so those of the step above it stay what they are.
+fn kept() -> ReplaceChildrenOptions {
+    ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep)
 }
 
 /// What is looked at besides the time.
@@ -199,7 +200,7 @@ impl ExecutionPlan for Guard {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, recompute())
+        self.replace_children(children, kept())
     }
 
     fn downcast_delegate(&self) -> Option<&dyn ExecutionPlan> {

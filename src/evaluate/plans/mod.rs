@@ -35,6 +35,7 @@ use self::{
 use super::{
     guard::{Watch, guarded},
     schedule::{Due, Tables},
+    tables::elapsed_at,
 };
 use crate::{
     event::time::Calendar,
@@ -120,14 +121,17 @@ impl Slot {
         Self { schema, rows }
     }
 
-    /// Lets it have these rows.
+    /// Lets it have these rows, as they are at `now` (microseconds).
     ///
     /// # Errors
     /// If a column is missing.
-    fn fill(&self, rows: &RecordBatch) -> Result<()> {
+    fn fill(&self, rows: &RecordBatch, calendar: &Calendar, now: i64) -> Result<()> {
         let of = rows.schema();
         let places = self.schema.fields().iter().map(|field| of.index_of(field.name()));
         let rows = rows.project(&places.collect::<std::result::Result<Vec<_>, _>>()?)?;
+        let Some(rows) = elapsed_at(&rows, calendar, now) else {
+            return internal_err!("the shares of the year make no column");
+        };
         *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows);
         Ok(())
     }
@@ -191,12 +195,11 @@ impl Plan {
         watch: &Arc<Watch>,
     ) -> Result<SendableRecordBatchStream> {
         self.now.set(due.tick);
-        let tables = due.ledger.at(calendar, due.tick);
         for (name, slot) in &self.ledger {
-            let Some(rows) = tables.rows(name) else {
+            let Some(rows) = due.ledger.rows(name) else {
                 return internal_err!("no rows of {name} at this tick");
             };
-            slot.fill(rows)?;
+            slot.fill(rows, calendar, due.tick)?;
         }
         let plan = reset_plan_states(Arc::clone(&self.steps))?;
         if gives_nothing(&plan) {
