@@ -102,7 +102,12 @@ function Columns({ of, put }: { of: MapTrial; put: Put }) {
             wraps: true,
             show: (one) => <span class="examples">{one.examples.join(" · ")}</span>,
           },
-          { name: "becomes", title: said.becomes, show: (one) => <FieldOf column={one} of={of} put={put} /> },
+          {
+            name: "becomes",
+            title: said.becomes,
+            wraps: true,
+            show: (one) => <FieldOf column={one} of={of} put={put} />,
+          },
         ]}
         rows={of.columns}
         id={(one) => one.name}
