@@ -12,8 +12,12 @@ impl ScheduleRule {
     /// The conditions that its SELECTs join by `and`, each with the query that lacks it; the first so many.
     #[must_use]
     pub(crate) fn without_each(&self, most: usize) -> Vec<(String, Self)> {
-        let without = each(&self.query, most).into_iter();
-        without.map(|(text, query)| (text, Self { query: Box::new(query), ..self.clone() })).collect()
+        let without = |(text, query)| {
+            let mut without = self.clone();
+            without.query = Box::new(query);
+            (text, without)
+        };
+        each(&self.query, most).into_iter().map(without).collect()
     }
 }
 
