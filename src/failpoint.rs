@@ -77,6 +77,8 @@ pub const ACTS: &[&str] = &[
     "replica.manifest",
     "replica.before",
     "replica.after",
+    "approval.approved",
+    "approval.journalled",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.

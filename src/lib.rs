@@ -69,6 +69,8 @@ pub mod finding;
 
 pub mod decision;
 
+pub mod approval;
+
 pub mod sql;
 
 pub mod ask;
@@ -89,6 +91,8 @@ pub mod replica;
 pub mod trial;
 
 pub mod config;
+
+pub(crate) mod guess;
 
 pub mod telemetry;
 

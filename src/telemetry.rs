@@ -72,6 +72,8 @@ pub struct Metrics {
     pub decision_requests: IntCounterVec,
     /// What was done with overrides of decisions.
     pub overrides: IntCounterVec,
+    /// What was done with proposals.
+    pub approvals: IntCounterVec,
     /// Time from a question to its answer.
     pub decision_duration: HistogramVec,
     /// Events that were known already.

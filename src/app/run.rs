@@ -15,7 +15,7 @@ use crate::{
     access::Actor,
     clock::Clock,
     config::{Config, Source},
-    daemon::{NotReloaded, RunOptions, Shared, reload, supervisor},
+    daemon::{NotReloaded, RunOptions, Shared, carry_out, reload, supervisor},
     engine::PortError,
     http, private,
     rule::RuleSet,
@@ -85,6 +85,9 @@ pub async fn run(
     daemon.shared.set_ready(true);
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
+    if !options.once {
+        tokio::spawn(carry_out(Arc::clone(&daemon.shared), daemon.stop.clone()));
+    }
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     // A run that ends by itself is no service that others could reach.
     if !config.clients.auth && !options.once {

@@ -1,6 +1,7 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub(crate) mod alerts;
+mod approvals;
 pub mod ask;
 pub(crate) mod clients;
 pub(crate) mod codes;
@@ -30,9 +31,10 @@ use std::{
 
 use crate::{
     alert::Policy,
+    approval::Levels,
     config::office::Office,
     decode::Reading,
-    diagnostic::{Diagnostic, nearest, read_text},
+    diagnostic::{Diagnostic, read_text},
     engine::BatchLimits,
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
@@ -44,7 +46,6 @@ use crate::{
         Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource, postgres::PostgresSource,
     },
     store::QuarantineLimit,
-    text::did_you_mean,
     trial::journal::Course,
 };
 
@@ -84,6 +85,8 @@ pub struct Config {
     pub backfill: BTreeSet<String>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// Where backups are, of which the newest is tried out.
+    pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the state directory.
     pub standby: bool,
     /// Where the state is replicated to.
@@ -155,6 +158,8 @@ pub struct Config {
     pub tls: Option<raw::Tls>,
     /// What is asked before money moves.
     pub decide: Decide,
+    /// Who has to approve what.
+    pub approvals: Levels,
     /// How the audit log is sealed.
     pub audit: Sealing,
     /// The language model that may choose a question.
@@ -258,7 +263,7 @@ impl Config {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let raw: Raw = serde_saphyr::from_str(text).map_err(|e| {
             let problems = shape::problems(file, text);
-            if problems.is_empty() { vec![syntax(file, &e)] } else { problems }
+            if problems.is_empty() { vec![shape::syntax(file, &e)] } else { problems }
         })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
         Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
@@ -379,24 +384,4 @@ impl Config {
             findings: FOUND_MAX,
         }
     }
-}
-
-/// serde's message with its place, and the nearest of the names that it says are expected.
-fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
-    let place = error.location();
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or(&text);
-    // The place is told once, in front.
-    let message = match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, message)) => message.to_owned(),
-        None => first.trim_start_matches("error: ").to_owned(),
-    };
-    let wrong = message.split('`').nth(1).unwrap_or_default();
-    let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
-    let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
-    let hint = nearest(wrong, known).filter(|_| !wrong.is_empty()).map(did_you_mean);
-    let (line, column) = place.map_or((0, 0), |l| {
-        (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
-    });
-    Diagnostic { file: file.to_owned(), line, column, message, hint }
 }

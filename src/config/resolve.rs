@@ -13,7 +13,7 @@ use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
     Approval, Config, Readings, Sealing, Source, alerts, clients,
-    decide::{Decide, Overrides},
+    decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
@@ -24,12 +24,7 @@ use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
-    event::{
-        Currency, duration,
-        money::{MoneyError, parse_amount},
-        stamp::Unit,
-        time::Calendar,
-    },
+    event::{Currency, duration, stamp::Unit, time::Calendar},
     map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},
@@ -137,6 +132,7 @@ impl Resolver<'_> {
         let lists = raw.lists.named.into_iter();
         let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
         self.codes(raw.codes, &mut lists);
+        let decide = self.decide(raw.decide, &source_names);
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -150,6 +146,7 @@ impl Resolver<'_> {
             currency,
             backfill,
             state_dir: self.path(raw.state.dir),
+            backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
             replicate: self.replicate(raw.state.replicate, raw.state.standby),
             checkpoint_events: self.within(
@@ -197,7 +194,8 @@ impl Resolver<'_> {
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             tls: raw.http.tls,
-            decide: self.decide(raw.decide, &source_names),
+            approvals: self.approvals(raw.approvals, decide.overrides.two_above),
+            decide,
             ask: self.ask(raw.ask),
             audit: self.audit_log(raw.audit),
             log: raw.log,
@@ -232,25 +230,6 @@ impl Resolver<'_> {
             overrides: self.overrides(&raw.overrides),
             kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
         }
-    }
-
-    fn overrides(&mut self, raw: &raw::OverridesSpec) -> Overrides {
-        let wrong = |why: MoneyError| {
-            let text = quoted(&raw.two_above);
-            say!("decide.overrides.two_above: {text} is no amount: {why}", text, why)
-        };
-        let two_above = match raw.two_above.trim() {
-            // Nobody lets anything pass alone.
-            "0" | "0.00" => Ok(0),
-            text => parse_amount(text).map_err(wrong),
-        };
-        let two_above = two_above.unwrap_or_else(|why| {
-            self.problem(why);
-            0
-        });
-        let lasts = self.micros_from("decide.overrides.lasts", &raw.lasts, "1m");
-        let lasts_max = self.micros_from("decide.overrides.lasts_max", &raw.lasts_max, &raw.lasts);
-        Overrides { two_above, lasts, lasts_max }
     }
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {

@@ -23,6 +23,8 @@ use crate::{
 pub struct State {
     /// The directory.
     pub dir: PathBuf,
+    /// A folder with backups of it (`fiscwatch state backup`), of which the newest is tried out from the console.
+    pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the directory, and to take over when it ends.
     pub standby: bool,
     /// Where the state is replicated to, so that it survives this machine; nowhere without it.
@@ -45,6 +47,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("state"),
+            backups: None,
             standby: false,
             replicate: None,
             checkpoint_events: 500_000,

@@ -19,6 +19,7 @@ use super::{
     questions::Questions,
     receivers::Receivers,
     reload::Reloads,
+    works::Works,
 };
 use crate::{
     alert::{Desk, Policy},
@@ -79,6 +80,8 @@ pub struct Shared {
     pub dispatch: tokio::sync::Notify,
     /// Wakes whoever reads certificates again.
     pub reloaded: tokio::sync::Notify,
+    /// Wakes whoever brings into force what was approved.
+    pub approved: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
     /// The clock.
@@ -115,6 +118,8 @@ pub struct Shared {
     pub busy: Arc<Busy>,
     /// Rules that are tried.
     pub lab: Lab,
+    /// Long work that people asked for.
+    pub(crate) works: Works,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -184,6 +189,7 @@ impl Shared {
             receivers: tokio::sync::watch::channel(receivers).0,
             dispatch: tokio::sync::Notify::new(),
             reloaded: tokio::sync::Notify::new(),
+            approved: tokio::sync::Notify::new(),
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
@@ -202,6 +208,7 @@ impl Shared {
             started_at: clock.now(),
             busy: Arc::default(),
             lab: Lab::default(),
+            works: Works::default(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
             last_by_source: Mutex::default(),
@@ -214,7 +221,8 @@ impl Shared {
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
-            ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
+            // What is approved becomes events also where none are taken over HTTP.
+            ingest: Mutex::new(Some(ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             fields: Mutex::default(),
@@ -322,6 +330,7 @@ impl Shared {
     pub fn close_ingest(&self) {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.questions.close();
+        self.works.all().iter().for_each(|work| work.stop());
     }
 
     /// Hands events, written as those of a source are, to the loop and waits until they are committed.

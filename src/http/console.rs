@@ -64,6 +64,7 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
+    "/approvals",
     "/ask",
     "/audit",
     "/budget",
@@ -86,8 +87,10 @@ pub const SCREENS: &[&str] = &[
     "/sign-in",
     "/silences",
     "/sources",
+    "/sources/map",
     "/units/{id}",
     "/users",
+    "/works",
 ];
 
 /// Where assets are, with the digest of the whole console, so that their names never mean anything else.

@@ -7,6 +7,7 @@ mod alert_counts;
 mod alert_rows;
 mod alerts;
 mod answers;
+mod approvals;
 mod attachments;
 mod audit;
 mod backup;
@@ -76,6 +77,7 @@ use crate::{failpoint, private};
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use answers::LinkError;
+pub use approvals::{Judgement, MatterFilter};
 pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
 pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
@@ -123,7 +125,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 10;
+pub const SCHEMA_VERSION: i64 = 11;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

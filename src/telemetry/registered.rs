@@ -113,6 +113,12 @@ impl Metrics {
                 "What was done with overrides: granted, confirmed, revoked, used, or refused to an application.",
                 &["act"],
             )?,
+            approvals: counters(
+                r,
+                "approvals_total",
+                "What was done with proposals, by kind: propose, approve, refuse, withdraw, in_force, failed.",
+                &["kind", "act"],
+            )?,
             decision_duration: register(
                 r,
                 HistogramVec::new(

@@ -57,6 +57,7 @@ impl Language {
 const CHINESE: [&str; 9] = [
     include_str!("zh/access.yaml"),
     include_str!("zh/api.yaml"),
+    include_str!("zh/approvals.yaml"),
     include_str!("zh/commands.yaml"),
     include_str!("zh/configuration.yaml"),
     include_str!("zh/databases.yaml"),

@@ -18,8 +18,9 @@ use crate::{
     app,
     clock::{Clock, SystemClock},
     config::Config,
-    daemon,
+    daemon::{self, works::DRILL},
     decode::Decoder,
+    diagnostic::os_reason,
     private, say,
     store::{self, Check, History, Manifest, Outcome, verify_backup},
 };
@@ -90,6 +91,13 @@ pub(crate) fn drill(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     }
     let signed = sign(certificate, &daemon::signing_key(&config)?)?;
     let text = serde_json::to_string(&signed)?;
+    // The console shows the last one.
+    let kept = config.state_dir.join(DRILL);
+    if config.state_dir.is_dir()
+        && let Err(error) = replace(&kept, format!("{text}\n").as_bytes())
+    {
+        eprintln!("{}: {}", kept.display(), os_reason(&error));
+    }
     if let Some(path) = &args.certificate {
         replace(path, format!("{text}\n").as_bytes()).with_context(|| path.display().to_string())?;
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Answer, JSON, ask, desk, get, ids, overspend};
+use super::{Answer, JSON, ask, desk, get, ids, office, overspend};
 use crate::support::{Daemon, calendar, payment, wait_until};
 
 /// A request for every operation: its id, the method, the path, the body, and the status that is meant.
@@ -67,13 +67,7 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("list_changes", "get", path("changes?since=0.0"), nothing.clone(), 200),
         ("add_silence", "post", path("silences"), silence, 201),
         ("add_silence", "post", path("silences"), json!({"matchers": []}), 422),
-        (
-            "preview_silence",
-            "post",
-            path("silences/preview"),
-            json!({"matchers": ["rule=\"over-budget\""]}),
-            200,
-        ),
+        ("preview_silence", "post", path("silences/preview"), json!({"matchers": ["rule=over-budget"]}), 200),
         ("list_silences", "get", path("silences?expired=true"), nothing.clone(), 200),
         ("show_silence", "get", path("silences/1"), nothing.clone(), 200),
         ("end_silence", "delete", path("silences/1?who=a"), nothing.clone(), 200),
@@ -129,6 +123,9 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [1]}), 200),
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [99]}), 404),
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": []}), 422),
+        ("try_map", "post", path("maps/trial?name=a.jsonl"), json!({"id": "V1", "amount": "1.00"}), 200),
+        ("try_map", "post", path("maps/trial?source=none&file=none"), nothing.clone(), 404),
+        ("try_map", "post", path("maps/trial?name=a.csv"), json!([]), 422),
         ("list_questions", "get", path("questions"), nothing.clone(), 200),
         ("ask", "post", path("ask"), json!({"text": "各单位的执行率"}), 200),
         ("ask", "post", path("ask"), json!({"text": "肥羊在哪儿"}), 200),
@@ -219,7 +216,7 @@ fn every_answer_is_as_described() {
     let operations = operations(&description);
     let mut tried = BTreeSet::new();
     for (id, method, path, body, status) in
-        requests(&daemon).into_iter().chain(backtests()).chain(overrides())
+        requests(&daemon).into_iter().chain(backtests()).chain(overrides()).chain(office::requests())
     {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = ask(&daemon, &method.to_uppercase(), &path, &[JSON], &body);
@@ -238,8 +235,7 @@ fn every_answer_is_as_described() {
     tried.insert("confirm_override");
     // Files and workbooks: `answer_page.rs` and `register.rs` read them.
     tried.extend(["alert_attachment", "attach_to_alert", "register_of_alerts", "month_workbook"]);
-    // `codes.rs` reads tables of codes.
-    tried.insert("list_codes");
+    tried.extend(office::ELSEWHERE);
     // `evidence.rs` checks packs.
     tried.insert("evidence_of_alert");
     // A stream has no end: `console/stream.rs` reads it.
