@@ -127,11 +127,11 @@ impl S3 {
         let status = answer.status.as_u16();
         let refused = |why: String| BucketError::Refused { place: self.place(), why };
         match (status, code) {
-            (_, "NoSuchBucket") | (404, "" | "NotFound" | "NoSuchKey") => refused(say!(
+            (_, "NoSuchBucket") => refused(say!(
                 "there is no bucket {name}; make it, or correct state.replicate.to",
                 name = self.bucket.name()
             )),
-            (_, "InvalidAccessKeyId") => {
+            (_, "InvalidAccessKeyId" | "XAdminUserNotFound") => {
                 refused(say!("it does not know the key's id (state.replicate.key_id)"))
             }
             (_, "SignatureDoesNotMatch") => {
@@ -143,7 +143,7 @@ impl S3 {
             (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") | (301 | 307, _) => refused(say!(
                 "the bucket is in another region (state.replicate.region) or behind another address"
             )),
-            (401 | 403, _) => refused(say!("the key may not do that here: {code}", code)),
+            (401 | 403 | 404, _) => refused(say!("the key may not do that here: {code}", code)),
             (501, _) => {
                 refused(say!("it does not know conditional writes (If-None-Match), which this needs"))
             }
@@ -179,7 +179,7 @@ impl S3 {
         let answer = self.send(self.client.get(url))?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.body)),
-            StatusCode::NOT_FOUND if !names_bucket(&answer.body) => Ok(None),
+            StatusCode::NOT_FOUND if is_no_such_key(&answer.body) => Ok(None),
             _ => Err(self.fault(&answer)),
         }
     }
@@ -227,9 +227,11 @@ impl S3 {
     }
 }
 
-/// Whether an answer of 404 says that the bucket itself is not there.
-fn names_bucket(body: &[u8]) -> bool {
-    String::from_utf8_lossy(&body[..body.len().min(REFUSAL_MAX)]).contains("NoSuchBucket")
+/// Whether an answer of 404 says that the object is not there: some servers say so of a key that they do not know, too, and
+/// that must not be taken for a store without a state.
+fn is_no_such_key(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&body[..body.len().min(REFUSAL_MAX)]);
+    between(&text, "<Code>", "</Code>") == Some("NoSuchKey")
 }
 
 fn between<'t>(text: &'t str, from: &str, to: &str) -> Option<&'t str> {
