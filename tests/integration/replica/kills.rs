@@ -72,7 +72,7 @@ fn killed_between_the_disk_and_the_store_nothing_is_lost_or_repeated() {
             let machines = Machines::new("wait");
             let (a, b) = (machines.machine("a"), machines.machine("b"));
             append(&machines.feed(), &lines(&random_events(8, 400)));
-            let nth = if place.ends_with("before") || place.ends_with("after") { 5 } else { 1 };
+            let nth = if place.ends_with("before") || place.ends_with("after") { 2 } else { 1 };
             let mut dying = Daemon::begin(&a, &format!("{place}=abort@{nth}"));
             wait_until(|| dying.child.try_wait().unwrap().is_some());
             // The same machine comes back, or another one.

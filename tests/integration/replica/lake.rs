@@ -34,7 +34,13 @@ fn other_tools_read_the_sealed_history_through_compaction() {
     let machines = Machines::new("go_on");
     let a = machines.machine("a");
     let text = std::fs::read_to_string(a.join("fiscwatch.yaml")).unwrap();
-    let plain = text.replace("300d", "0s").split(", replicate:").next().unwrap().to_owned()
+    let plain = text
+        .replace("300d", "0s")
+        .replace("checkpoint_events: 400", "checkpoint_events: 20")
+        .split(", replicate:")
+        .next()
+        .unwrap()
+        .to_owned()
         + " }\nengine: { batch_rows: 40 }\n";
     write(&a, "fiscwatch.yaml", &plain);
     let lake = machines.bench.path().join("lake");
