@@ -54,7 +54,7 @@ impl Language {
 }
 
 /// The Chinese of the texts in code, a file a room: flat YAML, the English text as key.
-const CHINESE: [&str; 9] = [
+const CHINESE: [&str; 10] = [
     include_str!("zh/access.yaml"),
     include_str!("zh/api.yaml"),
     include_str!("zh/approvals.yaml"),

