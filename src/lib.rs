@@ -69,6 +69,8 @@ pub mod finding;
 
 pub mod decision;
 
+pub mod approval;
+
 pub mod sql;
 
 pub mod ask;
@@ -82,6 +84,8 @@ pub mod alert;
 pub mod engine;
 
 pub mod store;
+
+pub mod replica;
 
 // What joins and starts it.
 pub mod trial;

@@ -6,11 +6,18 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{Result, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, linkat},
+    io::Errno,
+    process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit},
+};
 
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
@@ -78,6 +85,73 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist_noclobber(path).map(|_| ()).map_err(|unkept| unkept.error)
 }
 
+/// Writes several files of a folder that belong together; those that are there are replaced. They get their names when all of
+/// them are written: a full disk, or a process that is killed, leaves none of them half there.
+///
+/// # Errors
+/// If one cannot be written; then there is none of them that was not there before.
+pub(crate) fn write_all<B: AsRef<[u8]>>(folder: &Path, files: &[(String, B)]) -> Result<()> {
+    let mut written = Vec::with_capacity(files.len());
+    for (name, bytes) in files {
+        let mut file = Unnamed::new(folder)?;
+        file.file().write_all(bytes.as_ref())?;
+        file.file().sync_all()?;
+        written.push((name, file));
+    }
+    for (name, file) in written {
+        file.name(folder, name)?;
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// A file that gets its name when it is whole. Where the file system can, it has none until then, and goes with the process.
+enum Unnamed {
+    None(File),
+    Named(tempfile::NamedTempFile),
+}
+
+impl Unnamed {
+    fn new(folder: &Path) -> Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        match rustix::fs::open(folder, flags, Mode::from_raw_mode(FILE)) {
+            Ok(file) => Ok(Self::None(File::from(file))),
+            // Not every file system can.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                Ok(Self::Named(tempfile::NamedTempFile::new_in(folder)?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::None(file) => file,
+            Self::Named(file) => file.as_file_mut(),
+        }
+    }
+
+    fn name(self, folder: &Path, name: &str) -> Result<()> {
+        let path = folder.join(name);
+        let file = match self {
+            Self::Named(file) => return file.persist(path).map(|_| ()).map_err(|unkept| unkept.error),
+            Self::None(file) => file,
+        };
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let link = |to: &Path| linkat(CWD, &own, CWD, to, AtFlags::SYMLINK_FOLLOW);
+        match link(&path) {
+            Ok(()) => Ok(()),
+            // A link takes no other file's place; a rename does.
+            Err(Errno::EXIST) => {
+                let beside = folder.join(format!(".{name}.new"));
+                let _ = std::fs::remove_file(&beside);
+                link(&beside)?;
+                std::fs::rename(&beside, &path)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 /// Makes a folder that must not be there yet.
 ///
 /// # Errors
@@ -108,5 +182,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn files_that_belong_together_take_the_place_of_those_that_were_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in ["one", "two"] {
+            let files = [("a", round), ("b", round)].map(|(name, text)| (name.to_owned(), text));
+            super::write_all(folder.path(), &files).unwrap();
+            assert_eq!(fs::read_to_string(folder.path().join("b")).unwrap(), round);
+        }
+        let names = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 2, "nothing is left beside them");
+        let mode = fs::metadata(folder.path().join("a")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -58,7 +58,7 @@ function TopBar() {
   const at = live.status.value?.last_event_at ?? null;
   return (
     <header class="top">
-      <a class="brand" href="/">
+      <a class="brand" href="/" aria-label={t().product}>
         <Icon of="brand" />
         <span>{t().product}</span>
       </a>

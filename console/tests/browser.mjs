@@ -10,7 +10,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const FREE = [
   /^\/$/,
   /^\/(alerts|budget|units|payees|payments|decisions|rules|units)(\/[^/]+)?$/,
-  /^\/(payees|rule-sets|routes|silences|notifications|results|quarantine|sources|reports|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
+  /^\/(payees|approvals|works|rule-sets|routes|silences|notifications|results|quarantine|sources|reports|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
   /^\/rules\/[^/]+\/lab$/,
   /^\/sources\/map$/,
   /^\/answer(\.css|\/[0-9a-f]{64})$/,

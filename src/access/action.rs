@@ -71,6 +71,18 @@ table! {
     TryRules "rules.try" [Supervisor, Author, Approver];
     /// Put the rules and lists of the configuration into force.
     ReloadRules "rules.reload" [Approver];
+    /// See what was proposed and who approved it.
+    ReadMatters "approvals.read" [Officer, Supervisor, Author, Approver, Auditor];
+    /// Propose what others have to approve.
+    ProposeMatters "approvals.propose" [Officer, Supervisor, Author];
+    /// Propose budget actions that are entered by hand, and overrides.
+    ProposeBudget "budget.propose" [Officer, Supervisor];
+    /// Approve or refuse what somebody else proposed, as far as the levels name their role.
+    JudgeMatters "approvals.judge" [Supervisor, Approver];
+    /// Take back what they proposed, or what they could approve.
+    WithdrawMatters "approvals.withdraw" [Officer, Supervisor, Author, Approver];
+    /// Take a proposal out with its signatures.
+    ExportMatters "approvals.export" [Supervisor, Approver, Auditor];
     /// See findings.
     ReadFindings "findings.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Take all findings out.
@@ -95,6 +107,8 @@ table! {
     ExportBudget "budget.export" [Supervisor, Auditor];
     /// Freeze the settlement of a year.
     SettleYear "budget.settle" [Supervisor];
+    /// Have long work done: settlements, proposals, publications, pilots, drills; each as far as its command is for them.
+    RunWorks "works.run" [Officer, Supervisor, Author, Approver, Auditor, System];
     /// See who was told of what.
     ReadNotifications "notifications.read" [Officer, Supervisor, Auditor];
     /// Try notifications again.
@@ -138,6 +152,7 @@ impl Action {
                 | Self::QueryState
                 | Self::AskQuestions
                 | Self::BackUpState
+                | Self::ExportMatters
         )
     }
 }
@@ -185,6 +200,10 @@ mod tests {
             Action::ReleaseDecisions,
             Action::GrantOverrides,
             Action::SettleYear,
+            Action::ProposeMatters,
+            Action::ProposeBudget,
+            Action::JudgeMatters,
+            Action::WithdrawMatters,
         ];
         for action in changes {
             assert!(!may(Auditor, action) && !may(Read, action), "{action:?} changes something");

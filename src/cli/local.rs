@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use super::{ConfigArg, officer::now};
 use crate::{
     access::{Action, Actor, decide},
+    approval::Person,
     config::Config,
     http::Local,
     say,
@@ -83,6 +84,23 @@ pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
         has,
         roles
     )))
+}
+
+/// Who acts, as somebody who proposes or approves: with the roles that the state knows, or, where people are not told apart
+/// and for the system's user that has the state, with all.
+///
+/// # Errors
+/// If the state cannot be read.
+pub(super) fn person(config: &Config, actor: &Actor) -> anyhow::Result<Person> {
+    if !config.clients.auth {
+        return Ok(Person::anybody(&actor.who));
+    }
+    let user = Accounts::open_read_only(&config.state_dir)?.user(&actor.who)?;
+    let roles = user.map(|user| user.identity().map(|identity| identity.roles).unwrap_or_default());
+    Ok(match roles {
+        Some(roles) => Person::of(&actor.who, &roles),
+        None => Person::anybody(&actor.who),
+    })
 }
 
 /// Who runs this process, as the kernel knows them.

@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod approvals;
 mod ask;
 mod audit;
 mod backtest;
@@ -126,6 +127,9 @@ enum Command {
     /// Show the records in quarantine, and read them again
     #[command(subcommand)]
     Rejects(rejects::RejectsCommand),
+    /// 审批: what one person proposes and others approve: budget actions, overrides, rules, exceptions, lists
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
     /// 规则审批: propose rules and approve them; sign packs
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -289,6 +293,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Routes(command) => routes::routes(&command),
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
+        Command::Approvals(command) => approvals::approvals(&command),
         Command::Rules(command) => rules::rules(&command),
         Command::Ask(args) => ask::ask(&args),
         Command::State(command) => state::state(&command),

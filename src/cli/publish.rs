@@ -1,6 +1,9 @@
 //! `fiscwatch publish`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -8,6 +11,7 @@ use clap::Args;
 use super::ConfigArg;
 use crate::{
     access::Action,
+    diagnostic::os_reason,
     event::event_schema,
     private, say,
     settle::{
@@ -57,11 +61,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let known = persons(&history, frozen.until, limits.persons)?;
     let made = published(&statement, &known, limits, (&*config.calendar, config.currency.code()));
     let Published { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
-    private::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    for (name, bytes) in files {
-        let path = args.out.join(name);
-        private::write(&path, &bytes).with_context(|| path.display().to_string())?;
-    }
+    written(&args.out, &files.into_iter().collect::<Vec<_>>())?;
     println!(
         "{}",
         say!(
@@ -73,4 +73,10 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
         )
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes files that belong together, all of them or none, and says what is wrong in words.
+pub(super) fn written<B: AsRef<[u8]>>(folder: &Path, files: &[(String, B)]) -> anyhow::Result<()> {
+    let made = private::create_dir_all(folder).and_then(|()| private::write_all(folder, files));
+    made.map_err(|error| anyhow::anyhow!("{}: {}", folder.display(), os_reason(&error)))
 }

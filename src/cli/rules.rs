@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
-    local::{local, permit},
+    local::{local, permit, person},
     officer::{line, now},
     problems,
     table::{Cell, Column, Form, Table},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     access::{Action, provider, seal::SealKey},
     config::Config,
-    daemon::{load_rules, with_adopted},
+    daemon::{load_rules, office, with_adopted},
     http::RuleSetView,
     private,
     rule::{manifest::Difference, pack},
@@ -217,13 +217,14 @@ fn word(difference: Difference) -> (&'static str, String) {
 fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.load_or_default()?;
     // Rules may have to be approved before the first start makes a state.
-    let mut sets = RuleSets::open_or_make(&config.state_dir)?;
+    let sets = RuleSets::open_or_make(&config.state_dir)?;
     permit(&config, Action::ProposeRules)?;
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);
     }
     let config = with_adopted(config).map_err(problems)?;
     let rules = load_rules(&config).map_err(problems)?;
+    let mut sets = sets.judged_by(office(&config)?);
     let set = sets.propose((&rules.manifest, None), &args.reason, &local(), now())?;
     if args.json {
         return told(&set, &config);
@@ -242,10 +243,11 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
 
 fn judge(args: &JudgeArgs, approves: bool) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ApproveRules)?;
-    let mut sets = RuleSets::open(&config.state_dir)?;
+    let mut sets = RuleSets::open(&config.state_dir)?.judged_by(office(&config)?);
+    let (actor, person) = (local(), person(&config, &local())?);
     let set = match approves {
-        true => sets.approve(&args.digest, &local(), now())?,
-        false => sets.withdraw(&args.digest, &local(), now())?,
+        true => sets.approve_as(&args.digest, &actor, &person, now())?,
+        false => sets.withdraw_as(&args.digest, &actor, &person, now())?,
     };
     if args.json {
         return told(&set, &config);

@@ -5,13 +5,13 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::{
     ConfigArg,
     local::{local, permit},
     officer::now,
+    publish::written,
     table::{Cell, Column, Form, Table},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     event::event_schema,
     event::money::format_cents,
-    private, say,
+    say,
     settle::{
         COLUMNS, Figures, Group, Late, Row, Statement,
         against::{Compared, Difference, against},
@@ -212,7 +212,6 @@ fn notes(statement: &Statement, frozen: Option<&Freeze>, late: &[Late], config: 
 
 fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()> {
     let year = statement.fiscal_year;
-    private::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let json = serde_json::to_string_pretty(statement)? + "\n";
     let lines = late.iter().map(|event| serde_json::to_string(event).map(|line| line + "\n"));
     let files = [
@@ -220,11 +219,7 @@ fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()>
         (format!("settlement-{year}.xlsx"), sheet::workbook(statement)?),
         (format!("after-{year}.jsonl"), lines.collect::<Result<String, _>>()?.into_bytes()),
     ];
-    for (name, bytes) in files {
-        let path = dir.join(name);
-        private::write(&path, &bytes).with_context(|| path.display().to_string())?;
-    }
-    Ok(())
+    written(dir, &files)
 }
 
 /// Exit code 1 if something differs.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{lists::ListSpec, resolve::Resolver};
 use crate::{
+    approval::rows::applied,
     event::time::Calendar,
     lists::{CODE_COLUMNS, CodeColumns, List, list_name},
     say,
@@ -42,7 +43,7 @@ impl From<CodeSpec> for ListSpec {
     fn from(spec: CodeSpec) -> Self {
         let CodeSpec { path, sheet, code, name, parent, from, to, shrink } = spec;
         let codes = Some(CodeColumns { name, parent, from, to });
-        Self { path, key: code, columns: BTreeMap::new(), shrink, sheet, codes }
+        Self { path, key: code, columns: BTreeMap::new(), shrink, sheet, codes, agreed: Vec::new() }
     }
 }
 
@@ -88,6 +89,7 @@ pub(super) fn read(spec: &ListSpec, calendar: &Calendar) -> Result<List, String>
         true => of_workbook(spec)?,
         false => List::read(&spec.path, spec.key.as_deref(), &spec.columns).map_err(|e| e.to_string())?,
     };
+    let list = applied(list, &spec.agreed);
     match &spec.codes {
         None => Ok(list),
         Some(columns) => {

@@ -1,7 +1,15 @@
 //! What is asked before money moves.
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use super::raw::{OnUnavailable, WhenStale};
-use crate::source::kafka::KafkaRequests;
+use super::resolve::Resolver;
+use crate::{
+    event::money::{MoneyError, parse_amount},
+    say,
+    source::kafka::KafkaRequests,
+    text::quoted,
+};
 
 /// How applications are decided.
 #[derive(Debug, Clone)]
@@ -31,4 +39,44 @@ pub struct Overrides {
     pub lasts: i64,
     /// How long at most.
     pub lasts_max: i64,
+}
+
+/// Overrides: a blocked application passes once, because somebody answers for it.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverridesSpec {
+    /// Above this amount two people have to grant one, such as `'1000000.00'`.
+    pub two_above: String,
+    /// How long one is good if who grants it says nothing else.
+    pub lasts: String,
+    /// How long one may be good at most.
+    pub lasts_max: String,
+}
+
+impl Default for OverridesSpec {
+    fn default() -> Self {
+        let [two_above, lasts, lasts_max] = ["1000000.00", "1d", "7d"].map(String::from);
+        Self { two_above, lasts, lasts_max }
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn overrides(&mut self, raw: &OverridesSpec) -> Overrides {
+        let wrong = |why: MoneyError| {
+            let text = quoted(&raw.two_above);
+            say!("decide.overrides.two_above: {text} is no amount: {why}", text, why)
+        };
+        let two_above = match raw.two_above.trim() {
+            // Nobody lets anything pass alone.
+            "0" | "0.00" => Ok(0),
+            text => parse_amount(text).map_err(wrong),
+        };
+        let two_above = two_above.unwrap_or_else(|why| {
+            self.problem(why);
+            0
+        });
+        let lasts = self.micros_from("decide.overrides.lasts", &raw.lasts, "1m");
+        let lasts_max = self.micros_from("decide.overrides.lasts_max", &raw.lasts_max, &raw.lasts);
+        Overrides { two_above, lasts, lasts_max }
+    }
 }

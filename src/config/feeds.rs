@@ -12,7 +12,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{resolve::Resolver, shape, syntax};
+use super::{resolve::Resolver, shape, shape::syntax};
 use crate::{
     decode::Reading,
     diagnostic::{Diagnostic, read_text},

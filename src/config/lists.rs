@@ -9,7 +9,11 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::lists::{CodeColumns, ColumnKind};
+use super::Config;
+use crate::{
+    approval::rows::Rows,
+    lists::{CodeColumns, ColumnKind},
+};
 
 const SETTLE: &str = "settle";
 const REJUDGE: &str = "rejudge";
@@ -44,6 +48,9 @@ pub struct ListSpec {
     /// What makes it a table of codes, of `codes:`.
     #[serde(skip)]
     pub codes: Option<CodeColumns>,
+    /// Rows that people agreed on beside the file, the oldest first.
+    #[serde(skip)]
+    pub agreed: Vec<Rows>,
 }
 
 impl Default for ListSpecs {
@@ -120,5 +127,14 @@ impl JsonSchema for ListSpecs {
             },
             "additionalProperties": generator.subschema_for::<ListSpec>(),
         })
+    }
+}
+
+impl Config {
+    /// Takes the rows of lists that people agreed on: they hold beside what the files say.
+    pub fn take_agreed_rows(&mut self, mut agreed: BTreeMap<String, Vec<Rows>>) {
+        for (name, spec) in &mut self.lists {
+            spec.agreed = agreed.remove(name).unwrap_or_default();
+        }
     }
 }

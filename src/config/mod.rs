@@ -1,6 +1,7 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub(crate) mod alerts;
+mod approvals;
 pub mod ask;
 pub(crate) mod clients;
 pub(crate) mod codes;
@@ -18,6 +19,7 @@ mod reference;
 mod resolve;
 mod shape;
 pub mod sinks;
+pub mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,9 +31,10 @@ use std::{
 
 use crate::{
     alert::Policy,
+    approval::Levels,
     config::office::Office,
     decode::Reading,
-    diagnostic::{Diagnostic, nearest, read_text},
+    diagnostic::{Diagnostic, read_text},
     engine::BatchLimits,
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
@@ -43,7 +46,6 @@ use crate::{
         Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource, postgres::PostgresSource,
     },
     store::QuarantineLimit,
-    text::did_you_mean,
     trial::journal::Course,
 };
 
@@ -83,8 +85,12 @@ pub struct Config {
     pub backfill: BTreeSet<String>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// Where backups are, of which the newest is tried out.
+    pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the state directory.
     pub standby: bool,
+    /// Where the state is replicated to.
+    pub replicate: Option<crate::replica::Settings>,
     /// Events between two checkpoints.
     pub checkpoint_events: u64,
     /// How far the latest event must be past the end of a local day for the day to be sealed.
@@ -152,6 +158,8 @@ pub struct Config {
     pub tls: Option<raw::Tls>,
     /// What is asked before money moves.
     pub decide: Decide,
+    /// Who has to approve what.
+    pub approvals: Levels,
     /// How the audit log is sealed.
     pub audit: Sealing,
     /// The language model that may choose a question.
@@ -255,7 +263,7 @@ impl Config {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let raw: Raw = serde_saphyr::from_str(text).map_err(|e| {
             let problems = shape::problems(file, text);
-            if problems.is_empty() { vec![syntax(file, &e)] } else { problems }
+            if problems.is_empty() { vec![shape::syntax(file, &e)] } else { problems }
         })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
         Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
@@ -360,12 +368,6 @@ impl Config {
         self.min_time.unwrap_or_else(|| self.calendar.instant(jiff::civil::date(2000, 1, 1)))
     }
 
-    /// `state.duplicate_horizon` in microseconds.
-    #[must_use]
-    pub fn duplicate_horizon_micros(&self) -> i64 {
-        i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// How the journal is gone through once more: one batch at a time, with half of what windows may hold.
     #[must_use]
     pub fn course(&self) -> Course {
@@ -382,30 +384,4 @@ impl Config {
             findings: FOUND_MAX,
         }
     }
-
-    /// `state.retain` in microseconds.
-    #[must_use]
-    pub fn retain_micros(&self) -> Option<i64> {
-        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
-    }
-}
-
-/// serde's message with its place, and the nearest of the names that it says are expected.
-fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
-    let place = error.location();
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or(&text);
-    // The place is told once, in front.
-    let message = match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, message)) => message.to_owned(),
-        None => first.trim_start_matches("error: ").to_owned(),
-    };
-    let wrong = message.split('`').nth(1).unwrap_or_default();
-    let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
-    let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
-    let hint = nearest(wrong, known).filter(|_| !wrong.is_empty()).map(did_you_mean);
-    let (line, column) = place.map_or((0, 0), |l| {
-        (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
-    });
-    Diagnostic { file: file.to_owned(), line, column, message, hint }
 }

@@ -10,6 +10,7 @@ use super::{
     feeds::MapSpec,
     lists::ListSpecs,
     postgres::PostgresSpec,
+    state::State,
 };
 use crate::{
     access::provider::{self, Provider},
@@ -21,7 +22,6 @@ use crate::{
         directory::Afterwards,
         kafka::{KafkaRequests, KafkaSource},
     },
-    store::WhenFull,
 };
 
 use super::sinks::SinkSpec;
@@ -69,6 +69,8 @@ pub struct Raw {
     pub http: Http,
     /// What is asked before money moves.
     pub decide: DecideSpec,
+    /// What one person proposes and others approve.
+    pub approvals: super::approvals::ApprovalsSpec,
     /// Questions in plain words.
     pub ask: super::ask::AskSpec,
     /// The audit log.
@@ -99,6 +101,7 @@ impl Default for Raw {
             routes: None,
             http: Http::default(),
             decide: DecideSpec::default(),
+            approvals: super::approvals::ApprovalsSpec::default(),
             ask: super::ask::AskSpec::default(),
             audit: Audit::default(),
             log: Log::default(),
@@ -160,28 +163,9 @@ pub struct DecideSpec {
     /// Applications that one request decides at most.
     pub applications_max: usize,
     /// Who lets blocked applications pass.
-    pub overrides: OverridesSpec,
+    pub overrides: super::decide::OverridesSpec,
     /// Topics that applications are decided over, beside HTTP.
     pub kafka: Option<KafkaRequests>,
-}
-
-/// Overrides: a blocked application passes once, because somebody answers for it.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct OverridesSpec {
-    /// Above this amount two people have to grant one, such as `'1000000.00'`.
-    pub two_above: String,
-    /// How long one is good if who grants it says nothing else.
-    pub lasts: String,
-    /// How long one may be good at most.
-    pub lasts_max: String,
-}
-
-impl Default for OverridesSpec {
-    fn default() -> Self {
-        let [two_above, lasts, lasts_max] = ["1000000.00", "1d", "7d"].map(String::from);
-        Self { two_above, lasts, lasts_max }
-    }
 }
 
 impl Default for DecideSpec {
@@ -192,7 +176,7 @@ impl Default for DecideSpec {
             when_stale: WhenStale::Explain,
             on_unavailable: OnUnavailable::Closed,
             applications_max: 100,
-            overrides: OverridesSpec::default(),
+            overrides: super::decide::OverridesSpec::default(),
             kafka: None,
         }
     }
@@ -283,43 +267,6 @@ fn settle() -> String {
 pub struct StdinSpec {
     /// `jsonl` (default) or `csv`.
     pub format: Option<Encoding>,
-}
-
-/// The state directory.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct State {
-    /// The directory.
-    pub dir: PathBuf,
-    /// Whether to wait when another instance has the directory, and to take over when it ends.
-    pub standby: bool,
-    /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
-    pub checkpoint_events: u64,
-    /// How far the latest event must be past the end of a local day for the day to be sealed.
-    pub seal_after: String,
-    /// How long events are kept, at least 180 days; everything is kept without it.
-    pub retain: Option<String>,
-    /// How far back from the latest event ids are remembered in memory.
-    pub duplicate_horizon: String,
-    /// How large the quarantine may become, in MiB.
-    pub quarantine_mib: u64,
-    /// What happens to records that it has no room for: `summarize` or `stop`.
-    pub quarantine_full: WhenFull,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("state"),
-            standby: false,
-            checkpoint_events: 500_000,
-            seal_after: String::from("2d"),
-            retain: None,
-            duplicate_horizon: String::from("400d"),
-            quarantine_mib: 1024,
-            quarantine_full: WhenFull::Summarize,
-        }
-    }
 }
 
 /// Which rules run.

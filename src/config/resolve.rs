@@ -13,22 +13,18 @@ use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
     Approval, Config, Readings, Sealing, Source, alerts, clients,
-    decide::{Decide, Overrides},
+    decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
     raw::Raw,
+    state::retention,
 };
 use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
-    event::{
-        Currency, duration,
-        money::{MoneyError, parse_amount},
-        stamp::Unit,
-        time::Calendar,
-    },
+    event::{Currency, duration, stamp::Unit, time::Calendar},
     map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},
@@ -72,7 +68,7 @@ fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
 }
 
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
-const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
+pub(super) const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
 /// Where the server listens.
 pub(super) fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
@@ -99,17 +95,6 @@ fn kept(records: u32) -> Result<u32, String> {
     match records < 10 {
         true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
         false => Ok(records),
-    }
-}
-
-fn retention(text: &str) -> Result<Duration, String> {
-    let retain = duration(text)?;
-    match retain < RETAIN_MIN {
-        true => Err(say!(
-            "{text} is too short: keep events for 180d or longer, or leave it out to keep everything",
-            text = quoted(text)
-        )),
-        false => Ok(retain),
     }
 }
 
@@ -147,6 +132,7 @@ impl Resolver<'_> {
         let lists = raw.lists.named.into_iter();
         let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
         self.codes(raw.codes, &mut lists);
+        let decide = self.decide(raw.decide, &source_names);
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -160,7 +146,9 @@ impl Resolver<'_> {
             currency,
             backfill,
             state_dir: self.path(raw.state.dir),
+            backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
+            replicate: self.replicate(raw.state.replicate, raw.state.standby),
             checkpoint_events: self.within(
                 "state.checkpoint_events",
                 raw.state.checkpoint_events,
@@ -206,7 +194,8 @@ impl Resolver<'_> {
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             tls: raw.http.tls,
-            decide: self.decide(raw.decide, &source_names),
+            approvals: self.approvals(raw.approvals, decide.overrides.two_above),
+            decide,
             ask: self.ask(raw.ask),
             audit: self.audit_log(raw.audit),
             log: raw.log,
@@ -241,25 +230,6 @@ impl Resolver<'_> {
             overrides: self.overrides(&raw.overrides),
             kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
         }
-    }
-
-    fn overrides(&mut self, raw: &raw::OverridesSpec) -> Overrides {
-        let wrong = |why: MoneyError| {
-            let text = quoted(&raw.two_above);
-            say!("decide.overrides.two_above: {text} is no amount: {why}", text, why)
-        };
-        let two_above = match raw.two_above.trim() {
-            // Nobody lets anything pass alone.
-            "0" | "0.00" => Ok(0),
-            text => parse_amount(text).map_err(wrong),
-        };
-        let two_above = two_above.unwrap_or_else(|why| {
-            self.problem(why);
-            0
-        });
-        let lasts = self.micros_from("decide.overrides.lasts", &raw.lasts, "1m");
-        let lasts_max = self.micros_from("decide.overrides.lasts_max", &raw.lasts_max, &raw.lasts);
-        Overrides { two_above, lasts, lasts_max }
     }
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::Raw;
 use crate::{
-    diagnostic::{Diagnostic, suggest},
+    diagnostic::{Diagnostic, nearest, suggest},
     say,
-    text::quoted,
+    text::{did_you_mean, quoted},
     yaml::{Document, Node, is_null},
 };
 use saphyr::YamlData;
@@ -147,6 +147,26 @@ impl<'s, 't> Shape<'s, '_, 't> {
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// serde's message with its place, and the nearest of the names that it says are expected.
+pub(super) fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
+    let place = error.location();
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or(&text);
+    // The place is told once, in front.
+    let message = match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, message)) => message.to_owned(),
+        None => first.trim_start_matches("error: ").to_owned(),
+    };
+    let wrong = message.split('`').nth(1).unwrap_or_default();
+    let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
+    let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
+    let hint = nearest(wrong, known).filter(|_| !wrong.is_empty()).map(did_you_mean);
+    let (line, column) = place.map_or((0, 0), |l| {
+        (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
+    });
+    Diagnostic { file: file.to_owned(), line, column, message, hint }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     diagnostic::Diagnostic,
     rule::{RuleSet, agreed::Agreed},
     say,
-    store::{AccountError, LabParams, Proposed, RuleSets, StoreError},
+    store::{AccountError, Cases, LabParams, Proposed, RuleSets, StoreError},
     text::quoted,
 };
 
@@ -37,7 +37,15 @@ pub fn with_adopted(mut config: Config) -> Result<Config, Vec<Diagnostic>> {
     };
     let wrong = |error: StoreError| vec![Diagnostic::of_file(&say!("the state"), error.to_string(), None)];
     set_adopted(&mut config, &params.map_err(wrong)?);
+    set_agreed_rows(&mut config).map_err(wrong)?;
     Ok(config)
+}
+
+/// Takes the rows of lists that people agreed on.
+pub(super) fn set_agreed_rows(config: &mut Config) -> Result<(), StoreError> {
+    let agreed = Cases::open_read_only(&config.state_dir)?.agreed_rows()?;
+    config.take_agreed_rows(agreed);
+    Ok(())
 }
 
 /// Puts constants of the rule lab in the place of those that a configuration has.
@@ -153,7 +161,12 @@ pub(crate) fn put_into_force(shared: &Shared, id: &str, by: &Actor) -> Result<(P
         None => None,
     };
     match reload(shared, false, by.clone()) {
-        Ok(rules) => Ok((set, rules)),
+        Ok(rules) => {
+            if set.params.is_none() {
+                sets.took_effect(&set.digest, now).map_err(AccountError::from)?;
+            }
+            Ok((set, rules))
+        }
         Err(why) => {
             if set.params.is_some() {
                 sets.adopt(&set.digest, before, by, now)?;

@@ -10,6 +10,7 @@ use std::{
 
 use super::Shared;
 use crate::{
+    approval::rows::Rows,
     config::{Config, lists::ListSpec},
     diagnostic::Diagnostic,
     evaluate::Evaluator,
@@ -216,6 +217,21 @@ pub(crate) fn refresh(shared: &Shared) -> bool {
             false
         }
     }
+}
+
+/// Has the lists read again of which people agreed on other rows; the next look at the files does it.
+pub(crate) fn take_agreed(shared: &Shared, agreed: BTreeMap<String, Vec<Rows>>) {
+    let mut watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut config = Config::clone(&watched.config);
+    config.take_agreed_rows(agreed);
+    for (name, spec) in config.list_specs() {
+        if let Some(file) = watched.files.get_mut(name)
+            && file.spec != *spec
+        {
+            (file.spec, file.read, file.refused) = (spec.clone(), None, None);
+        }
+    }
+    watched.config = Arc::new(config);
 }
 
 /// How many rows the lists in force have.

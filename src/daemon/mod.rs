@@ -13,6 +13,7 @@ pub(crate) mod intake;
 pub(crate) mod journal;
 pub(crate) mod lab;
 pub(crate) mod lists;
+mod office;
 pub(crate) mod quarantine;
 mod questions;
 pub(crate) mod receivers;
@@ -20,6 +21,7 @@ pub mod reload;
 mod rules;
 pub(crate) mod shared;
 pub(crate) mod supervisor;
+pub(crate) mod works;
 
 use std::path::PathBuf;
 
@@ -34,6 +36,7 @@ pub use gauges::scrape_gauges;
 pub(crate) use held::{Held, held};
 pub use intake::Intake;
 pub use lab::Lab;
+pub(crate) use office::{carry_out, check_actions, office};
 pub use questions::{Applications, Questions};
 pub use reload::{NotReloaded, reload};
 pub use rules::{approved_rules_to_start, load_rules, rules_to_start};

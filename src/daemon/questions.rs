@@ -53,6 +53,12 @@ impl Questions {
     pub fn read(&self, payload: &Payload) -> Decoded {
         self.decoder.decode(&[block(payload.clone())], None)
     }
+
+    /// What reads them.
+    #[must_use]
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
 }
 
 fn block(payload: Payload) -> Block {

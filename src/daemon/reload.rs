@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    adopted::{set_adopted, with_adopted},
+    adopted::{set_adopted, set_agreed_rows, with_adopted},
     approval::is_approved,
     journal::StoredPast,
     lists::{self, WatchedLists, gauge_rows},
@@ -36,7 +36,7 @@ use crate::{
     evaluate::Evaluator,
     rule::RuleSet,
     say,
-    store::{Accounts, Deed, LabParams, Reader, Turns},
+    store::{Accounts, Deed, LabParams, Reader, StoreError, Turns},
 };
 
 /// What a signal asks for.
@@ -271,7 +271,10 @@ pub(super) fn configured_rules_with(
     params: &LabParams,
 ) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
     let mut config = written_configuration(shared)?;
+    config.state_dir.clone_from(&shared.state_dir);
     set_adopted(&mut config, params);
+    let wrong = |error: StoreError| vec![Diagnostic::of_file(&say!("the state"), error.to_string(), None)];
+    set_agreed_rows(&mut config).map_err(wrong)?;
     load_rules(&config)
 }
 

@@ -19,6 +19,7 @@ use super::{
     questions::Questions,
     receivers::Receivers,
     reload::Reloads,
+    works::Works,
 };
 use crate::{
     alert::{Desk, Policy},
@@ -79,12 +80,16 @@ pub struct Shared {
     pub dispatch: tokio::sync::Notify,
     /// Wakes whoever reads certificates again.
     pub reloaded: tokio::sync::Notify,
+    /// Wakes whoever brings into force what was approved.
+    pub approved: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
+    /// What is told of the replica, if there is one.
+    pub replica: std::sync::OnceLock<Arc<crate::replica::Figures>>,
     /// Who writes to the state, and who waits.
     pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
@@ -113,6 +118,8 @@ pub struct Shared {
     pub busy: Arc<Busy>,
     /// Rules that are tried.
     pub lab: Lab,
+    /// Long work that people asked for.
+    pub(crate) works: Works,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -182,9 +189,11 @@ impl Shared {
             receivers: tokio::sync::watch::channel(receivers).0,
             dispatch: tokio::sync::Notify::new(),
             reloaded: tokio::sync::Notify::new(),
+            approved: tokio::sync::Notify::new(),
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
+            replica: std::sync::OnceLock::new(),
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             variables: options.variables.clone(),
@@ -199,6 +208,7 @@ impl Shared {
             started_at: clock.now(),
             busy: Arc::default(),
             lab: Lab::default(),
+            works: Works::default(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
             last_by_source: Mutex::default(),
@@ -211,7 +221,8 @@ impl Shared {
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
-            ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
+            // What is approved becomes events also where none are taken over HTTP.
+            ingest: Mutex::new(Some(ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             fields: Mutex::default(),
@@ -256,13 +267,21 @@ impl Shared {
         self.ready.load(Ordering::SeqCst)
     }
 
-    /// Why not all sources are read yet; `None` if they are.
+    /// Why not all sources are read yet, or commits wait for the store that has them too; `None` if nothing waits.
     #[must_use]
-    pub fn sources_wait(&self) -> Option<String> {
+    pub fn waits_for(&self) -> Option<String> {
         let waits = |(name, status): (&String, &Arc<SourceStatus>)| {
             status.told().not_ready().map(|why| say!("source {name}: {why}", name, why))
         };
-        self.sources.iter().find_map(waits)
+        let replica = self.turns.waits_for_replica().filter(|waited| *waited >= HELD);
+        let away = |waited: Duration| {
+            let seconds = waited.as_secs();
+            say!(
+                "the store of state.replicate has been away for {seconds} seconds; commits wait for it, and nothing is lost",
+                seconds
+            )
+        };
+        replica.map(away).or_else(|| self.sources.iter().find_map(waits))
     }
 
     /// How many rules on a schedule are due, if that is so much that events wait for them noticeably.
@@ -311,6 +330,7 @@ impl Shared {
     pub fn close_ingest(&self) {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.questions.close();
+        self.works.all().iter().for_each(|work| work.stop());
     }
 
     /// Hands events, written as those of a source are, to the loop and waits until they are committed.

@@ -73,16 +73,16 @@ pub enum Standing {
 /// What an override is to be.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// Who grants it, and when.
-    pub grant: Act,
+    /// Who wants it, and when: somebody who grants it, or asks others to.
+    pub by: Act,
+    /// Whether that person grants it.
+    pub is_granted: bool,
     /// Why.
     pub reason: String,
     /// The largest amount, in cents; that of the application without it.
     pub cents: Option<i128>,
     /// Until when, in microseconds.
     pub expires_at: i64,
-    /// Above how many cents two people have to grant it.
-    pub two_above: i128,
 }
 
 /// What passes by an override.
@@ -111,11 +111,11 @@ pub struct Overridden {
 }
 
 impl Override {
-    /// The override of a blocked application.
+    /// The override of a blocked application, which nobody has granted yet.
     ///
     /// # Errors
-    /// If there is nothing to override, or this person may not.
-    pub fn of(decision: &Decision, wish: Wish) -> Result<Self, String> {
+    /// If there is nothing to override, or this person may not grant it.
+    pub fn of(decision: &Decision, wish: &Wish) -> Result<Self, String> {
         let blocks = |handling: &str| Verdict::of(handling) == Verdict::Block;
         let blocking = decision.reasons.iter().filter(|reason| blocks(&reason.handling));
         let rules: Vec<_> = blocking.map(|reason| reason.rule_id.clone()).collect();
@@ -132,7 +132,9 @@ impl Override {
                 "an earlier version decided this application; ask again with another event_id, and override that"
             ));
         }
-        is_another(&wish.grant.who, &decision.asked_by)?;
+        if wish.is_granted {
+            is_another(&wish.by.who, &decision.asked_by)?;
+        }
         let asked = parse_amount(&decision.amount).map_err(|e| e.to_string())?;
         let cents = wish.cents.unwrap_or(asked);
         if cents > asked {
@@ -148,10 +150,10 @@ impl Override {
             subject: decision.subject.clone(),
             rules,
             cents,
-            reason: wish.reason,
+            reason: wish.reason.clone(),
             asked_by: decision.asked_by.clone(),
-            needed: if cents > wish.two_above { 2 } else { 1 },
-            grants: vec![wish.grant],
+            needed: 1,
+            grants: Vec::new(),
             expires_at: wish.expires_at,
             revoked: None,
             used_by: None,

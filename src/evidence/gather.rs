@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     EVENTS_MAX, FINDINGS_MAX,
@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     event::{event_schema, normal_name},
     finding::Finding,
-    lists::Lists,
+    lists::{CODE_COLUMNS, Lists},
     personal::event::mask,
     rule::{RuleSet, compile::CompiledRule},
     say,
@@ -76,6 +76,7 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
     let (mut events, mut rows) = chooser.choose(&asked.findings, &mut facts)?;
     let Asked { mut findings, mut case, .. } = asked;
     facts.not_carried.append(&mut case.left_out);
+    case.codes = codes(&rules.lists, (&events, &findings), config);
     if let Some(seen) = asked.masked {
         facts.masked = true;
         findings = findings.into_iter().map(seen).collect();
@@ -84,6 +85,30 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
         facts.not_carried.push(say!("rows of the reference lists, which may name persons"));
     }
     Ok(Material { facts, recipe, rule: text, rows, events, findings, case })
+}
+
+/// The rows of the tables of codes that the events and findings of a pack name, as they are when it is made.
+fn codes(lists: &Lists, (events, findings): (&Events, &[Finding]), config: &Config) -> Vec<Value> {
+    let mut named: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let of_findings = findings.iter().flat_map(|finding| [&finding.key, &finding.values]);
+    for object in events.iter().map(|(_, event)| event).chain(of_findings) {
+        for column in CODE_COLUMNS {
+            named.extend(object.get(column).and_then(Value::as_str).map(|code| (column, code)));
+        }
+    }
+    let mut rows = Vec::new();
+    for column in CODE_COLUMNS {
+        let Some(table) = lists.codes(column) else { continue };
+        let day = |at: Option<i64>| at.map(|at| config.calendar.local(at).date().to_string());
+        let wanted = table.code_rows().filter(|row| named.contains(&(column, row.code)));
+        rows.extend(wanted.map(|row| {
+            json!({
+                "column": column, "code": row.code, "name": row.name, "parent": row.parent,
+                "from": day(row.from), "to": day(row.until.map(|until| until - 1)),
+            })
+        }));
+    }
+    rows
 }
 
 /// Whether the rule and what its lists held were in force before the oldest of these findings was made.

@@ -43,6 +43,8 @@ pub(crate) struct Case {
     pub files: Vec<(Map<String, Value>, Vec<u8>)>,
     /// What of it is left out, in words.
     pub left_out: Vec<String>,
+    /// What the codes of its events and findings are called, from the tables of codes: by column and code.
+    pub codes: Vec<Value>,
 }
 
 /// What a pack says of itself: `manifest.json`.
@@ -161,6 +163,9 @@ pub(crate) fn files(material: &Material) -> Result<Files, String> {
     add("case/alert.json", pretty(&case.alert));
     add("case/history.jsonl", jsonl(&case.history));
     add("case/notifications.jsonl", jsonl(&case.notifications));
+    if !case.codes.is_empty() {
+        add("case/codes.jsonl", jsonl(&case.codes));
+    }
     add(FINDINGS, jsonl(findings));
     add("positions.jsonl", jsonl(positions));
     add(BALANCES, jsonl(&balances));

@@ -45,6 +45,7 @@ pub(crate) async fn list(
     // One more than the page has room for tells whether there is more.
     wanted.filter.limit = Some(limit + 1);
     blocking(move || {
+        let (rules, now) = (shared.rules_in_force(), shared.clock.now());
         let cases = Cases::open_read_only(&shared.state_dir)?;
         let (listed, total) = match wanted.filter.totals {
             true => cases.listed_of_all(&wanted).map(|(listed, total)| (listed, Some(total)))?,
@@ -55,7 +56,8 @@ pub(crate) async fn list(
             let to = listed.len().min(from + count as usize);
             let part = listed.get(from..to).unwrap_or_default();
             let shown = lens.alerts(cases.of(part)?, &cases, &shared.calendar)?;
-            Ok::<_, Problem>(shown.into_iter().zip(from..).collect())
+            let named = shown.into_iter().map(|alert| alert.named(&rules.lists, now));
+            Ok::<_, Problem>(named.zip(from..).collect())
         };
         let (alerts, next) = page::read(limit, None, part, |(_, at)| *at, |(alert, _)| alert)?;
         let next = next.map(|at| listed[at].cursor(&wanted));

@@ -103,6 +103,7 @@ pub(crate) async fn show(
             // One message tells of several alerts.
             (detail.waiting, detail.notifications) = (Vec::new(), Vec::new());
         }
+        detail.alert = detail.alert.named(&shared.rules_in_force().lists, now);
         Ok(tagged(detail.alert.version, detail))
     })
     .await

@@ -14,7 +14,8 @@ use super::{
     sign_in::unknown,
 };
 use crate::{
-    access::{Actor, Identity, Limits, Session, session},
+    access::{Action, Actor, Identity, Limits, Session, decide, session},
+    approval::Person,
     config::clients::Clients,
     store::{Factor, Used},
 };
@@ -121,6 +122,19 @@ impl By {
             None => officer(headers, None, self.trusted_header.as_deref(), given)?,
         };
         Ok(Actor { who, place: self.place() })
+    }
+
+    /// Whoever acts, as somebody who proposes or approves. Where nobody is asked who they are, anybody has every role.
+    pub(crate) fn person(&self, actor: &Actor) -> Person {
+        match &self.known {
+            Some(known) => Person::of(&actor.who, &known.identity.roles),
+            None => Person::anybody(&actor.who),
+        }
+    }
+
+    /// Whether they may do something beside what the route asks for.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        self.known.as_ref().is_none_or(|known| decide(&known.identity.roles, action))
     }
 
     /// From where, for what is recorded.

@@ -56,6 +56,8 @@ const ASSETS: &[File] = &[
     file!("app.css", "text/css; charset=utf-8", packed),
     file!("app.js", "text/javascript; charset=utf-8", packed),
     file!("curves.js", "text/javascript; charset=utf-8", packed),
+    file!("en.js", "text/javascript; charset=utf-8", packed),
+    file!("zh.js", "text/javascript; charset=utf-8", packed),
     file!("icon.svg", "image/svg+xml"),
 ];
 
@@ -64,6 +66,7 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
+    "/approvals",
     "/ask",
     "/audit",
     "/budget",
@@ -89,6 +92,7 @@ pub const SCREENS: &[&str] = &[
     "/sources/map",
     "/units/{id}",
     "/users",
+    "/works",
 ];
 
 /// Where assets are, with the digest of the whole console, so that their names never mean anything else.

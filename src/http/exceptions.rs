@@ -9,16 +9,19 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
     Problem,
+    approvals::office,
     backtests::not_begun,
     by::By,
     request::{Body, Id, blocking},
     rule_sets::RuleSetView,
 };
 use crate::{
+    approval::Kind,
     daemon::{Shared, excepted_rules},
     rule::agreed::Agreed,
     store::RuleSets,
@@ -64,8 +67,10 @@ pub(crate) async fn propose(
         let exception = Agreed { unit, until, reason: reason.trim().to_owned() };
         exception.check(&shared.calendar, now).map_err(Problem::unprocessable)?;
         let (rules, params) = excepted_rules(&shared, &id, &exception).map_err(not_begun)?;
-        let mut sets = RuleSets::open(&shared.state_dir)?;
-        let set = sets.propose((&rules.manifest, Some(&params)), &reason, &actor, now)?;
+        let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);
+        let what = json!({ "rule": id, "unit": exception.unit, "until": exception.until });
+        let kind = (Kind::Exception, what);
+        let set = sets.propose_as(kind, (&rules.manifest, Some(&params)), &reason, &actor, now)?;
         Ok((StatusCode::CREATED, Json(RuleSetView::new(&set, &shared.calendar))))
     })
     .await

@@ -1,6 +1,8 @@
 //! How much of persons is shown to whoever asks: accounts by their last characters and natural persons by their first one,
 //! unless they may see more and ask for it. Each request that asks for it is recorded.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Problem, view::AlertView};
@@ -8,6 +10,7 @@ use crate::{
     alert::Alert,
     event::time::Calendar,
     finding::Finding,
+    lists::Lists,
     notify::mask::{masked_alert, masked_finding},
     personal::{Kind, event, record},
     rule::RuleSet,
@@ -111,5 +114,25 @@ impl Lens {
             Self::Whole => (raw.to_owned(), said.to_owned()),
             Self::Masked => record::masked(raw, said),
         }
+    }
+}
+
+impl AlertView {
+    /// With what its codes are called.
+    #[must_use]
+    pub(crate) fn named(mut self, lists: &Lists, at: i64) -> Self {
+        let of_key = self.key.iter().filter_map(|(column, value)| Some((column, value.as_str()?)));
+        let of_labels = self
+            .labels
+            .iter()
+            .flat_map(|(column, values)| values.iter().map(move |value| (column, &**value)));
+        let mut names: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for (column, code) in of_key.chain(of_labels) {
+            if let Some(name) = lists.code_name(column, code, at) {
+                names.entry(column.clone()).or_default().insert(code.to_owned(), name.to_owned());
+            }
+        }
+        self.names = names;
+        self
     }
 }

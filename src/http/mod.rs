@@ -6,6 +6,7 @@ mod answer;
 mod answer_words;
 mod answers;
 mod api;
+mod approvals;
 mod arrival;
 mod ask;
 mod attachments;
@@ -72,6 +73,7 @@ mod trial;
 mod users;
 pub(crate) mod view;
 mod workbooks;
+mod works;
 
 use std::{path::Path, sync::Arc};
 
@@ -89,7 +91,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::SystemClock,
     config::clients::Clients,
-    daemon::{NotReloaded, Shared, scrape_gauges},
+    daemon::{Shared, scrape_gauges},
     evaluate::bounded::Work,
     say,
     source::SourceStatus,
@@ -98,9 +100,11 @@ use crate::{
 };
 
 pub use alerts::AlertDetail;
+pub(crate) use approvals::ApprovalView;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use decide::by_message as decide_message;
+pub(crate) use lens::Lens;
 pub use local::Local;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
@@ -333,7 +337,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     if !shared.ready() {
         return unavailable(say!("fiscwatch is starting or stopping"));
     }
-    if let Some(why) = shared.sources_wait() {
+    if let Some(why) = shared.waits_for() {
         return unavailable(why);
     }
     if let Some(due) = shared.busy_with_ticks() {
@@ -393,27 +397,7 @@ async fn reload(
         tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force, by.unnamed())).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
-        Ok(Err(why)) => Err(not_reloaded(why)),
+        Ok(Err(why)) => Err(problem::not_reloaded(why)),
         Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
-    }
-}
-
-/// Why the old rules stay.
-fn not_reloaded(why: NotReloaded) -> Response {
-    match why {
-        NotReloaded::Later(wait) => {
-            let seconds = wait.as_secs() + 1;
-            let detail = say!(
-                "there is a reload under way, or there were too many within a minute; try again in {seconds} s",
-                seconds
-            );
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
-            ([(header::RETRY_AFTER, seconds.to_string())], problem).into_response()
-        }
-        NotReloaded::Wrong(problems) => {
-            let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
-            Problem::unprocessable(detail).into_response()
-        }
     }
 }

@@ -9,10 +9,11 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, ask, attachments, audit, backtests, bulk, casework, codes,
-    completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators, journal,
-    ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine, register,
-    replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial, users,
+    Problem, Served, alert_lists, alerts, api, approvals, ask, attachments, audit, backtests, bulk, casework,
+    codes, completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators,
+    journal, ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine,
+    register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial,
+    users, works,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -119,6 +120,14 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(overrides::list))
         .routes(routes!(overrides::show, overrides::revoke))
         .routes(routes!(overrides::confirm))
+        .routes(routes!(works::list, works::begin))
+        .routes(routes!(works::show, works::stop))
+        .routes(routes!(works::file))
+        .routes(routes!(approvals::list, approvals::propose))
+        .routes(routes!(approvals::show))
+        .routes(routes!(approvals::signed))
+        .routes(routes!(approvals::judge))
+        .routes(routes!(approvals::withdraw))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(
             OpenApiRouter::new()
@@ -127,6 +136,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         )
         .routes(routes!(decide::decide))
         .routes(routes!(events::events))
+        .routes(routes!(works::against))
         .routes(routes!(journal::list))
         .routes(routes!(itself))
         .split_for_parts();

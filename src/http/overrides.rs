@@ -12,22 +12,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    approvals::{office, wanted},
     by::By,
     page,
     request::{Body, Id, Params, Who, at_once, blocking, page_size},
 };
 use crate::{
     access::Actor,
+    approval::{Office, Person},
     daemon::Shared,
-    decision::{Act, Override, Standing, Wish},
-    event::{
-        duration,
-        money::{format_cents, parse_amount},
-        time::Calendar,
-    },
-    say,
+    decision::{Act, Override, Standing},
+    event::{money::format_cents, time::Calendar},
     store::{CaseError, Cases, OverrideFilter},
-    text::quoted,
 };
 
 /// The permission for one application to pass what blocked it.
@@ -120,32 +116,13 @@ pub(crate) async fn grant(
     Body(order): Body<OverrideOrder>,
 ) -> Result<(StatusCode, Json<OverrideView>), Problem> {
     let actor = by.actor(&headers, order.who.as_deref())?;
-    let limits = shared.questions.config.overrides;
-    let now = shared.clock.now();
-    let long = |text: &str| duration(text).map_err(Problem::unprocessable);
-    let lasts = order.duration.as_deref().map(long).transpose()?;
-    let lasts = lasts.map_or(limits.lasts, |long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
-    if lasts > limits.lasts_max {
-        return Err(Problem::unprocessable(say!(
-            "an override is not good for longer than decide.overrides.lasts_max says"
-        )));
-    }
-    let cents = |text: &str| {
-        parse_amount(text).map_err(|why| {
-            Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why))
-        })
-    };
-    let wish = Wish {
-        grant: act(&actor, now),
-        reason: order.reason,
-        cents: order.amount.as_deref().map(cents).transpose()?,
-        expires_at: now.saturating_add(lasts),
-        two_above: limits.two_above,
-    };
+    let wish = wanted(&shared, &actor, true, (order.reason, order.amount, order.duration))?;
     blocking(move || {
-        let granted = Cases::open(&shared.state_dir)?.by(actor).grant_override(&application, &wish)?;
+        let (person, office) = (by.person(&actor), office(&shared)?);
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor);
+        let granted = cases.grant_override(&application, &wish, (&person, &office))?;
         count(&shared, "granted");
-        Ok((StatusCode::CREATED, Json(OverrideView::new(granted, &shared.calendar, now))))
+        Ok((StatusCode::CREATED, Json(OverrideView::new(granted, &shared.calendar, shared.clock.now()))))
     })
     .await
 }
@@ -225,10 +202,9 @@ pub(crate) async fn confirm(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
-    change(shared, by.actor(&headers, who.as_deref())?, "confirmed", move |cases, act| {
-        cases.confirm_override(id, act)
-    })
-    .await
+    let actor = by.actor(&headers, who.as_deref())?;
+    change(shared, (by, actor), "confirmed", move |cases, by, office| cases.confirm_override(id, by, office))
+        .await
 }
 
 /// Takes an override back before it is used
@@ -246,23 +222,23 @@ pub(crate) async fn revoke(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
-    change(shared, by.actor(&headers, who.as_deref())?, "revoked", move |cases, act| {
-        cases.revoke_override(id, act)
-    })
-    .await
+    let actor = by.actor(&headers, who.as_deref())?;
+    change(shared, (by, actor), "revoked", move |cases, by, office| cases.revoke_override(id, by, office))
+        .await
 }
 
 /// Does one thing with an override, and shows what became of it.
 async fn change(
     shared: Arc<Shared>,
-    actor: Actor,
+    (by, actor): (By, Actor),
     counted: &'static str,
-    work: impl FnOnce(&mut Cases, &Act) -> Result<Override, CaseError> + Send + 'static,
+    work: impl FnOnce(&mut Cases, (&Person, i64), &Office) -> Result<Override, CaseError> + Send + 'static,
 ) -> Result<Json<OverrideView>, Problem> {
     blocking(move || {
         let now = shared.clock.now();
-        let act = act(&actor, now);
-        let changed = work(&mut Cases::open(&shared.state_dir)?.by(actor), &act)?;
+        let (person, office) = (by.person(&actor), office(&shared)?);
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor);
+        let changed = work(&mut cases, (&person, now), &office)?;
         count(&shared, counted);
         Ok(Json(OverrideView::new(changed, &shared.calendar, now)))
     })
@@ -273,10 +249,6 @@ async fn change(
 pub(super) async fn find(shared: &Arc<Shared>, id: i64) -> Result<Override, Problem> {
     let shared = Arc::clone(shared);
     at_once(move || Ok(Cases::open_read_only(&shared.state_dir)?.find_override(id)?)).await
-}
-
-fn act(actor: &Actor, at: i64) -> Act {
-    Act { who: actor.who.clone(), at }
 }
 
 fn count(shared: &Shared, act: &str) {

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 
 use crate::{
     alert::desk::Refusal,
+    daemon::NotReloaded,
+    say,
     store::{AccountError, CaseError, StoreError},
 };
 
@@ -138,5 +140,25 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+/// Why the old rules stay.
+pub(crate) fn not_reloaded(why: NotReloaded) -> Response {
+    match why {
+        NotReloaded::Later(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let detail = say!(
+                "there is a reload under way, or there were too many within a minute; try again in {seconds} s",
+                seconds
+            );
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+            ([(header::RETRY_AFTER, seconds.to_string())], problem).into_response()
+        }
+        NotReloaded::Wrong(problems) => {
+            let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
+            Problem::unprocessable(detail).into_response()
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     alert::Action,
     daemon::Shared,
     event::time::Calendar,
+    lists::Lists,
     say,
     store::{CaseError, CaseFilter, Cases, StoreError, Wanted},
 };
@@ -81,7 +82,7 @@ impl From<NoRegister> for Problem {
 pub(crate) fn register(
     cases: &mut Cases,
     mut wanted: Wanted,
-    (lens, calendar): (Lens, &Calendar),
+    (lens, calendar, lists): (Lens, &Calendar, &Lists),
     (actor, now): (&Actor, i64),
 ) -> Result<(Vec<u8>, usize), NoRegister> {
     wanted.filter.limit = Some(CASES_MAX);
@@ -98,7 +99,12 @@ pub(crate) fn register(
         };
         let files = cases.attachments(&id)?.len() as u64;
         let severity = severity_in_chinese(&owner);
-        rows.push(Case { alert: lens.alert(alert, cases, calendar)?, severity, remarks, files });
+        rows.push(Case {
+            alert: lens.alert(alert, cases, calendar)?.named(lists, now),
+            severity,
+            remarks,
+            files,
+        });
     }
     let bytes = workbooks::register(&rows).map_err(|error| NoRegister::Workbook(error.to_string()))?;
     let detail = format!("{} cases, {}", rows.len(), if lens == Lens::Whole { "unmasked" } else { "masked" });
@@ -157,8 +163,9 @@ pub(crate) async fn show(
     let wanted = filter.understood(&shared.calendar, now).map_err(Problem::bad_request)?.within(&by.limits());
     let (lens, actor, limits) = (by.lens(), by.unnamed(), by.limits());
     blocking(move || {
+        let rules = shared.rules_in_force();
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone()).within(&limits);
-        let (bytes, _) = register(&mut cases, wanted, (lens, &shared.calendar), (&actor, now))?;
+        let (bytes, _) = register(&mut cases, wanted, (lens, &shared.calendar, &rules.lists), (&actor, now))?;
         let day = shared.calendar.local(now).date();
         Ok(saved(&format!("register-{day}.xlsx"), bytes))
     })

@@ -32,6 +32,12 @@ pub const ROUTES: &[Route] = &[
     ("POST", "/api/v1/alerts/{id}/review", Some(Action::ReviewAlerts)),
     ("GET", "/api/v1/alerts/{id}/worth", Some(Action::ReadAlerts)),
     ("POST", "/api/v1/alerts/{id}/transitions", Some(Action::WorkAlerts)),
+    ("GET", "/api/v1/approvals", Some(Action::ReadMatters)),
+    ("POST", "/api/v1/approvals", Some(Action::ProposeMatters)),
+    ("GET", "/api/v1/approvals/{id}", Some(Action::ReadMatters)),
+    ("POST", "/api/v1/approvals/{id}/judgement", Some(Action::JudgeMatters)),
+    ("GET", "/api/v1/approvals/{id}/signed", Some(Action::ExportMatters)),
+    ("POST", "/api/v1/approvals/{id}/withdrawal", Some(Action::WithdrawMatters)),
     ("POST", "/api/v1/ask", Some(Action::AskQuestions)),
     ("GET", "/api/v1/audit", Some(Action::ReadAudit)),
     ("GET", "/api/v1/audit/check", Some(Action::ReadAudit)),
@@ -113,6 +119,12 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/users", Some(Action::ReadUsers)),
     ("POST", "/api/v1/users", Some(Action::ManageUsers)),
     ("PATCH", "/api/v1/users/{name}", Some(Action::ManageUsers)),
+    ("GET", "/api/v1/works", Some(Action::RunWorks)),
+    ("POST", "/api/v1/works", Some(Action::RunWorks)),
+    ("POST", "/api/v1/works/against", Some(Action::RunWorks)),
+    ("DELETE", "/api/v1/works/{id}", Some(Action::RunWorks)),
+    ("GET", "/api/v1/works/{id}", Some(Action::RunWorks)),
+    ("GET", "/api/v1/works/{id}/files/{name}", Some(Action::RunWorks)),
 ];
 
 /// Routes that keep to the limits of roles. What the others tell cannot be parted by units, so they are not for whoever is

@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
+    approvals::office,
     backtests::not_begun,
     by::By,
-    not_reloaded,
+    problem::not_reloaded,
     request::{Body, Id, Params, Who, blocking},
 };
 use crate::{
@@ -183,7 +184,7 @@ pub(crate) async fn propose(
         let is_of_the_lab = !proposal.params.is_empty();
         let (rules, params) = changed_rules(&shared, &proposal.params).map_err(not_begun)?;
         let now = shared.clock.now();
-        let mut sets = RuleSets::open(&shared.state_dir)?;
+        let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);
         let params = is_of_the_lab.then_some(&params);
         let set = sets.propose((&rules.manifest, params), &proposal.reason, &actor, now)?;
         Ok((StatusCode::CREATED, Json(RuleSetView::new(&set, &shared.calendar))))
@@ -204,7 +205,9 @@ pub(crate) async fn approve(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
-    judge(shared, by.actor(&headers, who.as_deref())?, move |sets, by, now| sets.approve(&id, by, now)).await
+    let actor = by.actor(&headers, who.as_deref())?;
+    let person = by.person(&actor);
+    judge(shared, actor, move |sets, by, now| sets.approve_as(&id, by, &person, now)).await
 }
 
 /// Takes an approval back; what is in force stays until the next start or reload
@@ -220,7 +223,9 @@ pub(crate) async fn withdraw(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
-    judge(shared, by.actor(&headers, who.as_deref())?, move |sets, by, now| sets.withdraw(&id, by, now)).await
+    let actor = by.actor(&headers, who.as_deref())?;
+    let person = by.person(&actor);
+    judge(shared, actor, move |sets, by, now| sets.withdraw_as(&id, by, &person, now)).await
 }
 
 /// What came into force.
@@ -268,7 +273,8 @@ async fn judge(
     act: impl FnOnce(&mut RuleSets, &Actor, i64) -> Result<Proposed, AccountError> + Send + 'static,
 ) -> Result<Json<RuleSetView>, Problem> {
     blocking(move || {
-        let set = act(&mut RuleSets::open(&shared.state_dir)?, &by, shared.clock.now())?;
+        let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);
+        let set = act(&mut sets, &by, shared.clock.now())?;
         Ok(Json(RuleSetView::new(&set, &shared.calendar)))
     })
     .await

@@ -40,6 +40,9 @@ pub struct AlertView {
     pub version: i64,
     /// What routes, silences and inhibition match on.
     pub labels: BTreeMap<String, Vec<String>>,
+    /// What the codes among its labels and in its key are called, by column and code, where a table of codes says it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, BTreeMap<String, String>>,
     /// The notification line of the latest finding.
     pub summary: String,
     /// How many findings it has.
@@ -161,6 +164,7 @@ impl AlertView {
             state: a.state,
             version: a.version,
             labels,
+            names: BTreeMap::new(),
             summary: a.summary.clone(),
             findings: a.findings,
             opened_at: time(a.opened_at),

@@ -1,6 +1,8 @@
 //! 台账 and 月报 as workbooks: codes and accounts as text, money and counts as numbers, headers in Chinese, made to be
 //! printed. The one place that knows `rust_xlsxwriter`.
 
+use std::collections::BTreeSet;
+
 use rust_xlsxwriter::{Color, Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 
 use super::{
@@ -102,7 +104,7 @@ fn printed(sheet: &mut Worksheet, name: &str) -> Result<(), XlsxError> {
 }
 
 /// The columns of the register, with their widths.
-const CASES: [(&str, f64); 25] = [
+const CASES: [(&str, f64); 27] = [
     ("序号", 6.0),
     ("预警编号", 18.0),
     ("规则编号", 18.0),
@@ -128,7 +130,12 @@ const CASES: [(&str, f64); 25] = [
     ("办结时间", 20.0),
     ("并入", 18.0),
     ("办理意见", 40.0),
+    ("地区名称", 16.0),
+    ("单位名称", 24.0),
 ];
+
+/// The codes of a register with what they are called, on a sheet of their own.
+const CODES: [(&str, f64); 3] = [("栏目", 18.0), ("代码", 20.0), ("名称", 40.0)];
 
 /// The register of cases.
 ///
@@ -142,10 +149,18 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
     sheet.set_repeat_rows(0, 0)?;
     sheet.set_freeze_panes(1, 2)?;
     let rows = u32::try_from(cases.len()).unwrap_or(u32::MAX);
+    let mut codes: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
     for (row, case) in (1..).zip(cases) {
         let alert = &case.alert;
         let label = |name: &str| alert.labels.get(name).map(|values| values.join(" ")).unwrap_or_default();
         let (region, unit, line) = (label("region_code"), label("unit_code"), label("budget_line_id"));
+        let called = |column: &str| {
+            let names = alert.names.get(column).into_iter().flat_map(|names| names.values());
+            names.map(String::as_str).collect::<Vec<_>>().join(" ")
+        };
+        for (column, names) in &alert.names {
+            codes.extend(names.iter().map(|(code, name)| (column.as_str(), code.as_str(), name.as_str())));
+        }
         let letter = alert.inquiry.as_ref().filter(|letter| letter.by.is_some());
         let time = |text: Option<&str>| {
             text.map(|text| text.chars().take(19).collect::<String>().replace('T', " ")).unwrap_or_default()
@@ -187,6 +202,8 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
             Cell::Text(&times[4]),
             Cell::Text(&merged),
             Cell::Text(&case.remarks),
+            Cell::Text(&called("region_code")),
+            Cell::Text(&called("unit_code")),
         ];
         for (column, cell) in (0..).zip(&cells) {
             looks.write(sheet, (row, column), cell)?;
@@ -194,6 +211,16 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
     }
     if rows > 0 {
         sheet.autofilter(0, 0, rows, u16::try_from(CASES.len() - 1).unwrap_or(0))?;
+    }
+    if !codes.is_empty() {
+        let sheet = workbook.add_worksheet();
+        printed(sheet, "代码")?;
+        looks.heads(sheet, 0, &CODES)?;
+        for (row, (column, code, name)) in (1..).zip(&codes) {
+            for (at, text) in (0..).zip([column, code, name]) {
+                looks.write(sheet, (row, at), &Cell::Text(text))?;
+            }
+        }
     }
     workbook.save_to_buffer()
 }

@@ -4,6 +4,7 @@
 pub(crate) mod against;
 pub(crate) mod book;
 mod figures;
+mod page;
 pub(crate) mod propose;
 pub(crate) mod publish;
 pub(crate) mod sheet;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     COLUMNS, Figures, Statement,
+    page::{PageRow, page},
     suppress::{Hidden, TableCell, hidden},
 };
 use crate::{
@@ -118,6 +119,7 @@ pub(crate) fn published(
     let mut files = sheets.files().map_err(|error| error.to_string())?;
     let package = sheets.package(&files, calendar);
     files.insert(String::from("datapackage.json"), (format!("{package:#}\n")).into_bytes());
+    files.insert(String::from("index.html"), sheets.page().into_bytes());
     let sensitive = table.iter().filter(|cell| cell.sensitive).count();
     let left_out = hidden.cells.iter().filter(|hidden| **hidden).count();
     let sums = hidden.rows.iter().chain(&hidden.columns).filter(|hidden| **hidden).count();
@@ -184,6 +186,16 @@ impl Sheets<'_> {
         Ok((name.to_owned(), out))
     }
 
+    /// The page that shows units and classes with charts, and names the files.
+    fn page(&self) -> String {
+        let units = shown(&self.statement.units, &self.hidden.rows);
+        let classes = shown(&self.statement.classes, &self.hidden.columns);
+        let mut files: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+        files.push("datapackage.json");
+        let of = (self.statement.fiscal_year, self.currency);
+        page(of, &self.statement.sum, (&units, &classes), &files)
+    }
+
     /// The description: Fiscal Data Package 1.0-rc.1.
     fn package(&self, files: &BTreeMap<String, Vec<u8>>, calendar: &Calendar) -> Value {
         let year = self.statement.fiscal_year;
@@ -210,6 +222,16 @@ impl Sheets<'_> {
             "resources": resources.collect::<Vec<_>>(),
         })
     }
+}
+
+/// Rows as the page shows them, without the figures that are left out.
+fn shown<'r>(rows: &'r [super::Row], hidden: &[bool]) -> Vec<PageRow<'r>> {
+    let row = |(row, hidden): (&'r super::Row, &bool)| PageRow {
+        code: &row.code,
+        name: &row.unit_name,
+        figures: (!hidden).then_some(row.figures),
+    };
+    rows.iter().zip(hidden).map(row).collect()
 }
 
 /// A column with its type in the budget taxonomy of the standard; `suppressed` has none there.

@@ -58,7 +58,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
             let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: &detail };
             audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
             if let Some(by) = &decision.overridden {
-                overrides::uses(transaction, by.override_id, id)?;
+                overrides::uses(transaction, by.override_id, (id, *asked_at))?;
                 let subject = by.override_id.to_string();
                 let deed = Deed { action: USE, subject: &subject, result: audit::DONE, detail: id };
                 audit::record(&changes.within(transaction), *asked_at, actor, deed)?;

@@ -57,7 +57,14 @@ macro_rules! version_10 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 to 10 add.
+/// What version 11 adds, a file a subject.
+macro_rules! version_11 {
+    () => {
+        include_str!("schema_11_approvals.sql") // What people propose and approve.
+    };
+}
+
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 11 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
@@ -67,7 +74,8 @@ const SCHEMA: &str = concat!(
     include_str!("schema_7.sql"),
     version_8!(),
     version_9!(),
-    version_10!()
+    version_10!(),
+    version_11!()
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -103,6 +111,8 @@ const MIGRATIONS: &[&str] = &[
     version_9!(),
     // 9 to 10: casework.
     version_10!(),
+    // 10 to 11: what people propose and approve.
+    version_11!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -127,6 +137,7 @@ pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
             9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
             10 => &|old| casework(old).map_err(fail),
+            11 => &|old| sums::begin(old, sums::SINCE_11).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;

@@ -7,6 +7,7 @@ mod alert_counts;
 mod alert_rows;
 mod alerts;
 mod answers;
+mod approvals;
 mod attachments;
 mod audit;
 mod backup;
@@ -51,8 +52,10 @@ mod sealed;
 mod search;
 mod settings;
 mod settled;
+mod ship;
 mod silences;
 mod sums;
+mod tail;
 mod ticks;
 mod trace;
 mod turn;
@@ -74,12 +77,14 @@ use crate::{failpoint, private};
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use answers::LinkError;
+pub use approvals::{Judgement, MatterFilter};
 pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
 pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
 };
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
+pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
 pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
@@ -112,13 +117,15 @@ pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
+pub use ship::{Ship, Unshipped, is_replicated};
 pub use silences::Muted;
+pub(crate) use tail::{News as TailNews, Pages, Tail, put as put_pages};
 pub use trace::{Trace, trace};
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 10;
+pub const SCHEMA_VERSION: i64 = 11;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -151,6 +158,8 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         let turns = Turns::of(dir);
+        // Whoever replicates it begins anew.
+        turns.ship_by(None);
         wal::check(dir)?;
         // SQLite's other files take the mode of the database.
         private::open(&dir.join(DATABASE))
@@ -295,6 +304,7 @@ fn to_the_end(connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
 fn open_writer(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
     is_there(dir, &path)?;
+    ship::may_write(dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
     is_of_this_version(dir, check_version(dir, &connection)?)?;

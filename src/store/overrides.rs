@@ -5,14 +5,16 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
+    approvals::{self, Judgement},
     decisions::of,
     named::insert,
     query::LIMIT_MAX,
-    sums::{self, Change},
+    sums::{self, Change, Summed},
 };
 use crate::{
     access::Action,
     alert::desk::{Refusal, name, reason},
+    approval::{self, Kind, Matter, Office, Person, Verb},
     decision::{Act, Override, Wish},
     event::money::format_cents,
     say,
@@ -33,19 +35,25 @@ pub struct OverrideFilter {
 }
 
 impl Cases {
-    /// Grants an override of what was decided of an application.
+    /// Grants an override of what was decided of an application, or asks others to grant it: a matter to be approved, which
+    /// whoever asked for the application has proposed, or who asks now.
     ///
     /// # Errors
     /// If nothing was decided of it, or the override is refused.
-    pub fn grant_override(&mut self, application: &str, wish: &Wish) -> Result<Override, CaseError> {
+    pub fn grant_override(
+        &mut self,
+        application: &str,
+        wish: &Wish,
+        (person, office): (&Person, &Office),
+    ) -> Result<Override, CaseError> {
         let missing = Refusal::Missing;
-        let who = name(&wish.grant.who).map_err(missing)?.to_owned();
+        let who = name(&wish.by.who).map_err(missing)?.to_owned();
         let why = reason(&wish.reason).map_err(missing)?;
         if why.is_empty() {
             return Err(missing(say!("say why: an override needs a reason")).into());
         }
-        let wish = Wish { grant: Act { who, at: wish.grant.at }, reason: why, ..*wish };
-        let now = wish.grant.at;
+        let now = wish.by.at;
+        let wish = Wish { by: Act { who, at: now }, reason: why, ..*wish };
         self.change(|summed| {
             let Some(decision) = of(summed.transaction, application)? else {
                 let id = quoted(application);
@@ -58,21 +66,27 @@ impl Cases {
                 let id = other.override_id;
                 return Ok(Err(refused(say!("there is override {id} of this application already", id))));
             }
-            let mut granted = match Override::of(&decision.decision, wish) {
-                Ok(granted) => granted,
+            let wanted = Override::of(&decision.decision, &wish).and_then(|mut wanted| {
+                wanted.needed = office.levels.of(Kind::Override, Some(wanted.cents)).len();
+                wanted.override_id = next(summed.transaction).map_err(|error| error.to_string())?;
+                let matter = proposed(approvals::next(summed.transaction), &wanted, (&wish, person), office)?;
+                if wish.is_granted {
+                    wanted.grant(wish.by.clone())?;
+                }
+                Ok((wanted, matter))
+            });
+            let (wanted, matter) = match wanted {
+                Ok(wanted) => wanted,
                 Err(why) => return Ok(Err(refused(why))),
             };
-            let body = json(&granted)?;
-            insert!(summed.transaction, "INSERT INTO overrides", { application, at: now, body })?;
-            granted.override_id = summed.transaction.last_insert_rowid();
-            summed.inserted(&sums::OVERRIDES, [granted.override_id])?;
-            let (who, amount) = (&granted.grants[0].who, format_cents(granted.cents));
-            self.tell(
-                summed,
-                (who, now),
-                (GRANT, &subject(&granted), &format!("{amount} {}", granted.reason)),
-            )?;
-            Ok(Ok(granted))
+            let (override_id, body) = (wanted.override_id, json(&wanted)?);
+            insert!(summed.transaction, "INSERT INTO overrides", { override_id, application, at: now, body })?;
+            summed.inserted(&sums::OVERRIDES, [override_id])?;
+            approvals::put(summed, &matter)?;
+            let (who, amount) = (&wish.by.who, format_cents(wanted.cents));
+            let word = if wish.is_granted { GRANT } else { PROPOSE };
+            self.tell(summed, (who, now), (word, &subject(&wanted), &format!("{amount} {}", wanted.reason)))?;
+            Ok(Ok(wanted))
         })?
     }
 
@@ -80,39 +94,57 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or it is refused.
-    pub fn confirm_override(&mut self, id: i64, act: &Act) -> Result<Override, CaseError> {
-        self.change_override(id, act, CONFIRM, Override::grant)
+    pub fn confirm_override(
+        &mut self,
+        id: i64,
+        (person, now): (&Person, i64),
+        office: &Office,
+    ) -> Result<Override, CaseError> {
+        self.judge_override(id, (Verb::Approve, person, now), office)
     }
 
     /// Takes an override back.
     ///
     /// # Errors
     /// If there is none, or it is over.
-    pub fn revoke_override(&mut self, id: i64, act: &Act) -> Result<Override, CaseError> {
-        self.change_override(id, act, REVOKE, Override::revoke)
-    }
-
-    fn change_override(
+    pub fn revoke_override(
         &mut self,
         id: i64,
-        act: &Act,
-        word: &str,
-        change: impl FnOnce(&mut Override, Act) -> Result<(), String>,
+        (person, now): (&Person, i64),
+        office: &Office,
     ) -> Result<Override, CaseError> {
-        let who = name(&act.who).map_err(Refusal::Missing)?.to_owned();
-        let now = act.at;
+        self.judge_override(id, (Verb::Withdraw, person, now), office)
+    }
+
+    fn judge_override(
+        &mut self,
+        id: i64,
+        (verb, person, now): (Verb, &Person, i64),
+        office: &Office,
+    ) -> Result<Override, CaseError> {
+        name(&person.who).map_err(Refusal::Missing)?;
+        let actor = self.actor.clone();
         self.change(|summed| {
-            let Some(mut found) = find(summed.transaction, id)? else { return Ok(Err(none(id))) };
-            if let Err(why) = change(&mut found, Act { who: who.clone(), at: now }) {
+            let Some(found) = find(summed.transaction, id)? else { return Ok(Err(none(id))) };
+            // What does not go by the override itself is told as that.
+            if let Err(why) = changed(found.clone(), (verb, person, now)) {
                 return Ok(Err(refused(why)));
             }
-            let body = json(&found)?;
-            summed.change(&sums::OVERRIDES, [id], || {
-                let sql = "UPDATE overrides SET body = :body WHERE override_id = :id";
-                summed.transaction.execute(sql, named_params! { ":id": id, ":body": body })
-            })?;
-            self.tell(summed, (&who, now), (word, &subject(&found), ""))?;
-            Ok(Ok(found))
+            let matter = match approvals::latest(summed.transaction, &[Kind::Override], &id.to_string())? {
+                Some(matter) => matter,
+                None => match of_before(approvals::next(summed.transaction)?, &found, office) {
+                    Ok(matter) => {
+                        approvals::put(summed, &matter)?;
+                        matter
+                    }
+                    Err(why) => return Ok(Err(refused(why))),
+                },
+            };
+            let judgement = Judgement { verb, person, why: "", seen: None };
+            match approvals::act(summed, (matter, &actor), &judgement, now, office)? {
+                Ok(_) => Ok(find(summed.transaction, id)?.ok_or_else(|| none(id))),
+                Err(why) => Ok(Err(refused(why))),
+            }
         })?
     }
 
@@ -150,14 +182,113 @@ impl Cases {
     }
 }
 
+/// The number of the next override.
+fn next(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'overrides'), 0) + 1";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// The matter of a new override.
+fn proposed(
+    id: rusqlite::Result<i64>,
+    of: &Override,
+    (wish, person): (&Wish, &Person),
+    office: &Office,
+) -> Result<Matter, String> {
+    let id = id.map_err(|error| error.to_string())?;
+    // Whoever grants it answers for what somebody else asked for.
+    let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
+    let by = if wish.is_granted { &asker } else { person };
+    let now = wish.by.at;
+    let mut matter = Matter::propose(id, matter_wish(of), (by, now), office)?;
+    if wish.is_granted {
+        matter.approve((person, now, ""), None, office)?;
+    }
+    Ok(matter)
+}
+
+/// The matter of an override of a version that knew none.
+fn of_before(id: i64, of: &Override, office: &Office) -> Result<Matter, String> {
+    let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
+    let began = of.grants.first().map_or(0, |act| act.at);
+    let mut matter = Matter::propose(id, matter_wish(of), (&asker, began), office)?;
+    for act in &of.grants {
+        matter.approve((&Person::anybody(&act.who), act.at, ""), None, office)?;
+    }
+    Ok(matter)
+}
+
+fn matter_wish(of: &Override) -> approval::Wish {
+    approval::Wish {
+        kind: Kind::Override,
+        subject: of.override_id.to_string(),
+        content: serde_json::json!({
+            "override_id": of.override_id,
+            "application": of.application,
+            "budget_line_id": of.budget_line_id,
+            // What it is about names people; its digest says the same to who has the application.
+            "about": blake3::hash(of.subject.as_bytes()).to_hex().to_string(),
+            "rules": of.rules,
+            "asked_by": of.asked_by,
+        }),
+        cents: Some(of.cents),
+        reason: of.reason.clone(),
+        expires_at: Some(of.expires_at),
+    }
+}
+
+/// An override after somebody did something with it.
+fn changed(mut of: Override, (verb, person, now): (Verb, &Person, i64)) -> Result<Override, String> {
+    let act = Act { who: person.who.clone(), at: now };
+    match verb {
+        Verb::Approve => of.grant(act)?,
+        Verb::Refuse | Verb::Withdraw => of.revoke(act)?,
+        Verb::Propose => {}
+    }
+    Ok(of)
+}
+
+/// Has an override follow what was done with its matter.
+pub(super) fn follow(
+    summed: &Summed<'_>,
+    matter: &Matter,
+    what: (Verb, &Person, i64),
+) -> rusqlite::Result<Result<(), String>> {
+    let found = match matter.subject.parse() {
+        Ok(id) => find(summed.transaction, id)?,
+        Err(_) => None,
+    };
+    let Some(found) = found else { return Ok(Err(say!("its override is no more"))) };
+    let changed = match changed(found, what) {
+        Ok(changed) => changed,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (id, body) = (changed.override_id, json(&changed)?);
+    summed.change(&sums::OVERRIDES, [id], || {
+        let sql = "UPDATE overrides SET body = :body WHERE override_id = :id";
+        summed.transaction.execute(sql, named_params! { ":id": id, ":body": body })
+    })?;
+    Ok(Ok(()))
+}
+
+/// The matter of an override in the audit log.
+pub(super) fn named(matter: &Matter) -> String {
+    format!("{} {}", matter.subject, matter.content["application"].as_str().unwrap_or_default())
+}
+
 /// Writes which application passed by an override.
-pub(crate) fn uses(transaction: &Transaction<'_>, id: i64, application: &str) -> rusqlite::Result<()> {
+pub(crate) fn uses(
+    transaction: &Transaction<'_>,
+    id: i64,
+    (application, now): (&str, i64),
+) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &sums::OVERRIDES);
     change.before([id])?;
     let sql = "UPDATE overrides SET used_by = :application WHERE override_id = :id";
     transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
     change.after([id])?;
-    change.end()
+    change.end()?;
+    approvals::used(transaction, id, application, now)
 }
 
 /// Deletes those granted before a time, in microseconds.
@@ -175,8 +306,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Re
 
 /// What people do with overrides, in the audit log.
 const GRANT: &str = Action::GrantOverrides.word();
-const CONFIRM: &str = "overrides.confirm";
-const REVOKE: &str = "overrides.revoke";
+const PROPOSE: &str = "overrides.propose";
 
 /// An override in the audit log: its number and its application.
 fn subject(of: &Override) -> String {

@@ -1,5 +1,7 @@
 //! 规则审批: which sets of rules were proposed, and which are approved. Each change is recorded with it in the audit log.
 
+mod matters;
+
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -7,11 +9,22 @@ use serde_json::Value;
 
 use super::{
     AccountError, Cases, Store, StoreError,
+    approvals::{self, Judgement},
     audit::{self, DONE, Deed},
     named::insert,
     sums::{self, Summed},
 };
-use crate::{access::Actor, rule::manifest::Manifest, say, text::quoted};
+use matters::{KINDS, in_force, matter_of, wish};
+
+pub(super) use matters::follow;
+
+use crate::{
+    access::Actor,
+    approval::{Kind, Matter, Office, Person, State, Verb},
+    rule::manifest::Manifest,
+    say,
+    text::quoted,
+};
 
 /// A set of rules that was proposed.
 #[derive(Debug, Clone)]
@@ -39,12 +52,11 @@ pub type LabParams = BTreeMap<String, BTreeMap<String, Value>>;
 #[derive(Debug)]
 pub struct RuleSets {
     cases: Cases,
+    office: Office,
 }
 
 /// Proposals that wait for somebody.
 const WAITING_MAX: i64 = 200;
-/// The most characters of a reason.
-const REASON_MAX: usize = 500;
 /// So much of a digest names it.
 const PREFIX_MIN: usize = 8;
 
@@ -57,7 +69,7 @@ impl RuleSets {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { cases: Cases::open(dir)? })
+        Ok(Self { cases: Cases::open(dir)?, office: Office::default() })
     }
 
     /// The same; a state that is not there yet, or of an older version, is made one of this version: rules may have to be
@@ -80,7 +92,13 @@ impl RuleSets {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { cases: Cases::open_read_only(dir)? })
+        Ok(Self { cases: Cases::open_read_only(dir)?, office: Office::default() })
+    }
+
+    /// Says who has to approve them, and by what that is signed.
+    #[must_use]
+    pub fn judged_by(self, office: Office) -> Self {
+        Self { office, ..self }
     }
 
     /// All of them, the newest proposal first.
@@ -114,23 +132,53 @@ impl RuleSets {
     /// If it was proposed already, or too many wait.
     pub fn propose(
         &mut self,
+        set: (&Manifest, Option<&LabParams>),
+        reason: &str,
+        by: &Actor,
+        now: i64,
+    ) -> Result<Proposed, AccountError> {
+        self.propose_as((Kind::Rules, Value::Null), set, reason, by, now)
+    }
+
+    /// The same, for what people call it: rules, or an exception with what it says.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub fn propose_as(
+        &mut self,
+        (kind, what): (Kind, Value),
         (manifest, params): (&Manifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: i64,
     ) -> Result<Proposed, AccountError> {
-        let (digest, reason) = (manifest.digest(), reason.trim());
-        if !(1..=REASON_MAX).contains(&reason.chars().count()) {
-            return Err(AccountError::Refused(say!(
-                "a reason has 1 to {most} characters",
-                most = REASON_MAX
-            )));
-        }
-        self.act(&digest, |summed| {
+        let digest = manifest.digest();
+        let reason = &approvals::reason(reason).map_err(AccountError::Refused)?;
+        let office = std::mem::take(&mut self.office);
+        let proposed = self.act(&digest, |summed| {
+            let wish = wish((kind, what), (&digest, params), reason);
+            let proposer = Person { who: by.who.clone(), roles: Vec::new() };
+            let matter =
+                Matter::propose(approvals::next(summed.transaction)?, wish, (&proposer, now), &office);
+            let matter = match matter {
+                Ok(matter) => matter,
+                Err(why) => return Ok(Err(why)),
+            };
             let known = matching(summed.transaction, &digest)?.pop();
             if let Some(known) = known {
-                let who = quoted(&known.proposed_by);
-                return Ok(Err(say!("these rules are proposed already, by {who}", who)));
+                let before = approvals::latest(summed.transaction, &KINDS, &digest)?;
+                let is_over = |matter: &Matter| matches!(matter.state, State::Refused | State::Withdrawn);
+                if known.approved.is_some() || !before.as_ref().is_some_and(is_over) {
+                    let who = quoted(&known.proposed_by);
+                    return Ok(Err(say!("these rules are proposed already, by {who}", who)));
+                }
+                let sql = "UPDATE rule_sets SET reason = :reason, proposed_at = :at, proposed_by = :who
+                           WHERE digest = :digest";
+                let values =
+                    named_params! { ":digest": digest, ":reason": reason, ":at": now, ":who": by.who };
+                summed.change(&sums::RULE_SETS, [&digest], || summed.transaction.execute(sql, values))?;
+                approvals::put(summed, &matter)?;
+                return tell(summed, now, by, ("rules.propose", &digest, reason));
             }
             let sql = "SELECT count(*) FROM rule_sets WHERE approved_at IS NULL";
             let waiting: i64 = summed.transaction.query_row(sql, [], |row| row.get(0))?;
@@ -149,17 +197,35 @@ impl RuleSets {
                 insert!(summed.transaction, "INSERT INTO rule_params", { digest, params })?;
                 summed.inserted(&sums::RULE_PARAMS, [&digest])?;
             }
+            approvals::put(summed, &matter)?;
             tell(summed, now, by, ("rules.propose", &digest, reason))
-        })
+        });
+        self.office = office;
+        proposed
     }
 
-    /// Approves a set: it may be put into force from now on.
+    /// Approves a set: it may be put into force once all who have to have approved it.
     ///
     /// # Errors
     /// If there is none, it is approved already, or who approves it proposed it.
     pub fn approve(&mut self, prefix: &str, by: &Actor, now: i64) -> Result<Proposed, AccountError> {
+        self.approve_as(prefix, by, &Person::anybody(&by.who), now)
+    }
+
+    /// The same, by somebody with these roles.
+    ///
+    /// # Errors
+    /// As [`Self::approve`].
+    pub fn approve_as(
+        &mut self,
+        prefix: &str,
+        by: &Actor,
+        person: &Person,
+        now: i64,
+    ) -> Result<Proposed, AccountError> {
         let known = self.one(prefix)?;
-        self.act(&known.digest, |summed| {
+        let office = std::mem::take(&mut self.office);
+        let approved = self.act(&known.digest, |summed| {
             let known = match find(summed.transaction, &known.digest)? {
                 Ok(known) => known,
                 Err(why) => return Ok(Err(why)),
@@ -170,9 +236,15 @@ impl RuleSets {
             if let Some((_, who)) = known.approved {
                 return Ok(Err(say!("these rules are approved already, by {who}", who = quoted(&who))));
             }
-            judge(summed, &known.digest, Some((now, &by.who)))?;
-            tell(summed, now, by, ("rules.approve", &known.digest, &known.reason))
-        })
+            let matter = match matter_of(summed, &known, &office)? {
+                Ok(matter) => matter,
+                Err(why) => return Ok(Err(why)),
+            };
+            let judgement = Judgement { verb: Verb::Approve, person, why: "", seen: None };
+            Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
+        });
+        self.office = office;
+        approved
     }
 
     /// Takes an approval back: the set is put into force no more. What is in force stays until then.
@@ -180,13 +252,46 @@ impl RuleSets {
     /// # Errors
     /// If there is none, or it is not approved.
     pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: i64) -> Result<Proposed, AccountError> {
+        self.withdraw_as(prefix, by, &Person::anybody(&by.who), now)
+    }
+
+    /// The same, by somebody with these roles.
+    ///
+    /// # Errors
+    /// As [`Self::withdraw`].
+    pub fn withdraw_as(
+        &mut self,
+        prefix: &str,
+        by: &Actor,
+        person: &Person,
+        now: i64,
+    ) -> Result<Proposed, AccountError> {
         let known = self.one(prefix)?;
-        self.act(&known.digest, |summed| {
-            if judge(summed, &known.digest, None)? == 0 {
-                return Ok(Err(say!("these rules are not approved")));
+        let office = std::mem::take(&mut self.office);
+        let withdrawn = self.act(&known.digest, |summed| {
+            let matter = approvals::latest(summed.transaction, &KINDS, &known.digest)?;
+            match matter.filter(Matter::was_approved) {
+                Some(matter) => {
+                    let judgement = Judgement { verb: Verb::Withdraw, person, why: "", seen: None };
+                    Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
+                }
+                // It was approved by a version that knew no matters, or is not.
+                None if judge(summed, &known.digest, None)? == 0 => {
+                    Ok(Err(say!("these rules are not approved")))
+                }
+                None => tell(summed, now, by, ("rules.withdraw", &known.digest, &known.reason)),
             }
-            tell(summed, now, by, ("rules.withdraw", &known.digest, &known.reason))
-        })
+        });
+        self.office = office;
+        withdrawn
+    }
+
+    /// Notes that an approved set without constants of its own is in force.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn took_effect(&self, digest: &str, now: i64) -> Result<(), StoreError> {
+        self.cases.change(|summed| in_force(summed, digest, now))
     }
 
     /// The constants in force that came from the rule lab: those of the approved set that was adopted last.
@@ -221,6 +326,9 @@ impl RuleSets {
             let values = named_params! { ":digest": digest, ":at": at };
             let sql = "UPDATE rule_params SET adopted_at = :at WHERE digest = :digest";
             summed.change(&sums::RULE_PARAMS, [digest], || summed.transaction.execute(sql, values))?;
+            if at.is_some() {
+                in_force(summed, digest, now)?;
+            }
             let detail = if at.is_some() { "" } else { "refused" };
             tell(summed, now, by, ("rules.adopt", digest, detail))?.ok();
             Ok(Ok(before))

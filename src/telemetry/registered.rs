@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{
-    Metrics, SourceMetrics,
+    Metrics, ReplicaMetrics, SourceMetrics,
     catalogue::Registry,
     make::{
         alert_delivery, clock, counter, counters, gauge, gauges, histogram, labels_folded, late,
@@ -112,6 +112,12 @@ impl Metrics {
                 "overrides_total",
                 "What was done with overrides: granted, confirmed, revoked, used, or refused to an application.",
                 &["act"],
+            )?,
+            approvals: counters(
+                r,
+                "approvals_total",
+                "What was done with proposals, by kind: propose, approve, refuse, withdraw, in_force, failed.",
+                &["kind", "act"],
             )?,
             decision_duration: register(
                 r,
@@ -225,6 +231,7 @@ impl Metrics {
                 "store_holds_total",
                 "Times that another program held the database for longer than a second.",
             )?,
+            replica: ReplicaMetrics::new(r)?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,

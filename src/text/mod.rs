@@ -54,13 +54,15 @@ impl Language {
 }
 
 /// The Chinese of the texts in code, a file a room: flat YAML, the English text as key.
-const CHINESE: [&str; 8] = [
+const CHINESE: [&str; 9] = [
     include_str!("zh/access.yaml"),
     include_str!("zh/api.yaml"),
+    include_str!("zh/approvals.yaml"),
     include_str!("zh/commands.yaml"),
     include_str!("zh/configuration.yaml"),
     include_str!("zh/databases.yaml"),
     include_str!("zh/files.yaml"),
+    include_str!("zh/replica.yaml"),
     include_str!("zh/rules.yaml"),
     include_str!("zh/service.yaml"),
 ];

@@ -108,7 +108,7 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
     // Each waits for its processes most of the time.
-    for versions in [&[1, 2, 3, 4][..], &[5, 6, 7, 8, 9]] {
+    for versions in [&[1, 2, 3, 4][..], &[5, 6, 7, 8, 9, 10]] {
         std::thread::scope(|side_by_side| {
             for &version in versions {
                 side_by_side.spawn(move || opens_and_goes_on(version));

@@ -135,6 +135,13 @@ export async function upload<T>(path: string, file: Blob): Promise<T> {
   return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
+/** Sends a file that is answered with something. */
+export async function uploaded<T>(path: string, query: Query, file: Blob): Promise<T> {
+  const headers = { "Content-Type": "application/octet-stream" };
+  const answer = await call(at(`/api/v1${path}`, query), { method: "POST", headers, body: file });
+  return (await answer.json()) as T;
+}
+
 /** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
 export async function send<T>(
   method: "POST" | "PATCH" | "DELETE",

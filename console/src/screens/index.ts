@@ -3,6 +3,7 @@ import type { ComponentType } from "preact";
 import { t } from "../text";
 import { Detail } from "./alerts/detail";
 import { Inbox } from "./alerts/inbox";
+import { Approvals } from "./approvals/list";
 import { LinePage } from "./budget/line";
 import { Ask } from "./ask/screen";
 import { AuditScreen } from "./audit";
@@ -28,6 +29,7 @@ import { Silences } from "./silences";
 import { Sources } from "./sources";
 import { Today } from "./today";
 import { Users } from "./users";
+import { Works } from "./works/screen";
 
 interface Screen {
   pattern: RegExp;
@@ -48,6 +50,8 @@ const SCREENS: Screen[] = [
   { pattern: /^\/payees\/([^/]+)$/, title: () => t().nav.payees, View: PayeeScreen },
   { pattern: /^\/decisions$/, title: () => t().nav.decisions, View: Decisions },
   { pattern: /^\/decisions\/([^/]+)$/, title: () => t().nav.decisions, View: DecisionScreen },
+  { pattern: /^\/approvals$/, title: () => t().nav.approvals, View: Approvals },
+  { pattern: /^\/works$/, title: () => t().nav.works, View: Works },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
   { pattern: /^\/rules\/([^/]+)\/lab$/, title: () => t().nav.rules, View: LabPage },
@@ -74,6 +78,8 @@ export const NAVIGATION = [
   { to: "/payees", name: "payees", icon: "payees", first: false, needs: "events.read" },
   { to: "/ask", name: "ask", icon: "ask", first: false, needs: "questions.ask" },
   { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
+  { to: "/approvals", name: "approvals", icon: "approvals", first: false, needs: "approvals.read" },
+  { to: "/works", name: "works", icon: "works", first: false, needs: "works.run" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/rule-sets", name: "ruleSets", icon: "ruleSets", first: false, needs: "rules.read" },
   { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },

@@ -69,7 +69,8 @@ pub(crate) fn cases(args: &RegisterArgs) -> anyhow::Result<ExitCode> {
     };
     let actor = args.officer.actor(&config)?;
     let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
-    let (bytes, count) = register(&mut cases, wanted, (lens, &config.calendar), (&actor, now()))?;
+    let (bytes, count) =
+        register(&mut cases, wanted, (lens, &config.calendar, &config.code_tables()), (&actor, now()))?;
     save(&args.xlsx, &bytes)?;
     println!("{}", say!("{count} cases are in {file}", count, file = args.xlsx.display()));
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,9 @@ use rust_decimal::Decimal;
 use crate::{
     app::line_forecasts,
     cli::{
-        ConfigArg, runtime,
+        ConfigArg,
+        publish::written,
+        runtime,
         table::{Cell, Column, Form, Table},
     },
     clock::{Clock, SystemClock},
@@ -23,7 +25,7 @@ use crate::{
     evaluate::tables::budget_lines,
     event::{self, money::format_cents, money::parse_amount},
     ledger::{Attributes, Ledger},
-    private, say,
+    say,
     settle::propose::{
         self as settle, By, Cap, Driver, Key, MISSED, Measured, Past, Proposal, Proposed, measured, percent,
         propose,
@@ -190,11 +192,9 @@ fn cap(text: &str) -> anyhow::Result<Cap> {
 
 /// Writes a version beside those that are there; none is ever written over.
 fn keep(folder: &Path, proposal: &Proposal) -> anyhow::Result<PathBuf> {
-    private::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let named = |version: u32, ending: &str| {
-        folder.join(format!("proposal-{}-v{version}.{ending}", proposal.fiscal_year))
-    };
-    let version = (1..=u32::MAX).find(|version| !named(*version, "json").exists()).unwrap_or(u32::MAX);
+    let named = |version: u32, ending: &str| format!("proposal-{}-v{version}.{ending}", proposal.fiscal_year);
+    let is_new = |version: &u32| !folder.join(named(*version, "json")).exists();
+    let version = (1..=u32::MAX).find(is_new).unwrap_or(u32::MAX);
     let json = serde_json::to_string_pretty(proposal)? + "\n";
     let files = [
         ("csv", csv(proposal)?),
@@ -202,11 +202,8 @@ fn keep(folder: &Path, proposal: &Proposal) -> anyhow::Result<PathBuf> {
         // Last: a version is there when this file is.
         ("json", json.into_bytes()),
     ];
-    for (ending, bytes) in files {
-        let path = named(version, ending);
-        private::write(&path, &bytes).with_context(|| path.display().to_string())?;
-    }
-    Ok(named(version, "json"))
+    written(folder, &files.map(|(ending, bytes)| (named(version, ending), bytes)))?;
+    Ok(folder.join(named(version, "json")))
 }
 
 fn csv(proposal: &Proposal) -> anyhow::Result<Vec<u8>> {

@@ -235,6 +235,13 @@ pub(crate) const ATTACHMENTS: Table = Table {
     key: "seq = ?1",
 };
 
+/// What people propose and approve.
+pub(crate) const APPROVALS: Table = Table {
+    name: "approvals",
+    columns: "approval_id, kind, subject, state, at, body",
+    key: "approval_id = ?1",
+};
+
 /// All of them.
 pub(crate) const ALL: &[&Table] = &[
     &POSITIONS,
@@ -277,7 +284,11 @@ pub(crate) const ALL: &[&Table] = &[
     &EXTERNAL_USERS,
     &ANSWER_LINKS,
     &ATTACHMENTS,
+    &APPROVALS,
 ];
+
+/// Those that version 11 adds.
+pub(crate) const SINCE_11: &[&Table] = &[&APPROVALS];
 
 /// Those that version 10 adds.
 pub(crate) const SINCE_10: &[&Table] =

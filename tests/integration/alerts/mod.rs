@@ -4,6 +4,7 @@ mod answer_page;
 mod api;
 mod cli;
 mod lists;
+mod office;
 mod openapi;
 mod register;
 mod silences;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Answer, JSON, ask, desk, get, ids, overspend};
+use super::{Answer, JSON, ask, desk, get, ids, office, overspend};
 use crate::support::{Daemon, calendar, payment, wait_until};
 
 /// A request for every operation: its id, the method, the path, the body, and the status that is meant.
@@ -216,7 +216,7 @@ fn every_answer_is_as_described() {
     let operations = operations(&description);
     let mut tried = BTreeSet::new();
     for (id, method, path, body, status) in
-        requests(&daemon).into_iter().chain(backtests()).chain(overrides())
+        requests(&daemon).into_iter().chain(backtests()).chain(overrides()).chain(office::requests())
     {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = ask(&daemon, &method.to_uppercase(), &path, &[JSON], &body);
@@ -235,8 +235,7 @@ fn every_answer_is_as_described() {
     tried.insert("confirm_override");
     // Files and workbooks: `answer_page.rs` and `register.rs` read them.
     tried.extend(["alert_attachment", "attach_to_alert", "register_of_alerts", "month_workbook"]);
-    // `codes.rs` reads tables of codes.
-    tried.insert("list_codes");
+    tried.extend(office::ELSEWHERE);
     // `evidence.rs` checks packs.
     tried.insert("evidence_of_alert");
     // A stream has no end: `console/stream.rs` reads it.

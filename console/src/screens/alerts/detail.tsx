@@ -134,7 +134,7 @@ export function Detail({ id }: { id: string }) {
         <div class="column-main">
           <Review alert={alert} />
           <Known alert={alert} name={unitName(data?.findings ?? [])} />
-          {data && <Why findings={data.findings} count={alert.findings} />}
+          {data && <Why alert={alert} findings={data.findings} count={alert.findings} />}
           {alert.labels["budget_line_id"]?.map((line) => (
             <LineNow key={line} id={line} />
           ))}
@@ -195,9 +195,15 @@ function UnitLink({ code, name }: { code: string; name: string | null }) {
   );
 }
 
+/** What a code is called, beside it, where a table of codes says it. */
+function CodeName({ of, column, code }: { of: Alert; column: string; code: unknown }) {
+  const names = of.names as Record<string, Record<string, string>> | undefined;
+  const name = names?.[column.replace(/^.*\./, "")]?.[String(code)];
+  return name ? <small class="faint"> {name}</small> : null;
+}
+
 function Known({ alert, name }: { alert: Alert; name: string | null }) {
   const said = t().alert;
-  const label = (name: string) => alert.labels[name]?.join("、");
   const line = alert.labels["budget_line_id"]?.[0];
   return (
     <section class="panel" aria-label={alert.title}>
@@ -212,7 +218,15 @@ function Known({ alert, name }: { alert: Alert; name: string | null }) {
             )),
           ],
           [said.line, line && <a href={to("budget", line)}>{line}</a>],
-          [said.region, label("region_code")],
+          [
+            said.region,
+            alert.labels["region_code"]?.map((region) => (
+              <span key={region}>
+                {region}
+                <CodeName of={alert} column="region_code" code={region} />
+              </span>
+            )),
+          ],
           [said.owner, alert.owner],
           [said.amount, alert.amount && <Money of={alert.amount} />],
           [
@@ -284,7 +298,7 @@ function Review({ alert }: { alert: Alert }) {
 }
 
 /** The values that the rule saw, the latest finding first. */
-function Why({ findings, count }: { findings: Finding[]; count: number }) {
+function Why({ alert, findings, count }: { alert: Alert; findings: Finding[]; count: number }) {
   const said = t().alert;
   return (
     <Panel title={said.why} lead={said.whyLead} aside={said.findingsOf(count)}>
@@ -309,7 +323,10 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
                     <th scope="row">
                       {columnName(column)} <code>{column}</code>
                     </th>
-                    <td class={isMoney(column) ? "money" : ""}>{shown(column, value)}</td>
+                    <td class={isMoney(column) ? "money" : ""}>
+                      {shown(column, value)}
+                      <CodeName of={alert} column={column} code={value} />
+                    </td>
                   </tr>
                 ))}
                 {finding.event_id && (

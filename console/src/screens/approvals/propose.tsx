@@ -1,0 +1,124 @@
+import { useState } from "preact/hooks";
+import { send } from "../../api/client";
+import { session } from "../../api/session";
+import { given } from "../../api/who";
+import { settings } from "../../settings";
+import { t } from "../../text";
+
+const ACTIONS = [
+  "supplement",
+  "reduce",
+  "transfer",
+  "freeze",
+  "unfreeze",
+  "carry_over",
+  "reclaim",
+  "plan",
+  "plan_reduce",
+  "approve",
+] as const;
+/** What a new line says of itself. */
+const OF_LINE = ["fiscal_year", "region_code", "unit_code", "function_code", "economic_code"] as const;
+
+/** A budget action that is entered by hand, to be approved by others. */
+export function ProposeBudget({ done }: { done: () => void }) {
+  const said = t().approvals;
+  const [action, setAction] = useState<(typeof ACTIONS)[number]>("supplement");
+  const [fields, setFields] = useState<Record<string, string>>({});
+  const [trouble, setTrouble] = useState("");
+  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
+    setFields({ ...fields, [name]: event.currentTarget.value.trim() });
+  const propose = async () => {
+    setTrouble("");
+    try {
+      const names = ["budget_line_id", "amount", "occurred_at"];
+      if (action === "transfer") names.push("to_budget_line_id");
+      if (action === "approve") names.push(...OF_LINE);
+      const entries = names.filter((name) => fields[name]).map((name) => [name, fields[name]!] as const);
+      const own: Record<string, unknown> = { action, ...Object.fromEntries(entries) };
+      if (own.fiscal_year) own.fiscal_year = Number(own.fiscal_year);
+      const who = given();
+      await send("POST", "/approvals", {
+        kind: "budget",
+        reason: fields.reason ?? "",
+        actions: [own],
+        ...(who ? { who } : {}),
+      });
+      done();
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  };
+  return (
+    <form
+      class="form propose"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void propose();
+      }}
+    >
+      <label>
+        <span>{said.actionOf}</span>
+        <select value={action} onChange={(event) => setAction(event.currentTarget.value as typeof action)}>
+          {ACTIONS.map((one) => (
+            <option key={one} value={one}>
+              {said.action[one]}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span>{said.line}</span>
+        <input name="line" required maxLength={64} onInput={set("budget_line_id")} />
+      </label>
+      {action === "transfer" && (
+        <label>
+          <span>{said.toLine}</span>
+          <input name="to" required maxLength={64} onInput={set("to_budget_line_id")} />
+        </label>
+      )}
+      <label>
+        <span>{said.amount}</span>
+        <input name="amount" required inputMode="decimal" maxLength={20} onInput={set("amount")} />
+      </label>
+      <label>
+        <span>{said.day}</span>
+        <input name="day" type="date" onInput={set("occurred_at")} />
+      </label>
+      {action === "approve" &&
+        OF_LINE.map((name) => (
+          <label key={name}>
+            <span>{said.of[name]}</span>
+            <input name={name} required maxLength={64} onInput={set(name)} />
+          </label>
+        ))}
+      <label class="is-wide">
+        <span>{said.reason}</span>
+        <textarea name="reason" rows={2} required maxLength={500} onInput={set("reason")} />
+      </label>
+      {session.user === null && (
+        <label>
+          <span>{t().act.name}</span>
+          <input
+            name="who"
+            required
+            maxLength={100}
+            autoComplete="name"
+            value={settings.officer.value}
+            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
+          />
+        </label>
+      )}
+      <div class="form-foot">
+        {trouble && (
+          <span class="trouble" role="alert">
+            {trouble}
+          </span>
+        )}
+        <button type="submit" class="button is-main">
+          {said.submit}
+        </button>
+      </div>
+    </form>
+  );
+}
