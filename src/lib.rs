@@ -90,6 +90,8 @@ pub mod trial;
 
 pub mod config;
 
+pub(crate) mod guess;
+
 pub mod telemetry;
 
 pub mod notify;

@@ -145,12 +145,12 @@ impl List {
 
     /// What its columns are called and hold, and the place of its key among them.
     #[must_use]
-    pub(crate) fn shape(&self) -> (&[(String, ColumnKind)], usize) {
+    pub fn shape(&self) -> (&[(String, ColumnKind)], usize) {
         (&self.columns, self.key)
     }
 
     /// Its rows, in the order of its file.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
+    pub fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
         (0..self.rows.len()).map(|row| self.rows.row(row).collect())
     }
 

@@ -12,6 +12,7 @@ const FREE = [
   /^\/(alerts|budget|units|payees|payments|decisions|rules|units)(\/[^/]+)?$/,
   /^\/(payees|approvals|works|rule-sets|routes|silences|notifications|results|quarantine|sources|reports|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
   /^\/rules\/[^/]+\/lab$/,
+  /^\/sources\/map$/,
   /^\/answer(\.css|\/[0-9a-f]{64})$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,

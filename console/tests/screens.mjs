@@ -33,6 +33,7 @@ export async function screensOf(daemon) {
     notifications: "/notifications",
     reports: "/reports",
     sources: "/sources",
+    "map-editor": "/sources/map",
     map: "/budget?view=map",
     decisions: "/decisions",
     decision: "/decisions/SQ-beyond",

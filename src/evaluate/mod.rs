@@ -35,4 +35,5 @@ pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use filling::Filling;
 pub use finding::finding_id;
 pub use ledger_tables::LedgerTables;
+pub(crate) use panes::windows_of;
 pub use windows::{Held, Moved, Windows};

@@ -2,10 +2,20 @@
 
 use std::cell::Cell;
 
-use crate::event::{
-    period::{Length, Stretch},
-    time::Calendar,
+use crate::{
+    event::{
+        period::{Length, Stretch},
+        time::Calendar,
+    },
+    rule::compile::ClosingRule,
 };
+
+/// The windows of a rule on windows that close that an instant lies in, the earliest first.
+#[must_use]
+pub(crate) fn windows_of(view: &ClosingRule, calendar: &Calendar, at: i64) -> Vec<Stretch> {
+    let grid = Grid::new(calendar, view.size, view.slide);
+    grid.windows_with(grid.pane(at), i64::MAX)
+}
 
 /// The panes and windows of a rule.
 #[derive(Debug)]

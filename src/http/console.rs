@@ -87,6 +87,7 @@ pub const SCREENS: &[&str] = &[
     "/sign-in",
     "/silences",
     "/sources",
+    "/sources/map",
     "/units/{id}",
     "/users",
     "/works",

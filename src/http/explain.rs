@@ -1,32 +1,40 @@
 //! Why a rule found something about an event, or why it did not.
 
-use std::{sync::Arc, time::Duration};
+mod view;
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use axum::{Json, extract::State, http::StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+pub(crate) use view::Explanation;
+use view::view;
 
 use super::{
     Problem,
     by::By,
-    lens::Lens,
     request::{Params, blocking},
 };
 use crate::{
     daemon::Shared,
-    event::{Column, EventType, id_hash, time::Calendar},
-    personal,
-    rule::probe::Of,
+    event::{Column, EventType, id_hash},
+    finding::Finding,
+    rule::compile::{CompiledRule, CompiledView},
     say,
-    store::{Cases, FINDINGS_MAX, Lookup},
+    store::{CaseFilter, Cases, FINDINGS_MAX, Lookup, Reader},
     text::quoted,
-    trial::explain::{Asked, Explained, Holds, Verdict, Window},
+    trial::explain::Asked,
 };
 
 /// How long the journal is read for one answer.
 const TIME: Duration = Duration::from_secs(10);
+/// Findings about windows and ticks that are looked through for one that tells of the event, the latest.
+const STORED_MAX: u32 = 10_000;
 
 /// What to explain.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,74 +45,9 @@ pub(crate) struct ExplainQuery {
     event: String,
     /// The rule's id.
     rule: String,
-}
-
-/// An explanation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Explanation {
-    event_id: String,
-    rule_id: String,
-    title: String,
-    /// `found`; `excepted`: an exception took it out; `not_found`: `when` does not hold; `left_out`: `where` does not hold;
-    /// `not_asked`: the rule does not look at events of this type; `unknown`: see `limits`.
-    verdict: &'static str,
-    /// The finding that is stored, if there is one.
-    finding_id: Option<String>,
-    /// The conditions that `where` joins.
-    r#where: Vec<Condition>,
-    /// The conditions that `when` joins.
-    when: Vec<Condition>,
-    /// The exceptions.
-    exceptions: Vec<Condition>,
-    /// The one condition that is in the way, if it is one alone.
-    nearest: Option<String>,
-    /// What the conditions read, by the names of columns and measures; personal data is masked.
-    #[schema(value_type = Object)]
-    values: Map<String, Value>,
-    /// The constants of the rule.
-    #[schema(value_type = Object)]
-    params: Map<String, Value>,
-    /// The columns of the key.
-    #[schema(value_type = Object)]
-    key: Map<String, Value>,
-    /// What is in the event's window.
-    window: Option<WindowView>,
-    /// What could not be done.
-    limits: Vec<String>,
-}
-
-/// A condition, and whether it holds.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ExplainedCondition)]
-pub(crate) struct Condition {
-    /// The name of an exception.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// As the rule has it.
-    text: String,
-    /// Null for what was not asked, because `where` does not hold.
-    holds: Option<bool>,
-}
-
-/// The events of a window.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ExplainedWindow)]
-pub(crate) struct WindowView {
-    /// The latest 50, in the order in which they were accepted.
-    events: Vec<WindowEvent>,
-    /// How many there are.
-    total: usize,
-}
-
-/// An event of a window.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ExplainedEvent)]
-pub(crate) struct WindowEvent {
-    event_id: String,
-    #[schema(format = DateTime)]
-    occurred_at: String,
-    #[schema(value_type = Option<String>)]
-    amount: Value,
+    /// Of a rule on a schedule, the tick that is explained (RFC 3339); without it the one that found something about the event, or
+    /// the first that saw it.
+    at: Option<String>,
 }
 
 /// Why a rule found something about an event, or why it did not
@@ -140,6 +83,12 @@ pub(crate) async fn explain(
         let (Some(of), Some(at)) = (of, at) else {
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, say!("an event of unknown type")));
         };
+        let tick = asked.at.as_deref().map(|text| calendar.parse(text)).transpose();
+        let tick = tick.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, say!("at: {error}", error = e)))?;
+        let (journal_from, query) = {
+            let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+            (watched.config().journal_from, watched.config().query_limits)
+        };
         let question = Asked {
             dir: &shared.state_dir,
             calendar,
@@ -147,92 +96,45 @@ pub(crate) async fn explain(
             rule,
             event: (&asked.event, at),
             time: TIME,
+            lateness: shared.lateness,
+            journal_from,
+            query,
+            tick,
         };
-        let explained = question.explain(of)?;
-        let (findings, _) = Cases::open_read_only(&shared.state_dir)?.about(&asked.event, FINDINGS_MAX)?;
-        let stored = findings.into_iter().find(|finding| finding.rule_id == asked.rule);
+        let known = stored(&shared, rule, (&asked.event, at))?;
+        let explained = question.explain(of, &known)?;
+        let stored = explained.stored(&known, &asked.event).map(|finding| finding.finding_id.clone());
         let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param.to_json()));
         let about = (asked.event.clone(), asked.rule.clone(), rule.title.clone());
-        let stored = stored.map(|finding| finding.finding_id);
         Ok(Json(view(explained, about, params.collect(), stored, (calendar, lens))))
     })
     .await
 }
 
-fn view(
-    explained: Explained,
-    (event_id, rule_id, title): (String, String, String),
-    params: Map<String, Value>,
-    finding_id: Option<String>,
-    (calendar, lens): (&Calendar, Lens),
-) -> Explanation {
-    let Explained { verdict, parts, mut values, mut key, kinds, window, mut limits } = explained;
-    for shown in [&mut values, &mut key].into_iter().filter(|_| lens == Lens::Masked) {
-        personal::event::mask_measures(shown, &kinds);
-        personal::event::mask(shown);
-    }
-    if verdict != Verdict::Unknown && (verdict == Verdict::Found) != finding_id.is_some() {
-        limits.push(say!(
-            "what is stored says otherwise: the rule, its lists or its exceptions were others when the event came, or it came before the rule"
-        ));
-    }
-    let failing: Vec<&Holds> = parts
-        .iter()
-        .filter(|part| match part.of {
-            Of::Exception(_) => part.holds == Some(true),
-            _ => part.holds == Some(false),
-        })
-        .collect();
-    let nearest = match failing.as_slice() {
-        [one] => Some(one.text.clone()),
-        _ => None,
+/// The findings of a rule that may tell of an event, with their times: those of the event itself, and of windows and ticks those
+/// from its time on.
+fn stored(
+    shared: &Shared,
+    rule: &CompiledRule,
+    (event, at): (&str, i64),
+) -> Result<Vec<(i64, Finding)>, Problem> {
+    let calendar = &shared.calendar;
+    let timed = |finding: Finding| Some((calendar.parse(&finding.at).ok()?, finding));
+    let found = match rule.view {
+        CompiledView::Event | CompiledView::Sliding(_) => {
+            let (findings, _) = Cases::open_read_only(&shared.state_dir)?.about(event, FINDINGS_MAX)?;
+            findings.into_iter().filter(|finding| finding.rule_id == rule.rule.id).collect()
+        }
+        CompiledView::Closing(_) | CompiledView::Schedule(_) => {
+            // A tick is before the event that time went on with, and sees it.
+            let from = matches!(rule.view, CompiledView::Closing(_)).then(|| calendar.format(at));
+            let rule = Some(rule.rule.id.clone());
+            let filter = CaseFilter { rule, from, limit: Some(STORED_MAX), ..CaseFilter::default() };
+            let wanted = filter.understood(calendar, at);
+            let wanted = wanted.map_err(|why| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))?;
+            let found = Reader::open(&shared.state_dir)?.findings(&wanted)?;
+            found.into_iter().map(|(_, finding)| finding).collect::<Vec<_>>()
+        }
     };
-    let of = |wanted: &dyn Fn(&Of) -> bool| {
-        parts.iter().filter(|part| wanted(&part.of)).map(condition).collect::<Vec<_>>()
-    };
-    Explanation {
-        event_id,
-        rule_id,
-        title,
-        verdict: word(verdict),
-        finding_id,
-        r#where: of(&|of| *of == Of::Where),
-        when: of(&|of| *of == Of::When),
-        exceptions: of(&|of| matches!(of, Of::Exception(_))),
-        nearest,
-        values,
-        params,
-        key,
-        window: window.map(|Window { events, total }| WindowView {
-            events: events
-                .into_iter()
-                .map(|(event_id, at, amount)| WindowEvent {
-                    event_id,
-                    occurred_at: calendar.format(at),
-                    amount,
-                })
-                .collect(),
-            total,
-        }),
-        limits,
-    }
-}
-
-fn condition(part: &Holds) -> Condition {
-    let name = match &part.of {
-        Of::Exception(name) => Some(name.clone()),
-        _ => None,
-    };
-    Condition { name, text: part.text.clone(), holds: part.holds }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Found => "found",
-        Verdict::Excepted => "excepted",
-        Verdict::NotFound => "not_found",
-        Verdict::LeftOut => "left_out",
-        Verdict::NotAsked => "not_asked",
-        Verdict::Unknown => "unknown",
-    }
+    Ok(found.into_iter().filter_map(timed).collect())
 }

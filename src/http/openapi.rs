@@ -129,6 +129,11 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::judge))
         .routes(routes!(approvals::withdraw))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(quarantine::maps::trial))
+                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
+        )
         .routes(routes!(decide::decide))
         .routes(routes!(events::events))
         .routes(routes!(works::against))

@@ -1,5 +1,7 @@
 //! 隔离区: records that could not be read, with their bytes and the reason.
 
+pub(crate) mod maps;
+
 use std::sync::Arc;
 
 use axum::{Json, extract::State};

@@ -76,7 +76,7 @@ fn names(sql: &Sql) -> Vec<String> {
     names
 }
 
-fn conjuncts(sql: &Sql, take: &mut impl FnMut(&Sql)) {
+pub(super) fn conjuncts(sql: &Sql, take: &mut impl FnMut(&Sql)) {
     match sql {
         Sql::Nested(inner) => conjuncts(inner, take),
         Sql::BinaryOp { left, op: ast::BinaryOperator::And, right } => {

@@ -1,6 +1,9 @@
 //! A rule taken apart, to say why it found something, or why not: each part of its conditions becomes a rule of its own,
 //! which is compiled and evaluated as every rule is. So an explanation cannot differ from what the rule does.
 
+mod query;
+mod without;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
@@ -23,14 +26,23 @@ pub(crate) enum Of {
     Whole,
     /// Every event that the rule may be asked of; it shows what `where` reads.
     Asked,
-    /// Every event that passes `where`; it shows what `when` and the exceptions read.
+    /// Every event, window or row of a query that passes `where`; it shows what `when` and the exceptions read.
     Passed,
+    /// Every event that is in a window, of a rule on windows that close.
+    Counted,
     /// One of the conditions that `where` joins.
     Where,
-    /// One of the conditions that `when` joins.
+    /// One of the conditions that `when`, or a SELECT of a query, joins. Of a query the part is the query without it.
     When,
     /// An exception, by its name.
     Exception(String),
+}
+
+impl Of {
+    /// Whether the part only shows what others read.
+    pub(crate) fn is_shown(&self) -> bool {
+        matches!(self, Self::Whole | Self::Asked | Self::Passed | Self::Counted)
+    }
 }
 
 /// A part of a rule. It finds something on an event exactly if it holds.
@@ -52,7 +64,7 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    /// Takes a rule on events apart.
+    /// Takes a rule apart.
     ///
     /// # Errors
     /// If a part cannot stand by itself.
@@ -60,7 +72,16 @@ impl Probes {
         limits::on_a_stack(|| Self::new_here(rule, compiler))
     }
 
+    /// The number of the part that finds something on each event that passes `where`.
+    pub(crate) fn counting(&self) -> Option<usize> {
+        let of = |wanted: &Of| self.parts.iter().position(|part| part.of == *wanted);
+        of(&Of::Counted).or_else(|| of(&Of::Passed))
+    }
+
     fn new_here(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
+        if let View::Schedule(_) = &rule.view {
+            return query::taken_apart(rule, compiler);
+        }
         let (mut document, _) = Document::parse(&rule.id, "{}");
         let always = || Placed { text: String::from("1 = 1"), span: rule.when.span };
         let conditions = |placed: &Placed| parts(compiler.state(), placed);
@@ -77,6 +98,9 @@ impl Probes {
         add(Of::Whole, "", rule.clone());
         add(Of::Asked, "", alone.clone());
         add(Of::Passed, "", Rule { when: always(), ..bare.clone() });
+        if let View::Window(_) = &rule.view {
+            add(Of::Counted, "", Rule { filter: rule.filter.clone(), ..alone.clone() });
+        }
         for when in rule.filter.iter().flat_map(conditions) {
             add(Of::Where, &when.text, Rule { when: when.clone(), ..alone.clone() });
         }
@@ -104,20 +128,36 @@ fn show(rules: &mut [CompiledRule], parts: &[Part]) {
         read.filter_map(|(rule, _)| rule.when.as_ref()).flat_map(|when| when.inputs.iter().copied()).collect()
     };
     let asked = inputs(&[&Of::Where]);
+    let by: BTreeSet<usize> = (rules.iter())
+        .find_map(|rule| match &rule.view {
+            CompiledView::Closing(view) => Some(view.by.iter().copied().collect()),
+            _ => None,
+        })
+        .unwrap_or_default();
     let mut passed = inputs(&[&Of::When, &Of::Exception(String::new())]);
     for (rule, part) in rules.iter_mut().zip(parts) {
         match part.of {
             Of::Asked => rule.values = with_amount(asked.clone()),
             Of::Passed => {
                 passed.extend(&rule.key);
-                if let CompiledView::Sliding(windows) = &rule.view {
-                    let measures: usize = windows.iter().map(|window| window.measures.fields.len()).sum();
-                    let all = rule.columns.fields().len();
-                    passed.extend(all - measures..all);
-                }
-                rule.values = with_amount(std::mem::take(&mut passed));
+                let all = rule.columns.fields().len();
+                rule.values = match &rule.view {
+                    CompiledView::Sliding(windows) => {
+                        let measures: usize = windows.iter().map(|window| window.measures.fields.len()).sum();
+                        passed.extend(all - measures..all);
+                        with_amount(std::mem::take(&mut passed))
+                    }
+                    // These have columns of their own: what their windows or queries bring.
+                    CompiledView::Closing(_) | CompiledView::Schedule(_) => (0..all).collect(),
+                    CompiledView::Event => with_amount(std::mem::take(&mut passed)),
+                };
             }
-            _ => rule.values.clear(),
+            Of::Counted => rule.values = with_amount(by.clone()),
+            // A window is told by what it is of.
+            _ => match rule.view {
+                CompiledView::Closing(_) => rule.values = (0..rule.columns.fields().len()).collect(),
+                _ => rule.values.clear(),
+            },
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct ScheduleRule {
     pub forecasts: bool,
     /// The names of the columns that it reads of them, and maybe of some more.
     pub columns: BTreeSet<String>,
-    query: Box<ast::Statement>,
+    pub(super) query: Box<ast::Statement>,
     zone: Arc<str>,
 }
 

@@ -86,6 +86,12 @@ impl Method {
         ("ratio", Self::Ratio),
         ("seasonal", Self::Seasonal),
     ];
+
+    /// Its word in the rule language.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, method)| *method == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// Which deviations count.

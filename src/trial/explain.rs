@@ -1,44 +1,42 @@
 //! Why a rule found something about an event, or why it did not: the parts of the rule are rules of their own
-//! (`rule/probe.rs`), and go through ledger, windows and evaluation with the events up to this one, as they did then.
+//! (`rule/probe.rs`), and go through ledger, windows and evaluation as the rule does: those on events with the events up to
+//! this one, those on windows with all of the windows that it is in, those on a schedule at the tick that saw it.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod closing;
+mod lists;
+mod narrow;
+mod play;
+mod schedule;
 
-use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray},
-    buffer::BooleanBuffer,
-    compute::{filter_record_batch, kernels::cmp::not_distinct},
-    datatypes::{Field, Int64Type},
-    record_batch::RecordBatch,
-};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use arrow::datatypes::Field;
 use serde_json::{Map, Value};
 
 use crate::{
-    evaluate::{Batch, Evaluator, Windows},
-    event::{Column, EventType, event_schema, period::Reaches, time::Calendar},
+    evaluate::schedule::Limits,
+    event::{EventType, event_schema, period::Reaches, time::Calendar},
     finding::Finding,
-    journal::layout::ARRIVAL,
-    ledger::{AfterEvent, LEDGER_COLUMNS, Ledger},
     lists::Lists,
     personal::Kinds,
     rule::{
         Language, RuleSet,
-        compile::{CompiledRule, CompiledView, Compiler, KeyPart, OverWindow},
+        compile::{CompiledRule, CompiledView, Compiler, OverWindow},
         probe::{Of, Probes},
+        window::View,
     },
     say,
-    store::{History, Order, Select, StoreError, Wide},
+    store::{History, StoreError},
 };
+
+pub(crate) use closing::Baseline;
+pub(crate) use lists::ListRow;
+pub(crate) use schedule::Tick;
+
+use play::Played;
 
 /// Events of a window that are shown, the latest.
 const EVENTS_MAX: usize = 50;
-/// How late an event may be that still finds all of its window: a hundred years, in microseconds.
-const LATE: i64 = 36_500 * 86_400_000_000;
-
 /// What is explained.
 pub(crate) struct Asked<'a> {
     /// The state directory.
@@ -53,6 +51,14 @@ pub(crate) struct Asked<'a> {
     pub event: (&'a str, i64),
     /// How long the journal is read.
     pub time: Duration,
+    /// How much later than others events may be, in microseconds.
+    pub lateness: i64,
+    /// From when on the journal is said to be complete, in microseconds.
+    pub journal_from: Option<i64>,
+    /// What a query may use.
+    pub query: Limits,
+    /// The tick that is asked for, in microseconds; without it the one that found something, or the first that saw the event.
+    pub tick: Option<i64>,
 }
 
 /// What the rule said.
@@ -68,6 +74,8 @@ pub(crate) enum Verdict {
     LeftOut,
     /// The rule does not look at events of this type.
     NotAsked,
+    /// The event's window is open, or the rule was not due since.
+    Waiting,
     /// It is not known; `limits` says why.
     Unknown,
 }
@@ -99,6 +107,12 @@ pub(crate) struct Explained {
     pub kinds: Kinds,
     /// What is in its window.
     pub window: Option<Window>,
+    /// What its window was compared with.
+    pub baseline: Option<Baseline>,
+    /// The tick of a rule on a schedule.
+    pub tick: Option<Tick>,
+    /// The rows of reference lists that tell of the event.
+    pub lists: Vec<ListRow>,
     /// What could not be done.
     pub limits: Vec<String>,
 }
@@ -106,6 +120,8 @@ pub(crate) struct Explained {
 /// What is in a window.
 #[derive(Debug)]
 pub(crate) struct Window {
+    /// Its first instant, the first after it, and whether it is over; `None` of windows that end with the event.
+    pub stretch: Option<(i64, i64, bool)>,
     /// The latest events, in the order in which they were accepted, with their times and amounts.
     pub events: Vec<(String, i64, Value)>,
     /// How many there are.
@@ -114,158 +130,64 @@ pub(crate) struct Window {
 
 impl Explained {
     fn without(verdict: Verdict, limits: Vec<String>) -> Self {
-        let (values, key, kinds) = (Map::new(), Map::new(), Kinds::default());
-        Self { verdict, parts: Vec::new(), values, key, kinds, window: None, limits }
+        Self {
+            verdict,
+            parts: Vec::new(),
+            values: Map::new(),
+            key: Map::new(),
+            kinds: Kinds::default(),
+            window: None,
+            baseline: None,
+            tick: None,
+            lists: Vec::new(),
+            limits,
+        }
+    }
+
+    /// The stored finding that tells of the event: of it, of its window, or of the tick.
+    pub(crate) fn stored<'s>(&self, known: &'s [(i64, Finding)], event: &str) -> Option<&'s Finding> {
+        let end = self.window.as_ref().and_then(|window| window.stretch).map(|(_, end, _)| end);
+        let own = self.tick.as_ref().map(|tick| (tick.at, &tick.own));
+        let is_told = |(at, finding): &&(i64, Finding)| match (end, own) {
+            (Some(end), _) => *at == end && finding.key == self.key,
+            (_, Some((tick, own))) => *at == tick && own.iter().any(|own| own.key == finding.key),
+            _ => finding.event_id.as_deref() == Some(event),
+        };
+        known.iter().find(is_told).map(|(_, finding)| finding)
+    }
+
+    fn too_long() -> Self {
+        Self::without(Verdict::Unknown, vec![say!("the journal is longer than there is time to read it")])
     }
 }
 
 impl Asked<'_> {
-    /// Explains what the rule says of the event, which is of this type.
+    /// Explains what the rule says of the event, which is of this type. `stored` are findings of the rule that may tell of it,
+    /// with their times.
     ///
     /// # Errors
     /// If the state cannot be read, or the rule cannot be taken apart.
-    pub(crate) fn explain(&self, of: EventType) -> Result<Explained, StoreError> {
-        if let Some(why) = self.not_explained() {
-            return Ok(Explained::without(Verdict::Unknown, vec![why]));
-        }
-        if self.rule.rule.trigger & of.bit() == 0 {
+    pub(crate) fn explain(&self, of: EventType, stored: &[(i64, Finding)]) -> Result<Explained, StoreError> {
+        let is_query = matches!(self.rule.view, CompiledView::Schedule(_));
+        if !is_query && self.rule.rule.trigger & of.bit() == 0 {
             return Ok(Explained::without(Verdict::NotAsked, Vec::new()));
         }
         let compiler = Compiler::new(self.calendar, Lists::clone(&self.rules.lists), Language::Zh);
         let probes = Probes::new(&self.rule.rule, &compiler).map_err(StoreError::Request)?;
-        let Some(found) = self.play(&probes)? else {
-            let why = say!("the journal is longer than there is time to read it");
-            return Ok(Explained::without(Verdict::Unknown, vec![why]));
+        let history = History::open(self.dir, &event_schema(&self.calendar.zone_name))?;
+        let Some((arrival, own)) = self.own(&history)? else { return Ok(Explained::too_long()) };
+        let mut explained = match &self.rule.view {
+            CompiledView::Schedule(_) => self.at_tick(&probes, &history, (arrival, &own), stored)?,
+            _ => match self.play(&probes, &history, (arrival, &own))? {
+                None => Explained::too_long(),
+                Some(played) => match &self.rule.view {
+                    CompiledView::Closing(view) => self.of_window(&probes, view, played),
+                    _ => self.told(&probes, played),
+                },
+            },
         };
-        Ok(self.told(&probes, found))
-    }
-
-    /// Why rules of this kind are not explained.
-    fn not_explained(&self) -> Option<String> {
-        match &self.rule.view {
-            CompiledView::Event | CompiledView::Sliding(_) if self.rule.reads_beside().1 => {
-                Some(say!("rules that read original.* are not explained yet"))
-            }
-            CompiledView::Event | CompiledView::Sliding(_) => None,
-            CompiledView::Closing(_) => Some(say!(
-                "this rule judges windows when they close, and no single event; it is not explained yet"
-            )),
-            CompiledView::Schedule(_) => Some(say!(
-                "this rule is a query on a schedule, and looks at no single event; it is not explained yet"
-            )),
-        }
-    }
-
-    /// Plays the events up to this one through the parts. `None` if there is too little time.
-    fn play(&self, probes: &Probes) -> Result<Option<Played>, StoreError> {
-        let begun = Instant::now();
-        let schema = event_schema(&self.calendar.zone_name);
-        let history = History::open(self.dir, &schema)?;
-        let Some((arrival, own)) = self.own(&history)? else { return Ok(None) };
-        let balances = probes.rules.rules.iter().any(|rule| rule.reads_beside().0);
-        let reach = self.rule.horizon().unwrap_or(0);
-        let from = (!balances).then(|| self.event.1.saturating_sub(reach));
-        let to = (!balances && reach == 0).then(|| self.event.1.saturating_add(1));
-        let select = Select { from, to, until: Some(arrival), ..Select::default() };
-        let columns = columns(probes);
-        let mut wide = Wide::new(&schema, &columns);
-        let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
-        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, i64::MIN);
-        let (mut ledger, mut played) = (Ledger::default(), Played::default());
-        ledger.group_by(&probes.rules.groupings());
-        for batch in history.scan(&select, Some(&columns), Order::Arrival)? {
-            if begun.elapsed() > self.time {
-                return Ok(None);
-            }
-            let narrow = self.narrowed(&batch?, &own, balances).map_err(|e| self.damaged(e.to_string()))?;
-            let beside = self.beside_window(&narrow, &own).map_err(|e| self.damaged(e.to_string()))?;
-            let events = wide.batch(&narrow).map_err(|e| self.damaged(e.to_string()))?;
-            let names = events.column(Column::Type.index()).as_string_view();
-            let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
-            let types = types.ok_or_else(|| self.damaged(say!("an event of unknown type")))?;
-            let after = if balances { ledger.apply(&events, &types) } else { AfterEvent::default() };
-            let attributes = ledger.attributes();
-            let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
-            let prepared = evaluator.prepare(&batch);
-            let moved = windows.observe(&prepared, &vec![i64::MIN; types.len()]);
-            let mut evaluation = prepared.conclude(moved);
-            played.errors = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
-            let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
-            for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
-                let is_in = beside.as_ref().is_none_or(|window| window.value(row));
-                played.take(at, finding, self.event.0, is_in);
-            }
-        }
-        Ok(Some(played))
-    }
-
-    /// The event's place in the journal, and the event.
-    fn own(&self, history: &History) -> Result<Option<(i64, RecordBatch)>, StoreError> {
-        let at = self.event.1;
-        let select = Select { from: Some(at), to: Some(at.saturating_add(1)), ..Select::default() };
-        for batch in history.scan(&select, None, Order::Any)? {
-            let batch = batch?;
-            let ids = batch.column(Column::EventId.index()).as_string_view();
-            let arrivals = batch.column_by_name(ARRIVAL).map(AsArray::as_primitive::<Int64Type>);
-            if let (Some(row), Some(arrivals)) =
-                (ids.iter().position(|id| id == Some(self.event.0)), arrivals)
-            {
-                return Ok(Some((arrivals.value(row), batch.slice(row, 1))));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The events that can matter: those of the event's window, and those of its budget line. Where a window's events read
-    /// balances, or a group of lines is compared, all of them can.
-    fn narrowed(
-        &self,
-        batch: &RecordBatch,
-        own: &RecordBatch,
-        balances: bool,
-    ) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let same = |column: Column| -> Result<BooleanArray, arrow::error::ArrowError> {
-            let name = column.spec().name;
-            let missing = || arrow::error::ArrowError::SchemaError(format!("no column {name}"));
-            let (all, one) = (batch.column_by_name(name), own.column_by_name(name));
-            let (all, one) = (all.ok_or_else(missing)?, one.ok_or_else(missing)?);
-            not_distinct(all, &arrow::array::Scalar::new(Arc::clone(one)))
-        };
-        let mask = match (&self.rule.view, balances) {
-            (CompiledView::Sliding(_), true) => return Ok(batch.clone()),
-            (_, true) if self.rule.group.is_some() => return Ok(batch.clone()),
-            (CompiledView::Sliding(windows), false) => {
-                let masks: Result<Vec<_>, _> = windows.iter().map(|w| in_window(w, batch, own)).collect();
-                masks?.into_iter().reduce(|all, one| &all | &one).map(|mask| BooleanArray::new(mask, None))
-            }
-            (_, true) => {
-                let line = own.column(Column::BudgetLineId.index());
-                let line = arrow::array::Scalar::new(Arc::clone(line));
-                let to = batch.column_by_name(Column::ToBudgetLineId.spec().name);
-                let to = to.map(|to| not_distinct(to, &line)).transpose()?;
-                let own = same(Column::BudgetLineId)?;
-                Some(match to {
-                    Some(to) => arrow::compute::or(&own, &to)?,
-                    None => own,
-                })
-            }
-            (_, false) => Some(same(Column::EventId)?),
-        };
-        mask.map_or_else(|| Ok(batch.clone()), |mask| filter_record_batch(batch, &mask))
-    }
-
-    /// The events that are in the first window, where others are played too: those of further windows.
-    fn beside_window(
-        &self,
-        batch: &RecordBatch,
-        own: &RecordBatch,
-    ) -> Result<Option<BooleanBuffer>, arrow::error::ArrowError> {
-        match &self.rule.view {
-            CompiledView::Sliding(windows) => {
-                windows.first().map(|window| in_window(window, batch, own)).transpose()
-            }
-            _ => Ok(None),
-        }
+        explained.lists = self.rows_of_lists(&own, &explained.values);
+        Ok(explained)
     }
 
     fn damaged(&self, what: String) -> StoreError {
@@ -281,7 +203,7 @@ impl Asked<'_> {
             .parts
             .iter()
             .enumerate()
-            .filter(|(_, part)| !matches!(part.of, Of::Whole | Of::Asked | Of::Passed))
+            .filter(|(_, part)| !part.of.is_shown())
             .map(|(number, part)| Holds {
                 of: part.of.clone(),
                 text: part.text.clone(),
@@ -299,14 +221,14 @@ impl Asked<'_> {
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
         let window = match (&self.rule.view, &self.rule.rule.view) {
-            (CompiledView::Sliding(_), crate::rule::window::View::Sliding(windows)) if has_passed => {
+            (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
                 let reach = windows.first().map(|over| over.reach);
                 let from = reach.map_or(i64::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
                 let is_in = |(_, at, _): &(String, i64, Value)| *at >= from && *at <= self.event.1;
                 let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
                 let total = events.len();
                 events.drain(..total.saturating_sub(EVENTS_MAX));
-                Some(Window { events, total })
+                Some(Window { stretch: None, events, total })
             }
             _ => None,
         };
@@ -319,69 +241,6 @@ impl Asked<'_> {
         }
         // An event that the rule fails on is found by none of its parts.
         let limits = played.errors.into_iter().filter(|_| !has_passed).collect();
-        Explained { verdict, parts, values, key, kinds, window, limits }
-    }
-}
-
-/// The events that share the window's key with one event.
-fn in_window(
-    window: &OverWindow,
-    batch: &RecordBatch,
-    own: &RecordBatch,
-) -> Result<BooleanBuffer, arrow::error::ArrowError> {
-    let mut mask = BooleanBuffer::new_set(batch.num_rows());
-    for part in &window.by {
-        if let (Some(all), Some(one)) = (values(part, batch), values(part, own)) {
-            mask = &mask & not_distinct(&all, &arrow::array::Scalar::new(one))?.values();
-        }
-    }
-    Ok(mask)
-}
-
-/// What a part of a key is for each event; `None` if that cannot be told from what events say.
-fn values(part: &KeyPart, of: &RecordBatch) -> Option<ArrayRef> {
-    match part {
-        KeyPart::Column(at) => of.column_by_name(Column::ALL.get(*at)?.spec().name).cloned(),
-        KeyPart::Computed(expression) => {
-            let names = expression.schema.fields().iter().map(|field| field.name());
-            let columns: Option<Vec<_>> = names.map(|name| of.column_by_name(name).cloned()).collect();
-            let columns = RecordBatch::try_new(Arc::clone(&expression.schema), columns?).ok()?;
-            expression.expr.evaluate(&columns).and_then(|v| v.into_array(of.num_rows())).ok()
-        }
-    }
-}
-
-/// The columns that the parts and the ledger read, by position in the event schema.
-fn columns(probes: &Probes) -> Vec<usize> {
-    let mut columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
-    for rule in &probes.rules.rules {
-        columns.extend(rule.event_columns().into_iter().filter(|at| *at < Column::COUNT));
-    }
-    columns.sort_unstable();
-    columns.dedup();
-    columns
-}
-
-/// What the parts found.
-#[derive(Debug, Default)]
-struct Played {
-    /// About the event, by the number of the part.
-    own: BTreeMap<usize, Finding>,
-    /// The events that pass `where`, with their times and amounts.
-    passed: Vec<(String, i64, Value)>,
-    errors: Option<String>,
-}
-
-impl Played {
-    fn take(&mut self, at: i64, finding: Finding, event: &str, is_in: bool) {
-        let Ok(number) = finding.rule_id.parse::<usize>() else { return };
-        // The third part is found on every event that passes.
-        if number == 2 && is_in {
-            let id = finding.event_id.clone().unwrap_or_default();
-            self.passed.push((id, at, finding.values.get("amount").cloned().unwrap_or_default()));
-        }
-        if finding.event_id.as_deref() == Some(event) {
-            self.own.insert(number, finding);
-        }
+        Explained { parts, values, key, kinds, window, ..Explained::without(verdict, limits) }
     }
 }

@@ -40,6 +40,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "engine",
             "store",
             "trial/journal.rs",
+            "trial/explain/schedule.rs",
             "app",
             "cli",
         ],

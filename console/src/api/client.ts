@@ -128,9 +128,11 @@ export async function save(path: string, query: Query = {}): Promise<void> {
 }
 
 /** Sends a file. */
-export async function upload(path: string, file: Blob): Promise<void> {
+export async function upload<T>(path: string, file: Blob): Promise<T> {
   const headers = { "Content-Type": "application/octet-stream" };
-  await call(`/api/v1${path}`, { method: "POST", headers, body: file });
+  const answer = await call(`/api/v1${path}`, { method: "POST", headers, body: file });
+  const text = await answer.text();
+  return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
 /** Sends a file that is answered with something. */

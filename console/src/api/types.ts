@@ -43,6 +43,7 @@ export type RuleSetList = Schemas["RuleSetList"];
 export type RuleSet = Schemas["RuleSet"];
 export type RuleSetEntry = Schemas["RuleSetEntry"];
 export type RuleSetChange = Schemas["RuleSetChange"];
+export type MapTrial = Schemas["MapTrial"];
 export type PayeePage = Schemas["PayeePage"];
 export type Payee = Schemas["Payee"];
 export type PayeeDetail = Schemas["PayeeDetail"];

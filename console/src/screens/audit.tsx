@@ -46,7 +46,7 @@ export function AuditScreen() {
         </a>
       ),
     },
-    { name: "subject", title: said.subject, wraps: true, show: (one) => one.subject },
+    { name: "subject", title: said.subject, wraps: true, show: (one) => subject(one.subject) },
     {
       name: "result",
       title: said.result,
@@ -84,6 +84,9 @@ export function AuditScreen() {
     </div>
   );
 }
+
+/** A digest is told by its beginning, as everywhere. */
+const subject = (text: string) => (/^[0-9a-f]{40,}$/.test(text) ? <code title={text}>{text.slice(0, 12)}</code> : text);
 
 function chain(of: AuditPage): string {
   const said = t().audit;

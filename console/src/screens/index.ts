@@ -11,6 +11,7 @@ import { Budget } from "./budget/overview";
 import { Unit } from "./budget/unit";
 import { DecisionScreen } from "./decisions/decision";
 import { Decisions } from "./decisions/list";
+import { MapEditor } from "./map";
 import { NotFound } from "./not-found";
 import { Notifications } from "./notifications";
 import { EventScreen } from "./payments/event";
@@ -62,6 +63,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/routes$/, title: () => t().nav.routes, View: Routes },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
+  { pattern: /^\/sources\/map$/, title: () => t().nav.sources, View: MapEditor },
   { pattern: /^\/ask$/, title: () => t().nav.ask, View: Ask },
   { pattern: /^\/audit$/, title: () => t().nav.audit, View: AuditScreen },
   { pattern: /^\/users$/, title: () => t().nav.users, View: Users },

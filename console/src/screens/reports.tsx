@@ -79,27 +79,39 @@ function Month({ of }: { of: MonthReport }) {
           ]}
         />
       </Panel>
-      <Panel title={said.outcomes}>
-        {of.outcomes.length === 0 && <Empty title={said.none} />}
-        {of.outcomes.length > 0 && (
-          <Table
-            label={said.outcomes}
-            columns={[
-              {
-                name: "outcome",
-                title: said.outcome,
-                show: (one) => (one.outcome ? word(t().outcome, one.outcome) : said.noOutcome),
-              },
-              { name: "cases", title: said.cases, isFigure: true, show: (one) => count(one.cases) },
-              { name: "amount", title: said.outcomeAmount, isFigure: true, show: (one) => <Money of={one.amount} /> },
-            ]}
-            rows={of.outcomes}
-            id={(one) => one.outcome ?? ""}
-          />
-        )}
-      </Panel>
-      <Lines title={said.rules} of={of.rules} address={(one) => to("rules", one.value)} />
-      <Lines title={said.units} of={of.units} address={(one) => to("units", one.value)} />
+      {of.rules.length === 0 && of.outcomes.length === 0 ? (
+        <Panel title={said.rules}>
+          <Empty title={said.nothing} />
+        </Panel>
+      ) : (
+        <>
+          {of.outcomes.length > 0 && (
+            <Panel title={said.outcomes}>
+              <Table
+                label={said.outcomes}
+                columns={[
+                  {
+                    name: "outcome",
+                    title: said.outcome,
+                    show: (one) => (one.outcome ? word(t().outcome, one.outcome) : said.noOutcome),
+                  },
+                  { name: "cases", title: said.cases, isFigure: true, show: (one) => count(one.cases) },
+                  {
+                    name: "amount",
+                    title: said.outcomeAmount,
+                    isFigure: true,
+                    show: (one) => <Money of={one.amount} />,
+                  },
+                ]}
+                rows={of.outcomes}
+                id={(one) => one.outcome ?? ""}
+              />
+            </Panel>
+          )}
+          <Lines title={said.rules} head={said.rule} of={of.rules} address={(one) => to("rules", one.value)} />
+          <Lines title={said.units} head={said.unit} of={of.units} address={(one) => to("units", one.value)} />
+        </>
+      )}
     </>
   );
 }
@@ -123,12 +135,22 @@ function steps(times: {
   ];
 }
 
-function Lines({ title, of, address }: { title: string; of: ReportLine[]; address: (one: ReportLine) => string }) {
+function Lines({
+  title,
+  head,
+  of,
+  address,
+}: {
+  title: string;
+  head: string;
+  of: ReportLine[];
+  address: (one: ReportLine) => string;
+}) {
   const said = t().reports;
   const columns: Column<ReportLine>[] = [
     {
       name: "value",
-      title,
+      title: head,
       wraps: true,
       show: (one) => (one.value ? <a href={address(one)}>{one.title ?? one.value}</a> : t().empty),
     },

@@ -2,8 +2,10 @@ import { ask } from "../api/client";
 import { useLoad } from "../api/load";
 import type { Status } from "../api/types";
 import { count } from "../format/money";
+import { session } from "../api/session";
 import { live } from "../live";
 import { t } from "../text";
+import { Waiting } from "./map";
 import { Count, Empty, Facts, Failed, Heading, Loading, Panel, Time } from "../ui/parts";
 
 /** What a source tells; only what is read here. */
@@ -16,6 +18,7 @@ interface Told {
   losses?: string[];
   files_read?: number;
   files_refused?: number;
+  left?: { unmatched: number; folders: number; refused: number; names: string[] };
   files?: {
     file: string;
     seen: number;
@@ -62,7 +65,10 @@ export function Sources() {
         />
         {status.query_running && <p class="foot-note">{said.query(status.query_running.rule_id)}</p>}
       </Panel>
-      <Panel title={t().today.sources}>
+      <Panel
+        title={t().today.sources}
+        aside={session.may("quarantine.read") && <a href="/sources/map">{t().map.open}</a>}
+      >
         {sources.length === 0 && <Empty title={said.none} />}
         {sources.map(([name, told]) => (
           <Source key={name} name={name} of={told} />
@@ -101,6 +107,11 @@ function Source({ name, of }: { name: string; of: Told }) {
           ))}
         </ul>
       )}
+      <Waiting
+        source={name}
+        names={of.left?.names ?? []}
+        refused={(of.files ?? []).filter((file) => file.fault).map((file) => file.file)}
+      />
       {(of.errors ?? 0) > 0 && (
         <p class="faint">
           {said.troubles} {of.errors}

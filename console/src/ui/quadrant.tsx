@@ -8,7 +8,7 @@ interface Point {
   title: string;
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 300, 64, 28, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 306, 64, 34, 8];
 const MAX = 1.5;
 
 /** `corners`: top left, top right, bottom left, bottom right. */

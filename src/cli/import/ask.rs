@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, Write};
 
-use super::{guess::Guess, sample::Sample};
-use crate::say;
+use crate::{
+    guess::{Guess, Sample},
+    say,
+};
 
 /// Asks for each field that nothing gives: a column by its name or number, or a value for all rows.
 pub(crate) fn missing(sample: &Sample, guess: &mut Guess) -> std::io::Result<()> {

@@ -1,12 +1,8 @@
 //! `fiscwatch import`: from a file of another system to a map of it.
 
 mod ask;
-mod guess;
-mod names;
 mod post;
-mod sample;
 mod show;
-mod yaml;
 
 use std::{
     io::IsTerminal,
@@ -14,21 +10,15 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
 use super::{ConfigArg, problems};
 use crate::{
-    config::{Config, feeds},
-    decode::Reading,
-    diagnostic::suggest,
-    event::schema::{FIELDS, field},
+    config::Config,
+    guess::{self, Guess, Sample, Trial, reading},
     private, say,
-    text::quoted,
 };
-use guess::Guess;
-use sample::Sample;
-use show::Trial;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -57,13 +47,13 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let sample = Sample::of(first, args.sheet.as_deref())?;
     let mut guess = Guess::of(&sample, &config.calendar.zone_name);
     for set in &args.set {
-        put(&sample, &mut guess, set)?;
+        guess.put(&sample, set).map_err(anyhow::Error::msg)?;
     }
     println!("{}", show::kind(first, &sample));
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         ask::missing(&sample, &mut guess)?;
     }
-    let text = yaml::text(&sample, &guess);
+    let text = guess::text(&sample, &guess);
     let trial = trial(first, &text, &guess, &config)?;
     tell(&sample, &guess, trial.as_ref(), &config);
     if let Some(out) = &args.out {
@@ -86,40 +76,8 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     match args.into.as_deref() {
         None => Ok(ExitCode::SUCCESS),
         Some("backtest") => backtest(args, &text),
-        Some(url) => post::events(url, &args.files, &reading(&text)?, &config),
+        Some(url) => post::events(url, &args.files, &reading(&text).map_err(problems)?, &config),
     }
-}
-
-/// Takes a field from a column or a value that the command line names.
-fn put(sample: &Sample, guess: &mut Guess, set: &str) -> anyhow::Result<()> {
-    let Some((name, value)) = set.split_once('=') else {
-        bail!(say!("--set {set}: write FIELD=@COLUMN or FIELD=VALUE", set));
-    };
-    let Some((_, spec)) = field(name.trim()) else {
-        let hint = suggest(name, FIELDS.iter().map(|field| field.name));
-        bail!(say!("no event has a field {name}: {hint}", name = quoted(name), hint));
-    };
-    guess.forget(spec.name);
-    match value.strip_prefix('@') {
-        None => guess.constants.push((spec.name, value.to_owned())),
-        Some(column) => {
-            let Some(at) = sample.columns.iter().position(|known| known == column.trim()) else {
-                let hint = suggest(column, sample.columns.iter().map(String::as_str));
-                bail!(say!("the file has no column {column}: {hint}", column = quoted(column), hint));
-            };
-            guess.columns.push((at, spec.name));
-        }
-    }
-    Ok(())
-}
-
-/// The map of a text, and how its records are read.
-fn reading(text: &str) -> anyhow::Result<Reading> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("map.yaml");
-    private::write(&path, text)?;
-    let map = feeds::read(&path).map_err(problems)?;
-    feeds::reading(map).map_err(|why| anyhow::anyhow!(why))
 }
 
 /// The first rows, if the map is whole.
@@ -127,7 +85,7 @@ fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Res
     if !guess.missing.is_empty() {
         return Ok(None);
     }
-    let reading = reading(text)?;
+    let reading = reading(text).map_err(problems)?;
     let Some(map) = reading.map().cloned() else { return Ok(None) };
     Trial::of(path, &map, reading, config).map(Some)
 }
@@ -135,29 +93,12 @@ fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Res
 fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) {
     println!();
     print!("{}", show::columns(sample, guess, trial, &config.calendar));
-    let unused = show::left_out(sample, guess);
+    let unused = guess.left_out(sample);
     if !unused.is_empty() {
         println!("{}", say!("left out: {columns}", columns = unused.join(", ")));
     }
-    if guess.unclear_day {
-        println!(
-            "{}",
-            say!(
-                "note: nothing in these rows says whether the day or the month stands first; `dates` in the map takes the day to be first"
-            )
-        );
-    }
-    if let Some(zone) = &guess.zone {
-        println!(
-            "{}",
-            say!(
-                "note: times without an offset are taken to be those of {zone}; if they are not, correct `zone` in the map",
-                zone
-            )
-        );
-    }
-    if guess.ten_thousands {
-        println!("{}", say!("note: amounts are taken to count 万元"));
+    for note in guess.notes() {
+        println!("{note}");
     }
     let Some(trial) = trial else { return };
     println!();

@@ -4,61 +4,13 @@ use std::path::Path;
 
 use arrow::array::Array;
 
-use super::{
-    guess::Guess,
-    sample::{Layout, Sample},
-};
 use crate::{
-    app,
     cli::table::{Cell, Column, Screen, Table, plain, separated},
-    config::Config,
-    decode::{Decoded, Reading},
     event::{Column as Field, schema::field, time::Calendar},
-    map::Map,
+    guess::{Guess, Layout, Sample, Trial},
     say,
-    source::{Chunks, Format, file::file_block},
     sql::value,
 };
-
-/// Rows that are shown.
-const ROWS: usize = 5;
-/// Rows that are tried.
-const TRIED: usize = 500;
-
-/// The first rows of a file, as the map reads them.
-#[derive(Debug)]
-pub(crate) struct Trial {
-    first: Vec<Decoded>,
-    /// Events among the rows that were tried.
-    pub events: usize,
-    /// Rows that are none.
-    pub rejected: usize,
-    /// Rows that hold nothing.
-    pub skipped: u64,
-}
-
-impl Trial {
-    /// Reads the first rows of a file.
-    pub(crate) fn of(path: &Path, map: &Map, reading: Reading, config: &Config) -> anyhow::Result<Self> {
-        let decoder = app::decoder(config).reading(reading);
-        let format = Format::of(path, map.format);
-        let mut chunks = Chunks::open(path, format, 1, (0, 0), false, Some(map))?;
-        let mut trial = Self { first: Vec::new(), events: 0, rejected: 0, skipped: 0 };
-        for _ in 0..TRIED {
-            let Some(chunk) = chunks.next_chunk()? else { break };
-            let block = file_block(&"import".into(), path, chunk.first_record, chunk.payload, None);
-            let decoded = decoder.decode(&[block], None);
-            trial.events += decoded.types.len();
-            trial.rejected += decoded.rejects.len();
-            trial.skipped += decoded.skipped.iter().sum::<u64>();
-            let is_row = !decoded.types.is_empty() || !decoded.rejects.is_empty();
-            if is_row && trial.first.len() < ROWS {
-                trial.first.push(decoded);
-            }
-        }
-        Ok(trial)
-    }
-}
 
 /// What a file is taken for.
 pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
@@ -129,16 +81,6 @@ pub(crate) fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, cal
     table.render(Screen::stdout())
 }
 
-/// Columns that become nothing.
-pub(crate) fn left_out(sample: &Sample, guess: &Guess) -> Vec<String> {
-    let used =
-        |column: &usize| guess.id.contains(column) || guess.columns.iter().any(|(other, _)| other == column);
-    (0..sample.columns.len())
-        .filter(|column| !used(column) && !sample.columns[*column].is_empty())
-        .map(|column| sample.columns[column].clone())
-        .collect()
-}
-
 /// The first rows as events, or what is wrong with them.
 pub(crate) fn rows(trial: &Trial, calendar: &Calendar) -> String {
     let mut table = Table::new([
@@ -164,8 +106,7 @@ pub(crate) fn rows(trial: &Trial, calendar: &Calendar) -> String {
             ]);
         }
         for reject in &decoded.rejects {
-            let (row, reason) = (reject.record, reject.reason.code());
-            faults += &say!("row {row} is no event: {reason}: {detail}", row, reason, detail = reject.detail);
+            faults += &Trial::fault(reject);
             faults.push('\n');
         }
     }

@@ -1,6 +1,9 @@
 //! Where a batch is cut, because a schedule is due in it.
 
-use std::{ops::Range, sync::PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, PoisonError},
+};
 
 use arrow::record_batch::RecordBatch;
 
@@ -14,6 +17,7 @@ use super::{
 use crate::{
     evaluate::{LedgerTables, schedule::Due},
     event::{EventType, time::Calendar},
+    ledger::{AfterEvent, Attributes},
     rule::compile::CompiledView,
 };
 
@@ -131,31 +135,10 @@ impl Sequencer {
         last: bool,
         calendar: &Calendar,
     ) -> Sequenced {
+        let events = kept.slice(rows);
         let journal = watermark.journal_start(calendar);
-        let events = kept.events.slice(rows.start, rows.len());
-        let types = kept.types[rows.clone()].to_vec();
-        let (after, attributes, checkpoint) = self.apply(&events, &types, last, journal);
-        Sequenced {
-            events,
-            types,
-            hashes: kept.hashes[rows.clone()].to_vec(),
-            after,
-            attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
-            late: 0,
-            rests: 0,
-            receipts: Vec::new(),
-            types_by_block: Vec::new(),
-            checkpoint,
-            watermarks: kept.watermarks[rows].to_vec(),
-            watermark,
-            journal,
-            due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
-            version_results: Vec::new(),
-        }
+        let (after, attributes, checkpoint) = self.apply(&events.events, &events.types, last, journal);
+        Sequenced { checkpoint, ..Sequenced::of(events, (after, attributes), watermark, calendar) }
     }
 
     /// The rules that are due, with the ledger as it is now.
@@ -180,6 +163,50 @@ pub(super) struct Kept {
     pub(super) types: Vec<EventType>,
     pub(super) hashes: Vec<(u64, u64)>,
     pub(super) watermarks: Vec<i64>,
+}
+
+impl Sequenced {
+    /// Accepted events with what the ledger says after each, of which nothing else is known yet.
+    pub(super) fn of(
+        events: Kept,
+        (after, attributes): (AfterEvent, Arc<boxcar::Vec<Attributes>>),
+        watermark: Watermark,
+        calendar: &Calendar,
+    ) -> Self {
+        let Kept { events, types, hashes, watermarks } = events;
+        Self {
+            events,
+            types,
+            hashes,
+            after,
+            attributes,
+            rejects: Vec::new(),
+            duplicates: 0,
+            late: 0,
+            rests: 0,
+            receipts: Vec::new(),
+            types_by_block: Vec::new(),
+            checkpoint: None,
+            watermarks,
+            journal: watermark.journal_start(calendar),
+            watermark,
+            due: Vec::new(),
+            decided: Vec::new(),
+            versions: Vec::new(),
+            version_results: Vec::new(),
+        }
+    }
+}
+
+impl Kept {
+    fn slice(&self, rows: Range<usize>) -> Self {
+        Self {
+            events: self.events.slice(rows.start, rows.len()),
+            types: self.types[rows.clone()].to_vec(),
+            hashes: self.hashes[rows.clone()].to_vec(),
+            watermarks: self.watermarks[rows].to_vec(),
+        }
+    }
 }
 
 /// Where a batch is cut.

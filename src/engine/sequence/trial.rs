@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 
-use super::{Sequenced, Sequencer};
+use super::{Sequenced, Sequencer, cuts::Kept};
 use crate::{
     decision::Unanswered,
     decode::Decoded,
@@ -46,28 +46,14 @@ impl Sequencer {
         self.group_for(evaluator.rules());
         let calendar = evaluator.calendar();
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let (after, attributes) = ledger.try_out(&decoded.events, trial);
-        Sequenced {
+        let told = ledger.try_out(&decoded.events, trial);
+        let kept = Kept {
             events: decoded.events.clone(),
             types: decoded.types.clone(),
             hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
-            after,
-            attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
-            late: 0,
-            rests: 0,
-            receipts: Vec::new(),
-            types_by_block: Vec::new(),
-            checkpoint: None,
             watermarks: vec![self.watermark.settled(); decoded.types.len()],
-            watermark: self.watermark.clone(),
-            journal: self.watermark.journal_start(calendar),
-            due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
-            version_results: Vec::new(),
-        }
+        };
+        Sequenced::of(kept, told, self.watermark.clone(), calendar)
     }
 
     /// The ledger.

@@ -8,6 +8,7 @@ mod files;
 pub(crate) mod junit;
 mod play;
 mod read;
+pub mod written;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

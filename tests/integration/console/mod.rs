@@ -4,6 +4,7 @@ mod alerts;
 mod budget;
 mod events;
 mod explain;
+mod maps;
 mod payees;
 mod replay;
 mod routes;

@@ -1,13 +1,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, epoch } from "../../api/client";
 import { session } from "../../api/session";
-import type { AlertPage } from "../../api/types";
+import type { Alert, AlertPage } from "../../api/types";
 import { useKeys } from "../../keys";
 import { live } from "../../live";
 import { go, query, to, withParams } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Empty, Failed, Heading, Key, Loading, Said } from "../../ui/parts";
+import { memo } from "../../ui/memo";
 import { Save } from "../../ui/save";
 import { ActionBar, Composer, begin, isComposing } from "./composer";
 import { asked, set } from "./filter";
@@ -124,16 +125,15 @@ export function Inbox() {
             }}
           >
             <Head />
-            {rows.map((alert, at) => (
-              <Row
-                key={alert.alert_id}
-                alert={alert}
-                at={at}
-                isCursor={alert.alert_id === cursor}
-                isSelected={selected.has(alert.alert_id)}
+            {list.blocks.value.map((block, at) => (
+              <Block
+                key={at}
+                of={block}
+                from={at * list.BLOCK}
+                cursor={block.some((alert) => alert.alert_id === cursor) ? cursor : null}
+                selected={block.flatMap(({ alert_id: id }) => (selected.has(id) ? [id] : [])).join(" ")}
                 minute={minute}
                 language={settings.language.value}
-                onPick={pick}
               />
             ))}
           </div>
@@ -160,6 +160,35 @@ export function Inbox() {
     </div>
   );
 }
+
+/** Some rows after one another: a key that moves the cursor draws two of these again, and not ten thousand rows. */
+const Block = memo<{
+  of: Alert[];
+  from: number;
+  cursor: string | null;
+  /** The ids that are selected, as one text. */
+  selected: string;
+  minute: number;
+  language: string;
+}>(({ of, from, cursor, selected, minute, language }) => {
+  const picked = new Set(selected.split(" "));
+  return (
+    <div role="rowgroup" class={of.length === list.BLOCK ? "rows is-whole" : "rows"}>
+      {of.map((alert, at) => (
+        <Row
+          key={alert.alert_id}
+          alert={alert}
+          at={from + at}
+          isCursor={alert.alert_id === cursor}
+          isSelected={picked.has(alert.alert_id)}
+          minute={minute}
+          language={language}
+          onPick={pick}
+        />
+      ))}
+    </div>
+  );
+});
 
 let lastPicked: string | null = null;
 

@@ -27,6 +27,21 @@ export const address = signal("/alerts");
 /** What the rows were asked for. */
 const wanted = signal<{ key: string; query: Query }>({ key: "", query: {} });
 
+/** Rows that are drawn together. */
+export const BLOCK = 100;
+/** The rows in blocks; one that holds the same rows stays the same. */
+export const blocks = computed<Alert[][]>(() => {
+  const known = lastBlocks;
+  const all = rows.value;
+  lastBlocks = Array.from({ length: Math.ceil(all.length / BLOCK) }, (_, at) => {
+    const block = all.slice(at * BLOCK, (at + 1) * BLOCK);
+    const before = known[at];
+    return before && before.length === block.length && block.every((row, i) => row === before[i]) ? before : block;
+  });
+  return lastBlocks;
+});
+let lastBlocks: Alert[][] = [];
+
 export const byId = computed(() => new Map(rows.value.map((alert) => [alert.alert_id, alert])));
 export const cursorAt = computed(() => rows.value.findIndex((alert) => alert.alert_id === cursor.value));
 

@@ -189,7 +189,7 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
                 <td data-name={said.event} class="id" title={text(entry, "event_id")}>
                   <a href={to("payments", text(entry, "event_id"))}>{text(entry, "event_id")}</a>
                 </td>
-                <td data-name={said.payee}>
+                <td data-name={said.payee} class="wrap">
                   {text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}
                 </td>
                 <td data-name={said.purpose} class="wrap">

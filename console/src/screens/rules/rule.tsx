@@ -39,9 +39,13 @@ export function RulePage({ id }: { id: string }) {
             [texts.columns.mode, `${word(texts.mode, rule.mode)} · ${word(texts.ripeness, rule.status)}`],
             [texts.tags, rule.tags.join("、")],
             [texts.owner, data.owner],
-            [texts.basis, rule.basis],
           ]}
         />
+        {rule.basis && (
+          <p class="prose">
+            <span class="faint">{texts.basis}</span> {rule.basis}
+          </p>
+        )}
       </Panel>
       <div class="columns is-even">
         <Meaning of={data} />

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    guess::Guess,
-    sample::{Layout, Sample},
-};
+use super::{Guess, Layout, Sample};
 use crate::say;
 
 /// The text of a map, with what is to be corrected as comments.

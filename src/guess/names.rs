@@ -102,6 +102,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "区划代码",
             "区划编码",
             "行政区划",
+            "区划",
             "regioncode",
             "admdivcode",
         ],

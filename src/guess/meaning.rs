@@ -2,11 +2,15 @@
 
 use super::{names, sample::Sample};
 use crate::{
+    diagnostic::suggest,
     event::{
+        EventType,
         schema::{FIELDS, field},
         stamp::local_time,
     },
     map::Dates,
+    say,
+    text::quoted,
 };
 
 /// What a file means, as far as it tells.
@@ -88,6 +92,72 @@ impl Guess {
         if name == "event_id" {
             self.id.clear();
         }
+    }
+
+    /// Takes a field from a column or a value that somebody names: `amount=@支付金额`, `region_code=330100000`.
+    ///
+    /// # Errors
+    /// In words, if there is no such field or column.
+    pub(crate) fn put(&mut self, sample: &Sample, set: &str) -> Result<(), String> {
+        let Some((name, value)) = set.split_once('=') else {
+            return Err(say!("--set {set}: write FIELD=@COLUMN or FIELD=VALUE", set));
+        };
+        let Some((_, spec)) = field(name.trim()) else {
+            let hint = suggest(name, FIELDS.iter().map(|field| field.name));
+            return Err(say!("no event has a field {name}: {hint}", name = quoted(name), hint));
+        };
+        self.forget(spec.name);
+        if value.is_empty() {
+            // Nothing gives it any more.
+            self.missing.extend((spec.required & EventType::Payment.bit() != 0).then_some(spec.name));
+            return Ok(());
+        }
+        match value.strip_prefix('@') {
+            None => self.constants.push((spec.name, value.to_owned())),
+            Some(column) => {
+                let Some(at) = sample.columns.iter().position(|known| known == column.trim()) else {
+                    let hint = suggest(column, sample.columns.iter().map(String::as_str));
+                    return Err(say!(
+                        "the file has no column {column}: {hint}",
+                        column = quoted(column),
+                        hint
+                    ));
+                };
+                self.columns.push((at, spec.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns that become nothing.
+    pub(crate) fn left_out(&self, sample: &Sample) -> Vec<String> {
+        let used = |column: &usize| {
+            self.id.contains(column) || self.columns.iter().any(|(other, _)| other == column)
+        };
+        (0..sample.columns.len())
+            .filter(|column| !used(column) && !sample.columns[*column].is_empty())
+            .map(|column| sample.columns[column].clone())
+            .collect()
+    }
+
+    /// What was taken to be so, and may be otherwise.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unclear_day {
+            notes.push(say!(
+                "note: nothing in these rows says whether the day or the month stands first; `dates` in the map takes the day to be first"
+            ));
+        }
+        if let Some(zone) = &self.zone {
+            notes.push(say!(
+                "note: times without an offset are taken to be those of {zone}; if they are not, correct `zone` in the map",
+                zone
+            ));
+        }
+        if self.ten_thousands {
+            notes.push(say!("note: amounts are taken to count 万元"));
+        }
+        notes
     }
 
     /// The column of a field.
@@ -210,7 +280,7 @@ impl Guess {
                 self.constants.push((name, value.to_owned()));
             }
         }
-        let payment = crate::event::EventType::Payment.bit();
+        let payment = EventType::Payment.bit();
         for spec in FIELDS.iter().filter(|spec| spec.required & payment != 0) {
             let given = self.column(spec.name).is_some()
                 || self.constants.iter().any(|(name, _)| *name == spec.name)

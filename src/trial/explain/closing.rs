@@ -1,0 +1,196 @@
+//! Rules on windows that close: the window that the event is in, what it was compared with, and whether it is over.
+
+use serde_json::{Map, Value};
+
+use super::{Asked, EVENTS_MAX, Explained, Holds, Verdict, Window, play::Played};
+use crate::{
+    evaluate::windows_of,
+    event::{Column, period::Stretch},
+    finding::Finding,
+    personal::Kinds,
+    rule::{
+        compile::ClosingRule,
+        probe::{Of, Probes},
+        window::{Anomaly, Method, Season},
+    },
+    say,
+};
+
+/// Windows before it that are shown, the latest.
+const BEFORE_MAX: usize = 120;
+
+/// What a window was compared with: the windows of its key before it.
+#[derive(Debug)]
+pub(crate) struct Baseline {
+    /// The measure.
+    pub measure: String,
+    /// How.
+    pub method: &'static str,
+    /// What is usual; none if there are too few windows, or the measure has no value.
+    pub usual: Option<Value>,
+    /// How far this one is from it.
+    pub score: Option<Value>,
+    /// With fewer windows there is no score.
+    pub least: usize,
+    /// The windows that it was compared with, the oldest first: their first instants and their values.
+    pub before: Vec<(i64, Value)>,
+}
+
+impl Asked<'_> {
+    /// What the rule says of the windows that the event is in.
+    pub(super) fn of_window(&self, probes: &Probes, view: &ClosingRule, played: Played) -> Explained {
+        let number = |of: &Of| probes.parts.iter().position(|part| part.of == *of);
+        let own = |of: &Of| number(of).and_then(|number| played.own.get(&number));
+        let mut values = own(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
+        let mut parts: Vec<Holds> = (probes.parts.iter().enumerate())
+            .filter(|(_, part)| !part.of.is_shown())
+            .map(|(number, part)| Holds {
+                of: part.of.clone(),
+                text: part.text.clone(),
+                holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
+            })
+            .collect();
+        let limits = played.errors.iter().cloned();
+        let Some(counted) = own(&Of::Counted) else {
+            let without = Explained::without(Verdict::LeftOut, limits.collect());
+            return Explained { parts, values, ..without };
+        };
+        let names = view.by.iter().filter_map(|at| Column::ALL.get(*at)).map(|column| column.spec().name);
+        let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
+        let windows = Found { probes, played: &played, key: key.collect() };
+        let Some((stretch, passed)) = windows.chosen(windows_of(view, self.calendar, self.event.1)) else {
+            return Explained { parts, values, ..Explained::without(Verdict::Unknown, limits.collect()) };
+        };
+        let holds = |of: &Of, part: usize| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
+        for (number, part) in probes.parts.iter().enumerate().filter(|(_, part)| !part.of.is_shown()) {
+            let same = |shown: &&mut Holds| shown.of == part.of && shown.text == part.text;
+            if let (Some(answer), Some(shown)) = (holds(&part.of, number), parts.iter_mut().find(same)) {
+                shown.holds = Some(answer);
+            }
+        }
+        let whole = number(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
+        let all = parts.iter().filter(|part| part.of == Of::When).all(|part| part.holds == Some(true));
+        let is_over = stretch.end <= played.closed;
+        let verdict = match (is_over, whole, all) {
+            (false, ..) => Verdict::Waiting,
+            (true, true, _) => Verdict::Found,
+            (true, false, true)
+                if parts
+                    .iter()
+                    .any(|part| matches!(part.of, Of::Exception(_)) && part.holds == Some(true)) =>
+            {
+                Verdict::Excepted
+            }
+            (true, false, _) => Verdict::NotFound,
+        };
+        let baseline = view.anomaly.as_ref().map(|(anomaly, at)| {
+            let measure = view.measures.fields[*at].name().clone();
+            self.baseline((anomaly, measure), stretch, &passed, windows.before(stretch))
+        });
+        values.remove("amount");
+        values.extend(passed.values.clone());
+        let (key, mut limits) = (passed.key.clone(), limits.collect::<Vec<_>>());
+        if verdict == Verdict::NotFound && all {
+            limits.push(say!("the journal does not hold the whole of this window, so it is not judged"));
+        }
+        let window = Some(in_stretch(played.passed, stretch, is_over));
+        let kinds = kinds(view);
+        Explained { parts, values, key, kinds, window, baseline, ..Explained::without(verdict, limits) }
+    }
+
+    fn baseline(
+        &self,
+        (anomaly, measure): (&Anomaly, String),
+        stretch: Stretch,
+        passed: &Finding,
+        before: Vec<&Finding>,
+    ) -> Baseline {
+        let start = |finding: &Finding| {
+            finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok())
+        };
+        let mut before: Vec<(i64, Value)> = before
+            .into_iter()
+            .filter_map(|finding| Some((start(finding)?, finding.values.get(&measure)?.clone())))
+            .filter(|(at, value)| !value.is_null() && self.same_season(anomaly, *at, stretch.start))
+            .collect();
+        before.sort_by_key(|(at, _)| *at);
+        before.drain(..before.len().saturating_sub(anomaly.history.min(BEFORE_MAX)));
+        let value = |name: &str| passed.values.get(name).filter(|value| !value.is_null()).cloned();
+        let method = anomaly.method.word();
+        let (usual, score, least) = (value("baseline"), value("score"), anomaly.min_history);
+        Baseline { measure, method, usual, score, least, before }
+    }
+
+    fn same_season(&self, anomaly: &Anomaly, a: i64, b: i64) -> bool {
+        let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
+        match anomaly.season {
+            _ if anomaly.method != Method::Seasonal => true,
+            Season::Weekday => a.weekday() == b.weekday(),
+            Season::Month => a.month() == b.month(),
+            Season::DayOfMonth => a.day() == b.day(),
+        }
+    }
+}
+
+/// The windows of the event's key that the parts found something about.
+struct Found<'f> {
+    probes: &'f Probes,
+    played: &'f Played,
+    key: Map<String, Value>,
+}
+
+impl<'f> Found<'f> {
+    fn of(&self, number: usize) -> impl Iterator<Item = (i64, &'f Finding)> + use<'_, 'f> {
+        let is_own =
+            |finding: &Finding| self.key.iter().all(|(name, value)| finding.values.get(name) == Some(value));
+        let of_part = self.played.windows.iter().filter(move |(part, ..)| *part == number);
+        of_part.filter(move |(_, _, finding)| is_own(finding)).map(|(_, end, finding)| (*end, finding))
+    }
+
+    fn has(&self, number: usize, stretch: Stretch) -> bool {
+        self.of(number).any(|(end, _)| end == stretch.end)
+    }
+
+    fn part(&self, of: &Of) -> Option<usize> {
+        self.probes.parts.iter().position(|part| part.of == *of)
+    }
+
+    /// Of the windows that the event is in: the first that was found, else the one that most conditions hold for.
+    fn chosen(&self, all: Vec<Stretch>) -> Option<(Stretch, Finding)> {
+        let (whole, passed) = (self.part(&Of::Whole)?, self.part(&Of::Passed)?);
+        let holding = |stretch: &Stretch| {
+            let parts = self.probes.parts.iter().enumerate();
+            let holding = parts.filter(|(number, part)| part.of == Of::When && self.has(*number, *stretch));
+            (self.has(whole, *stretch), holding.count(), std::cmp::Reverse(stretch.end))
+        };
+        let measured = all.into_iter().filter_map(|stretch| {
+            let finding = self.of(passed).find(|(end, _)| *end == stretch.end)?.1.clone();
+            Some((stretch, finding))
+        });
+        measured.max_by_key(|(stretch, _)| holding(stretch))
+    }
+
+    /// What is shown of the windows before one.
+    fn before(&self, stretch: Stretch) -> Vec<&'f Finding> {
+        let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
+        self.of(passed).filter(|(end, _)| *end < stretch.end).map(|(_, finding)| finding).collect()
+    }
+}
+
+fn in_stretch(events: Vec<(String, i64, Value)>, stretch: Stretch, is_over: bool) -> Window {
+    let mut events: Vec<_> = events.into_iter().filter(|(_, at, _)| stretch.contains(*at)).collect();
+    let total = events.len();
+    events.drain(..total.saturating_sub(EVENTS_MAX));
+    Window { stretch: Some((stretch.start, stretch.end, is_over)), events, total }
+}
+
+/// What the measures tell of persons; what was usual is made of the same as what is compared with it.
+fn kinds(view: &ClosingRule) -> Kinds {
+    let mut kinds = Kinds::default();
+    let measures = view.measures.fields.iter().zip(&view.measures.personal);
+    measures.for_each(|(field, kind)| kinds.add(field.name(), *kind));
+    if let Some((_, at)) = &view.anomaly {
+        kinds.add("baseline", view.measures.personal[*at]);
+    }
+    kinds
+}

@@ -1,0 +1,182 @@
+//! The events that can matter, through the parts of a rule.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use arrow::{
+    array::{Array, AsArray},
+    record_batch::RecordBatch,
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+use super::{
+    Asked,
+    narrow::{Beside, columns, types},
+};
+use crate::{
+    engine::{Dedup, Originals},
+    evaluate::{Batch, Evaluator, Moved, Windows},
+    event::{Column, EventType, event_schema, id_hash},
+    finding::Finding,
+    ledger::{AfterEvent, Ledger},
+    rule::{
+        compile::{ClosingRule, CompiledView},
+        probe::Probes,
+        window::{Method, Season},
+    },
+    say,
+    store::{History, Order, Select, StoreError, Wide},
+};
+
+/// How late an event may be that still finds all of its window: a hundred years, in microseconds.
+const LATE: i64 = 36_500 * 86_400_000_000;
+
+/// What the parts found.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    /// About the event, by the number of the part.
+    pub own: BTreeMap<usize, Finding>,
+    /// The events that pass `where`, with their times and amounts.
+    pub passed: Vec<(String, i64, Value)>,
+    /// About windows, by the number of the part and the end of the window.
+    pub windows: Vec<(usize, i64, Finding)>,
+    /// Windows that end at or before this are over.
+    pub closed: i64,
+    pub errors: Option<String>,
+}
+
+impl Played {
+    fn take(&mut self, at: i64, finding: Finding, event: &str, counts: bool) {
+        let Ok(number) = finding.rule_id.parse::<usize>() else { return };
+        if finding.window.is_some() {
+            self.windows.push((number, at, finding));
+            return;
+        }
+        if counts {
+            let id = finding.event_id.clone().unwrap_or_default();
+            self.passed.push((id, at, finding.values.get("amount").cloned().unwrap_or_default()));
+        }
+        if finding.event_id.as_deref() == Some(event) {
+            self.own.insert(number, finding);
+        }
+    }
+}
+
+/// How far windows before the event's own are looked back to, in microseconds.
+fn reach_of(view: &ClosingRule, horizon: i64) -> i64 {
+    let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == Method::Seasonal);
+    let times = seasons.map_or(1, |(anomaly, _)| match anomaly.season {
+        Season::Weekday => 7,
+        Season::Month => 12,
+        Season::DayOfMonth => 31,
+    });
+    horizon.saturating_mul(times)
+}
+
+impl Asked<'_> {
+    /// The part of the journal that can matter.
+    fn part(&self, beside: Beside, arrival: i64) -> Select {
+        let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or(0));
+        if let CompiledView::Closing(view) = &self.rule.view {
+            // What came later belongs to the window too.
+            let from = (!beside.balances).then(|| at.saturating_sub(reach_of(view, reach)));
+            return Select { from, to: Some(at.saturating_add(view.size.max_micros())), ..Select::default() };
+        }
+        let alone = !beside.balances && !beside.originals;
+        let from = alone.then(|| at.saturating_sub(reach));
+        let to = (alone && reach == 0).then(|| at.saturating_add(1));
+        Select { from, to, until: Some(arrival), ..Select::default() }
+    }
+
+    /// Plays the events through the parts: those up to this one, and of windows that close all. `None` if there is too little
+    /// time.
+    pub(super) fn play(
+        &self,
+        probes: &Probes,
+        history: &History,
+        (arrival, own): (i64, &RecordBatch),
+    ) -> Result<Option<Played>, StoreError> {
+        let begun = Instant::now();
+        let schema = event_schema(&self.calendar.zone_name);
+        let reads = |of: fn(&crate::rule::compile::CompiledRule) -> bool| probes.rules.rules.iter().any(of);
+        let beside = Beside {
+            balances: reads(|rule| rule.reads_beside().0),
+            originals: reads(|rule| rule.reads_beside().1),
+        };
+        let watermark = history.watermark()?;
+        let journal = self.journal_from.or(watermark.first).map(|first| self.calendar.journal_start(first));
+        let columns = columns(probes);
+        let mut wide = Wide::new(&schema, &columns);
+        let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
+        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, i64::MIN);
+        windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+        let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
+        ledger.group_by(&probes.rules.groupings());
+        ledger.whole_from(journal.map(|journal| journal.year));
+        // At its end the input has no window that is open.
+        let has_ended = self.lateness > 0 && watermark.at.is_some() && watermark.at == watermark.latest;
+        let closed = watermark.settled.or(watermark.at).unwrap_or(i64::MIN);
+        let closed = if has_ended { i64::MAX } else { closed };
+        let counting = probes.counting();
+        let mut played = Played { closed, ..Played::default() };
+        for batch in history.scan(&self.part(beside, arrival), Some(&columns), Order::Arrival)? {
+            if begun.elapsed() > self.time {
+                return Ok(None);
+            }
+            let damaged = |e: arrow::error::ArrowError| self.damaged(e.to_string());
+            let narrow = self.narrowed(&batch?, own, beside).map_err(damaged)?;
+            let in_key = self.beside_window(&narrow, own).map_err(damaged)?;
+            let events = wide.batch(&narrow).map_err(|e| self.damaged(e.to_string()))?;
+            let types = types(&events).ok_or_else(|| self.damaged(say!("an event of unknown type")))?;
+            let mut after = AfterEvent::default();
+            if beside.balances || beside.originals {
+                after = ledger.apply(&events, &types);
+            }
+            if beside.originals {
+                name(&mut originals, &events, &types, &mut after);
+            }
+            let attributes = ledger.attributes();
+            let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
+            let prepared = evaluator.prepare(&batch);
+            let moved = windows.observe(&prepared, &vec![i64::MIN; types.len()]);
+            let mut evaluation = prepared.conclude(moved);
+            let error = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
+            played.errors = error.or(played.errors);
+            let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
+            for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
+                let is_in = in_key.as_ref().is_none_or(|window| window.value(row));
+                let counts = is_in && counting.is_some_and(|number| finding.rule_id == number.to_string());
+                played.take(at, finding, self.event.0, counts);
+            }
+        }
+        // What is not over yet is told as it stands.
+        let mut moved = Moved::default();
+        windows.advance(i64::MAX, 0, &mut moved);
+        let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
+        played.errors = played.errors.or(error);
+        moved
+            .closed
+            .into_iter()
+            .for_each(|window| played.take(window.at, window.finding, self.event.0, false));
+        Ok(Some(played))
+    }
+}
+
+/// Tells the events that name others which ones those are, as far as they came before.
+fn name(originals: &mut Originals, events: &RecordBatch, types: &[EventType], after: &mut AfterEvent) {
+    let text = |column: Column| events.column(column.index()).as_string_view();
+    let (ids, names) = (text(Column::EventId), text(Column::OriginalEventId));
+    originals.begin(events, true);
+    let mut naming = after.named.iter_mut().peekable();
+    for (row, of) in types.iter().enumerate() {
+        originals.accept(*of, id_hash(ids.value(row)), row);
+        if let Some(naming) = naming.next_if(|naming| naming.row as usize == row) {
+            let named = names.is_valid(row).then(|| names.value(row));
+            // All of them are at hand: nothing is looked up in the journal.
+            let found = named.map(|id| originals.find(id, id_hash(id), &Dedup::default()));
+            naming.original = found.and_then(Result::ok).flatten();
+        }
+    }
+    // The journal is not asked, so there is nothing that can fail.
+    let _ = originals.end(0);
+}
