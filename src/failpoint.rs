@@ -62,7 +62,7 @@ pub const NAMES: &[&str] = &[
     "drain.sealed",
 ];
 
-/// Places within what people do and in the filing of the audit log, which not every life of the state passes by itself.
+/// Places within what people do, in the filing of the audit log and in the replica, which not every life of the state passes by itself.
 pub const ACTS: &[&str] = &[
     "audit.record",
     "audit.recorded",
@@ -72,12 +72,25 @@ pub const ACTS: &[&str] = &[
     "audit.removed",
     "audit.moved",
     "decide.decided",
+    "replica.claimed",
+    "replica.restored",
+    "replica.manifest",
+    "replica.before",
+    "replica.after",
     "approval.approved",
     "approval.journalled",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.
-pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain", "patience.flush"];
+/// And for the store of a replica, and for a machine that is silent.
+pub const PATIENCE: &[&str] = &[
+    "patience.log",
+    "patience.officer",
+    "patience.drain",
+    "patience.flush",
+    "patience.replica",
+    "patience.takeover",
+];
 
 /// How long something is waited for: as long as usual, unless a test asked for less.
 #[cfg(not(debug_assertions))]

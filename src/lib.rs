@@ -85,6 +85,8 @@ pub mod engine;
 
 pub mod store;
 
+pub mod replica;
+
 // What joins and starts it.
 pub mod trial;
 

@@ -4,6 +4,7 @@ mod catalogue;
 mod logging;
 mod make;
 mod registered;
+mod replica;
 mod sources;
 
 use std::{collections::BTreeSet, sync::Mutex};
@@ -16,6 +17,7 @@ use prometheus::{
 pub use catalogue::Described;
 use catalogue::Registry;
 pub use logging::log;
+pub use replica::ReplicaMetrics;
 pub use sources::SourceMetrics;
 
 /// The Content-Type that Prometheus 3 insists on.
@@ -128,6 +130,8 @@ pub struct Metrics {
     pub store_held: Gauge,
     /// How often it did for longer than a second.
     pub store_holds: IntCounter,
+    /// What is told of the replica.
+    pub replica: ReplicaMetrics,
     /// Events in the journal.
     pub journal_events: IntGauge,
     /// Events that were sealed.

@@ -13,7 +13,7 @@ const SCRIPT_MAX = 100 * 1024;
 export const options = {
   absWorkingDir: root,
   entryPoints: { app: "src/main.tsx", worker: "src/worker.ts", curves: "src/ui/curves.ts" },
-  // What draws curves is loaded by the screens that have some.
+  // What draws curves is loaded by the screens that have some, texts in the language that is set.
   splitting: true,
   chunkNames: "[name]",
   outdir: "dist",
@@ -28,7 +28,7 @@ export const options = {
 };
 
 /** What is packed by brotli here, so that the daemon needs no packer; what it packs by gzip it packs itself. */
-const PACKED = ["app.css", "app.js", "curves.js"];
+const PACKED = ["app.css", "app.js", "curves.js", "en.js", "zh.js"];
 
 /** What Chrome 90 does not know, and esbuild does not write otherwise. */
 const TOO_NEW = [

@@ -2,8 +2,9 @@
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
-# OpenLDAP (Debian's packages, unpacked).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip]…
+# OpenLDAP (Debian's packages, unpacked); moto, which speaks S3's protocol (PyPI, in an environment of its own). Named by hand: versitygw, which
+# checks signatures, too (a Go module, built here for some minutes).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|lake|versitygw]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -43,6 +44,22 @@ get_slapd() {
     rm -f ./*.deb
 }
 
+# It answers conditional writes, as the state's replica needs them.
+get_moto() { [ -x "$services/moto/bin/moto_server" ] || venv "$services/moto" "moto[server]==5.2.5"; }
+
+# Those who read the lake.
+get_lake() { "$services/lake/bin/python" -c 'import duckdb, pyarrow' || venv "$services/lake" duckdb==2.0.1 pyarrow==26.0.1; }
+
+# It answers them over a folder, and checks signatures.
+get_versitygw() {
+    [ -x "$services/versitygw/versitygw" ] && return
+    if ! command -v go >/dev/null; then
+        root apt-get install -y -qq --no-install-recommends golang-go >/dev/null ||
+            { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends golang-go >/dev/null; } || return
+    fi
+    mkdir -p "$services/versitygw" && GOBIN=$services/versitygw go install "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+}
+
 # With it packs of evidence are opened as their readers open them.
 get_unzip() {
     command -v unzip >/dev/null && return
@@ -59,5 +76,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto lake
 fetch "$services/setup.log" "$@"

@@ -10,6 +10,7 @@ mod quarantined;
 mod query;
 mod recheck;
 pub mod replay;
+mod replicating;
 mod requests;
 mod run;
 mod sealing;
@@ -36,9 +37,10 @@ use crate::{
     decode::Decoder,
     engine::{BatchLimits, EngineError, Silence, Watermark, batches},
     failpoint,
+    replica::Keeper,
     rule::RuleSet,
     say,
-    store::StateLock,
+    store::{StateLock, Turns},
     stream::{Block, Position},
 };
 
@@ -53,11 +55,14 @@ pub use search::{Deed, Search};
 use tables::StoredTables;
 
 use deliver::DeliverTask;
+use replicating::Replica;
 pub use sealing::SealingParts;
 use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
 const BLOCKS_WAITING: usize = 16;
+/// How often one looks whether another machine has the state.
+const SUPERSEDED_LOOK: Duration = Duration::from_millis(200);
 /// How long a drain may take before the process gives up; what is not committed is read again.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -79,6 +84,8 @@ pub struct Daemon {
     sealing: SealingTask,
     deliver: DeliverTask,
     wellbeing: tokio::task::JoinHandle<()>,
+    /// Where the state is replicated.
+    keeper: Option<Keeper>,
 }
 
 impl Daemon {
@@ -92,18 +99,24 @@ impl Daemon {
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        Self::start_locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock)
+        Self::start_locked(config, (StateLock::acquire(&config.state_dir)?, None), rules, options, clock)
     }
 
     fn start_locked(
         config: &Config,
-        lock: StateLock,
+        (lock, replica): (StateLock, Option<Replica>),
         rules: Arc<RuleSet>,
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
+        crate::store::is_replicated(&config.state_dir, replica.is_some())?;
+        let keeper =
+            replica.map(|replica| Keeper::start(replica.candidate, replica.claimed, clock)).transpose()?;
+        if let Some(keeper) = &keeper {
+            let _ = shared.replica.set(keeper.figures());
+        }
         shared.forecasts.are_made_by(query::make_forecasts(&Arc::new(config.clone())));
         shared.asker.is(query::answer_queries(&Arc::new(config.clone())), config.ask.clone());
         let (batches_in, batches_out) = mpsc::channel(parallel());
@@ -118,7 +131,19 @@ impl Daemon {
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
-        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
+        Ok(Self {
+            shared,
+            blocks,
+            stop,
+            positions,
+            closing,
+            bounded,
+            engine,
+            sealing,
+            deliver,
+            wellbeing,
+            keeper,
+        })
     }
 
     /// Takes no more events and waits until all that came is judged and committed, however long that takes.
@@ -163,6 +188,8 @@ impl Daemon {
         self.deliver.end(seal).await;
         self.wellbeing.abort();
         patient.abort();
+        // It says that nobody writes any more.
+        tokio::task::spawn_blocking(move || drop(self.keeper)).await?;
         drained?;
         Ok(sealed?)
     }
@@ -178,6 +205,16 @@ fn too_long(held: Option<Duration>) -> String {
         None => say!(
             "it took too long to store what came last. Files and topics are read from there again at the next start; send again what was posted and not answered"
         ),
+    }
+}
+
+/// Waits until another machine has the state; for ever, if none does.
+async fn superseded(turns: Arc<Turns>) -> String {
+    loop {
+        tokio::time::sleep(SUPERSEDED_LOOK).await;
+        if let Some(why) = turns.refusal() {
+            return why.to_string();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use standby::Waited;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, audit, ended, ingest, listen, requests, standby};
+use super::{Daemon, audit, ended, ingest, listen, requests, standby, superseded};
 use crate::{
     access::Actor,
     clock::Clock,
@@ -55,14 +55,14 @@ pub async fn run(
         waited = standby::lock_state(&config, &ports, &mut signals) => waited?,
         never = supervisor::waiting(config.standby) => match never {},
     };
-    let Waited::Locked { lock, after_another } = waiting else {
+    let Waited::Locked { lock, replica, after_another } = waiting else {
         return Ok(Outcome::default());
     };
     supervisor::recovering();
     // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
     let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
     let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
-    let started = Daemon::start_locked(&config, lock, rules, &options, &clock);
+    let started = Daemon::start_locked(&config, (lock, replica), rules, &options, &clock);
     opened.cancel();
     let signals = hearing.await?;
     if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
@@ -205,7 +205,7 @@ async fn watch(
     (once, reads_pipe): (bool, bool),
 ) -> anyhow::Result<Ended> {
     let (mut failed, mut is_full) = (None, false);
-    let mut sources_left = !sources.is_empty();
+    let (mut sources_left, turns) = (!sources.is_empty(), Arc::clone(&daemon.shared.turns));
     let mut lists = tokio::time::interval(LISTS_EVERY);
     let mut asked = reload::Asked::default();
     while !once || sources_left {
@@ -218,6 +218,10 @@ async fn watch(
             error = daemon.sealing.failed() => {
                 daemon.stop.cancel();
                 return Err(error.into());
+            }
+            why = superseded(Arc::clone(&turns)) => {
+                daemon.stop.cancel();
+                return Err(anyhow!(why));
             }
             ended = sources.join_next(), if sources_left => match ended {
                 None => {

@@ -19,6 +19,7 @@ mod reference;
 mod resolve;
 mod shape;
 pub mod sinks;
+pub mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -88,6 +89,8 @@ pub struct Config {
     pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the state directory.
     pub standby: bool,
+    /// Where the state is replicated to.
+    pub replicate: Option<crate::replica::Settings>,
     /// Events between two checkpoints.
     pub checkpoint_events: u64,
     /// How far the latest event must be past the end of a local day for the day to be sealed.
@@ -365,12 +368,6 @@ impl Config {
         self.min_time.unwrap_or_else(|| self.calendar.instant(jiff::civil::date(2000, 1, 1)))
     }
 
-    /// `state.duplicate_horizon` in microseconds.
-    #[must_use]
-    pub fn duplicate_horizon_micros(&self) -> i64 {
-        i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// How the journal is gone through once more: one batch at a time, with half of what windows may hold.
     #[must_use]
     pub fn course(&self) -> Course {
@@ -386,11 +383,5 @@ impl Config {
             memory: self.window_bytes / 2,
             findings: FOUND_MAX,
         }
-    }
-
-    /// `state.retain` in microseconds.
-    #[must_use]
-    pub fn retain_micros(&self) -> Option<i64> {
-        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
     }
 }

@@ -10,6 +10,7 @@ use super::{
     feeds::MapSpec,
     lists::ListSpecs,
     postgres::PostgresSpec,
+    state::State,
 };
 use crate::{
     access::provider::{self, Provider},
@@ -21,7 +22,6 @@ use crate::{
         directory::Afterwards,
         kafka::{KafkaRequests, KafkaSource},
     },
-    store::WhenFull,
 };
 
 use super::sinks::SinkSpec;
@@ -267,46 +267,6 @@ fn settle() -> String {
 pub struct StdinSpec {
     /// `jsonl` (default) or `csv`.
     pub format: Option<Encoding>,
-}
-
-/// The state directory.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct State {
-    /// The directory.
-    pub dir: PathBuf,
-    /// A folder with backups of it (`fiscwatch state backup`), of which the newest is tried out from the console.
-    pub backups: Option<PathBuf>,
-    /// Whether to wait when another instance has the directory, and to take over when it ends.
-    pub standby: bool,
-    /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
-    pub checkpoint_events: u64,
-    /// How far the latest event must be past the end of a local day for the day to be sealed.
-    pub seal_after: String,
-    /// How long events are kept, at least 180 days; everything is kept without it.
-    pub retain: Option<String>,
-    /// How far back from the latest event ids are remembered in memory.
-    pub duplicate_horizon: String,
-    /// How large the quarantine may become, in MiB.
-    pub quarantine_mib: u64,
-    /// What happens to records that it has no room for: `summarize` or `stop`.
-    pub quarantine_full: WhenFull,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("state"),
-            backups: None,
-            standby: false,
-            checkpoint_events: 500_000,
-            seal_after: String::from("2d"),
-            retain: None,
-            duplicate_horizon: String::from("400d"),
-            quarantine_mib: 1024,
-            quarantine_full: WhenFull::Summarize,
-        }
-    }
 }
 
 /// Which rules run.

@@ -18,6 +18,7 @@ use super::{
     lists::ListSpec,
     machine, raw,
     raw::Raw,
+    state::retention,
 };
 use crate::{
     decode::Reading,
@@ -67,7 +68,7 @@ fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
 }
 
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
-const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
+pub(super) const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
 /// Where the server listens.
 pub(super) fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
@@ -94,17 +95,6 @@ fn kept(records: u32) -> Result<u32, String> {
     match records < 10 {
         true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
         false => Ok(records),
-    }
-}
-
-fn retention(text: &str) -> Result<Duration, String> {
-    let retain = duration(text)?;
-    match retain < RETAIN_MIN {
-        true => Err(say!(
-            "{text} is too short: keep events for 180d or longer, or leave it out to keep everything",
-            text = quoted(text)
-        )),
-        false => Ok(retain),
     }
 }
 
@@ -158,6 +148,7 @@ impl Resolver<'_> {
             state_dir: self.path(raw.state.dir),
             backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
+            replicate: self.replicate(raw.state.replicate, raw.state.standby),
             checkpoint_events: self.within(
                 "state.checkpoint_events",
                 raw.state.checkpoint_events,

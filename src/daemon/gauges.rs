@@ -24,6 +24,7 @@ pub fn scrape_gauges(shared: &Shared) {
     m.http_bodies.set(shared.bodies.taken().try_into().unwrap_or(i64::MAX));
     m.store_held.set(shared.turns.held_up().map_or(0.0, |held| held.as_secs_f64()));
     m.store_holds.inc_by(shared.turns.holds().saturating_sub(m.store_holds.get()));
+    replica_gauges(shared);
     m.ticks_pending.set(shared.busy.pending.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
     m.query_running.set(shared.busy.query().map_or(0.0, |(_, time)| time.as_secs_f64()));
     m.queries_left.set(bounded::left_behind().try_into().unwrap_or(i64::MAX));
@@ -38,6 +39,22 @@ pub fn scrape_gauges(shared: &Shared) {
     if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
     }
+}
+
+/// What is told of the replica, if there is one.
+fn replica_gauges(shared: &Shared) {
+    let Some(figures) = shared.replica.get() else { return };
+    let m = &shared.metrics.replica;
+    m.in_sync.set(i64::from(figures.in_sync.load(Ordering::Relaxed)));
+    for (counter, figure) in
+        [(&m.commits, &figures.records), (&m.bytes, &figures.bytes), (&m.failures, &figures.failures)]
+    {
+        counter.inc_by(figure.load(Ordering::Relaxed).saturating_sub(counter.get()));
+    }
+    let made = figures.snapshot_at.load(Ordering::Relaxed);
+    m.snapshot_age.set(if made == 0 { 0.0 } else { seconds(shared.clock.now().saturating_sub(made)) });
+    m.waited.set(seconds(i64::try_from(figures.waited.load(Ordering::Relaxed)).unwrap_or(i64::MAX)));
+    m.waits.set(shared.turns.waits_for_replica().map_or(0.0, |waits| waits.as_secs_f64()));
 }
 
 /// What the sources tell.

@@ -88,6 +88,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
+    /// What is told of the replica, if there is one.
+    pub replica: std::sync::OnceLock<Arc<crate::replica::Figures>>,
     /// Who writes to the state, and who waits.
     pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
@@ -191,6 +193,7 @@ impl Shared {
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
+            replica: std::sync::OnceLock::new(),
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             variables: options.variables.clone(),
@@ -264,13 +267,21 @@ impl Shared {
         self.ready.load(Ordering::SeqCst)
     }
 
-    /// Why not all sources are read yet; `None` if they are.
+    /// Why not all sources are read yet, or commits wait for the store that has them too; `None` if nothing waits.
     #[must_use]
-    pub fn sources_wait(&self) -> Option<String> {
+    pub fn waits_for(&self) -> Option<String> {
         let waits = |(name, status): (&String, &Arc<SourceStatus>)| {
             status.told().not_ready().map(|why| say!("source {name}: {why}", name, why))
         };
-        self.sources.iter().find_map(waits)
+        let replica = self.turns.waits_for_replica().filter(|waited| *waited >= HELD);
+        let away = |waited: Duration| {
+            let seconds = waited.as_secs();
+            say!(
+                "the store of state.replicate has been away for {seconds} seconds; commits wait for it, and nothing is lost",
+                seconds
+            )
+        };
+        replica.map(away).or_else(|| self.sources.iter().find_map(waits))
     }
 
     /// How many rules on a schedule are due, if that is so much that events wait for them noticeably.

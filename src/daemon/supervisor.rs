@@ -152,6 +152,14 @@ pub(crate) async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop
             tell(&[NotifyState::Watchdog, NotifyState::Status(&waits_for_database(held))]);
             continue;
         }
+        if let Some(waits) = shared.turns.waits_for_replica().filter(|waits| *waits >= STATUS_EVERY) {
+            // Nor would it bring the store back.
+            let seconds = waits.as_secs();
+            let status =
+                say!("waits for the store of state.replicate, which has been away for {seconds} s", seconds);
+            tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+            continue;
+        }
         if turned == seen {
             tracing::warn!(
                 seconds = every.as_secs(),

@@ -283,7 +283,7 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let journal_from = Some(shared.metrics.journal_start.get() * 1_000_000).filter(|at| *at != 0);
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        ready: shared.ready() && shared.sources_wait().is_none(),
+        ready: shared.ready() && shared.waits_for().is_none(),
         started_at: shared.calendar.format(shared.started_at),
         last_event_at: (last != 0).then(|| shared.calendar.format(last)),
         journal_from: journal_from.map(|at| shared.calendar.format(at)),

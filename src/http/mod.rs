@@ -337,7 +337,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     if !shared.ready() {
         return unavailable(say!("fiscwatch is starting or stopping"));
     }
-    if let Some(why) = shared.sources_wait() {
+    if let Some(why) = shared.waits_for() {
         return unavailable(why);
     }
     if let Some(due) = shared.busy_with_ticks() {

@@ -216,7 +216,7 @@ impl Feed {
 fn status(shared: &Shared) -> Result<Value, Problem> {
     let last = shared.last_event_at.load(Ordering::Relaxed);
     Ok(json!({
-        "ready": shared.ready() && shared.sources_wait().is_none(),
+        "ready": shared.ready() && shared.waits_for().is_none(),
         "last_event_at": (last != 0).then(|| shared.calendar.format(last)),
         "alerts": Cases::open_read_only(&shared.state_dir)?.by_state()?,
     }))

@@ -12,6 +12,7 @@ mod group;
 mod instants;
 pub(crate) mod limits;
 pub(crate) mod load;
+pub mod locality;
 pub mod manifest;
 pub(crate) mod measure;
 mod never;

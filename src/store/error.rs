@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DATABASE, SCHEMA_VERSION, sums};
+use super::{DATABASE, SCHEMA_VERSION, ship::Unshipped, sums};
 use crate::{diagnostic::os_reason, say};
 
 /// Why the store cannot do what it is asked.
@@ -185,6 +185,20 @@ pub enum StoreError {
         /// Where the store stands.
         at: u64,
     },
+    /// What was committed here is not where the state is replicated to, so nobody may hear of it.
+    #[error("{}", say!("the state in {path}: {why}", path = path.display(), why))]
+    Unshipped {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        why: Unshipped,
+    },
+    /// Only the process that replicates a state may change it.
+    #[error("{}", say!(
+        "the state in {path} is replicated (state.replicate), so only its daemon may change it, or a copy elsewhere would miss the change. Ask the daemon: in the console, over HTTP, or by its socket (http.socket)",
+        path = _0.display()
+    ))]
+    Replicated(PathBuf),
     /// Something is asked for that does not exist; this is a bug.
     #[error("{0}")]
     Request(String),
@@ -233,7 +247,7 @@ impl StoreError {
     /// Whether nothing may be believed of what was written last, so that the process must end.
     #[must_use]
     pub fn is_unsure(&self) -> bool {
-        matches!(self, Self::Unsure { .. })
+        matches!(self, Self::Unsure { .. } | Self::Unshipped { .. })
     }
 }
 
@@ -246,6 +260,9 @@ pub(crate) fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     let path = dir.to_owned();
     if let Some(damage) = damage(&error) {
         return StoreError::Corrupt { path, what: damage.to_string() };
+    }
+    if let Some(why) = Unshipped::of(&error) {
+        return StoreError::Unshipped { path, why: why.clone() };
     }
     match error.sqlite_error_code() {
         Some(DiskFull) => StoreError::Full(path),

@@ -4,6 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
+    sync::Arc,
 };
 
 use super::{StoreError, sealed, turn::Turns};
@@ -13,6 +14,13 @@ use crate::private;
 #[derive(Debug)]
 pub struct StateLock {
     _file: File,
+    turns: Arc<Turns>,
+}
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        self.turns.is_ours(false);
+    }
 }
 
 impl StateLock {
@@ -38,7 +46,9 @@ impl StateLock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Turns::of(dir).take_up();
-        Ok(Self { _file: file })
+        let turns = Turns::of(dir);
+        turns.take_up();
+        turns.is_ours(true);
+        Ok(Self { _file: file, turns })
     }
 }

@@ -52,8 +52,10 @@ mod sealed;
 mod search;
 mod settings;
 mod settled;
+mod ship;
 mod silences;
 mod sums;
+mod tail;
 mod ticks;
 mod trace;
 mod turn;
@@ -82,6 +84,7 @@ pub use audit::{
 };
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
+pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
 pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
@@ -114,7 +117,9 @@ pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
+pub use ship::{Ship, Unshipped, is_replicated};
 pub use silences::Muted;
+pub(crate) use tail::{News as TailNews, Pages, Tail, put as put_pages};
 pub use trace::{Trace, trace};
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
@@ -153,6 +158,8 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         let turns = Turns::of(dir);
+        // Whoever replicates it begins anew.
+        turns.ship_by(None);
         wal::check(dir)?;
         // SQLite's other files take the mode of the database.
         private::open(&dir.join(DATABASE))
@@ -297,6 +304,7 @@ fn to_the_end(connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
 fn open_writer(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
     is_there(dir, &path)?;
+    ship::may_write(dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
     is_of_this_version(dir, check_version(dir, &connection)?)?;

@@ -15,7 +15,11 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use super::{BUSY, StoreError, error::Failed};
+use super::{
+    BUSY, StoreError,
+    error::Failed,
+    ship::{Ship, Unshipped},
+};
 
 /// How long the database is asked at a time: whoever gave up or ran out of patience notices after it.
 const ASK: Duration = Duration::from_millis(20);
@@ -35,6 +39,10 @@ pub struct Turns {
     hold: Mutex<Option<Hold>>,
     holds: AtomicU64,
     given_up: AtomicBool,
+    /// This process has the lock of the directory.
+    ours: AtomicBool,
+    /// Has each commit before anybody hears of it, if the state is replicated.
+    shipper: Mutex<Option<Arc<dyn Ship>>>,
 }
 
 /// A time in which another program holds the database, however many have waited for it.
@@ -78,6 +86,52 @@ impl Turns {
         lock(&self.hold).as_ref().map(|hold| hold.since.elapsed())
     }
 
+    /// How long a commit has waited for the store that the state is replicated to.
+    #[must_use]
+    pub fn waits_for_replica(&self) -> Option<Duration> {
+        self.shipper().and_then(|shipper| shipper.waits())
+    }
+
+    /// Why nothing more may be committed here, if another machine has the state.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Unshipped> {
+        self.shipper().and_then(|shipper| shipper.refuses())
+    }
+
+    /// Whether this machine may tell others what it knows: the state is its own, as far as it heard lately.
+    #[must_use]
+    pub fn may_tell(&self) -> bool {
+        self.shipper().is_none_or(|shipper| shipper.may_tell())
+    }
+
+    /// From now on each commit goes to a shipper before anybody hears of it. It is called while it is our turn, or before
+    /// anybody writes.
+    pub fn ship_by(&self, shipper: Option<Arc<dyn Ship>>) {
+        *lock(&self.shipper) = shipper;
+    }
+
+    /// Whether this process has the lock of the directory from now on.
+    pub(super) fn is_ours(&self, ours: bool) {
+        self.ours.store(ours, Ordering::SeqCst);
+    }
+
+    /// Whether this process has the lock of the directory.
+    #[must_use]
+    pub fn are_ours(&self) -> bool {
+        self.ours.load(Ordering::SeqCst)
+    }
+
+    fn shipper(&self) -> Option<Arc<dyn Ship>> {
+        lock(&self.shipper).clone()
+    }
+
+    /// Ships what the transaction whose turn it is has just made durable here.
+    fn ship(&self) -> rusqlite::Result<()> {
+        let Some(shipper) = self.shipper() else { return Ok(()) };
+        let is_over = || self.given_up.load(Ordering::SeqCst);
+        shipper.ship(&is_over).map_err(Unshipped::into_database)
+    }
+
     /// Whether somebody stands in line behind the one whose turn it is.
     #[must_use]
     pub(crate) fn are_waited_for(&self) -> bool {
@@ -112,10 +166,13 @@ impl Turns {
     ) -> rusqlite::Result<Turn<'c>> {
         let until = patience.map(|patience| Instant::now() + patience);
         let place = self.stand_in_line(until).ok_or_else(busy)?;
+        if let Some(why) = self.refusal() {
+            return Err(why.into_database());
+        }
         connection.busy_timeout(ASK)?;
         let transaction = self.ask(connection, until);
         connection.busy_timeout(BUSY)?;
-        Ok(Turn { transaction: transaction?, _place: place })
+        Ok(Turn { transaction: transaction?, place })
     }
 
     fn stand_in_line(self: &Arc<Self>, until: Option<Instant>) -> Option<Place> {
@@ -228,17 +285,18 @@ impl Drop for Place {
 pub struct Turn<'c> {
     // Dropped first: the next in line finds the database free.
     transaction: Transaction<'c>,
-    _place: Place,
+    place: Place,
 }
 
 impl Turn<'_> {
-    /// Makes it durable.
+    /// Makes it durable, here and where the state is replicated to.
     ///
     /// # Errors
-    /// If the database fails.
+    /// If the database fails, or another machine has the state now.
     pub fn commit(self) -> rusqlite::Result<()> {
-        let Self { transaction, _place } = self;
-        transaction.commit()
+        let Self { transaction, place } = self;
+        transaction.commit()?;
+        place.turns.ship()
     }
 }
 

@@ -14,9 +14,9 @@ use std::{
 use super::{DATABASE, StoreError};
 use crate::say;
 
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
-const MAGIC: u32 = 0x377f_0682;
+pub(super) const HEADER: usize = 32;
+pub(super) const FRAME_HEADER: usize = 24;
+pub(super) const MAGIC: u32 = 0x377f_0682;
 
 /// Refuses a log that is damaged anywhere but in its last transaction.
 ///
@@ -89,22 +89,22 @@ fn is_of(mut log: impl Read, salt: (u32, u32)) -> std::io::Result<bool> {
 }
 
 /// `false` where the log ends.
-fn fill(log: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<bool> {
+pub(super) fn fill(log: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<bool> {
     match log.read_exact(bytes) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
         result => result.map(|()| true),
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().fold(0, |word, byte| (word << 8) | u32::from(*byte))
 }
 
-fn pair(bytes: &[u8], at: usize) -> (u32, u32) {
+pub(super) fn pair(bytes: &[u8], at: usize) -> (u32, u32) {
     (word(bytes, at), word(bytes, at + 4))
 }
 
-fn checksum((mut a, mut b): (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
+pub(super) fn checksum((mut a, mut b): (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
     let native = |at: &[u8]| if big_endian { word(at, 0) } else { word(at, 0).swap_bytes() };
     for eight in bytes.chunks_exact(8) {
         a = a.wrapping_add(native(&eight[..4])).wrapping_add(b);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{
-    Metrics, SourceMetrics,
+    Metrics, ReplicaMetrics, SourceMetrics,
     catalogue::Registry,
     make::{
         alert_delivery, clock, counter, counters, gauge, gauges, histogram, labels_folded, late,
@@ -231,6 +231,7 @@ impl Metrics {
                 "store_holds_total",
                 "Times that another program held the database for longer than a second.",
             )?,
+            replica: ReplicaMetrics::new(r)?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,

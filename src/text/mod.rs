@@ -62,6 +62,7 @@ const CHINESE: [&str; 9] = [
     include_str!("zh/configuration.yaml"),
     include_str!("zh/databases.yaml"),
     include_str!("zh/files.yaml"),
+    include_str!("zh/replica.yaml"),
     include_str!("zh/rules.yaml"),
     include_str!("zh/service.yaml"),
 ];

@@ -67,6 +67,7 @@ mod priority;
 mod propose;
 mod readme;
 mod refusals;
+mod replica;
 mod reversals;
 mod rooms;
 mod rule_sets;

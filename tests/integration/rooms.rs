@@ -21,6 +21,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("openssl", &["access/provider", "http/tls.rs", "http/oidc/jose.rs"]),
     ("ed25519_dalek", &["access/provider"]),
+    ("rusty_s3", &["replica/s3.rs"]),
     ("ldap3", &["http/ldap.rs"]),
     ("clap", &["cli"]),
     ("quick_xml", &["markup"]),

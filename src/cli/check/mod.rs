@@ -6,7 +6,10 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::{ConfigArg, problems};
+use super::{
+    ConfigArg, problems,
+    table::{Cell, Column, Screen, Table},
+};
 use crate::{
     app,
     clock::SystemClock,
@@ -16,6 +19,7 @@ use crate::{
     rule::{
         self, Mode,
         compile::{CompiledRule, Compiler},
+        locality::Locality,
     },
     say,
     telemetry::Metrics,
@@ -29,6 +33,9 @@ pub(crate) struct CheckArgs {
     /// Check the rules of this file or folder instead of those of the configuration
     #[arg(long)]
     rules: Vec<PathBuf>,
+    /// Say for each rule whether the events of one region are enough to judge it
+    #[arg(long)]
+    reach: bool,
 }
 
 /// What is wrong with the files of the daemon's own TLS.
@@ -76,6 +83,9 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     );
     println!("{text}");
     tell_of_years(&loaded.set.rules);
+    if args.reach {
+        tell_of_reach(&loaded.set.rules);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,6 +100,24 @@ fn tell_of_years(rules: &[CompiledRule]) {
         );
         println!("{note}");
     }
+}
+
+/// What each rule needs of other regions.
+fn tell_of_reach(rules: &[CompiledRule]) {
+    let mut table = Table::new([
+        Column::new("rule", say!("rule")),
+        Column::new("reach", say!("reach")),
+        Column::new("because", say!("because of")).shrinks(20),
+    ]);
+    for rule in rules {
+        let (word, shown, because) = match Locality::of(rule) {
+            Locality::Local => ("local", say!("one region"), Vec::new()),
+            Locality::Spanning(because) => ("spanning", say!("all regions"), because),
+        };
+        let because = if because.is_empty() { Cell::Missing } else { Cell::text(because.join(", ")) };
+        table.row([Cell::text(rule.rule.id.clone()), Cell::Word(word.to_owned(), shown), because]);
+    }
+    print!("{}", table.render(Screen::stdout()));
 }
 
 /// What is wrong with templates and sinks; no server is asked.

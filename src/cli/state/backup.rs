@@ -34,8 +34,11 @@ pub(crate) struct BackupArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
     /// The backup
-    #[arg(value_name = "BACKUP")]
-    from: PathBuf,
+    #[arg(value_name = "BACKUP", required_unless_present = "store")]
+    from: Option<PathBuf>,
+    /// The newest state of a store that one was replicated to, `s3://bucket/prefix` or `file:///srv/replica`
+    #[arg(long = "from", value_name = "URL", conflicts_with = "from")]
+    store: Option<String>,
     #[command(flatten)]
     config: ConfigArg,
     /// The state directory to make, which must not exist; `state.dir` of the configuration if it is not given
@@ -56,11 +59,16 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::BackUpState)?;
     let to = args.to.as_ref().unwrap_or(&config.state_dir);
-    let manifest = store::restore(&args.from, to)?;
+    if let Some(url) = &args.store {
+        return super::replicate::restore(url, to, args.json, &config);
+    }
+    // One of both is there, or the command line was refused.
+    let Some(from) = &args.from else { return Ok(ExitCode::from(2)) };
+    let manifest = store::restore(from, to)?;
     show("state", to, &manifest, args.json, &config)
 }
 
-fn show(
+pub(super) fn show(
     what: &str,
     dir: &std::path::Path,
     manifest: &Manifest,

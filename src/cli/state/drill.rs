@@ -28,8 +28,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct DrillArgs {
     /// A folder with backups, of which the newest is taken, or a backup
-    #[arg(value_name = "DIR")]
-    backups: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "store")]
+    backups: Option<PathBuf>,
+    /// The newest state of a store that one was replicated to, in place of a backup
+    #[arg(long = "from", value_name = "URL", conflicts_with = "backups")]
+    store: Option<String>,
     #[command(flatten)]
     config: ConfigArg,
     /// Where to restore it for the while; the folder of the system for such files if it is not given
@@ -76,13 +79,13 @@ pub(crate) fn drill(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     let begun = SystemClock.now();
     let drilled = run(args, &config, begun);
     // A drill that could not even begin is one that failed, and is told so.
-    let passed = drilled.as_ref().is_ok_and(|certificate| certificate.passed);
+    let passed = drilled.as_ref().is_ok_and(|(certificate, _)| certificate.passed);
     if let Some(path) = &args.metrics {
-        let made = drilled.as_ref().ok().map(|_| newest(&args.backups)).transpose()?.map(|(_, m)| m.made_at);
+        let made = drilled.as_ref().ok().map(|(_, made)| *made);
         let text = metrics(passed, begun, SystemClock.now(), made);
         replace(path, text.as_bytes()).with_context(|| path.display().to_string())?;
     }
-    let certificate = drilled?;
+    let (certificate, _) = drilled?;
     if !args.json {
         print(&certificate.checks);
     }
@@ -113,9 +116,8 @@ pub(crate) fn drill(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
-fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<Certificate> {
-    let (backup, manifest) = newest(&args.backups)?;
-    let mut checks: Vec<Check> = verify_backup(&backup)?.into_iter().collect();
+/// Gives the certificate, and when what it is of was made.
+fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<(Certificate, i64)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("fiscwatch-drill-");
     let scratch = match &args.scratch {
@@ -124,14 +126,14 @@ fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<Certific
     };
     let scratch = scratch.with_context(|| say!("there is no scratch folder to restore to"))?;
     let state = scratch.path().join("state");
-    store::restore(&backup, &state)?;
+    let (backup, manifest, mut checks) = restored(args, config, &state)?;
     // An older version is brought up to date as a start does it; what is restored is nobody's state.
     drop(store::Store::open(&state)?);
     checks.extend(checked(config, &state)?);
     let passed = checks.iter().all(|check| matches!(check.outcome, Outcome::Ok | Outcome::Skipped));
-    let calendar = &config.calendar;
-    Ok(Certificate {
-        backup: backup.display().to_string(),
+    let (calendar, made) = (&config.calendar, manifest.made_at);
+    let certificate = Certificate {
+        backup,
         backup_made_at: calendar.format(manifest.made_at),
         bytes: manifest.bytes(),
         backup_of: manifest.of,
@@ -143,7 +145,22 @@ fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<Certific
         program: concat!("fiscwatch ", env!("CARGO_PKG_VERSION")),
         passed,
         checks,
-    })
+    };
+    Ok((certificate, made))
+}
+
+/// Restores what is tried; gives its name, what it says of itself, and what was checked on the way.
+fn restored(args: &DrillArgs, config: &Config, to: &Path) -> anyhow::Result<(String, Manifest, Vec<Check>)> {
+    if let Some(url) = &args.store {
+        let restored = super::replicate::fetch(url, to, config)?;
+        return Ok((url.clone(), restored.manifest.state, Vec::new()));
+    }
+    // One of both is there, or the command line was refused.
+    let backups = args.backups.clone().unwrap_or_default();
+    let (backup, manifest) = newest(&backups)?;
+    let checks = verify_backup(&backup)?.into_iter().collect();
+    store::restore(&backup, to)?;
+    Ok((backup.display().to_string(), manifest, checks))
 }
 
 /// All that `state verify --findings` checks.

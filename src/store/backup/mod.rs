@@ -4,6 +4,7 @@
 //! transaction sees are registered, so they never change, and a reader's hold keeps them from being deleted.
 
 mod manifest;
+mod pinned;
 mod unfinished;
 
 use std::{
@@ -13,7 +14,8 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup, backup::StepResult};
 
-pub(crate) use manifest::{Contents, MANIFEST, Manifest};
+pub(crate) use manifest::{Contents, MANIFEST, Manifest, contents as digest_of};
+pub(crate) use pinned::{Pinned, files_named_by, finished_files, is_state};
 use unfinished::Unfinished;
 
 use super::{
@@ -109,6 +111,20 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
     }
     unfinished.finish(&[FOLDER, ATTACHMENTS])?;
     Ok(manifest)
+}
+
+/// Makes a state directory by `work`, or nothing. `target` must not exist.
+///
+/// # Errors
+/// If `work` fails, or `target` exists or cannot be written. There is nothing at `target` then.
+pub(crate) fn make_whole<T, E: From<StoreError>>(
+    target: &Path,
+    work: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let unfinished = Unfinished::start(target)?;
+    let done = work(unfinished.dir())?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
+    Ok(done)
 }
 
 /// A reading connection to a state of any version that this one can bring up to date: a copy is made before that.

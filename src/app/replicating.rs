@@ -1,0 +1,194 @@
+//! Taking a state that is replicated: who has it is asked of the store, and decided there.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+
+use super::standby::Door;
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    daemon::reload::{Signal, Signals},
+    http::Ports,
+    replica::{BucketError, Candidate, Claimed, Look, Mark, ReplicaError, Settings, WhenAway},
+    say,
+    store::is_state,
+};
+
+/// How often a look is taken in the time after which a silent machine is taken for gone.
+const LOOKS: u32 = 10;
+/// The longest pause between two looks.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// So many looks are between two times that sealed files are fetched ahead.
+const FETCH_EVERY: u32 = 15;
+
+/// A state that this process has in the store, or will have as soon as the store answers.
+pub(crate) struct Replica {
+    /// Who takes it.
+    pub candidate: Candidate,
+    /// What was taken; `None` while the store is away.
+    pub claimed: Option<Claimed>,
+    /// Whether it was another one's before.
+    pub after_another: bool,
+}
+
+/// Work that waits for the store, where it keeps nobody else from working.
+async fn aside<T: Send + 'static>(
+    mut candidate: Candidate,
+    work: impl FnOnce(&mut Candidate) -> T + Send + 'static,
+) -> anyhow::Result<(Candidate, T)> {
+    Ok(tokio::task::spawn_blocking(move || {
+        let done = work(&mut candidate);
+        (candidate, done)
+    })
+    .await?)
+}
+
+/// Takes the state, or waits until nobody has it; `None` if we are asked to stop meanwhile.
+///
+/// # Errors
+/// If somebody has it and this is no standby, or it cannot be taken.
+pub(super) async fn take(
+    config: &Config,
+    settings: &Settings,
+    signals: &mut Signals,
+    (ports, door): (&Ports, &mut Option<Door>),
+) -> anyhow::Result<Option<Replica>> {
+    let mut candidate = Candidate::new(settings, &config.state_dir)?;
+    let pause = (settings.takeover_after / LOOKS).min(PAUSE_MAX);
+    let (mut looks, mut told) = (0, Told::Nothing);
+    loop {
+        let (with, looked) = aside(candidate, Candidate::look).await?;
+        let looked = match looked {
+            Ok(Look::Free) => {
+                let now = SystemClock.now();
+                let (with, claimed) = aside(with, move |candidate| candidate.claim(now)).await?;
+                candidate = with;
+                match claimed {
+                    Ok(Some(claimed)) => {
+                        let after_another = claimed.restored || told != Told::Nothing;
+                        return Ok(Some(Replica { candidate, claimed: Some(claimed), after_another }));
+                    }
+                    Ok(None) => {
+                        Look::Held { holder: say!("another machine"), silent: Duration::ZERO, lives: true }
+                    }
+                    Err(error) => match goes_on_without(config, settings, &error)? {
+                        true => return Ok(Some(Replica { candidate, claimed: None, after_another: false })),
+                        false => {
+                            told.away(&error);
+                            pausing(pause).await;
+                            continue;
+                        }
+                    },
+                }
+            }
+            Ok(looked) => {
+                candidate = with;
+                looked
+            }
+            Err(error) => {
+                candidate = with;
+                match goes_on_without(config, settings, &error)? {
+                    true => return Ok(Some(Replica { candidate, claimed: None, after_another: false })),
+                    false => {
+                        told.away(&error);
+                        Look::Held { holder: String::new(), silent: Duration::ZERO, lives: false }
+                    }
+                }
+            }
+        };
+        match looked {
+            Look::Free => {}
+            Look::Held { holder, lives, .. } => {
+                if lives && !config.standby {
+                    return Err(anyhow!(say!(
+                        "another instance has the state in the store {place}: {holder}. Stop that one first, or let this one wait (state.standby: true)",
+                        place = settings.place,
+                        holder
+                    )));
+                }
+                told.held(&holder);
+            }
+            Look::ByHand { holder } => {
+                return Err(anyhow!(say!(
+                    "{holder} had the state in the store {place} last, and gives no sign of life; it goes on without the store when that is away, so what it committed last may not be there. Start it again; or, if it is gone for good, move {dir} away, `fiscwatch state restore --from {place} --to {dir}`, and start this one",
+                    holder,
+                    place = settings.place,
+                    dir = config.state_dir.display()
+                )));
+            }
+        }
+        if door.is_none() {
+            *door = Some(Door::open(config, ports)?);
+        }
+        looks += 1;
+        if config.standby && looks % FETCH_EVERY == 1 {
+            let (with, fetched) = aside(candidate, |candidate| candidate.fetch_ahead()).await?;
+            candidate = with;
+            match fetched {
+                Ok(0) => {}
+                Ok(bytes) => tracing::info!(bytes, "sealed files were fetched ahead"),
+                Err(error) => tracing::debug!("sealed files could not be fetched ahead: {error}"),
+            }
+        }
+        tokio::select! {
+            () = pausing(pause) => {}
+            signal = signals.next() => if matches!(signal, Signal::Stop) {
+                return Ok(None);
+            },
+        }
+    }
+}
+
+async fn pausing(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+/// Whether a start goes on without a store that is away; `false` if it waits for it.
+///
+/// # Errors
+/// If it does neither.
+fn goes_on_without(config: &Config, settings: &Settings, error: &ReplicaError) -> anyhow::Result<bool> {
+    let is_away = matches!(error, ReplicaError::Bucket(BucketError::Away { .. }));
+    let refused = || Err(anyhow!("{error}"));
+    match settings.when_away {
+        _ if !is_away => refused(),
+        WhenAway::Wait if config.standby => Ok(false),
+        WhenAway::Wait => refused(),
+        // It must have been this machine's before: nobody else's is gone on with.
+        WhenAway::GoOn => {
+            let mark = Mark::read(&config.state_dir)?;
+            match is_state(&config.state_dir) && mark.is_some_and(|mark| mark.restored.is_none()) {
+                true => {
+                    tracing::error!("{error}; the start goes on without it (state.replicate.when_away)");
+                    Ok(true)
+                }
+                false => refused(),
+            }
+        }
+    }
+}
+
+/// What was told of the waiting.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Away,
+    Held(String),
+}
+
+impl Told {
+    fn away(&mut self, error: &ReplicaError) {
+        if *self != Self::Away {
+            tracing::warn!("standby: {error}; it is asked again");
+            *self = Self::Away;
+        }
+    }
+
+    fn held(&mut self, holder: &str) {
+        if !holder.is_empty() && *self != Self::Held(holder.to_owned()) {
+            tracing::info!(holder, "standby: waiting until the other instance gives no sign of life");
+            *self = Self::Held(holder.to_owned());
+        }
+    }
+}
