@@ -1,8 +1,9 @@
 import { render } from "preact";
 import "./styles/index.css";
 import { App } from "./app";
+import { loaded } from "./text";
 
-render(<App />, document.getElementById("app")!);
+void loaded.then(() => render(<App />, document.getElementById("app")!));
 
 if ("serviceWorker" in navigator && location.protocol === "https:") {
   // It keeps the shell only: no answer of the daemon is ever stored.

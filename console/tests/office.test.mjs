@@ -87,7 +87,7 @@ async function works(page, tab, end, { fill = {}, upload } = {}) {
 test("the works of the year are begun from their page", async () => {
   const page = await officer(chrome, daemon, { name: "王芳" });
   await works(page, "adjustments", "已完成", { fill: { year: "2026" } });
-  await page.getByRole("cell", { name: "批复（新增指标）" }).first().waitFor();
+  await page.getByRole("cell", { name: "批复", exact: true }).first().waitFor();
   await accessible(page, "adjustments");
   await works(page, "settlement", "已完成", { fill: { year: "2026" } });
   await page.locator("button", { hasText: "settlement-2026.xlsx" }).waitFor();

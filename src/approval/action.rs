@@ -34,7 +34,7 @@ const FIELDS: [&str; 14] = [
     "reason",
 ];
 
-/// What is proposed by these actions. One that says no time gets that of the proposal.
+/// What is proposed by these actions. One that says no time gets the day of the proposal.
 ///
 /// # Errors
 /// If there are none or too many, or one says what no budget action says.
@@ -65,7 +65,8 @@ pub fn wish(
             .map_err(|why| fault(say!("{text} is no amount: {why}", text = quoted(&amount), why)))?;
         cents += amount;
         action.insert(String::from("amount"), format_cents(amount).into());
-        action.entry("occurred_at").or_insert_with(|| calendar.format(now).into());
+        // A day, so that what is sent twice is the same.
+        action.entry("occurred_at").or_insert_with(|| calendar.local(now).date().to_string().into());
         if let Some(Value::String(line)) = action.get("budget_line_id")
             && !lines.contains(line)
         {

@@ -366,6 +366,7 @@ fn words(roles: &[Role]) -> String {
 }
 
 /// Cents as decimal text: they do not fit a number of JSON.
+#[allow(clippy::ref_option)] // It is what serde hands over.
 mod cents {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 

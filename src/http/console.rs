@@ -56,6 +56,8 @@ const ASSETS: &[File] = &[
     file!("app.css", "text/css; charset=utf-8", packed),
     file!("app.js", "text/javascript; charset=utf-8", packed),
     file!("curves.js", "text/javascript; charset=utf-8", packed),
+    file!("en.js", "text/javascript; charset=utf-8", packed),
+    file!("zh.js", "text/javascript; charset=utf-8", packed),
     file!("icon.svg", "image/svg+xml"),
 ];
 

@@ -198,7 +198,6 @@ fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>
         ticks: Ticks::Every(Length::Days(1)),
         tables: relations(&query),
         forecasts: false,
-        // It is asked of what is stored, where every column is.
         columns: BTreeSet::new(),
         query,
         zone: Arc::from(compiler.zone()),
@@ -208,6 +207,8 @@ fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>
     let plan = futures::executor::block_on(plan(&context, &view, &known))
         .map_err(|e| in_one(told(compiler, &context, &e)))?;
     view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
+    // The tables of budget lines have no others.
+    view.columns = reads::names(&plan).map_err(|e| in_one(compiler.session_failure(&e)))?;
     Ok((view, personal::of_query(&plan, compiler.lists())))
 }
 

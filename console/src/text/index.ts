@@ -1,16 +1,30 @@
-// The one table of texts. Reading `t()` while rendering follows the language.
-import { effect } from "@preact/signals";
+// The one table of texts, in the language that is set; the other one is loaded when somebody asks for it. Reading `t()` while
+// rendering follows the language.
+import { effect, signal } from "@preact/signals";
 import { settings } from "../settings";
-import { en } from "./en";
-import { type Texts, zh } from "./zh";
+import type { Texts } from "./zh";
 
-const TABLES: Record<"zh" | "en", Texts> = { zh, en };
+const LOAD: Record<"zh" | "en", () => Promise<Texts>> = {
+  zh: async () => (await import("./zh")).zh,
+  en: async () => (await import("./en")).en,
+};
+const table = signal<Texts | undefined>(undefined);
 
-/** The texts in the language that is set. */
-export const t = (): Texts => TABLES[settings.language.value];
+/** The texts in the language that is set. Nothing is rendered before they are there. */
+export const t = (): Texts => table.value!;
 
-effect(() => {
-  document.documentElement.lang = settings.language.value === "zh" ? "zh-CN" : "en";
+/** Resolves when there are texts. */
+export const loaded = new Promise<void>((resolve, reject) => {
+  effect(() => {
+    const language = settings.language.value;
+    LOAD[language]().then((texts) => {
+      if (settings.language.value !== language) return;
+      table.value = texts;
+      document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+      resolve();
+      // Without the daemon the language stays what it is.
+    }, reject);
+  });
 });
 
 /** A word of a table, or the word itself: an older console still shows what a newer daemon says. */

@@ -1,6 +1,10 @@
 //! `fiscwatch approvals propose`
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
@@ -98,7 +102,7 @@ fn of_list(args: &ProposeArgs, name: &str, config: &Config) -> anyhow::Result<Wi
 }
 
 /// The budget actions of a file.
-fn actions(file: &PathBuf) -> anyhow::Result<Vec<Map<String, Value>>> {
+fn actions(file: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
     let is_csv = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     if is_csv {
         return csv_rows(file);
@@ -114,7 +118,7 @@ fn actions(file: &PathBuf) -> anyhow::Result<Vec<Map<String, Value>>> {
 }
 
 /// The rows of a CSV file by its header; empty cells say nothing.
-fn csv_rows(file: &PathBuf) -> anyhow::Result<Vec<Map<String, Value>>> {
+fn csv_rows(file: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
     let shown = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(shown)?;
     let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());

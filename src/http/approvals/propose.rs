@@ -37,7 +37,7 @@ pub(crate) struct ApprovalProposal {
     /// Why, for whoever approves it.
     reason: String,
     /// Of `budget`: budget actions as events have them (docs/events.md), without `event_id` and `type`. One without
-    /// `occurred_at` gets the time of the proposal.
+    /// `occurred_at` gets the day of the proposal.
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     actions: Vec<Map<String, Value>>,

@@ -104,7 +104,7 @@ fn list<'v>(of: &'v Value, name: &str) -> &'v [Value] {
 fn has_key(event: &Value, finding: &Value, all: &[Value]) -> bool {
     let key = finding["key"].as_object().unwrap();
     let is_of_events = |name: &str| all.iter().any(|event| !event[name].is_null());
-    key.iter().filter(|(name, _)| is_of_events(name)).all(|(name, value)| event[name.as_str()] == **value)
+    key.iter().filter(|(name, _)| is_of_events(name)).all(|(name, value)| event[name.as_str()] == *value)
 }
 
 /// The events that a finding may tell of, those that surely are first.

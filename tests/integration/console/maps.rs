@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::{Bench, Daemon, wait_until};
 
-const FILE: &str = "凭证号,支付日期,收款人,收款人账号,支付金额,备注\n\
+const FILE: &str = "凭证号,支付日期,收款人,收款人账号,支付金额,栏七\n\
                     V1,2026/03/05,一号公司,6222000000000001,1200.00,甲\nV2,2026/03/06,二号公司,6222000000000002,壹元,乙\n";
 
 fn tried(daemon: &Daemon, query: &str, body: &[u8]) -> (u16, Value) {
@@ -24,14 +24,14 @@ fn a_file_is_guessed_corrected_and_tried() {
     let (status, told) = tried(&daemon, "name=a.csv", FILE.as_bytes());
     assert_eq!(status, 200, "{told}");
     assert_eq!(
-        (field(&told, "支付金额"), field(&told, "凭证号"), field(&told, "备注")),
+        (field(&told, "支付金额"), field(&told, "凭证号"), field(&told, "栏七")),
         (&"amount".into(), &"event_id".into(), &Value::Null)
     );
     assert!(told["missing"].as_array().unwrap().contains(&"budget_line_id".into()), "{told}");
     // Without what is missing there is nothing to try.
     assert_eq!((&told["events"], &told["first"]), (&0.into(), &Value::Array(Vec::new())));
     let set = [
-        "purpose=@备注",
+        "purpose=@栏七",
         "budget_line_id=L1",
         "fiscal_year=2026",
         "region_code=330100000",
@@ -42,7 +42,7 @@ fn a_file_is_guessed_corrected_and_tried() {
     let set: String = set.join("\n").bytes().map(|byte| format!("%{byte:02X}")).collect();
     let (_, told) = tried(&daemon, &format!("name=a.csv&set={set}"), FILE.as_bytes());
     assert_eq!(
-        (&told["missing"], field(&told, "备注")),
+        (&told["missing"], field(&told, "栏七")),
         (&Value::Array(Vec::new()), &"purpose".into()),
         "{told}"
     );
@@ -52,7 +52,7 @@ fn a_file_is_guessed_corrected_and_tried() {
         (&"1200.00".into(), &"一号公司".into())
     );
     assert!(told["faults"][0].as_str().unwrap().contains("amount"), "{told}");
-    assert!(told["map"].as_str().unwrap().contains("备注: purpose"), "{told}");
+    assert!(told["map"].as_str().unwrap().contains("栏七: purpose"), "{told}");
     // What was wrong is taken back by an empty value; what is no field is told.
     assert_eq!(
         field(&tried(&daemon, "name=a.csv&set=amount%3D", FILE.as_bytes()).1, "支付金额"),

@@ -44,7 +44,7 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
                 ],
               ]
             : []),
-          ...(of.outcome ? [[said.outcome, of.outcome] as [string, ComponentChildren]] : []),
+          ...(of.outcome ? [[t().works.column.outcome, of.outcome] as [string, ComponentChildren]] : []),
         ]}
       />
       <ol class="acts">
@@ -86,7 +86,7 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
           )}
         </div>
       )}
-      {isOwn && of.state === "waiting" && <p class="faint">{said.own}</p>}
+      {isOwn && of.state === "waiting" && <p class="faint">{t().ruleSets.own}</p>}
       {(of.kind === "rules" || of.kind === "exception") && of.state === "approved" && (
         <p>
           <a href="/rule-sets">{said.force}</a>
@@ -107,7 +107,7 @@ function What({ of }: { of: Approval }) {
       <ul class="plain-list">
         {actions.map((action, at) => (
           <li key={at}>
-            {word(said.action, action.action ?? "")}{" "}
+            {word(t().budgetAction, action.action ?? "")}{" "}
             <a href={to("budget", action.budget_line_id ?? "")}>{action.budget_line_id}</a>
             {action.to_budget_line_id && (
               <>

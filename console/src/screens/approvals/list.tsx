@@ -23,7 +23,7 @@ export function Approvals() {
   );
   return (
     <div>
-      <Heading title={said.title} lead={said.lead}>
+      <Heading title={said.title}>
         <label class="inline">
           <span class="sr">{said.stateOf}</span>
           <select
@@ -61,7 +61,7 @@ export function Approvals() {
         )}
       </Heading>
       {proposing && (
-        <Panel title={said.propose} lead={said.proposeLead}>
+        <Panel title={said.propose}>
           <ProposeBudget
             done={() => {
               setProposing(false);

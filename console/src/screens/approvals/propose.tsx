@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { send } from "../../api/client";
 import { session } from "../../api/session";
 import { given } from "../../api/who";
+import { columnName } from "../../format/values";
 import { settings } from "../../settings";
 import { t } from "../../text";
 
@@ -62,13 +63,13 @@ export function ProposeBudget({ done }: { done: () => void }) {
         <select value={action} onChange={(event) => setAction(event.currentTarget.value as typeof action)}>
           {ACTIONS.map((one) => (
             <option key={one} value={one}>
-              {said.action[one]}
+              {t().budgetAction[one]}
             </option>
           ))}
         </select>
       </label>
       <label>
-        <span>{said.line}</span>
+        <span>{columnName("budget_line_id")}</span>
         <input name="line" required maxLength={64} onInput={set("budget_line_id")} />
       </label>
       {action === "transfer" && (
@@ -88,12 +89,12 @@ export function ProposeBudget({ done }: { done: () => void }) {
       {action === "approve" &&
         OF_LINE.map((name) => (
           <label key={name}>
-            <span>{said.of[name]}</span>
+            <span>{columnName(name)}</span>
             <input name={name} required maxLength={64} onInput={set(name)} />
           </label>
         ))}
       <label class="is-wide">
-        <span>{said.reason}</span>
+        <span>{t().ruleSets.reason}</span>
         <textarea name="reason" rows={2} required maxLength={500} onInput={set("reason")} />
       </label>
       {session.user === null && (
@@ -116,7 +117,7 @@ export function ProposeBudget({ done }: { done: () => void }) {
           </span>
         )}
         <button type="submit" class="button is-main">
-          {said.submit}
+          {t().ruleSets.propose}
         </button>
       </div>
     </form>

@@ -1,3 +1,4 @@
+import { columnName } from "../../format/values";
 import { t } from "../../text";
 import { Empty, Facts, Time } from "../../ui/parts";
 import { Table } from "./rows";
@@ -22,13 +23,12 @@ export function Drill({ last }: { last: unknown }) {
     <>
       <Facts
         of={[
-          [said.last, <strong>{certificate.passed ? said.drillPassed : said.drillFailed}</strong>],
-          [said.drilledAt, <Time at={certificate.begun_at} />],
+          [said.column.outcome, <strong>{certificate.passed ? said.drillPassed : said.drillFailed}</strong>],
+          [columnName("occurred_at"), <Time at={certificate.begun_at} />],
           [said.backup, <span class="wrap">{certificate.backup}</span>],
           [said.backupMade, <Time at={certificate.backup_made_at} />],
           [said.column.events, String(certificate.events)],
           [said.column.findings, String(certificate.findings)],
-          [said.took, said.seconds(certificate.seconds)],
         ]}
       />
       <Table name={said.checks} columns={["name", "outcome", "detail"]} rows={certificate.checks} />

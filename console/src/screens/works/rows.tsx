@@ -1,4 +1,5 @@
 import type { Work } from "../../api/types";
+import { columnName } from "../../format/values";
 import { t, word } from "../../text";
 import { Money } from "../../ui/parts";
 
@@ -67,7 +68,7 @@ export function Rows({ of }: { of: Work }) {
   const columns = COLUMNS[isAgainst ? "against" : of.kind] ?? Object.keys(rows[0] ?? {});
   return (
     <>
-      <Table name={said.tab[of.kind as keyof typeof said.tab] ?? said.rows} columns={columns} rows={rows} />
+      <Table name={said.tab[of.kind as keyof typeof said.tab] ?? said.title} columns={columns} rows={rows} />
       {of.rows_total > rows.length && <p class="faint">{said.more(rows.length, of.rows_total)}</p>}
       {of.kind === "pilot" &&
         rows
@@ -89,7 +90,7 @@ export function Rows({ of }: { of: Work }) {
 /** Rows under their titles. */
 export function Table({ name, columns, rows }: { name: string; columns: string[]; rows: Row[] }) {
   const said = t().works;
-  const title = (column: string) => word(said.column, column);
+  const title = (column: string) => (said.column as Record<string, string>)[column] ?? columnName(column);
   return (
     <div class="table-place" tabIndex={0} role="group" aria-label={name}>
       <table class="table is-cards">
@@ -125,8 +126,8 @@ export function Table({ name, columns, rows }: { name: string; columns: string[]
 function Cell({ column, of }: { column: string; of: unknown }) {
   if (of === null || of === undefined || of === "") return <span class="faint">{t().empty}</span>;
   if (MONEY.has(column)) return <Money of={String(of)} sign />;
-  if (column === "action") return <>{word(t().approvals.action, String(of))}</>;
+  if (column === "action") return <>{word(t().budgetAction, String(of))}</>;
   if (column === "severity") return <>{word(t().severity, String(of))}</>;
-  if (column === "column") return <>{word(t().works.column, String(of))}</>;
+  if (column === "column") return <>{(t().works.column as Record<string, string>)[String(of)] ?? String(of)}</>;
   return <>{String(of)}</>;
 }

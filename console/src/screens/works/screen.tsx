@@ -37,7 +37,7 @@ export function Works() {
   if (!tab) return <Empty title={t().link.forbidden} whole />;
   return (
     <div>
-      <Heading title={said.title} lead={said.lead} />
+      <Heading title={said.title} />
       <nav class="tabs" aria-label={said.title}>
         {tabs.map((one) => (
           <a
@@ -52,14 +52,14 @@ export function Works() {
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading />}
       {data && (
-        <Panel title={said.tab[tab.name]} lead={said.about[tab.name]}>
+        <Panel title={said.tab[tab.name]}>
           <WorkForm key={tab.name} of={tab.name} versions={data.proposals} begun={again} />
           {tab.name === "drill" && <Drill last={data.last_drill} />}
         </Panel>
       )}
       {shown && <Shown key={shown.id} id={shown.id} ended={again} />}
       {own.length > 1 && (
-        <Panel title={said.before}>
+        <Panel title={said.title}>
           <ul class="plain-list">
             {own.map((work) => (
               <li key={work.id}>
@@ -115,7 +115,7 @@ function Shown({ id, ended }: { id: number; ended: () => void }) {
         ) : undefined
       }
     >
-      {runs && <progress class="is-wide" aria-label={said.running} />}
+      {runs && <progress class="is-wide" aria-label={said.state.running} />}
       {data.error && (
         <p class="trouble wrap" role="alert">
           {data.error}
