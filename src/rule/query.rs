@@ -1,6 +1,7 @@
 //! Schedule rules: one read-only SELECT, planned at load against tables without rows, so that what is wrong is told then.
 
 mod constants;
+mod lines;
 mod session;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
@@ -64,21 +65,6 @@ pub struct ScheduleRule {
 }
 
 impl ScheduleRule {
-    /// Whether the query needs the budget lines.
-    #[must_use]
-    pub fn reads_lines(&self) -> bool {
-        self.forecasts || self.tables.contains(BUDGET_LINES)
-    }
-
-    /// Whether the query needs this column of the budget lines. Everybody who reads them needs the year: rows are counted
-    /// by it, and its elapsed share is computed of it.
-    #[must_use]
-    pub fn reads_of_lines(&self, column: &str) -> bool {
-        self.forecasts
-            || self.tables.contains(BUDGET_LINES)
-                && (column == "fiscal_year" || self.columns.contains(column))
-    }
-
     /// The query with `now` as a tick's time, in microseconds.
     #[must_use]
     pub fn at(&self, tick: i64) -> Statement {

@@ -202,7 +202,7 @@ const LONGER: &[(&str, usize)] = &[
     ("src/http/mod.rs", 403),
     ("src/http/sign_in.rs", 446),
     ("src/rule/load.rs", 453),
-    ("src/rule/query.rs", 432),
+    ("src/rule/query.rs", 428),
     ("src/simulate/simulation.rs", 462),
     ("src/simulate/tests/mod.rs", 407),
     ("src/store/outbox/round.rs", 436),
