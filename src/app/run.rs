@@ -62,7 +62,8 @@ pub async fn run(
     // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
     let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
     let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
-    let started = Daemon::start_locked(&config, (lock, replica), rules, &options, &clock);
+    let started =
+        Daemon::start_locked(&config, (lock, replica.map(|replica| *replica)), rules, &options, &clock);
     opened.cancel();
     let signals = hearing.await?;
     if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {

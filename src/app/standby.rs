@@ -24,7 +24,7 @@ const TRY: Duration = Duration::from_millis(200);
 /// How waiting for the state directory ended.
 pub(crate) enum Waited {
     /// It is ours; `after_another` if we had to wait for it.
-    Locked { lock: StateLock, replica: Option<Replica>, after_another: bool },
+    Locked { lock: StateLock, replica: Option<Box<Replica>>, after_another: bool },
     /// We were asked to stop.
     Stopped,
 }
@@ -49,7 +49,7 @@ pub(crate) async fn lock_state(
                 None => Waited::Stopped,
                 Some(replica) => {
                     let after_another = after_another || replica.after_another;
-                    Waited::Locked { lock, replica: Some(replica), after_another }
+                    Waited::Locked { lock, replica: Some(Box::new(replica)), after_another }
                 }
             })
         }

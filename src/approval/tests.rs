@@ -115,7 +115,7 @@ fn random_acts_do_what_a_plain_model_says() {
 fn places(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found))
+            map.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found));
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(n, value)| places(value, &format!("{at}/{n}"), found));

@@ -48,7 +48,7 @@ pub(crate) struct ListArgs {
     /// Only those of this kind: budget, override, rules, exception or list
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<Kind>,
-    /// Only those that stand so: waiting, approved, in_force, failed, refused or withdrawn
+    /// Only those that stand so, such as waiting or refused
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<State>,
     /// At most so many

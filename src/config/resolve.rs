@@ -123,7 +123,7 @@ impl Resolver<'_> {
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
-        let listen = address("http.listen", &raw.http.listen);
+        let listen = self.listen(&raw.http.listen);
         let min_time =
             raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
         let journal_from = raw.engine.journal_from;
@@ -184,10 +184,7 @@ impl Resolver<'_> {
             sinks: raw.sinks.into_iter().map(|sink| sink.with_paths(|p| self.path(p))).collect(),
             templates: raw.templates.map(|p| self.path(p)),
             external_url: raw.external_url.map(|url| self.value("external_url", link_base(&url))),
-            listen: listen.unwrap_or_else(|message| {
-                self.problem(message);
-                SocketAddr::from(([127, 0, 0, 1], 9464))
-            }),
+            listen,
             accept_events: raw.http.accept_events,
             // A body is one journal block, and its rows must fit into an arrival (journal/layout.rs).
             body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
@@ -201,6 +198,13 @@ impl Resolver<'_> {
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn listen(&mut self, text: &str) -> SocketAddr {
+        address("http.listen", text).unwrap_or_else(|message| {
+            self.problem(message);
+            SocketAddr::from(([127, 0, 0, 1], 9464))
+        })
     }
 
     fn approval(&mut self, required: bool, auth: bool) -> Approval {

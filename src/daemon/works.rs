@@ -223,10 +223,10 @@ fn watch(mut child: Child, work: &Work, shared: &Shared) -> End {
 }
 
 fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
-    let rows =
-        File::open(work.folder.join(ROWS)).map(|file| BufReader::new(file).lines().count()).unwrap_or(0);
+    let rows = File::open(work.folder.join(ROWS)).map_or(0, |file| BufReader::new(file).lines().count());
     let passed = status.success();
-    if !passed && !(work.task.may_fail() && status.code() == Some(1) && rows > 0) {
+    let is_result = work.task.may_fail() && status.code() == Some(1) && rows > 0;
+    if !passed && !is_result {
         let mut said = String::new();
         let trouble = File::open(work.folder.join("trouble"));
         let _ = trouble.and_then(|file| file.take(TROUBLE_MAX).read_to_string(&mut said));

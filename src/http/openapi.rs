@@ -113,6 +113,26 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit::check))
         .routes(routes!(stream::stream))
         .routes(routes!(stream::changes))
+        .merge(decisions_and_approvals())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(quarantine::maps::trial))
+                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
+        )
+        .routes(routes!(decide::decide))
+        .routes(routes!(events::events))
+        .routes(routes!(works::against))
+        .routes(routes!(journal::list))
+        .routes(routes!(itself))
+        .split_for_parts();
+    add_problems(&mut description);
+    (router, description)
+}
+
+/// What is decided before money moves, what people approve, and long work.
+fn decisions_and_approvals() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
         .routes(routes!(decide::list))
         .routes(routes!(decide::show))
         .routes(routes!(decide::release))
@@ -128,20 +148,6 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::signed))
         .routes(routes!(approvals::judge))
         .routes(routes!(approvals::withdraw))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(
-            OpenApiRouter::new()
-                .routes(routes!(quarantine::maps::trial))
-                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
-        )
-        .routes(routes!(decide::decide))
-        .routes(routes!(events::events))
-        .routes(routes!(works::against))
-        .routes(routes!(journal::list))
-        .routes(routes!(itself))
-        .split_for_parts();
-    add_problems(&mut description);
-    (router, description)
 }
 
 /// This description of the API

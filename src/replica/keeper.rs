@@ -169,11 +169,7 @@ impl Work {
         let (mut beats, mut due) = (0, Instant::now() + self.settings.every);
         let mut records = 0;
         let mut tried = Instant::now();
-        loop {
-            match stopped.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => {}
-                _ => break,
-            }
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
             beats += 1;
             self.beat(beats, false);
             if self.lost.load(Ordering::SeqCst) {
@@ -211,7 +207,7 @@ impl Work {
         let asked = Instant::now();
         match Lease::later(bucket, claim) {
             Ok(Some(holder)) if !self.lost.swap(true, Ordering::SeqCst) => {
-                self.shipper.is_superseded(&holder)
+                self.shipper.is_superseded(&holder);
             }
             Ok(Some(_)) => {}
             Ok(None) => {

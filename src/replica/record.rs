@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     say,
-    store::{Contents, Pages},
+    store::{Commits, Contents},
 };
 
 /// The version of this format.
@@ -84,7 +84,7 @@ impl Record {
     ///
     /// # Errors
     /// If it cannot be packed.
-    pub(super) fn commit(claim: &Head, pages: &Pages, at: i64) -> std::io::Result<Self> {
+    pub(super) fn commit(claim: &Head, pages: &Commits, at: i64) -> std::io::Result<Self> {
         let mut plain = Vec::with_capacity(pages.pages.len() * (pages.page_size as usize + 4));
         for (number, page) in &pages.pages {
             plain.extend_from_slice(&number.to_le_bytes());
@@ -131,7 +131,7 @@ impl Record {
     }
 
     /// The pages of a commit.
-    pub(super) fn pages(&self) -> Result<Pages, String> {
+    pub(super) fn pages(&self) -> Result<Commits, String> {
         let broken = || say!("its pages cannot be unpacked");
         let Head { page_size, database_pages, .. } = self.head;
         let size = zstd::zstd_safe::get_frame_content_size(&self.packed).ok().flatten().ok_or_else(broken)?;
@@ -145,7 +145,7 @@ impl Record {
             let (number, page) = page.split_at(4);
             (number.iter().rev().fold(0, |n, byte| (n << 8) | u32::from(*byte)), page.to_vec())
         });
-        Ok(Pages { page_size, database_pages, pages: pages.collect() })
+        Ok(Commits { page_size, database_pages, pages: pages.collect() })
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         let claim = Record::claim(7, "w", "host", 5);
         assert_eq!(Record::read(&claim.bytes()), Ok(claim.clone()));
         let pages =
-            Pages { page_size: 8, database_pages: 300, pages: [(1, vec![1; 8]), (299, vec![2; 8])].into() };
+            Commits { page_size: 8, database_pages: 300, pages: [(1, vec![1; 8]), (299, vec![2; 8])].into() };
         let commit = Record::commit(&claim.head, &pages, 6).unwrap();
         let bytes = commit.bytes();
         let read = Record::read(&bytes).unwrap();

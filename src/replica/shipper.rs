@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     failpoint,
-    store::{Contents, Pages, Ship, Tail, TailNews, Unshipped, finished_files},
+    store::{Commits, Contents, Ship, Tail, TailNews, Unshipped, finished_files},
 };
 
 /// How long a commit waits before it goes on without the store.
@@ -164,7 +164,7 @@ impl Shipper {
         Ok(written)
     }
 
-    fn deliver(&self, line: &mut Line, pages: &Pages, is_over: &dyn Fn() -> bool) -> Result<(), Unshipped> {
+    fn deliver(&self, line: &mut Line, pages: &Commits, is_over: &dyn Fn() -> bool) -> Result<(), Unshipped> {
         let unconfirmed = |why: String| Unshipped::Unconfirmed { why };
         let mut record = Record::commit(&line.claim, pages, self.clock.now())
             .map_err(|error| unconfirmed(error.to_string()))?;

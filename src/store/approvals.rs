@@ -97,7 +97,7 @@ impl Cases {
         (person, now): (&Person, i64),
         office: &Office,
     ) -> Result<Matter, CaseError> {
-        let wish = Wish { reason: reason(&wish.reason).map_err(|why| missing_words(why))?, ..wish };
+        let wish = Wish { reason: reason(&wish.reason).map_err(missing_words)?, ..wish };
         let actor = self.actor.clone();
         self.change(|summed| {
             let sql =

@@ -119,7 +119,7 @@ pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
 pub use ship::{Ship, Unshipped, is_replicated};
 pub use silences::Muted;
-pub(crate) use tail::{News as TailNews, Pages, Tail, put as put_pages};
+pub(crate) use tail::{Commits, News as TailNews, Tail, put as put_pages};
 pub use trace::{Trace, trace};
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};

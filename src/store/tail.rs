@@ -19,7 +19,7 @@ use super::{
 
 /// Pages as they are after one or more commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Pages {
+pub(crate) struct Commits {
     /// Bytes of each.
     pub(crate) page_size: u32,
     /// How many the database has now.
@@ -34,7 +34,7 @@ pub(crate) enum News {
     /// Nothing was committed.
     Nothing,
     /// These pages were.
-    Pages(Pages),
+    Pages(Commits),
     /// The log was begun anew by somebody else meanwhile.
     Missed,
 }
@@ -94,11 +94,11 @@ impl Tail {
 }
 
 /// Reads whole commits. What is behind the last one was undone, or is of an earlier log.
-fn read(log: &mut impl Read, header: &[u8], from: Place) -> std::io::Result<(Place, Pages)> {
+fn read(log: &mut impl Read, header: &[u8], from: Place) -> std::io::Result<(Place, Commits)> {
     let (big_endian, page_size) = (word(header, 0) & 1 == 1, word(header, 8));
     let mut frame = vec![0; FRAME_HEADER + page_size as usize];
     let (mut place, mut committed) = (from, from);
-    let mut pages = Pages { page_size, ..Pages::default() };
+    let mut pages = Commits { page_size, ..Commits::default() };
     let mut open = BTreeMap::new();
     while fill(log, &mut frame)? {
         let sum = checksum(place.sum, &frame[..8], big_endian);
@@ -122,7 +122,7 @@ fn read(log: &mut impl Read, header: &[u8], from: Place) -> std::io::Result<(Pla
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn put(database: &File, pages: &Pages) -> std::io::Result<()> {
+pub(crate) fn put(database: &File, pages: &Commits) -> std::io::Result<()> {
     use std::os::unix::fs::FileExt;
     let size = u64::from(pages.page_size);
     for (number, page) in &pages.pages {

@@ -153,9 +153,12 @@ fn arguments(command: &str) -> Vec<&str> {
         | "alerts rectify" | "alerts show" | "alerts inquire" | "notify retry" => &["x"],
         "approvals propose" => &["--budget", "none.jsonl", "--reason", "x"],
         "approvals refuse" => &["7", "--why", "y"],
-        "approvals approve" | "approvals withdraw" | "approvals show" | "approvals show --json" => &["7"],
         "silence add" => &["--match", "rule=\"x\"", "--for", "2h", "--why", "y", "--dry-run"],
-        "silence expire" => &["7"],
+        "approvals approve"
+        | "approvals withdraw"
+        | "approvals show"
+        | "approvals show --json"
+        | "silence expire" => &["7"],
         "ask" => &["执行率"],
         "notify test" => &["dead"],
         "budget show" => &["L1"],

@@ -66,7 +66,7 @@ impl Asked<'_> {
             Some(at) => ticks.iter().find(|(tick, _)| *tick == at),
             None => ticks.iter().find(|(tick, _)| *tick >= self.event.1),
         };
-        let Some((tick, select)) = seen.cloned() else {
+        let Some((tick, select)) = seen.copied() else {
             let why = match wanted {
                 Some(_) => say!("the rule was not due then, or it had not seen the event"),
                 None => say!("the rule has not been due since the event came"),

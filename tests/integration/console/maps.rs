@@ -39,7 +39,7 @@ fn a_file_is_guessed_corrected_and_tried() {
         "function_code=2050201",
         "economic_code=30201",
     ];
-    let set: String = set.join("\n").bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let set: String = set.join("\n").bytes().fold(String::new(), |set, byte| set + &format!("%{byte:02X}"));
     let (_, told) = tried(&daemon, &format!("name=a.csv&set={set}"), FILE.as_bytes());
     assert_eq!(
         (&told["missing"], field(&told, "栏七")),

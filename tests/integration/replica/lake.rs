@@ -1,4 +1,4 @@
-//! The sealed history as DuckDB and pyarrow read it.
+//! The sealed history as `DuckDB` and `pyarrow` read it.
 
 use std::{path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     support::{Daemon, append, lines, payment, run, wait_until, write},
 };
 
-/// Reads by a manifest: rows and the sum of payments by DuckDB, rows by pyarrow.
+/// Reads by a manifest: rows and the sum of payments by `DuckDB`, rows by `pyarrow`.
 const READ: &str = "
 import json, sys, duckdb, pyarrow.dataset as ds, pyarrow as pa
 lake, manifest = sys.argv[1:]
