@@ -68,6 +68,16 @@ try {
   for (const step of ["approval", "force"])
     await daemon.post(`/rule-sets/${proposed[0].digest}/${step}?who=${encodeURIComponent("黄磊")}`, {});
   const line = "ZB2026-380100105001-001";
+  for (const [amount, reason] of [
+    ["120000.00", "县里第 12 号文：追加防汛经费"],
+    ["2500000.00", "人大批准的年中调整"],
+  ])
+    await daemon.post("/approvals", {
+      kind: "budget",
+      reason,
+      who: "王芳",
+      actions: [{ action: "increase", budget_line_id: line, amount }],
+    });
   // What the rules of today say of it is what they said then.
   const grave = (await daemon.get("/alerts?state=active&limit=1&rule=large-cash-critical")).alerts[0].alert_id;
   const event = (await daemon.get(`/alerts/${grave}`)).findings[0].event_id;
@@ -91,6 +101,8 @@ try {
     rules: "/rules",
     rule: "/rules/large-cash",
     "rule-sets": "/rule-sets",
+    approvals: "/approvals",
+    works: "/works",
     lab: "/rules/large-cash/lab",
     results: "/results",
     reports: `/reports?month=${month}`,
