@@ -154,11 +154,8 @@ fn arguments(command: &str) -> Vec<&str> {
         "approvals propose" => &["--budget", "none.jsonl", "--reason", "x"],
         "approvals refuse" => &["7", "--why", "y"],
         "silence add" => &["--match", "rule=\"x\"", "--for", "2h", "--why", "y", "--dry-run"],
-        "approvals approve"
-        | "approvals withdraw"
-        | "approvals show"
-        | "approvals show --json"
-        | "silence expire" => &["7"],
+        "approvals list" => &[],
+        command if command == "silence expire" || command.starts_with("approvals ") => &["7"],
         "ask" => &["执行率"],
         "notify test" => &["dead"],
         "budget show" => &["L1"],
