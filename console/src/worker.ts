@@ -2,7 +2,14 @@
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const SHELL = "/";
 // The daemon writes its digest of all files into these paths: another version is another cache.
-const FILES = ["/assets/app.js", "/assets/app.css", "/assets/curves.js", "/assets/en.js", "/assets/zh.js", "/assets/icon.svg"];
+const FILES = [
+  "/assets/app.js",
+  "/assets/app.css",
+  "/assets/curves.js",
+  "/assets/en.js",
+  "/assets/zh.js",
+  "/assets/icon.svg",
+];
 const CACHE = FILES[0]!;
 
 worker.addEventListener("install", (event) => {
