@@ -524,9 +524,16 @@ test("a map for a file that none reads: guessed, corrected, tried, and taken awa
     ];
     const text = ["凭证号,支付日期,收款人,收款人账号,支付金额,备注", ...rows].join("\n");
     writeFileSync(join(drop, "支付凭证三月.csv"), text);
+    // The page asks for the state of sources when it is opened, and then now and then.
+    for (let tries = 0; ; tries += 1) {
+      const { sources } = await own.get("/status");
+      if (sources.vouchers?.left?.names?.length > 0) break;
+      assert.ok(tries < 300, "the file is not told of");
+      await new Promise((done) => setTimeout(done, 50));
+    }
     const page = await officer(chrome, own);
     await page.goto("/sources");
-    await page.locator(".files a", { hasText: "编写映射" }).waitFor({ timeout: 15_000 });
+    await page.locator(".files a", { hasText: "编写映射" }).waitFor();
     await page.locator(".files a", { hasText: "编写映射" }).click();
     await page.waitForURL("**/sources/map?source=vouchers&file=*");
     const field = (column) => page.locator("tr", { hasText: column }).locator("select");
