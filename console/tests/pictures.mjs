@@ -76,7 +76,7 @@ try {
       kind: "budget",
       reason,
       who: "王芳",
-      actions: [{ action: "increase", budget_line_id: line, amount }],
+      actions: [{ action: "supplement", budget_line_id: line, amount }],
     });
   // What the rules of today say of it is what they said then.
   const grave = (await daemon.get("/alerts?state=active&limit=1&rule=large-cash-critical")).alerts[0].alert_id;
