@@ -38,7 +38,7 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
           [said.about, <What of={of} />],
           ...(of.missing.length > 0
             ? [
-                [said.waitsFor, of.missing.map((role) => word(t().users.role, role)).join(", ")] as [
+                [said.waitsFor, of.missing.map((role) => word(t().users.role, role)).join(" + ")] as [
                   string,
                   ComponentChildren,
                 ],
