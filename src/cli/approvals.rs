@@ -9,12 +9,13 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
+    access::titled,
     local::person,
     officer::{Officer, line, now},
     table::{Cell, Column, Form, Table},
 };
 use crate::{
-    access::Action,
+    access::{Action, Role},
     approval::{Kind, Matter, State, Verb, check_signed},
     config::Config,
     daemon::office,
@@ -153,16 +154,19 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     for matter in &matters {
         let state = matter.state(now());
         let waits = state == State::Waiting;
-        let missing: Vec<&str> = matter.missing().iter().filter(|_| waits).map(|role| role.word()).collect();
+        let missing = if waits { matter.missing() } else { Vec::new() };
         table.row([
             Cell::text(matter.id.to_string()),
             Cell::word(matter.kind.word(), matter.kind.zh()),
             Cell::word(state.word(), state.zh()),
-            Cell::maybe(matter.cents.map(format_cents).as_deref()),
+            matter.cents.map_or(Cell::Missing, Cell::money),
             Cell::text(&*matter.subject),
             Cell::text(&*matter.proposed_by),
             Cell::time(matter.proposed_at, &config.calendar),
-            Cell::text(missing.join(", ")),
+            match missing[..] {
+                [] => Cell::Missing,
+                _ => Cell::word(&words(&missing, Role::word), &words(&missing, Role::zh)),
+            },
             Cell::text(&*matter.reason),
         ]);
     }
@@ -227,8 +231,8 @@ fn told(matter: &Matter, config: &Config) -> String {
     let id = matter.id;
     match matter.state {
         State::Waiting => {
-            let roles: Vec<&str> = matter.missing().iter().map(|role| role.word()).collect();
-            say!("approval {id} waits for {roles}", id, roles = roles.join(", "))
+            let roles: Vec<_> = matter.missing().into_iter().map(titled).collect();
+            say!("approval {id} waits for {roles}", id, roles = roles.join(" + "))
         }
         State::Approved if matches!(matter.kind, Kind::Budget | Kind::List) => say!(
             "approval {id} is approved, and comes into force by itself while the daemon of {state} runs",
@@ -272,4 +276,9 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Roles that are all needed.
+fn words(roles: &[Role], of: impl Fn(Role) -> &'static str) -> String {
+    roles.iter().map(|role| of(*role)).collect::<Vec<_>>().join(" + ")
 }
