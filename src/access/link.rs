@@ -10,8 +10,7 @@ use std::{
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::secret::hex;
-use crate::private;
+use crate::{private, text::hex};
 
 /// The file with the key, in the folder of the state.
 pub const LINK_KEY: &str = "links.key";

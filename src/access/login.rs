@@ -4,11 +4,12 @@
 use sha2::{Digest as _, Sha256};
 
 use super::secret;
+use crate::text::hex;
 
 /// The random text.
 #[must_use]
 pub(crate) fn secret() -> String {
-    secret::hex(&rand::random::<[u8; 32]>())
+    hex(&rand::random::<[u8; 32]>())
 }
 
 /// What the other site sends back as it came.

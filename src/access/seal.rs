@@ -2,10 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{
-    provider::{self, Failed, Provider},
-    secret::hex,
-};
+use super::provider::{self, Failed, Provider};
+use crate::text::hex;
 
 /// A private key. `Debug` shows its public part only.
 pub struct SealKey {

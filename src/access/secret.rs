@@ -4,6 +4,8 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::text::hex;
+
 const PREFIX: &str = "fw_";
 /// Bytes of the public id and of the secret; twice as many characters.
 const ID: usize = 4;
@@ -87,13 +89,6 @@ pub(super) fn digest_of(texts: &[&str]) -> String {
     let mut digest = Sha256::new();
     texts.iter().for_each(|text| digest.update(text.as_bytes()));
     hex(&digest.finalize())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ use sealing::SealingTask;
 const BLOCKS_WAITING: usize = 16;
 /// How often one looks whether another machine has the state.
 const SUPERSEDED_LOOK: Duration = Duration::from_millis(200);
+/// How long a drain waits for long work that it has stopped.
+const WORKS_MAX: Duration = Duration::from_secs(2);
 /// How long a drain may take before the process gives up; what is not committed is read again.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -111,7 +113,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
-        crate::store::is_replicated(&config.state_dir, replica.is_some())?;
+        crate::store::mark_replicated(&config.state_dir, replica.is_some())?;
         let keeper =
             replica.map(|replica| Keeper::start(replica.candidate, replica.claimed, clock)).transpose()?;
         if let Some(keeper) = &keeper {
@@ -168,6 +170,8 @@ impl Daemon {
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
+        // A command that is killed is gone at once, unless a disk hangs.
+        let _ = tokio::time::timeout(WORKS_MAX, self.shared.works.end()).await;
         let patience = failpoint::within("patience.drain", DRAIN_MAX);
         let drained = tokio::time::timeout(patience, ended(&mut self.engine)).await;
         let turns = Arc::clone(&self.shared.turns);

@@ -56,10 +56,6 @@ pub struct Act {
     pub signature: String,
 }
 
-/// By what acts are signed.
-#[derive(Debug, Clone, Copy)]
-pub struct Seal<'k>(pub Option<&'k SealKey>);
-
 impl Act {
     /// Does and signs something.
     ///
@@ -68,7 +64,7 @@ impl Act {
     pub(super) fn signed(
         (verb, person, at, why): (Verb, &Person, i64, &str),
         (digest, before): (&str, &str),
-        seal: Seal<'_>,
+        key: Option<&SealKey>,
     ) -> Result<Self, String> {
         let mut act = Self {
             verb,
@@ -76,10 +72,10 @@ impl Act {
             roles: person.roles.clone(),
             at,
             why: why.to_owned(),
-            key: seal.0.map(SealKey::public).unwrap_or_default(),
+            key: key.map(SealKey::public).unwrap_or_default(),
             signature: String::new(),
         };
-        if let Some(key) = seal.0 {
+        if let Some(key) = key {
             let message = act.message(digest, before);
             act.signature = key.sign(message.as_bytes()).map_err(|why| why.to_string())?;
         }

@@ -1,15 +1,13 @@
 //! The canonical form of what is signed: JSON without blanks, its keys in order at every depth. Whoever has a matter as the
 //! API shows it makes the same bytes of it, and needs nothing else to check its signatures.
 
-use std::fmt::Write;
-
 use serde_json::Value;
 
 use super::{Act, Matter};
 use crate::{
     access::{provider::Provider, seal::is_signed},
     say,
-    text::quoted,
+    text::{hex, quoted},
 };
 
 /// A value in its canonical form.
@@ -53,10 +51,7 @@ fn write(value: &Value, text: &mut String) {
 /// The digest of a text, in hexadecimal.
 pub(super) fn digest(text: &str, by: &'static dyn Provider) -> Result<String, String> {
     let bytes = by.digest(text.as_bytes()).map_err(|why| why.to_string())?;
-    Ok(bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hex(&bytes))
 }
 
 /// Checks a matter by itself: that its content has its digest, that each act is signed and follows the one before, that

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{
-    Act, Kind, Office, Person, Seal, Verb, act, canonical::canonical, canonical::digest, levels::missing,
-};
+use super::{Act, Kind, Office, Person, Verb, act, canonical::canonical, canonical::digest, levels::missing};
 use crate::{
     access::{
         Role,
@@ -352,7 +350,7 @@ impl Matter {
         for act in &self.acts {
             before = digest(&act.message(&self.digest, &before), self.algorithms(key))?;
         }
-        let act = Act::signed((verb, person, now, why), (&self.digest, &before), Seal(key))?;
+        let act = Act::signed((verb, person, now, why), (&self.digest, &before), key)?;
         self.acts.push(act);
         Ok(())
     }

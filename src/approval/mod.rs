@@ -10,7 +10,7 @@ pub mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use act::{Act, Seal, Verb};
+pub use act::{Act, Verb};
 pub use canonical::{canonical, check_signed};
 pub use levels::{APPROVERS, Level, Levels, SLOTS_MAX, missing};
 pub use matter::{Matter, State, Wish};

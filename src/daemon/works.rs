@@ -99,6 +99,14 @@ impl Works {
         self.all().into_iter().find(|work| work.id == id)
     }
 
+    /// Stops what runs, and comes back when it has: no command goes on without its daemon.
+    pub(crate) async fn end(&self) {
+        self.all().iter().for_each(|work| work.stop());
+        while self.all().iter().any(|work| work.end().is_none()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Takes a work in, unless one runs.
     fn take(&self, work: Arc<Work>) -> Result<(), NotBegun> {
         let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ use crate::{
         seal::{SealKey, is_signed, read},
     },
     say,
+    text::hex,
 };
 
 /// The public key of the signature.
@@ -49,10 +50,6 @@ fn digest_by(by: &dyn Provider, data: &[u8]) -> Result<String, String> {
 /// SHA-256, in hexadecimal.
 pub(crate) fn digest(data: &[u8]) -> String {
     digest_by(provider::INTERNATIONAL, data).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A public key as `openssl` reads it.

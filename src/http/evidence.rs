@@ -20,6 +20,7 @@ use super::{
     by::By,
     lens::Lens,
     request::{Id, at_once},
+    saved::saved_as,
 };
 use crate::{
     access::Actor,
@@ -188,23 +189,20 @@ pub(crate) async fn show(
     };
     let (limits, lens, actor) = (by.limits(), by.lens(), by.unnamed());
     let (id, bytes, turn) = at_once(move || {
-        let config =
-            Arc::clone(shared.lists.lock().unwrap_or_else(std::sync::PoisonError::into_inner).config());
+        let config = shared.config();
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone()).within(&limits);
         let asked = Asked { id: &id, lens, actor: &actor, now: shared.clock.now(), room: ROOM };
         let bytes = pack((&config, &shared.rules_in_force()), &mut cases, &asked)?;
         Ok((id, bytes, turn))
     })
     .await?;
-    Ok((saved_as(&id, bytes.len()), sent(bytes, turn)).into_response())
+    Ok((headers(&id, bytes.len()), sent(bytes, turn)).into_response())
 }
 
 /// What a browser has to know to save it. Ids are hexadecimal.
-fn saved_as(id: &str, bytes: usize) -> [(HeaderName, HeaderValue); 3] {
-    let name = format!("attachment; filename=\"evidence-{}.zip\"", id.get(..8).unwrap_or(id));
-    let name = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
+fn headers(id: &str, bytes: usize) -> [(HeaderName, HeaderValue); 3] {
     [
-        (header::CONTENT_DISPOSITION, name),
+        saved_as(&format!("evidence-{}.zip", id.get(..8).unwrap_or(id))),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/zip")),
         (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
     ]

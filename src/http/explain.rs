@@ -2,10 +2,7 @@
 
 mod view;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use axum::{Json, extract::State, http::StatusCode};
@@ -85,10 +82,7 @@ pub(crate) async fn explain(
         };
         let tick = asked.at.as_deref().map(|text| calendar.parse(text)).transpose();
         let tick = tick.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, say!("at: {error}", error = e)))?;
-        let (journal_from, query) = {
-            let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            (watched.config().journal_from, watched.config().query_limits)
-        };
+        let config = shared.config();
         let question = Asked {
             dir: &shared.state_dir,
             calendar,
@@ -97,8 +91,8 @@ pub(crate) async fn explain(
             event: (&asked.event, at),
             time: TIME,
             lateness: shared.lateness,
-            journal_from,
-            query,
+            journal_from: config.journal_from,
+            query: config.query_limits,
             tick,
         };
         let known = stored(&shared, rule, (&asked.event, at))?;

@@ -13,6 +13,7 @@ use super::arrival::Reason;
 use crate::{
     config::ldap::{Directory, LdapSpec, plain},
     diagnostic::os_reason,
+    text::hex,
 };
 
 /// How long a connection, an answer, and all of it may take.
@@ -198,11 +199,6 @@ async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> R
         name: name.ok_or_else(|| missing(&spec.name_attribute))?,
         groups,
     })
-}
-
-/// Bytes of an id, as text.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// What went wrong, without what was sent.

@@ -59,6 +59,7 @@ mod request;
 mod routes;
 mod rule;
 mod rule_sets;
+mod saved;
 mod session;
 mod sign_in;
 mod silences;
@@ -140,40 +141,23 @@ struct Served {
 /// One scrape at a time: counters follow what others count, and series are made anew.
 type Scrapes = Arc<tokio::sync::Mutex<()>>;
 
-impl axum::extract::FromRef<Served> for Scrapes {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.scrapes)
-    }
+/// What a handler may take of it by itself.
+macro_rules! parts {
+    ($($part:ident: $of:ty,)*) => {
+        $(impl axum::extract::FromRef<Served> for $of {
+            fn from_ref(served: &Served) -> Self {
+                served.$part.clone()
+            }
+        })*
+    };
 }
-
-impl axum::extract::FromRef<Served> for Arc<Shared> {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.shared)
-    }
-}
-
-impl axum::extract::FromRef<Served> for Arc<Refusals> {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.refusals)
-    }
-}
-
-impl axum::extract::FromRef<Served> for Arc<Logins> {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.logins)
-    }
-}
-
-impl axum::extract::FromRef<Served> for Arc<SingleSignOn> {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.single)
-    }
-}
-
-impl axum::extract::FromRef<Served> for Streams {
-    fn from_ref(served: &Served) -> Self {
-        served.streams.clone()
-    }
+parts! {
+    shared: Arc<Shared>,
+    refusals: Arc<Refusals>,
+    logins: Arc<Logins>,
+    single: Arc<SingleSignOn>,
+    scrapes: Scrapes,
+    streams: Streams,
 }
 
 /// Where the daemon listens.

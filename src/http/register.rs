@@ -13,6 +13,7 @@ use super::{
     by::By,
     lens::Lens,
     request::{Params, blocking},
+    saved::saved_as,
     view::AlertView,
     workbooks,
 };
@@ -135,14 +136,8 @@ fn remarks(cases: &Cases, id: &str) -> Result<String, CaseError> {
 
 /// A workbook to be saved.
 pub(crate) fn saved(name: &str, bytes: Vec<u8>) -> Response {
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(WORKBOOK)),
-        (
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
-                .unwrap_or(HeaderValue::from_static("attachment")),
-        ),
-    ];
+    let headers: [(HeaderName, HeaderValue); 2] =
+        [(header::CONTENT_TYPE, HeaderValue::from_static(WORKBOOK)), saved_as(name)];
     (headers, bytes).into_response()
 }
 

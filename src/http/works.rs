@@ -23,6 +23,7 @@ use super::{
     Problem,
     by::By,
     request::{Body, Id, Params, blocking},
+    saved::saved_as,
 };
 use crate::{
     access::{Action, Actor},
@@ -290,12 +291,8 @@ pub(crate) async fn file(
         Ok((name, bytes))
     })
     .await?;
-    let saved = format!("attachment; filename=\"{name}\"");
     let headers = [
-        (
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_str(&saved).unwrap_or(HeaderValue::from_static("attachment")),
-        ),
+        saved_as(&name),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];

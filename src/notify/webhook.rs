@@ -16,6 +16,7 @@ use crate::{
     config::sinks::{Secret, WebhookSpec},
     event::duration,
     personal::number::Tail,
+    text::hex,
 };
 
 /// A receiver.
@@ -89,7 +90,7 @@ pub fn signature(secret: &Secret, timestamp: &str, body: &[u8]) -> String {
     mac.update(b".");
     mac.update(body);
     let digest = mac.finalize().into_bytes();
-    digest.iter().fold(String::from("sha256="), |text, byte| text + &format!("{byte:02x}"))
+    format!("sha256={}", hex(&digest))
 }
 
 #[cfg(test)]

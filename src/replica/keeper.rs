@@ -207,11 +207,11 @@ impl Work {
         let asked = Instant::now();
         match Lease::later(bucket, claim) {
             Ok(Some(holder)) if !self.lost.swap(true, Ordering::SeqCst) => {
-                self.shipper.is_superseded(&holder);
+                self.shipper.superseded_by(&holder);
             }
             Ok(Some(_)) => {}
             Ok(None) => {
-                self.shipper.is_confirmed(asked);
+                self.shipper.confirmed_at(asked);
                 if let Err(error) = self.candidate.lease(beat, ended).put(bucket, claim) {
                     self.shipper.failed(&error);
                 }
@@ -225,7 +225,7 @@ impl Work {
     fn come_back(&self) -> Result<(), ReplicaError> {
         let Some(claimed) = self.candidate.claim_again(self.clock.now())? else {
             self.lost.store(true, Ordering::SeqCst);
-            self.shipper.is_superseded(&crate::say!("another machine"));
+            self.shipper.superseded_by(&crate::say!("another machine"));
             return Ok(());
         };
         {

@@ -110,13 +110,13 @@ impl Shipper {
     }
 
     /// Another one has the state.
-    pub(super) fn is_superseded(&self, holder: &str) {
+    pub(super) fn superseded_by(&self, holder: &str) {
         self.figures.in_sync.store(false, Ordering::Relaxed);
         lock(&self.superseded).get_or_insert_with(|| holder.to_owned());
     }
 
     /// The state is ours, as of a question that was asked then.
-    pub(super) fn is_confirmed(&self, asked: Instant) {
+    pub(super) fn confirmed_at(&self, asked: Instant) {
         *lock(&self.confirmed) = asked;
     }
 
@@ -176,7 +176,7 @@ impl Shipper {
             let error = match self.attempt(line, &mut record, &mut files) {
                 Ok(Written::Ours) => break,
                 Ok(Written::Theirs(theirs)) => {
-                    self.is_superseded(&theirs.host);
+                    self.superseded_by(&theirs.host);
                     return Err(Unshipped::Superseded { holder: theirs.host });
                 }
                 Err(error) => error,
@@ -201,7 +201,7 @@ impl Shipper {
             tracing::info!(seconds = started.elapsed().as_secs(), "the store of the replica answers again");
         }
         line.next += 1;
-        self.is_confirmed(asked);
+        self.confirmed_at(asked);
         self.figures.records.fetch_add(1, Ordering::Relaxed);
         self.figures.bytes.fetch_add(record.bytes().len() as u64, Ordering::Relaxed);
         Ok(())

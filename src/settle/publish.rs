@@ -17,6 +17,7 @@ use crate::{
     say,
     spreadsheet::Rows,
     store::{History, Select, StoreError},
+    text::hex,
 };
 
 /// What must not be told.
@@ -204,7 +205,7 @@ impl Sheets<'_> {
         let (start, end) = span.unwrap_or_default();
         let resources = FILES.iter().map(|(name, columns)| {
             let bytes = files.get(*name).map(Vec::as_slice).unwrap_or_default();
-            let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+            let digest = hex(&Sha256::digest(bytes));
             let all = ["fiscal_year"].iter().chain(*columns).chain(&["phase", "currency", "amount", "suppressed"]);
             json!({
                 "name": name.trim_end_matches(".csv"), "path": name, "profile": "tabular-data-resource", "format": "csv",

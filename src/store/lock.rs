@@ -19,7 +19,7 @@ pub struct StateLock {
 
 impl Drop for StateLock {
     fn drop(&mut self) {
-        self.turns.is_ours(false);
+        self.turns.set_ours(false);
     }
 }
 
@@ -48,7 +48,7 @@ impl StateLock {
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         let turns = Turns::of(dir);
         turns.take_up();
-        turns.is_ours(true);
+        turns.set_ours(true);
         Ok(Self { _file: file, turns })
     }
 }

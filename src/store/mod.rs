@@ -117,7 +117,7 @@ pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
-pub use ship::{Ship, Unshipped, is_replicated};
+pub use ship::{Ship, Unshipped, mark_replicated};
 pub use silences::Muted;
 pub(crate) use tail::{Commits, News as TailNews, Tail, put as put_pages};
 pub use trace::{Trace, trace};

@@ -69,7 +69,7 @@ impl Unshipped {
 ///
 /// # Errors
 /// If the directory cannot be written.
-pub fn is_replicated(dir: &Path, replicated: bool) -> Result<(), StoreError> {
+pub fn mark_replicated(dir: &Path, replicated: bool) -> Result<(), StoreError> {
     let mark = dir.join(MARK);
     let done = match replicated {
         true => private::write(&mark, []),

@@ -110,8 +110,8 @@ impl Turns {
         *lock(&self.shipper) = shipper;
     }
 
-    /// Whether this process has the lock of the directory from now on.
-    pub(super) fn is_ours(&self, ours: bool) {
+    /// Says whether this process has the lock of the directory from now on.
+    pub(super) fn set_ours(&self, ours: bool) {
         self.ours.store(ours, Ordering::SeqCst);
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use phrases::{did_you_mean, quoted};
+pub use phrases::{did_you_mean, hex, quoted};
 
 /// The languages that texts for users are written in.
 #[derive(

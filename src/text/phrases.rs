@@ -1,5 +1,7 @@
 //! Phrases that many texts share.
 
+use std::fmt::Write as _;
+
 use crate::say;
 
 /// A text of others within one of ours: in quotation marks, and nothing in it steers a terminal. They are those that
@@ -13,4 +15,13 @@ pub fn quoted(text: &str) -> String {
 #[must_use]
 pub fn did_you_mean(near: &str) -> String {
     say!("did you mean {near}?", near = quoted(near))
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

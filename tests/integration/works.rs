@@ -1,5 +1,7 @@
 //! Long work over the API: what it gives is what the command of that name gives, for those that the command is for.
 
+use std::{path::Path, process::Command};
+
 use fiscwatch::{
     access::{Actor, Role, Roles},
     store::{Accounts, TokenSpec},
@@ -207,4 +209,27 @@ fn a_work_is_for_those_whom_its_command_is_for() {
     let seen = desk.json("supervisor", "GET", "works", &Value::Null).1;
     assert_eq!((&seen["last_drill"], seen["works"].as_array().unwrap().len()), (&Value::Null, 0));
     assert_eq!(desk.json("supervisor", "GET", &format!("works/{}", drilled["id"]), &Value::Null).0, 404);
+}
+
+/// A command that has nobody left to answer to would go on with the state of a daemon that has ended.
+#[test]
+fn no_work_goes_on_without_its_daemon() {
+    let Desk { bench, daemon, tokens } = Desk::open();
+    // A command that reads it waits until somebody writes to it, which nobody does.
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::remove_file(&rules).unwrap();
+    assert!(Command::new("mkfifo").arg(&rules).status().unwrap().success());
+    let desk = Desk { bench, daemon, tokens };
+    let new = json!({ "kind": "pilot", "days": 30 });
+    assert_eq!(desk.json("officer", "POST", "works", &new).0, 202);
+    let parent = desk.daemon.child.id();
+    let children = || {
+        let threads = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten();
+        let told = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        told.collect::<String>().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_until(|| !children().is_empty());
+    let child = children().remove(0);
+    assert_eq!(desk.daemon.stop("-TERM"), Some(0));
+    assert!(!Path::new(&format!("/proc/{child}")).exists(), "process {child} goes on");
 }

@@ -51,7 +51,7 @@ impl Provider for International {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::secret::hex;
+    use crate::text::hex;
 
     /// RFC 8032, 7.1, TEST 2, and "abc" of FIPS 180-4.
     #[test]

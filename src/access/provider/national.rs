@@ -141,7 +141,7 @@ mod tests {
     use openssl::ecdsa::EcdsaSig;
 
     use super::*;
-    use crate::access::secret::hex;
+    use crate::text::hex;
 
     /// The two examples of GB/T 32905, A.1 and A.2.
     #[test]

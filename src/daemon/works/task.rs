@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::absolute;
 use crate::{access::Action, daemon::Shared, say};
 
 /// Where versions of proposals are, in the state directory.
@@ -145,7 +146,7 @@ impl Task {
         folder: &Path,
         file: Option<&str>,
     ) -> Result<Vec<OsString>, String> {
-        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let folder = absolute(folder);
         let mut args: Vec<OsString> = Vec::new();
         let mut words = |words: &[&str]| args.extend(words.iter().map(OsString::from));
         match self {
@@ -164,8 +165,7 @@ impl Task {
                 words(&["budget", "propose", "--json", &format!("--year={year}"), &format!("--by={by}")]);
                 drivers.iter().for_each(|driver| words(&[&format!("--driver={driver}")]));
                 caps.iter().for_each(|cap| words(&[&format!("--cap={cap}")]));
-                let kept = std::path::absolute(shared.state_dir.join(PROPOSALS));
-                args.push(option("--out=", &kept.map_err(|error| error.to_string())?));
+                args.push(option("--out=", &absolute(&shared.state_dir.join(PROPOSALS))));
             }
             Self::Comparison { year, old, new } => {
                 words(&["budget", "propose", "--json", "--compare"]);
@@ -178,7 +178,7 @@ impl Task {
                             year
                         ));
                     }
-                    args.push(std::path::absolute(path).map_err(|error| error.to_string())?.into());
+                    args.push(absolute(&path).into());
                 }
             }
             Self::Settlement { year, by, .. } => {

@@ -1,10 +1,7 @@
 import { useState } from "preact/hooks";
-import { send } from "../../api/client";
-import { session } from "../../api/session";
-import { given } from "../../api/who";
 import { columnName } from "../../format/values";
-import { settings } from "../../settings";
 import { t } from "../../text";
+import { Propose } from "../../ui/propose";
 
 const ACTIONS = [
   "supplement",
@@ -26,38 +23,16 @@ export function ProposeBudget({ done }: { done: () => void }) {
   const said = t().approvals;
   const [action, setAction] = useState<(typeof ACTIONS)[number]>("supplement");
   const [fields, setFields] = useState<Record<string, string>>({});
-  const [trouble, setTrouble] = useState("");
-  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
+  const set = (name: string) => (event: { currentTarget: HTMLInputElement }) =>
     setFields({ ...fields, [name]: event.currentTarget.value.trim() });
-  const propose = async () => {
-    setTrouble("");
-    try {
-      const names = ["budget_line_id", "amount", "occurred_at"];
-      if (action === "transfer") names.push("to_budget_line_id");
-      if (action === "approve") names.push(...OF_LINE);
-      const entries = names.filter((name) => fields[name]).map((name) => [name, fields[name]!] as const);
-      const own: Record<string, unknown> = { action, ...Object.fromEntries(entries) };
-      if (own.fiscal_year) own.fiscal_year = Number(own.fiscal_year);
-      const who = given();
-      await send("POST", "/approvals", {
-        kind: "budget",
-        reason: fields.reason ?? "",
-        actions: [own],
-        ...(who ? { who } : {}),
-      });
-      done();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
+  const names = ["budget_line_id", "amount", "occurred_at"];
+  if (action === "transfer") names.push("to_budget_line_id");
+  if (action === "approve") names.push(...OF_LINE);
+  const given = names.filter((name) => fields[name]).map((name) => [name, fields[name]!] as const);
+  const own: Record<string, unknown> = { action, ...Object.fromEntries(given) };
+  if (own.fiscal_year) own.fiscal_year = Number(own.fiscal_year);
   return (
-    <form
-      class="form propose"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void propose();
-      }}
-    >
+    <Propose path="/approvals" body={{ kind: "budget", actions: [own] }} done={done}>
       <label>
         <span>{said.actionOf}</span>
         <select value={action} onChange={(event) => setAction(event.currentTarget.value as typeof action)}>
@@ -93,33 +68,6 @@ export function ProposeBudget({ done }: { done: () => void }) {
             <input name={name} required maxLength={64} onInput={set(name)} />
           </label>
         ))}
-      <label class="is-wide">
-        <span>{t().ruleSets.reason}</span>
-        <textarea name="reason" rows={2} required maxLength={500} onInput={set("reason")} />
-      </label>
-      {session.user === null && (
-        <label>
-          <span>{t().act.name}</span>
-          <input
-            name="who"
-            required
-            maxLength={100}
-            autoComplete="name"
-            value={settings.officer.value}
-            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
-          />
-        </label>
-      )}
-      <div class="form-foot">
-        {trouble && (
-          <span class="trouble" role="alert">
-            {trouble}
-          </span>
-        )}
-        <button type="submit" class="button is-main">
-          {t().ruleSets.propose}
-        </button>
-      </div>
-    </form>
+    </Propose>
   );
 }

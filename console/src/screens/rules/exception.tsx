@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { session } from "../../api/session";
 import { count } from "../../format/money";
 import { t } from "../../text";
-import { Propose } from "./sets";
+import { Propose } from "../../ui/propose";
 
 /** A rule and a unit of which officers dismissed every alert. */
 export interface Suggestion {

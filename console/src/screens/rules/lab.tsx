@@ -9,7 +9,7 @@ import { day } from "../../format/time";
 import { to } from "../../router";
 import { t } from "../../text";
 import { Panel, Time } from "../../ui/parts";
-import { Propose } from "./sets";
+import { Propose } from "../../ui/propose";
 
 /** How often a trial that runs is asked how far it is. */
 const POLL = 700;
@@ -180,7 +180,7 @@ function Proposal({ rule, params }: { rule: string; params: Params }) {
   return (
     <>
       <p class="faint">{said.proposeLead}</p>
-      <Propose body={{ params: { [rule]: params } }} done={() => setState("done")} />
+      <Propose path="/rule-sets" body={{ params: { [rule]: params } }} done={() => setState("done")} />
     </>
   );
 }

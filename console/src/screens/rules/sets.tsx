@@ -1,14 +1,13 @@
-import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { ask, send } from "../../api/client";
 import { useLoad } from "../../api/load";
 import { session } from "../../api/session";
 import type { RuleSetChange, RuleSetEntry, RuleSetList } from "../../api/types";
-import { given, withWho } from "../../api/who";
+import { withWho } from "../../api/who";
 import { to } from "../../router";
-import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Empty, Failed, Heading, Loading, Panel, Time } from "../../ui/parts";
+import { Propose } from "../../ui/propose";
 import { Sure } from "../../ui/sure";
 
 /** Changes that are shown before somebody asks for all of them. */
@@ -40,6 +39,7 @@ export function RuleSets() {
       {proposing && (
         <Panel title={said.proposeFiles} lead={said.proposeFilesLead}>
           <Propose
+            path="/rule-sets"
             body={{}}
             done={() => {
               setProposing(false);
@@ -57,81 +57,6 @@ export function RuleSets() {
         <One key={set.set.digest} of={set} again={again} />
       ))}
     </div>
-  );
-}
-
-/** Why rules are to come into force: asked of whoever proposes them. What else is asked are the `children`. */
-export function Propose({
-  path = "/rule-sets",
-  body,
-  suggested = "",
-  done,
-  children,
-}: {
-  path?: string;
-  body: Record<string, unknown>;
-  /** A reason to begin with. */
-  suggested?: string;
-  done: () => void;
-  children?: ComponentChildren;
-}) {
-  const said = t().ruleSets;
-  const [reason, setReason] = useState(suggested);
-  const [trouble, setTrouble] = useState("");
-  const propose = async () => {
-    setTrouble("");
-    try {
-      const who = given();
-      await send("POST", path, { ...body, reason, ...(who ? { who } : {}) });
-      done();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
-  return (
-    <form
-      class="form propose"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void propose();
-      }}
-    >
-      {children}
-      <label class="is-wide">
-        <span>{said.reason}</span>
-        <textarea
-          name="reason"
-          rows={2}
-          required
-          maxLength={500}
-          value={reason}
-          onInput={(event) => setReason(event.currentTarget.value)}
-        />
-      </label>
-      {session.user === null && (
-        <label>
-          <span>{t().act.name}</span>
-          <input
-            name="who"
-            required
-            maxLength={100}
-            autoComplete="name"
-            value={settings.officer.value}
-            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
-          />
-        </label>
-      )}
-      <div class="form-foot">
-        {trouble && (
-          <span class="trouble" role="alert">
-            {trouble}
-          </span>
-        )}
-        <button type="submit" class="button is-main">
-          {said.propose}
-        </button>
-      </div>
-    </form>
   );
 }
 
