@@ -33,7 +33,7 @@ test("a budget action is proposed by one and approved by another on a phone", as
   const before = Number((await daemon.get(`/budget-lines/${LINE}`)).total);
   const author = await officer(chrome, daemon, { name: "王芳", ...phone });
   await author.goto("/approvals");
-  await author.getByRole("button", { name: "提出预算操作" }).click();
+  await author.getByRole("button", { name: "提请预算操作" }).click();
   await author.locator("input[name=line]").fill(LINE);
   await author.locator("input[name=amount]").fill("12.345");
   await author.locator("textarea[name=reason]").fill("县里第 12 号文");

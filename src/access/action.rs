@@ -136,6 +136,12 @@ table! {
 }
 
 impl Action {
+    /// The roles that may, as people call them.
+    #[must_use]
+    pub fn roles_titled(self) -> String {
+        Role::all_titled(self.roles())
+    }
+
     /// Whether it is recorded although it changes nothing: payments and persons are shown, or data leaves.
     #[must_use]
     pub const fn shows(self) -> bool {

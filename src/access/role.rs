@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Serialize, Serializer};
 
 use super::Limits;
-use crate::{say, text::quoted};
+use crate::{
+    say,
+    text::{Language, quoted, spoken},
+};
 
 /// What somebody is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +87,26 @@ impl Role {
             Self::Metrics => "指标采集",
             Self::Read => "只读程序",
         }
+    }
+
+    /// As people call it: by its word, and by the field's term where that is spoken.
+    #[must_use]
+    pub fn titled(self) -> String {
+        match spoken() {
+            Language::Zh => format!("{}（{}）", self.zh(), self.word()),
+            Language::En => self.word().to_owned(),
+        }
+    }
+
+    /// Several of them, as people call them, each once.
+    #[must_use]
+    pub fn all_titled(roles: &[Self]) -> String {
+        let mut titles: Vec<_> = roles.iter().map(|role| role.titled()).collect();
+        titles.dedup();
+        titles.join(match spoken() {
+            Language::Zh => "、",
+            Language::En => ", ",
+        })
     }
 
     /// Whether it is for programs; people have the others.

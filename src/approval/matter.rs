@@ -230,7 +230,7 @@ impl Matter {
             self.approvals().map(|act| act.roles.as_slice()).chain([person.roles.as_slice()]).collect();
         let left = missing(&self.needed, &people);
         if left.len() == missing_before.len() {
-            let roles = words(&missing_before);
+            let roles = Role::all_titled(&missing_before);
             return Err(say!("this waits for somebody who is {roles}", roles));
         }
         self.add(Verb::Approve, (person, now, why), office)?;
@@ -255,7 +255,10 @@ impl Matter {
             return Err(say!("say why: whoever proposed it wants to know"));
         }
         if !self.needed.iter().any(|role| person.roles.contains(role)) {
-            return Err(say!("this waits for somebody who is {roles}", roles = words(&self.needed)));
+            return Err(say!(
+                "this waits for somebody who is {roles}",
+                roles = Role::all_titled(&self.needed)
+            ));
         }
         self.add(Verb::Refuse, (person, now, why), office)?;
         self.state = State::Refused;
@@ -354,13 +357,6 @@ impl Matter {
         self.acts.push(act);
         Ok(())
     }
-}
-
-/// Roles in words.
-fn words(roles: &[Role]) -> String {
-    let mut words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
-    words.dedup();
-    words.join(", ")
 }
 
 /// Cents as decimal text: they do not fit a number of JSON.

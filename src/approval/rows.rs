@@ -66,7 +66,7 @@ impl Rows {
             }
         }
         if let Some(gone) = self.remove.iter().find(|key| !list.contains(key)) {
-            return Err(say!("there is no row {key} that could go", key = quoted(gone)));
+            return Err(say!("there is no row {key} to remove", key = quoted(gone)));
         }
         Ok(Wish {
             kind: Kind::List,

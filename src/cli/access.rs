@@ -6,12 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::table::{Cell, Column, Form, Table};
-use crate::{
-    access::{Action, Role},
-    http::ROUTES,
-    say,
-    text::{Language, spoken},
-};
+use crate::{access::Action, http::ROUTES, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessCommand {
@@ -128,7 +123,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     ]);
     let rows: Vec<Row> = Action::ALL.iter().map(|action| row(*action)).collect();
     for (row, action) in rows.iter().zip(Action::ALL) {
-        let roles: Vec<_> = action.roles().iter().map(|role| titled(*role)).collect();
+        let roles: Vec<_> = action.roles().iter().map(|role| role.titled()).collect();
         table.row([
             Cell::text(row.action),
             Cell::text(roles.join(", ")),
@@ -150,13 +145,5 @@ fn row(action: Action) -> Row {
         roles: action.roles().iter().map(|role| role.word()).collect(),
         requests: requests.map(|(method, path, _)| format!("{method} {path}")).chain(beside).collect(),
         commands: commands.map(|(command, _)| *command).collect(),
-    }
-}
-
-/// A role as people call it: by its word, and by the field's term where that is spoken.
-pub(crate) fn titled(role: Role) -> String {
-    match spoken() {
-        Language::Zh => format!("{}（{}）", role.zh(), role.word()),
-        Language::En => role.word().to_owned(),
     }
 }

@@ -9,7 +9,6 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
-    access::titled,
     local::person,
     officer::{Officer, line, now},
     table::{Cell, Column, Form, Table},
@@ -231,7 +230,7 @@ fn told(matter: &Matter, config: &Config) -> String {
     let id = matter.id;
     match matter.state {
         State::Waiting => {
-            let roles: Vec<_> = matter.missing().into_iter().map(titled).collect();
+            let roles: Vec<_> = matter.missing().into_iter().map(Role::titled).collect();
             say!("approval {id} waits for {roles}", id, roles = roles.join(" + "))
         }
         State::Approved if matches!(matter.kind, Kind::Budget | Kind::List) => say!(

@@ -77,7 +77,7 @@ pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
         )));
     }
     let has = user.map_or_else(|| say!("nobody that this state knows"), |user| user.roles.to_string());
-    let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
+    let roles = action.roles_titled();
     Err(anyhow!(say!(
         "{name} is {has}, and this is for {roles}; `fiscwatch access show` has the whole table",
         name = quoted(&actor.who),

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
-    access::titled,
     local::local,
     officer::{now, wrong_usage},
     password::PasswordArg,
@@ -142,7 +141,7 @@ fn roles(args: &RolesArgs, new: Option<&PasswordArg>) -> anyhow::Result<ExitCode
         }
         None => Accounts::open(&config.state_dir)?.set_roles(name, &roles, &local(), now())?,
     }
-    let named: Vec<_> = Role::ALL.into_iter().filter(|role| roles.has(*role)).map(titled).collect();
+    let named: Vec<_> = Role::ALL.into_iter().filter(|role| roles.has(*role)).map(Role::titled).collect();
     println!("{}", say!("{name} is {roles}", name = quoted(name), roles = named.join(", ")));
     if !roles.limits().is_none() {
         println!("{}", say!("limited to {limits}", limits = roles.limits()));

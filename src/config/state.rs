@@ -85,7 +85,7 @@ pub struct ReplicateSpec {
     pub key_id: Option<String>,
     /// A file with the secret of the key.
     pub secret_file: Option<PathBuf>,
-    /// The secret; for a variable of the environment, not for the file.
+    /// The secret of the key; for a variable of the environment, not for the file.
     pub secret: Option<Secret>,
     /// A certificate to trust beside those of the system, PEM.
     pub ca_file: Option<PathBuf>,

@@ -239,7 +239,11 @@ fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
         let trouble = File::open(work.folder.join("trouble"));
         let _ = trouble.and_then(|file| file.take(TROUBLE_MAX).read_to_string(&mut said));
         let said = said.trim().trim_start_matches("fiscwatch: ").to_owned();
-        return End::Failed(if said.is_empty() { say!("the command ended without a word") } else { said });
+        return End::Failed(if said.is_empty() {
+            say!("the command ended without an error message")
+        } else {
+            said
+        });
     }
     match work.task.files(shared, &work.folder) {
         Ok(files) => End::Done { rows, files, passed },

@@ -413,7 +413,7 @@ fn no_factor() -> Problem {
 
 fn forbidden(identity: &Identity, need: Need) -> Problem {
     let roles = match need {
-        Need::Act(action) => words(action),
+        Need::Act(action) => action.roles_titled(),
         _ => String::new(),
     };
     let detail = say!(
@@ -423,10 +423,6 @@ fn forbidden(identity: &Identity, need: Need) -> Problem {
         roles
     );
     Problem::new(StatusCode::FORBIDDEN, detail)
-}
-
-fn words(action: Action) -> String {
-    action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ")
 }
 
 /// Lets requests pass whose senders may.

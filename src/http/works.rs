@@ -49,7 +49,7 @@ fn archive_of(work: &Work) -> String {
 
 fn internal(error: &std::io::Error) -> Problem {
     let why = crate::diagnostic::os_reason(error);
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, say!("the files of this work cannot be read: {why}", why))
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, say!("the files of this task cannot be read: {why}", why))
 }
 
 /// Works, the latest first.
@@ -166,7 +166,7 @@ fn allowed(by: &By, task: &Task) -> Result<(), Problem> {
     if by.may(action) {
         return Ok(());
     }
-    let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
+    let roles = action.roles_titled();
     Err(Problem::new(StatusCode::FORBIDDEN, say!("this is for {roles}", roles)))
 }
 
@@ -187,7 +187,7 @@ async fn start(
             NotBegun::Busy(work) => Problem::new(
                 StatusCode::CONFLICT,
                 say!(
-                    "work {id} ({kind}) still runs: wait for it, or stop it",
+                    "task {id} ({kind}) still runs: wait for it, or stop it",
                     id = work.id,
                     kind = work.task.word()
                 ),
@@ -210,7 +210,7 @@ fn record(shared: &Shared, by: &Actor, action: &str, work: &Work, detail: &str) 
 
 fn find(shared: &Shared, by: &By, id: u64) -> Result<Arc<Work>, Problem> {
     let found = shared.works.one(id).filter(|work| by.may(work.task.action()));
-    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, say!("there is no work {id}", id)))
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, say!("there is no task {id}", id)))
 }
 
 /// Which rows are shown.
@@ -276,7 +276,7 @@ pub(crate) async fn file(
     let (name, bytes) = blocking(move || {
         let work = find(&shared, &by, id)?;
         let Some((_, End::Done { files, .. })) = work.end() else {
-            return Err(Problem::new(StatusCode::NOT_FOUND, say!("work {id} has no files yet", id)));
+            return Err(Problem::new(StatusCode::NOT_FOUND, say!("task {id} has no files yet", id)));
         };
         let bytes = match files.iter().find(|(known, _)| *known == name) {
             Some((_, path)) => read(path)?,
@@ -285,7 +285,7 @@ pub(crate) async fn file(
                 let all = all.collect::<Result<archive::Files, Problem>>()?;
                 archive::write(&all).map_err(|why| Problem::new(StatusCode::CONFLICT, why))?
             }
-            None => return Err(Problem::new(StatusCode::NOT_FOUND, say!("work {id} has no such file", id))),
+            None => return Err(Problem::new(StatusCode::NOT_FOUND, say!("task {id} has no such file", id))),
         };
         record(&shared, &actor, "works.file", &work, &name)?;
         Ok((name, bytes))

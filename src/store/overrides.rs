@@ -258,7 +258,7 @@ pub(super) fn follow(
         Ok(id) => find(summed.transaction, id)?,
         Err(_) => None,
     };
-    let Some(found) = found else { return Ok(Err(say!("its override is no more"))) };
+    let Some(found) = found else { return Ok(Err(say!("its override no longer exists"))) };
     let changed = match changed(found, what) {
         Ok(changed) => changed,
         Err(why) => return Ok(Err(why)),

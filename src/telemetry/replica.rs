@@ -26,11 +26,22 @@ pub struct ReplicaMetrics {
     pub waits: Gauge,
 }
 
+/// 1 where there is nothing to be replicated: an alert on 0 is for every machine.
+fn in_sync(r: &Registry) -> prometheus::Result<IntGauge> {
+    let in_sync = gauge(
+        r,
+        "replica_in_sync",
+        "0 while commits are on this machine only, and not in the store of state.replicate.",
+    )?;
+    in_sync.set(1);
+    Ok(in_sync)
+}
+
 impl ReplicaMetrics {
     pub(super) fn new(r: &Registry) -> prometheus::Result<Self> {
         let seconds = |name, help| register(r, Gauge::with_opts(opts(name, help))?);
         Ok(Self {
-            in_sync: gauge(r, "replica_in_sync", "1 if every commit is in the store of state.replicate.")?,
+            in_sync: in_sync(r)?,
             commits: counter(r, "replica_commits_total", "Commits that are in the store.")?,
             bytes: counter(r, "replica_bytes_total", "Bytes that went to the store.")?,
             failures: counter(r, "replica_failures_total", "Requests to the store that failed.")?,

@@ -86,7 +86,7 @@ pub(crate) async fn propose(
         }
     };
     if !by.may(action) {
-        let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
+        let roles = action.roles_titled();
         return Err(Problem::new(StatusCode::FORBIDDEN, say!("this is for {roles} to propose", roles)));
     }
     blocking(move || {

@@ -44,7 +44,7 @@ fn rows_of_a_list_hold_once_they_are_approved_and_outlive_a_restart() {
 }
 
 #[test]
-fn overrides_rules_and_exceptions_go_the_same_way() {
+fn overrides_go_the_same_way() {
     let bureau = Bureau::open("");
     let matter = bureau.propose("officer", &budget(&[approve_line("L1", "100.00")]));
     bureau.judge("supervisor", &matter, "approve");

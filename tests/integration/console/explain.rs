@@ -262,7 +262,7 @@ fn every_rule_of_the_pack_explains_what_it_found_and_what_it_did_not() {
 }
 
 #[test]
-fn one_condition_in_the_way_is_named_and_what_is_not_explained_says_so() {
+fn one_condition_in_the_way_is_named() {
     let events = "";
     let bench = Bench::new(events, "state: { dir: state }\n");
     let daemon = Daemon::start(bench.path());

@@ -58,6 +58,8 @@ impl Machines {
             "fiscwatch.yaml",
             &format!(
                 "http: {{ listen: '127.0.0.1:0' }}
+sinks: [{{ name: told, log: {{}} }}]
+routes: {{ group_wait: 2s, group_interval: 2s }}
 log: {{ level: info }}
 sources: [{{ name: feed, file: {{ path: {feed}, follow: true }} }}]
 state: {{ dir: state, standby: {standby}, checkpoint_events: 400, seal_after: 300d, replicate: {{ {replicate} }} }}

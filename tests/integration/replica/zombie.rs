@@ -8,6 +8,11 @@ fn signal(daemon: &Daemon, signal: &str) {
     assert!(done.unwrap().success());
 }
 
+/// Whether a line of the log is a notification that was sent.
+fn tells(line: &str) -> bool {
+    line.contains("notified") && line.contains("sink=\"told\"")
+}
+
 #[test]
 fn a_machine_that_wakes_up_after_a_takeover_commits_and_tells_nothing() {
     let machines = Machines::new("wait");
@@ -15,12 +20,15 @@ fn a_machine_that_wakes_up_after_a_takeover_commits_and_tells_nothing() {
     append(&machines.feed(), &lines(&random_events(9, 300)));
     let mut sleeper = Daemon::start(&a);
     wait_until(|| super::has_read(&a, machines.feed().metadata().unwrap().len()));
+    // What it has found it has yet to tell.
     signal(&sleeper, "-STOP");
     let other = hasty(&b);
     wait_until(|| other.get("/-/ready").0 == 200);
     let (status, answer) = other.post("/api/v1/events", &lines(&[payment("of-b", "L", "1.00")]));
     assert_eq!(status, 200, "{answer}");
     let before = state(&b);
+    wait_until(|| other.log.try_iter().any(|line| tells(&line)));
+    let _ = sleeper.log.try_iter().count();
 
     // It is asked at the moment it wakes up.
     let address = sleeper.address.clone();
@@ -31,8 +39,9 @@ fn a_machine_that_wakes_up_after_a_takeover_commits_and_tells_nothing() {
     signal(&sleeper, "-CONT");
     let answer = asked.join().unwrap();
     assert!(answer.is_none_or(|status| status != 200), "the zombie answered {answer:?}");
-    wait_until(|| sleeper.child.try_wait().unwrap().is_some());
-    let said: Vec<String> = sleeper.log.try_iter().collect();
+    assert_eq!(sleeper.child.wait().unwrap().code(), Some(1));
+    let said: Vec<String> = sleeper.log.iter().collect();
+    assert!(!said.iter().any(|line| tells(line)), "the other one has told it: {said:#?}");
     assert!(said.iter().any(|line| line.contains("another machine has taken over")), "{said:#?}");
     assert_eq!(state(&b), before);
     assert!(query(&b, "SELECT event_id FROM payments WHERE event_id = 'of-a'").is_empty());

@@ -4,6 +4,7 @@ import { send } from "../../api/client";
 import { session } from "../../api/session";
 import type { Approval } from "../../api/types";
 import { given } from "../../api/who";
+import { columnName, shown } from "../../format/values";
 import { to } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
@@ -43,6 +44,9 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
                   ComponentChildren,
                 ],
               ]
+            : []),
+          ...(of.expires_at && of.state === "waiting"
+            ? [[said.expires, <Time at={of.expires_at} />] as [string, ComponentChildren]]
             : []),
           ...(of.outcome ? [[t().works.column.outcome, of.outcome] as [string, ComponentChildren]] : []),
         ]}
@@ -96,6 +100,18 @@ export function Card({ of, again }: { of: Approval; again: () => void }) {
   );
 }
 
+/** Everything else that is signed: who approves it is to have seen it. */
+function Rest({ of, but }: { of: Record<string, unknown>; but: string[] }) {
+  const rest = Object.entries(of).filter(([name]) => !but.includes(name));
+  if (rest.length === 0) return null;
+  return (
+    <span class="faint wrap">
+      {" "}
+      {rest.map(([name, value]) => `${columnName(name)} ${shown(name, value)}`).join(" · ")}
+    </span>
+  );
+}
+
 /** What a matter is, in a few words, with links to what it is about. */
 function What({ of }: { of: Approval }) {
   const said = t().approvals;
@@ -116,12 +132,19 @@ function What({ of }: { of: Approval }) {
               </>
             )}{" "}
             <Money of={action.amount} />
+            <Rest of={action} but={["action", "budget_line_id", "to_budget_line_id", "amount"]} />
           </li>
         ))}
       </ul>
     );
   }
-  if (of.kind === "override") return <a href={to("decisions", text("application"))}>{text("application")}</a>;
+  if (of.kind === "override")
+    return (
+      <>
+        <a href={to("decisions", text("application"))}>{text("application")}</a>
+        <Rest of={content} but={["application", "amount"]} />
+      </>
+    );
   if (of.kind === "exception")
     return (
       <>

@@ -34,7 +34,18 @@ const COLUMNS: Record<string, string[]> = {
     "balance",
   ],
   against: ["code", "column", "ours", "theirs"],
-  pilot: ["rule_id", "severity", "findings", "keys", "key_days", "worst_day", "overlapping", "confirmed", "dismissed"],
+  pilot: [
+    "rule_id",
+    "severity",
+    "findings",
+    "keys",
+    "a_day",
+    "worst_day",
+    "overlap",
+    "overlaps",
+    "confirmed",
+    "dismissed",
+  ],
   checks: ["name", "outcome", "detail"],
 };
 const MONEY = new Set([
@@ -57,13 +68,24 @@ const MONEY = new Set([
   "ours",
   "theirs",
 ]);
-const COUNTS = new Set(["findings", "keys", "key_days", "worst_day", "overlapping", "confirmed", "dismissed"]);
+const COUNTS = new Set(["findings", "keys", "a_day", "worst_day", "overlap", "confirmed", "dismissed"]);
+
+/** What a rule in shadow would bring, as people decide by it: a day, and how much of it is found already. */
+function pilot({ pilot, days }: Row): Row {
+  const of = pilot as Row & { key_days: number; overlapping: number; findings: number; overlaps: [string, number][] };
+  return {
+    ...of,
+    a_day: (of.key_days / Number(days)).toFixed(1),
+    overlap: `${Math.floor((100 * of.overlapping) / Math.max(of.findings, 1))}%`,
+    overlaps: of.overlaps.map(([rule, findings]) => `${rule} ${findings}`).join(" · "),
+  };
+}
 
 /** What a command gave, as a table that becomes cards on a phone. */
 export function Rows({ of }: { of: Work }) {
   const said = t().works;
   if (of.kind === "drill") return null;
-  const rows: Row[] = of.rows.map((row) => (of.kind === "pilot" ? ((row as Row).pilot as Row) : (row as Row)));
+  const rows: Row[] = of.rows.map((row) => (of.kind === "pilot" ? pilot(row as Row) : (row as Row)));
   const isAgainst = of.kind === "settlement" && rows[0] !== undefined && "ours" in rows[0];
   const columns = COLUMNS[isAgainst ? "against" : of.kind] ?? Object.keys(rows[0] ?? {});
   return (

@@ -25,6 +25,9 @@ const TABS = [
 /** How often a work that runs is asked about, in milliseconds. */
 const OFTEN = 700;
 
+/** Whether two tables were compared: a settlement by itself has files. */
+const isCompared = (of: Work) => of.kind === "comparison" || (of.kind === "settlement" && of.files.length === 0);
+
 /** Work around the year: each is a command of its own, run in the background. */
 export function Works() {
   const said = t().works;
@@ -131,7 +134,7 @@ function Shown({ id, ended }: { id: number; ended: () => void }) {
         </p>
       )}
       {data.state === "done" && data.rows_total === 0 && data.kind !== "publication" && (
-        <Empty title={data.kind === "settlement" || data.kind === "comparison" ? said.nothingDiffers : said.nothing} />
+        <Empty title={isCompared(data) ? said.nothingDiffers : said.nothing} />
       )}
       {data.rows.length > 0 && <Rows of={data} />}
     </Panel>
