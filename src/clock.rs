@@ -2,7 +2,7 @@
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Tells the time.
@@ -57,7 +57,7 @@ impl Clock for SteadyClock {
 
 /// Time since the first use in this process, by the clock that nobody sets.
 fn monotonic() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
     START.elapsed()
 }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock, atomic::Ordering},
-    time::Instant,
 };
 
 use tokio::sync::mpsc;
@@ -72,7 +71,7 @@ impl Assembly {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         let decoder = Arc::new(decoder(config));
         let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.settle(&config.calendar)?;

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -277,7 +277,7 @@ fn rounds(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(usize, bool), StoreError> {
-    let (started, mut made) = (Instant::now(), 0);
+    let (started, mut made) = (std::time::Instant::now(), 0);
     let (mut pass, mut limit) = (None, BUNDLE);
     // Only a read, as long as nothing is due: the commits of the first loop never wait for an idle second one.
     while outbox.next_due()?.is_some_and(|due| due <= now) {
@@ -286,10 +286,10 @@ fn rounds(
             limit = BUNDLE.max(BUNDLE_FOR_PASS * started.elapsed());
         }
         let Some(pass) = &pass else { break };
-        let mut began = Instant::now();
+        let mut began = std::time::Instant::now();
         let report: Report = outbox.round(|round| {
             // Its turn has come: from now on others wait for it.
-            began = Instant::now();
+            began = std::time::Instant::now();
             dispatch.round(round, pass)
         })?;
         metrics.outbox_round.observe(began.elapsed().as_secs_f64());

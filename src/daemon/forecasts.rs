@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Mutex;
@@ -34,7 +34,7 @@ pub struct Outlook {
 }
 
 /// What came of making them, and when.
-type Kept = (Instant, Result<Arc<Outlook>, String>);
+type Kept = (std::time::Instant, Result<Arc<Outlook>, String>);
 
 /// Forecasts, made when they are asked for.
 #[derive(Default)]
@@ -73,7 +73,7 @@ impl Forecasts {
             Ok(Arc::new(Outlook { at, lines }))
         });
         let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
-        *kept = Some((Instant::now(), outlook.clone()));
+        *kept = Some((std::time::Instant::now(), outlook.clone()));
         outlook
     }
 }

@@ -1,10 +1,6 @@
 //! A batch behind all stages but the last.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::record_batch::RecordBatch;
 
@@ -82,7 +78,7 @@ pub struct Committable {
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.
-    pub received: Option<Instant>,
+    pub received: Option<std::time::Instant>,
     /// Time spent in the stages.
     pub stages: Stages,
 }

@@ -1,6 +1,6 @@
 //! A batch on its way from sequencing to the commit.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::AsArray,
@@ -46,7 +46,7 @@ pub(crate) fn prepare(
     stages: Stages,
     step: Step,
 ) -> (InFlight, Prepared) {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let batch = Batch {
         events: &sequenced.events,
         types: &sequenced.types,
@@ -80,7 +80,7 @@ impl InFlight {
         moved: Moved,
         record: Record,
     ) -> Result<Committable, EngineError> {
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);

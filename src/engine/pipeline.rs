@@ -10,7 +10,7 @@ mod windows;
 
 use std::{
     sync::{Arc, RwLock, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -204,7 +204,7 @@ async fn decode_all(
     while let Some(blocks) = batches.recv().await {
         let (decoder, limit) = (Arc::clone(&decoder), time_max());
         let decoding = workers.work(move || {
-            let started = Instant::now();
+            let started = std::time::Instant::now();
             let decoded = decoder.decode(&blocks, limit);
             (blocks, decoded, started.elapsed())
         });

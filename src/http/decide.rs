@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError},
-    time::Instant,
 };
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
@@ -113,7 +112,7 @@ pub async fn by_message(shared: &Arc<Shared>, actor: Actor, body: &[u8]) -> (u16
 
 /// What is answered, over HTTP or Kafka.
 async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> Result<Answer, Problem> {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let asked = Asked::read(body, how)?;
     let most = shared.questions.config.applications_max;
     if asked.records.len() > most {

@@ -6,7 +6,6 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use axum::{
@@ -66,7 +65,7 @@ pub(crate) struct SignIn {
     /// How often those who are known ask, and from where those who are not.
     identities: Rates,
     strangers: Rates,
-    begun: Instant,
+    begun: std::time::Instant,
     trees: Trees,
 }
 
@@ -88,7 +87,7 @@ impl SignIn {
             noted: Mutex::default(),
             identities: Rates::new(clients.rate, IDENTITIES),
             strangers: Rates::new(clients.rate, REMEMBERED),
-            begun: Instant::now(),
+            begun: std::time::Instant::now(),
             trees: Trees::default(),
         }
     }

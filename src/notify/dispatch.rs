@@ -8,7 +8,7 @@ mod muting;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use letters::own_thread;
@@ -78,7 +78,7 @@ struct Work<'w> {
     round: &'w Round<'w>,
     now: i64,
     gravers: &'w Gravers,
-    started: Instant,
+    started: std::time::Instant,
     silences: Vec<Silence>,
     /// By sink, how many notifications it was given lately.
     given: BTreeMap<String, u32>,
@@ -106,7 +106,7 @@ impl Dispatch {
             round,
             now: pass.now,
             gravers: &pass.gravers,
-            started: Instant::now(),
+            started: std::time::Instant::now(),
             silences: round.silences(pass.now)?,
             given: BTreeMap::new(),
             surplus: BTreeMap::new(),

@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,7 @@ pub struct Candidate {
     pub(super) writer: String,
     pub(super) host: String,
     /// What was last seen of who has it, and since when.
-    seen: Option<(u64, Option<Lease>, Instant)>,
+    seen: Option<(u64, Option<Lease>, std::time::Instant)>,
     /// Whether that has ever changed.
     lives: bool,
 }
@@ -218,7 +218,7 @@ impl Candidate {
         let is_first = before.is_none();
         let same = before.filter(|(at, seen, _)| *at == number && *seen == lease);
         self.lives |= same.is_none() && !is_first;
-        let since = same.map_or_else(Instant::now, |(_, _, since)| since);
+        let since = same.map_or_else(std::time::Instant::now, |(_, _, since)| since);
         let goes_on = lease.as_ref().is_some_and(|lease| lease.goes_on && !lease.ended);
         self.seen = Some((number, lease, since));
         let silent = since.elapsed();

@@ -67,7 +67,7 @@ mod wanted;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -264,7 +264,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// for. One that reads an earlier moment keeps what came after it from being moved: it is waited for, and then told.
 fn empty_log(dir: &Path, connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(1))?;
-    let (started, patience) = (Instant::now(), failpoint::within("patience.log", BUSY));
+    let (started, patience) = (std::time::Instant::now(), failpoint::within("patience.log", BUSY));
     while !is_moved(connection)? {
         if started.elapsed() >= patience {
             tracing::warn!(

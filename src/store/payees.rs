@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
@@ -103,14 +103,14 @@ impl PayeesSought {
     /// # Errors
     /// If the state cannot be read, or is damaged.
     pub fn find(&self, dir: &Path, schema: &SchemaRef, time: Duration) -> Result<Payees, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, Instant::now());
+        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(i64::MIN).max(earliest);
         let mut end = self.to.unwrap_or(i64::MAX).min(latest.saturating_add(1));
         let mut sums = Sums::default();
         let mut stretch = STRETCH;
         while end > from && begun.elapsed() < time {
-            let (start, started) = (from.max(end.saturating_sub(stretch)), Instant::now());
+            let (start, started) = (from.max(end.saturating_sub(stretch)), std::time::Instant::now());
             self.look(&history, (start, end), &mut sums)?;
             end = start;
             if started.elapsed() < time / 20 {

@@ -2,12 +2,7 @@
 //! The journal is looked through from its end towards its beginning, a stretch at a time, until a page is full or the time
 //! is over; so a page of yesterday costs a day of the journal and no more.
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeSet,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{cmp::Reverse, collections::BTreeSet, path::Path, time::Duration};
 
 use arrow::{
     array::{Array, AsArray, StringViewArray},
@@ -80,7 +75,7 @@ impl Sought {
         limit: usize,
         time: Duration,
     ) -> Result<Found, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, Instant::now());
+        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(i64::MIN).max(earliest);
         let mut end = self.to.unwrap_or(i64::MAX).min(latest.saturating_add(1));
@@ -91,7 +86,7 @@ impl Sought {
         let mut stretch = DAY;
         while end > from && found.len() <= limit && begun.elapsed() < time {
             let start = from.max(end.saturating_sub(stretch));
-            let started = Instant::now();
+            let started = std::time::Instant::now();
             self.look(&history, (start, end), limit, &mut found)?;
             end = start;
             // Where little is found in little time, the next stretch is longer.

@@ -1,11 +1,7 @@
 //! What became of an event: the application before a payment, what the bank confirmed of it, what was returned, charged
 //! elsewhere or withdrawn. Events name each other by their ids; the journal is looked through for those that name one.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use arrow::{
     array::{Array, AsArray},
@@ -42,7 +38,7 @@ pub struct Trace {
 /// # Errors
 /// If the state cannot be read, or is damaged.
 pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result<Option<Trace>, StoreError> {
-    let begun = Instant::now();
+    let begun = std::time::Instant::now();
     let mut lookup = Lookup::open(dir)?;
     let mut find = |id: &str| lookup.event(id, id_hash(id), (i64::MIN, i64::MAX), Column::ALL);
     let Some(event) = find(id)? else { return Ok(None) };
@@ -76,7 +72,7 @@ pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result
 fn followers(
     history: &History,
     known: &mut BTreeMap<String, RecordBatch>,
-    begun: Instant,
+    begun: std::time::Instant,
     time: Duration,
 ) -> Result<bool, StoreError> {
     let from = known.values().map(at).min().map(|first| first.saturating_sub(EARLIER));

@@ -6,7 +6,6 @@ use std::{
     io::{BufWriter, IsTerminal, Write},
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use anyhow::Context;
@@ -42,7 +41,7 @@ pub(crate) struct Report {
     paid: i128,
     bytes: u64,
     stages: Stages,
-    started: Instant,
+    started: std::time::Instant,
     progress: ProgressBar,
     /// What schedules query.
     tables: Arc<MemoryTables>,
@@ -107,7 +106,7 @@ impl Report {
             paid: 0,
             bytes: 0,
             stages: Stages::default(),
-            started: Instant::now(),
+            started: std::time::Instant::now(),
             progress,
             tables,
             scoring: args.labels.as_deref().map(|path| Scoring::read(path, config)).transpose()?,

@@ -6,7 +6,6 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use futures::FutureExt;
@@ -172,7 +171,7 @@ impl Sequence {
         step: Step,
         evaluator: &Evaluator,
     ) -> Result<(Vec<Sequenced>, Stages), EngineError> {
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }

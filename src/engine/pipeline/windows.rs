@@ -1,9 +1,6 @@
 //! The stage with the windows, which also evaluates what is due between two batches.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{mpsc, watch};
 
@@ -113,7 +110,7 @@ impl Windows {
             } else {
                 let (rest, moved) = self
                     .blocking(move |windowing| {
-                        let started = Instant::now();
+                        let started = std::time::Instant::now();
                         let moved = in_flight.observe(windowing, &prepared);
                         in_flight.stages.windows = started.elapsed();
                         in_flight.held = windowing.held();

@@ -1,6 +1,6 @@
 //! The events that can matter, through the parts of a rule.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use arrow::{
     array::{Array, AsArray},
@@ -96,7 +96,7 @@ impl Asked<'_> {
         history: &History,
         (arrival, own): (i64, &RecordBatch),
     ) -> Result<Option<Played>, StoreError> {
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let schema = event_schema(&self.calendar.zone_name);
         let reads = |of: fn(&crate::rule::compile::CompiledRule) -> bool| probes.rules.rules.iter().any(of);
         let beside = Beside {

@@ -1,6 +1,6 @@
 //! Rules on a schedule: the row that the query had for the event at a tick, or which of its conditions kept it out.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -57,7 +57,7 @@ impl Asked<'_> {
         (arrival, own): (i64, &RecordBatch),
         stored: &[(i64, Finding)],
     ) -> Result<Explained, StoreError> {
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let about = About::new(self, own);
         let (ticks, mut limits) = self.ticks(history, arrival)?;
         let hit = stored.iter().filter(|(_, finding)| about.is_meant(finding)).map(|(at, _)| *at).min();
@@ -130,7 +130,7 @@ impl Asked<'_> {
         query: &ScheduleRule,
         history: &History,
         (tick, select): (i64, &Select),
-        begun: Instant,
+        begun: std::time::Instant,
     ) -> Result<Option<LedgerTables>, StoreError> {
         if !LedgerTables::are_read_by(query) {
             return Ok(Some(LedgerTables::default()));
@@ -162,7 +162,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn explain(&self, about: &About, begun: Instant) -> Result<Explained, StoreError> {
+    fn explain(&self, about: &About, begun: std::time::Instant) -> Result<Explained, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| StoreError::Request(e.to_string()))?;
         let run = |rule: usize| {
