@@ -18,6 +18,7 @@ use crate::{
     diagnostic,
     engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
     evaluate::Evaluator,
+    event::Instant,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
     stream::{Block, Position},
@@ -94,7 +95,7 @@ impl Assembly {
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
-        metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_micros() / 1_000_000));
         let windows = (config.keep_late, config.window_bytes);
         let mut windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
             .judging_again(store.lists_judged_by()?, config.rejudge);
@@ -113,7 +114,9 @@ impl Assembly {
             shared.saw_event(source, *latest);
         }
         shared.intake.holds(windowing.held().bytes.iter().sum());
-        shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
+        shared
+            .last_event_at
+            .store(store.latest_at()?.unwrap_or(Instant::EPOCH).as_micros(), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,

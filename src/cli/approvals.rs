@@ -18,7 +18,7 @@ use crate::{
     approval::{Kind, Matter, State, Verb, check_signed},
     config::Config,
     daemon::office,
-    event::money::format_cents,
+    event::{Instant, money::format_cents},
     http::{ApprovalView, Lens},
     lists::Lists,
     say,
@@ -151,7 +151,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("reason", say!("reason")).shrinks(10),
     ]);
     for matter in &matters {
-        let state = matter.state(now());
+        let state = matter.state(now().as_micros());
         let waits = state == State::Waiting;
         let missing = if waits { matter.missing() } else { Vec::new() };
         table.row([
@@ -161,7 +161,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             matter.cents.map_or(Cell::Missing, Cell::money),
             Cell::text(&*matter.subject),
             Cell::text(&*matter.proposed_by),
-            Cell::time(matter.proposed_at, &config.calendar),
+            Cell::time(Instant::from_micros(matter.proposed_at), &config.calendar),
             match missing[..] {
                 [] => Cell::Missing,
                 _ => Cell::word(&words(&missing, Role::word), &words(&missing, Role::zh)),
@@ -172,8 +172,9 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let notes: Vec<String> = is_cut.then(|| say!("there are more: --limit shows them")).into_iter().collect();
     let lens = if config.clients.auth { Lens::Masked } else { Lens::Whole };
     let lists = Lists::default();
-    let views =
-        matters.iter().map(|matter| ApprovalView::new(matter, (&config.calendar, now()), lens, &lists));
+    let views = matters
+        .iter()
+        .map(|matter| ApprovalView::new(matter, (&config.calendar, now().as_micros()), lens, &lists));
     args.form.print(&table, views, &notes)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -186,7 +187,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&matter)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let state = matter.state(now());
+    let state = matter.state(now().as_micros());
     let (id, kind, subject) = (matter.id, matter.kind.word(), line(&matter.subject, 80));
     println!("{}", say!("approval {id}, {kind} {subject}: {state}", id, kind, subject, state = state.word()));
     if let Some(cents) = matter.cents {
@@ -195,7 +196,8 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     println!("{}", say!("reason: {reason}", reason = line(&matter.reason, 500)));
     println!("{}", line(&crate::approval::canonical(&matter.content), 2000));
     for act in &matter.acts {
-        let (verb, who, at) = (act.verb.word(), line(&act.who, 64), config.calendar.format(act.at));
+        let (verb, who, at) =
+            (act.verb.word(), line(&act.who, 64), config.calendar.format(Instant::from_micros(act.at)));
         println!("{at}  {verb}  {who}  {}", line(&act.why, 200));
     }
     if !matter.outcome.is_empty() {
@@ -220,7 +222,7 @@ fn act(
     let office = office(&config)?;
     let judgement = Judgement { verb, person: &person, why: why.trim(), seen: None };
     let mut cases = Cases::open(&config.state_dir)?.by(actor);
-    let matter = cases.judge_matter(id, &judgement, now(), &office)?;
+    let matter = cases.judge_matter(id, &judgement, now().as_micros(), &office)?;
     println!("{}", told(&matter, &config));
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use crate::{
     access::Action,
     app::audit::last_kept,
     config::Config,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     say,
     store::{Audit, AuditEntry, AuditReport},
 };
@@ -98,7 +98,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let mut table = empty_table();
     for entry in &found {
         let words = [&entry.who, &entry.place, &entry.action, &entry.subject, &entry.result, &entry.detail];
-        row(&mut table, &entry.seq.to_string(), entry.at, words.map(Clone::clone), &config);
+        row(&mut table, &entry.seq.to_string(), entry.at.as_micros(), words.map(Clone::clone), &config);
     }
     let objects: Vec<Value> = found.iter().map(|entry| object(entry, &config.calendar)).collect();
     args.form.print(&table, &objects, &[])?;
@@ -123,7 +123,7 @@ pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [String; 6], con
     let [who, place, action, subject, result, detail] = words.map(Cell::text);
     table.row([
         Cell::text(seq.to_owned()),
-        Cell::time(at, &config.calendar),
+        Cell::time(Instant::from_micros(at), &config.calendar),
         who,
         place,
         action,

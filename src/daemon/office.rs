@@ -13,7 +13,7 @@ use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
     decode::Decoder,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     failpoint, say,
     store::{Cases, StoreError},
     stream::{Block, Payload},
@@ -56,7 +56,7 @@ impl Shared {
 pub(crate) fn check_actions(
     decoder: &Decoder,
     matter: &Matter,
-    (now, calendar): (i64, &Calendar),
+    (now, calendar): (Instant, &Calendar),
 ) -> Result<(), String> {
     let events = action::events(matter, calendar);
     let records: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
@@ -100,7 +100,7 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
         let (shared, id) = (Arc::clone(shared), matter.id);
         let note = move || {
             let now = shared.clock.now();
-            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now)?;
+            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now.as_micros())?;
             let word = if ok { "in_force" } else { "failed" };
             shared.metrics.approvals.with_label_values(&[matter.kind.word(), word]).inc();
             if ok {

@@ -14,7 +14,10 @@ use arrow::{
     },
 };
 
-use crate::event::schema::{FieldKind, FieldSpec};
+use crate::event::{
+    Instant,
+    schema::{FieldKind, FieldSpec},
+};
 
 /// Values with validity; rows without a value are filled in when the next value comes.
 #[derive(Debug)]
@@ -124,9 +127,9 @@ impl Columns {
         }
     }
 
-    pub(crate) fn time(&mut self, column: usize, row: usize, micros: i64) {
+    pub(crate) fn time(&mut self, column: usize, row: usize, at: Instant) {
         if let ColumnBuilder::Time(builder) = &mut self.builders[column] {
-            builder.put(row, self.rows_expected, micros);
+            builder.put(row, self.rows_expected, at.as_micros());
         }
     }
 

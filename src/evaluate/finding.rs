@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::row::Table;
 use crate::{
-    event::{Column, period::Stretch, time::Calendar},
+    event::{Column, Instant, period::Stretch, time::Calendar},
     finding::{Finding, WindowSpan},
     rule::compile::CompiledRule,
     sql::value,
@@ -37,7 +37,7 @@ impl Subject<'_> {
     pub fn at(&self) -> i64 {
         match self {
             Self::Event { at, .. } | Self::Tick(at) => *at,
-            Self::Window(stretch) => stretch.end,
+            Self::Window(stretch) => stretch.end.as_micros(),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Finding {
             Subject::Tick(at) => (at.to_string(), None, None),
             Subject::Window(Stretch { start, end }) => {
                 let window = WindowSpan { start: calendar.format(start), end: calendar.format(end) };
-                (end.to_string(), None, Some(window))
+                (end.as_micros().to_string(), None, Some(window))
             }
         };
         Self {
@@ -97,7 +97,7 @@ impl Finding {
             handling: rule.rule.handling.word().to_owned(),
             mode: rule.rule.mode.word().to_owned(),
             key,
-            at: calendar.format(subject.at()),
+            at: calendar.format(Instant::from_micros(subject.at())),
             event_id,
             window,
             values,

@@ -201,7 +201,12 @@ async fn act(
         }
         let judgement = Judgement { verb, person: &person, why: why.trim(), seen: seen.as_deref() };
         let now = shared.clock.now();
-        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(id, &judgement, now, &office)?;
+        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(
+            id,
+            &judgement,
+            now.as_micros(),
+            &office,
+        )?;
         count(&shared, &matter, verb);
         shared.approved.notify_one();
         Ok(Json(Seen::new(&shared, &by).view(&matter)))
@@ -230,7 +235,7 @@ struct Seen<'s> {
 
 impl<'s> Seen<'s> {
     fn new(shared: &'s Shared, by: &'s By) -> Self {
-        Self { shared, by, person: by.person(&by.unnamed()), now: shared.clock.now() }
+        Self { shared, by, person: by.person(&by.unnamed()), now: shared.clock.now().as_micros() }
     }
 
     fn view(&self, matter: &Matter) -> ApprovalView {

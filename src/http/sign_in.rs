@@ -34,12 +34,13 @@ use crate::{
     access::{Action, Actor, Identity, Rates, decide, is_same, network},
     clock::Clock,
     config::clients::Clients,
+    event::{Instant, TimeDelta},
     say,
     store::{Accounts, Deed, StoreError, Used},
 };
 
 /// How exactly it is known when somebody was here last, and how often a refusal is recorded of one address.
-const MINUTE: i64 = 60_000_000;
+const MINUTE: TimeDelta = TimeDelta::MINUTE;
 /// What a page sends with a change: the token of its session.
 const CSRF: &str = "x-csrf-token";
 /// What a page sends with what it asks by itself, so that this does not keep a session alive.
@@ -61,7 +62,7 @@ pub(crate) struct SignIn {
     writes: bool,
     accounts: Mutex<Option<Accounts>>,
     /// When it was last written what somebody did, by what is written.
-    noted: Mutex<BTreeMap<String, i64>>,
+    noted: Mutex<BTreeMap<String, Instant>>,
     /// How often those who are known ask, and from where those who are not.
     identities: Rates,
     strangers: Rates,
@@ -99,7 +100,7 @@ impl SignIn {
 
     /// Time for rates, which no change of the clock makes go back.
     fn pace(&self) -> i64 {
-        i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+        TimeDelta::of(self.begun.elapsed()).as_micros()
     }
 
     fn too_often(&self, seconds: u32) -> Problem {
@@ -178,15 +179,17 @@ impl SignIn {
         let Some(known) = known else {
             self.refusals.count(Cause::Identity);
             self.note_refusal(Actor { who: String::new(), place }, what, "unknown");
-            return Err(match self.strangers.ask(&network(peer).to_string(), self.pace()) {
-                Ok(()) => unknown(),
-                Err(seconds) => self.too_often(seconds),
-            });
+            return Err(
+                match self.strangers.ask(&network(peer).to_string(), Instant::from_micros(self.pace())) {
+                    Ok(()) => unknown(),
+                    Err(seconds) => self.too_often(seconds),
+                },
+            );
         };
         let identity = &known.identity;
         let actor = || Actor { who: identity.name.clone(), place: place.clone() };
         if self.clients.auth
-            && let Err(seconds) = self.identities.ask(&known.key(), self.pace())
+            && let Err(seconds) = self.identities.ask(&known.key(), Instant::from_micros(self.pace()))
         {
             self.note_refusal(actor(), what, "rate");
             return Err(self.too_often(seconds));
@@ -291,12 +294,12 @@ impl SignIn {
     }
 
     /// Whether something is to be written now that is written once a minute.
-    fn is_due(&self, what: String, now: i64, when_full: bool) -> bool {
+    fn is_due(&self, what: String, now: Instant, when_full: bool) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= REMEMBERED {
             noted.retain(|_, at| now - *at < MINUTE);
         }
-        let is_known = noted.get(&what).is_some_and(|at| now - at < MINUTE);
+        let is_known = noted.get(&what).is_some_and(|at| now - *at < MINUTE);
         if !is_known && noted.len() < REMEMBERED {
             noted.insert(what, now);
             return true;
@@ -305,7 +308,7 @@ impl SignIn {
         !is_known && when_full
     }
 
-    fn note_use(self: &Arc<Self>, used: Used, user: Option<String>, now: i64) {
+    fn note_use(self: &Arc<Self>, used: Used, user: Option<String>, now: Instant) {
         let what = format!("{used:?} {}", user.as_deref().unwrap_or_default());
         if self.writes && self.is_due(what, now, true) {
             self.write(move |accounts| accounts.used(&used, user.as_deref(), now));

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
+    event::Instant,
     say,
     store::{Cases, News, Place},
 };
@@ -217,7 +218,7 @@ fn status(shared: &Shared) -> Result<Value, Problem> {
     let last = shared.last_event_at.load(Ordering::Relaxed);
     Ok(json!({
         "ready": shared.ready() && shared.waits_for().is_none(),
-        "last_event_at": (last != 0).then(|| shared.calendar.format(last)),
+        "last_event_at": (last != 0).then(|| shared.calendar.format(Instant::from_micros(last))),
         "alerts": Cases::open_read_only(&shared.state_dir)?.by_state()?,
     }))
 }

@@ -21,6 +21,7 @@ use crate::{
         policy::rank,
         route::{ALERT, OFFICERS, Route},
     },
+    event::Instant,
     lists::Lists,
     store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
@@ -68,7 +69,7 @@ pub struct Dispatch {
 #[derive(Debug)]
 pub struct Pass {
     /// The time.
-    pub now: i64,
+    pub now: Instant,
     gravers: Gravers,
 }
 
@@ -76,7 +77,7 @@ pub struct Pass {
 struct Work<'w> {
     dispatch: &'w Dispatch,
     round: &'w Round<'w>,
-    now: i64,
+    now: Instant,
     gravers: &'w Gravers,
     started: std::time::Instant,
     silences: Vec<Silence>,
@@ -92,7 +93,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn pass(&self, outbox: &Outbox, now: i64) -> Result<Pass, StoreError> {
+    pub fn pass(&self, outbox: &Outbox, now: Instant) -> Result<Pass, StoreError> {
         Ok(Pass { now, gravers: Gravers::read(&self.policy, outbox)? })
     }
 
@@ -161,7 +162,7 @@ impl Work<'_> {
 
     /// Works off the groups that are due, at least one of them.
     fn groups(&mut self) -> RoundResult<()> {
-        let mut after = (i64::MIN, 0);
+        let mut after = (Instant::MIN, 0);
         let mut seen = BTreeSet::new();
         loop {
             let due = self.round.due(self.now, &mut after, CHUNK)?;
@@ -385,10 +386,10 @@ fn notification_id(
     recipient: Option<&str>,
     group: &str,
     cause: &str,
-    now: i64,
+    now: Instant,
     reason: Reason,
 ) -> String {
-    let time = if reason == Reason::Repeat { now.to_string() } else { String::new() };
+    let time = if reason == Reason::Repeat { now.as_micros().to_string() } else { String::new() };
     let mut hasher = blake3::Hasher::new();
     for part in [sink, recipient.unwrap_or_default(), group, cause, &time] {
         hasher.update(&(part.len() as u64).to_le_bytes());

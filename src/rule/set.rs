@@ -150,13 +150,16 @@ impl CompiledRule {
     pub fn horizon(&self) -> Option<i64> {
         match (&self.view, &self.rule.view) {
             (CompiledView::Sliding(_), View::Sliding(windows)) => {
-                windows.iter().map(|over| over.reach.max_micros()).max()
+                windows.iter().map(|over| over.reach.longest().as_micros()).max()
             }
             (CompiledView::Closing(closing), _) => {
                 let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
-                let history =
-                    closing.slide.max_micros().saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
-                Some(closing.size.max_micros().saturating_add(history))
+                let history = closing
+                    .slide
+                    .longest()
+                    .as_micros()
+                    .saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
+                Some(closing.size.longest().as_micros().saturating_add(history))
             }
             (CompiledView::Schedule(_), _) => None,
             _ => Some(0),

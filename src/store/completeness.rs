@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{History, Order, Select, StoreError, explain};
 use crate::{
-    event::{BankStatus, Column, EventType, id_hash, money::parse_amount},
+    event::{BankStatus, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
     ledger::{Completeness, Figure, Matching},
 };
 
@@ -36,7 +36,7 @@ impl History {
     /// If a file or block is damaged or the database cannot be read.
     pub fn completeness(
         &self,
-        day: (i64, i64),
+        day: (Instant, Instant),
         is_approved: &dyn Fn(&str) -> bool,
     ) -> Result<DayStatement, StoreError> {
         let mut matching = Matching::default();
@@ -50,13 +50,15 @@ impl History {
         })?;
         let taken_out = [Column::OriginalEventId];
         // A payment is taken out after it came, but its reversal may have been dated before it.
-        let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
+        let since =
+            Select { from: Some(day.0.saturating_sub(TimeDelta::from_micros(EARLY))), ..Select::default() };
         self.each(EventType::Reversal, since, &taken_out, &mut |batch, row| {
             matching.take_out(id_hash(text(batch, Column::OriginalEventId, row).unwrap_or_default()));
             true
         })?;
         let answered = [Column::OccurredAt, Column::Amount, Column::OriginalEventId, Column::Status];
-        let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
+        let since =
+            Select { from: Some(day.0.saturating_sub(TimeDelta::from_micros(EARLY))), ..Select::default() };
         self.each(EventType::Confirmation, since, &answered, &mut |batch, row| {
             let status = text(batch, Column::Status, row).and_then(BankStatus::parse);
             let amount = cents(batch, row);
@@ -69,7 +71,7 @@ impl History {
         let mut sought: HashSet<u64> = matching.sought().into_iter().collect();
         let mut known = HashSet::new();
         // Most are of the days before; the rest of the journal is read only for what is not there.
-        let (before, late) = (day.0.saturating_sub(EARLY), Some(day.0));
+        let (before, late) = (day.0.saturating_sub(TimeDelta::from_micros(EARLY)), Some(day.0));
         let stretches = [(Some(before), late), (Some(day.1), None), (None, Some(before))];
         for (from, to) in stretches {
             if sought.is_empty() {
@@ -110,7 +112,7 @@ impl History {
     }
 
     /// Records in quarantine that were received on the day. One that was read again is an event by now.
-    fn quarantined(&self, (from, to): (i64, i64)) -> Result<(Figure, u64), StoreError> {
+    fn quarantined(&self, (from, to): (Instant, Instant)) -> Result<(Figure, u64), StoreError> {
         let fail = |error| explain(&self.snapshot.dir, error);
         let connection = self.snapshot.connection();
         let sql = "SELECT raw FROM quarantine
@@ -152,8 +154,8 @@ fn cents(batch: &RecordBatch, row: usize) -> i128 {
     amounts.map_or(0, |amounts| amounts.value(row))
 }
 
-fn at(batch: &RecordBatch, row: usize) -> i64 {
+fn at(batch: &RecordBatch, row: usize) -> Instant {
     let times =
         column(batch, Column::OccurredAt).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-    times.map_or(i64::MIN, |times| times.value(row))
+    times.map_or(Instant::MIN, |times| Instant::from_micros(times.value(row)))
 }

@@ -29,6 +29,7 @@ mod finding_times;
 mod history;
 mod in_force;
 mod indicators;
+mod instants;
 mod limited;
 mod line_history;
 mod listed;
@@ -72,7 +73,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{failpoint, private};
+use crate::{event::Instant, failpoint, private};
 
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
@@ -226,8 +227,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn latest_at(&self) -> Result<Option<i64>, StoreError> {
-        recover::number(self, recover::LATEST)
+    pub fn latest_at(&self) -> Result<Option<Instant>, StoreError> {
+        Ok(recover::number(self, recover::LATEST)?.map(Instant::from_micros))
     }
 }
 

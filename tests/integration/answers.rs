@@ -12,6 +12,7 @@ use fiscwatch::{
         inquiry::{self, Stage},
     },
     decode::Decoder,
+    event::TimeDelta,
     lists::List,
     store::{
         ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, Late, LinkError, NotTaken, Store, Stored,
@@ -24,7 +25,7 @@ use crate::{
     support::calendar,
 };
 
-const DAY: i64 = 24 * HOUR;
+const DAY: TimeDelta = TimeDelta::DAY;
 
 const CONFIG: &str = "
 alerts:

@@ -9,6 +9,7 @@ use fiscwatch::{
         desk::{Matter, Order},
     },
     decode::Decoder,
+    event::TimeDelta,
     lists::List,
     sql::functions::Workdays,
     store::{Accounts, CaseError, CaseFilter, Cases, HandOver, History, Kinship},
@@ -21,7 +22,7 @@ use crate::{
     support::calendar,
 };
 
-const DAY: i64 = 24 * HOUR;
+const DAY: TimeDelta = TimeDelta::DAY;
 
 const CONFIG: &str = "
 alerts: { escalate_after: {}, due: { critical: 3, high: 5 }, review: { dismiss: [high], close: [] }, inhibit: [] }

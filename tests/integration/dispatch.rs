@@ -10,6 +10,7 @@ use fiscwatch::{
         policy::Reviews,
     },
     config::Config,
+    event::{Instant, TimeDelta},
     finding::Finding,
     lists::{List, Lists},
     notify::{SendError, Sink, Sinks, dispatch::Dispatch},
@@ -21,10 +22,10 @@ use serde_json::{Map, json};
 
 use crate::support::calendar;
 
-pub const MINUTE: i64 = 60_000_000;
-pub const HOUR: i64 = 60 * MINUTE;
+pub const MINUTE: TimeDelta = TimeDelta::MINUTE;
+pub const HOUR: TimeDelta = TimeDelta::HOUR;
 /// 2026-03-04, a Wednesday, 10:00 in China.
-const START: i64 = 1_772_589_600_000_000;
+const START: Instant = Instant::from_micros(1_772_589_600_000_000);
 
 const RULES: &str = "
 rules:
@@ -55,7 +56,7 @@ pub struct World {
     pub(crate) outbox: Outbox,
     rules: Arc<RuleSet>,
     pub dispatch: Dispatch,
-    pub now: i64,
+    pub now: Instant,
     findings: usize,
     /// What the columns of findings tell of persons.
     personal: Kinds,
@@ -163,8 +164,8 @@ impl World {
     }
 
     /// Lets time pass, bundles what is due, and gives what was made for a sink, taken as accepted.
-    pub fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
-        self.now += micros;
+    pub fn pass(&mut self, after: TimeDelta, sink: &str) -> Vec<Notification> {
+        self.now += after;
         self.bundle();
         let now = self.now;
         let pending = self.outbox.pending(sink, now, &[], 10_000).unwrap();

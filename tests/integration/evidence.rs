@@ -273,7 +273,12 @@ fn packs_over_the_api_are_checked_and_recorded() {
         let mut accounts = Accounts::open(&state).unwrap();
         accounts.add_user(name, &roles.parse().unwrap(), &by, 1).unwrap();
         let owner = Some(name.to_owned());
-        let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+        let spec = TokenSpec {
+            name: name.to_owned(),
+            owner,
+            roles: Roles::default(),
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
         accounts.add_token(&spec, &by, 1).unwrap().text
     });
     let daemon = Daemon::start(bench.path());

@@ -175,7 +175,13 @@ fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     let blocks = [block(Payload::JsonLines(lines(events).into()))];
     let decoded = decoder.decode(&blocks, None);
     let sequenced = sequencer
-        .sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut no_ticks())
+        .sequence(
+            &blocks,
+            decoded,
+            Step::Events,
+            (fiscwatch::event::Instant::EPOCH, fiscwatch::event::TimeDelta::MAX),
+            &mut no_ticks(),
+        )
         .unwrap()
         .pop()
         .unwrap();

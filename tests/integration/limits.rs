@@ -32,7 +32,7 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str], re
         name: String::from("t"),
         owner: Some(name.to_owned()),
         roles: Roles::default(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
     format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text)
 }
@@ -94,7 +94,7 @@ fn bench() -> (Bench, BTreeMap<&'static str, String>) {
         name: String::from("feed"),
         owner: None,
         roles: Roles::of_program([Role::Ingest]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
     tokens.insert("feed", format!("Bearer {}", accounts.add_token(&feed, &by(), 1).unwrap().text));
     (bench, tokens)

@@ -56,7 +56,12 @@ impl Office {
             role.word().to_owned()
         });
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec { name: role.word().to_owned(), owner, roles, expires_at: i64::MAX };
+        let spec = TokenSpec {
+            name: role.word().to_owned(),
+            owner,
+            roles,
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
         accounts.add_token(&spec, &by(), 1).unwrap().text
     }
 

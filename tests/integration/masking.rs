@@ -60,7 +60,12 @@ fn persons_are_masked_for_everybody_and_shown_to_who_may_and_asks() {
             role.word().to_owned()
         });
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec { name: role.word().to_owned(), owner, roles, expires_at: i64::MAX };
+        let spec = TokenSpec {
+            name: role.word().to_owned(),
+            owner,
+            roles,
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
         (role, accounts.add_token(&spec, &by, 1).unwrap().text)
     };
     let tokens: Vec<_> = Role::ALL.into_iter().map(&mut token).collect();

@@ -281,7 +281,8 @@ fn a_supervisor_grants_and_releases_and_who_asks_does_not() {
         }
         let owner = owner.then(|| name.to_owned());
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
+        let spec =
+            TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
         accounts.add_token(&spec, &test, 1).unwrap().text
     };
     let [ingest, platform, officer, supervisor] = [

@@ -102,7 +102,14 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&calendar))),
         sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
-        windowing: Windowing::new(&evaluator, None, (0, u64::MAX), (i64::MIN, i64::MIN), None).unwrap(),
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )
+        .unwrap(),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(asked, limits, Arc::default())),

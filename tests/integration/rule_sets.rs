@@ -130,7 +130,12 @@ fn a_reload_keeps_the_old_rules_until_an_approver_has_approved_the_new_ones() {
         let roles = Roles::of_person(roles.iter().copied()).unwrap();
         accounts.add_user(name, &roles, &by("test"), 1).unwrap();
         let owner = Some(name.to_owned());
-        let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+        let spec = TokenSpec {
+            name: name.to_owned(),
+            owner,
+            roles: Roles::default(),
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
         accounts.add_token(&spec, &by("test"), 1).unwrap().text
     };
     let author = token("赵敏", &[Role::Author]);
@@ -252,7 +257,12 @@ fn token(state: &Path, name: &str, role: Role) -> String {
     let roles = Roles::of_person([role]).unwrap();
     accounts.add_user(name, &roles, &by("test"), 1).unwrap();
     let owner = Some(name.to_owned());
-    let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+    let spec = TokenSpec {
+        name: name.to_owned(),
+        owner,
+        roles: Roles::default(),
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
     accounts.add_token(&spec, &by("test"), 1).unwrap().text
 }
 

@@ -46,7 +46,12 @@ fn bench() -> (Bench, String) {
     }
     std::fs::remove_file(bench.path().join("password")).unwrap();
     let roles = Roles::of_program([Role::Read]).unwrap();
-    let spec = TokenSpec { name: String::from("reader"), owner: None, roles, expires_at: i64::MAX };
+    let spec = TokenSpec {
+        name: String::from("reader"),
+        owner: None,
+        roles,
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
     let by = Actor { who: String::from("test"), place: String::from("test") };
     let token = Accounts::open(&state).unwrap().add_token(&spec, &by, 1).unwrap().text;
     (bench, token)

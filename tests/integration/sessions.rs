@@ -286,7 +286,7 @@ fn somebody_changes_their_own_password() {
         name: String::from("feed"),
         owner: None,
         roles: Roles::of_program([Role::Read]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
     let token = format!("Bearer {}", accounts(&bench).add_token(&token, &by("test"), 1).unwrap().text);
     let daemon = Daemon::start(bench.path());

@@ -133,7 +133,7 @@ fn the_listener_speaks_tls_and_reads_its_certificate_again() {
         name: String::from("scrape"),
         owner: None,
         roles: Roles::of_program([Role::Metrics]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
     let by = Actor { who: String::from("test"), place: String::from("test") };
     let token = Accounts::open(&bench.path().join("state")).unwrap().add_token(&metrics, &by, 1).unwrap();

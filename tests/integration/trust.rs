@@ -123,7 +123,10 @@ fn answered(bench: &Bench, ids: &[String]) {
         link_days: 14,
     };
     let policy = Policy { explain: Some(explain), ..Policy::silent(Language::Zh, &calendar()) };
-    let (desk, now) = (Desk::new(Arc::new(policy)), jiff::Timestamp::now().as_microsecond());
+    let (desk, now) = (
+        Desk::new(Arc::new(policy)),
+        fiscwatch::event::Instant::from_micros(jiff::Timestamp::now().as_microsecond()),
+    );
     for id in ids {
         let letter = Some(Letter { due: jiff::civil::date(9000, 1, 1), again: false });
         let (who, terms) = (String::from("王芳"), Terms::default());

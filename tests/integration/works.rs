@@ -61,8 +61,12 @@ impl Desk {
         let tokens = people.map(|(name, role)| {
             accounts.add_user(name, &Roles::of_person([role]).unwrap(), &by, 1).unwrap();
             let owner = Some(name.to_owned());
-            let spec =
-                TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+            let spec = TokenSpec {
+                name: name.to_owned(),
+                owner,
+                roles: Roles::default(),
+                expires_at: fiscwatch::event::Instant::MAX,
+            };
             (name, accounts.add_token(&spec, &by, 1).unwrap().text)
         });
         let daemon = Daemon::start(bench.path());

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{RuleTicks, SavedWatermark},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     rule::{RuleSet, compile::CompiledView},
     say,
@@ -90,7 +90,8 @@ impl Compared<'_> {
         };
         let unanswered = ticks.unanswered(again);
         let ticks = ticks.check(again, &unanswered);
-        let unanswered = unanswered.iter().map(|tick| (tick.rule.clone(), tick.tick)).collect();
+        let unanswered =
+            unanswered.iter().map(|tick| (tick.rule.clone(), Instant::from_micros(tick.tick))).collect();
         let findings = self.findings(history, again, &known, &unanswered)?;
         Ok([rules, findings].into_iter().chain(ticks).collect())
     }
@@ -108,10 +109,10 @@ impl Compared<'_> {
         let mut seen = HashSet::new();
         let mut counts = Counts::default();
         // What a tick would have found that was passed without an answer, the state does not have.
-        let is_passed = |rule: Option<&Known>, id: &str, at: i64| {
+        let is_passed = |rule: Option<&Known>, id: &str, at: Instant| {
             rule.is_some_and(|rule| rule.at_ticks) && self.ticks.passed.contains(&(id.to_owned(), at))
         };
-        let comparable = |rule: Option<&Known>, id: &str, at: i64| match rule {
+        let comparable = |rule: Option<&Known>, id: &str, at: Instant| match rule {
             Some(rule) if rule.at_ticks && unanswered.contains(&(id.to_owned(), at)) => {
                 Comparable::Unanswered
             }
@@ -144,14 +145,14 @@ impl Compared<'_> {
     }
 
     /// Whether the journal tells what must have been found.
-    fn comparable(&self, rule: Option<&Known>, at: i64, again: &Again) -> Comparable {
+    fn comparable(&self, rule: Option<&Known>, at: Instant, again: &Again) -> Comparable {
         let ended = self.watermark.at == self.watermark.latest;
-        let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
+        let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(Instant::MIN).as_micros() };
         match rule {
             None => Comparable::No,
             Some(rule) if rule.at_ticks && self.ticks.noted.is_some() => Comparable::Yes,
             Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
-            Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
+            Some(rule) if rule.by_watermark && at > Instant::from_micros(reached) => Comparable::ByClock,
             Some(_) => Comparable::Yes,
         }
     }

@@ -56,9 +56,9 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     let wish = match (&args.list, &args.budget) {
         (Some(list), _) => of_list(args, list, &config)?,
         (None, Some(file)) => {
-            let wish = action::wish(actions(file)?, &args.reason, (now, &config.calendar));
+            let wish = action::wish(actions(file)?, &args.reason, (now.as_micros(), &config.calendar));
             let wish = wish.map_err(|why| anyhow!(why))?;
-            let trial = Matter::propose(0, wish.clone(), (&person, now), &Office::default());
+            let trial = Matter::propose(0, wish.clone(), (&person, now.as_micros()), &Office::default());
             let decoder = Decoder::new(config.calendar.clone())
                 .not_before(config.earliest_time())
                 .in_currency(config.currency.clone());
@@ -71,7 +71,11 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
         (None, None) => return Err(anyhow!(say!("say what is proposed: --budget or --list"))),
     };
     let office = office(&config)?;
-    let matter = Cases::open(&config.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?;
+    let matter = Cases::open(&config.state_dir)?.by(actor).propose_matter(
+        wish,
+        (&person, now.as_micros()),
+        &office,
+    )?;
     match args.json {
         true => println!("{}", serde_json::to_string(&matter)?),
         false => println!("{}", told(&matter, &config)),

@@ -22,7 +22,7 @@ use crate::{
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare, ports::PortError},
     evaluate::{Evaluation, Evaluator},
-    event::{Column, EventType, money::format_cents},
+    event::{Column, EventType, Instant, money::format_cents},
     ledger::Trial,
     say,
     stream::{Block, Payload},
@@ -221,8 +221,9 @@ pub(super) fn decided_of(
     Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
-        at,
-        expires_at: question.expires_in.map(|after| at.saturating_add(after)),
+        at: Instant::from_micros(at),
+        expires_at: (question.expires_in.map(|after| at.saturating_add(after.as_micros())))
+            .map(Instant::from_micros),
         actor: question.actor.clone(),
         asked_at: question.now,
     }
@@ -233,7 +234,7 @@ fn is_withdrawn(decision: &Decision) -> bool {
     decision.decision == Verdict::Block && !decision.unchecked
 }
 
-fn release_of(at: i64, decision: &Decision) -> Release {
+fn release_of(at: Instant, decision: &Decision) -> Release {
     let (event_id, budget_line_id) = (decision.event_id.clone(), decision.budget_line_id.clone());
     Release { due: at, at, event_id, budget_line_id }
 }

@@ -21,6 +21,7 @@ use crate::{
     decode::{Decoded, Decoder},
     engine::{Sequenced, Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
     evaluate::Evaluator,
+    event::{Instant, TimeDelta},
     rule::RuleSet,
     stream::Block,
 };
@@ -39,7 +40,7 @@ pub(crate) struct Sequence {
     pub asked: Asked,
     /// A worker that is kept free for who asks.
     pub reserved: Option<OwnedSemaphorePermit>,
-    pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
+    pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
 }
 
 impl Sequence {
@@ -115,8 +116,10 @@ impl Sequence {
         self.send(Step::Silence, out).await
     }
 
-    pub(super) fn now(&self) -> (i64, i64) {
-        self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
+    pub(super) fn now(&self) -> (Instant, TimeDelta) {
+        self.silence
+            .as_ref()
+            .map_or((Instant::EPOCH, TimeDelta::MAX), |silence| ((silence.now)(), silence.idle))
     }
 
     /// Takes a step without events. `false` if nobody takes batches any more.

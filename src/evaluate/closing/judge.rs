@@ -11,6 +11,7 @@ use datafusion::common::{Result, ScalarValue};
 use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
 use crate::{
     event::{
+        Instant,
         period::{Length, Stretch},
         time::Calendar,
     },
@@ -49,18 +50,20 @@ impl<'j> Judge<'j> {
     pub(super) fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
         let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
         // The first window that holds an event begins before the event's own pane.
-        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end).start;
+        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end.as_micros()).start;
         let times = rows.map(|row| row[0].cast_signed());
         match too_far {
             // Windows begin in the order of the events in them.
-            i64::MIN => times.min().map(begins),
-            _ => times.map(begins).filter(|from| *from > too_far).min(),
+            i64::MIN => times.min().map(begins).map(Instant::as_micros),
+            _ => (times.map(begins).filter(|from| *from > Instant::from_micros(too_far)).min())
+                .map(Instant::as_micros),
         }
     }
 
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     pub(super) fn is_partial(&self, window: Stretch) -> bool {
-        window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
+        window.start < Instant::from_micros(self.start)
+            && matches!(self.view.size, Length::Quarter | Length::Year)
     }
 }
 

@@ -43,8 +43,8 @@ impl Closing {
                 key.history(j, *stretch, anomaly.history, &mut history);
                 scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
             }
-            let new = || Past { start: stretch.start, value, found: false };
-            key.past.get_or_insert_with(stretch.end, new).value = value;
+            let new = || Past { start: stretch.start.as_micros(), value, found: false };
+            key.past.get_or_insert_with(stretch.end.as_micros(), new).value = value;
         }
         if j.view.anomaly.is_some() {
             let floats = |f: fn(&Score) -> f64| {
@@ -55,7 +55,7 @@ impl Closing {
             let counts = scores.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
-        for at in [|w: &Window| w.stretch.start, |w: &Window| w.stretch.end] {
+        for at in [|w: &Window| w.stretch.start.as_micros(), |w: &Window| w.stretch.end.as_micros()] {
             let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
             columns.push(Arc::new(times.with_timezone(j.calendar.zone_name.as_str())));
         }

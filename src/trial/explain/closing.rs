@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Asked, EVENTS_MAX, Explained, Holds, Verdict, Window, play::Played};
 use crate::{
     evaluate::windows_of,
-    event::{Column, period::Stretch},
+    event::{Column, Instant, period::Stretch},
     finding::Finding,
     personal::Kinds,
     rule::{
@@ -33,7 +33,7 @@ pub(crate) struct Baseline {
     /// With fewer windows there is no score.
     pub least: usize,
     /// The windows that it was compared with, the oldest first: their first instants and their values.
-    pub before: Vec<(i64, Value)>,
+    pub before: Vec<(Instant, Value)>,
 }
 
 impl Asked<'_> {
@@ -58,7 +58,9 @@ impl Asked<'_> {
         let names = view.by.iter().filter_map(|at| Column::ALL.get(*at)).map(|column| column.spec().name);
         let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
         let windows = Found { probes, played: &played, key: key.collect() };
-        let Some((stretch, passed)) = windows.chosen(windows_of(view, self.calendar, self.event.1)) else {
+        let Some((stretch, passed)) =
+            windows.chosen(windows_of(view, self.calendar, self.event.1.as_micros()))
+        else {
             return Explained { parts, values, ..Explained::without(Verdict::Unknown, limits.collect()) };
         };
         let holds = |of: &Of, part: usize| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
@@ -108,7 +110,7 @@ impl Asked<'_> {
         let start = |finding: &Finding| {
             finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok())
         };
-        let mut before: Vec<(i64, Value)> = before
+        let mut before: Vec<(Instant, Value)> = before
             .into_iter()
             .filter_map(|finding| Some((start(finding)?, finding.values.get(&measure)?.clone())))
             .filter(|(at, value)| !value.is_null() && self.same_season(anomaly, *at, stretch.start))
@@ -121,7 +123,7 @@ impl Asked<'_> {
         Baseline { measure, method, usual, score, least, before }
     }
 
-    fn same_season(&self, anomaly: &Anomaly, a: i64, b: i64) -> bool {
+    fn same_season(&self, anomaly: &Anomaly, a: Instant, b: Instant) -> bool {
         let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
         match anomaly.season {
             _ if anomaly.method != Method::Seasonal => true,
@@ -140,7 +142,7 @@ struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
-    fn of(&self, number: usize) -> impl Iterator<Item = (i64, &'f Finding)> + use<'_, 'f> {
+    fn of(&self, number: usize) -> impl Iterator<Item = (Instant, &'f Finding)> + use<'_, 'f> {
         let is_own =
             |finding: &Finding| self.key.iter().all(|(name, value)| finding.values.get(name) == Some(value));
         let of_part = self.played.windows.iter().filter(move |(part, ..)| *part == number);
@@ -177,7 +179,7 @@ impl<'f> Found<'f> {
     }
 }
 
-fn in_stretch(events: Vec<(String, i64, Value)>, stretch: Stretch, is_over: bool) -> Window {
+fn in_stretch(events: Vec<(String, Instant, Value)>, stretch: Stretch, is_over: bool) -> Window {
     let mut events: Vec<_> = events.into_iter().filter(|(_, at, _)| stretch.contains(*at)).collect();
     let total = events.len();
     events.drain(..total.saturating_sub(EVENTS_MAX));

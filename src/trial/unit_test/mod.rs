@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::{
     alert::Alert,
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
+    event::TimeDelta,
     finding::Finding,
     rule::{
         Mode, RuleSet,
@@ -267,7 +268,7 @@ pub(crate) struct Played {
     pub rules: Arc<RuleSet>,
     pub calendar: Arc<crate::event::time::Calendar>,
     pub language: crate::rule::Language,
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     pub files: Vec<PathBuf>,
 }
 

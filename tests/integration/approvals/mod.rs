@@ -114,7 +114,7 @@ fn token(state: &Path, name: &str, roles: &[Role]) -> String {
             (Some(name.to_owned()), Roles::default())
         }
     };
-    let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
+    let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
     accounts.add_token(&spec, &by, 1).unwrap().text
 }
 

@@ -132,7 +132,12 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str]) ->
     let roles = roles.limited_to(Limits::new(units, Vec::new()).unwrap());
     accounts.add_user(name, &roles, &by(), 1).unwrap();
     let owner = Some(name.to_owned());
-    let spec = TokenSpec { name: String::from("t"), owner, roles: Roles::default(), expires_at: i64::MAX };
+    let spec = TokenSpec {
+        name: String::from("t"),
+        owner,
+        roles: Roles::default(),
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
     format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text)
 }
 
@@ -198,7 +203,12 @@ fn served(extra: &str) -> Served {
         ("system", token(&mut accounts, "system", &[Role::System], &[])),
     ]);
     let roles = Roles::of_program([Role::Ingest]).unwrap();
-    let spec = TokenSpec { name: String::from("feed"), owner: None, roles, expires_at: i64::MAX };
+    let spec = TokenSpec {
+        name: String::from("feed"),
+        owner: None,
+        roles,
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
     tokens.insert("feed", format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text));
     drop(accounts);
     let daemon = Daemon::start(bench.path());

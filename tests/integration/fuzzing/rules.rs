@@ -37,7 +37,13 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
         sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
-        windowing: Windowing::new(&evaluator, None, (0, u64::MAX), (i64::MIN, i64::MIN), None)?,
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, limits, Arc::default())),

@@ -109,8 +109,14 @@ pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: O
         )
         .finding(Originals::default().within(plan.retain))
         .replaying(noted),
-        windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
-            .expect("nothing to fill windows from"),
+        windowing: Windowing::new(
+            &first,
+            Some(kept),
+            (fiscwatch::event::TimeDelta::days(4000), u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )
+        .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
         scheduler: Some(Scheduler::new(tables, super::config().query_limits, Arc::default())),
