@@ -10,7 +10,7 @@ use crate::{
     config::{Config, decide::Decide},
     decision::{Decision, Lag, Mode, Override, Question, Unanswered},
     decode::{Decoded, Decoder},
-    event::{Instant, TimeDelta},
+    event::TimeDelta,
     stream::{Block, Payload},
 };
 
@@ -119,7 +119,7 @@ impl Shared {
         let lag = |source: &String| Lag {
             source: source.clone(),
             latest_event_at: known.get(source).map(|at| self.calendar.format(*at)),
-            behind_seconds: age(source).map(|age| age / 1_000_000).map(TimeDelta::as_micros),
+            behind_seconds: age(source).map(TimeDelta::as_seconds),
         };
         (config.sources.iter().map(lag).collect(), is_stale)
     }

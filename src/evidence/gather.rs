@@ -37,8 +37,6 @@ pub(crate) struct Asked<'a> {
 
 /// Rows of a list that are carried whole.
 const ROWS_WHOLE: usize = 2_000;
-/// A day, in microseconds.
-const DAY: TimeDelta = TimeDelta::DAY;
 
 /// Gathers it.
 ///

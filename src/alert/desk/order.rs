@@ -2,7 +2,7 @@
 
 use super::super::{Action, BY_ITSELF, casework::Terms, inquiry::Letter};
 use crate::{
-    event::{Instant, normal_name},
+    event::normal_name,
     say,
 };
 

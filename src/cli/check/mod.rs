@@ -164,6 +164,3 @@ fn warn_of_retention(rules: &[CompiledRule], retain: TimeDelta) {
         }
     }
 }
-
-/// In microseconds.
-const DAY: i64 = 86_400_000_000;

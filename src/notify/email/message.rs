@@ -1,7 +1,7 @@
 //! A rendered notification as a mail. The same notification is the same mail to the last byte, whenever it is sent: its
 //! id, its thread, its date and its boundaries come from the notification.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lettre::{
     Address, Message,

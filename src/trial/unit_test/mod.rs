@@ -22,7 +22,6 @@ use serde_json::{Map, Value};
 use crate::{
     alert::Alert,
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
-    event::TimeDelta,
     finding::Finding,
     rule::{
         Mode, RuleSet,
@@ -268,7 +267,7 @@ pub(crate) struct Played {
     pub rules: Arc<RuleSet>,
     pub calendar: Arc<crate::event::time::Calendar>,
     pub language: crate::rule::Language,
-    pub lateness: TimeDelta,
+    pub lateness: crate::event::TimeDelta,
     pub files: Vec<PathBuf>,
 }
 
