@@ -17,10 +17,7 @@ use fiscwatch::{
 use jiff::civil::date;
 use serde_json::Value;
 
-use crate::{
-    dispatch::{HOUR, World},
-    support::calendar,
-};
+use crate::{dispatch::World, support::calendar};
 
 const DAY: TimeDelta = TimeDelta::DAY;
 

@@ -192,8 +192,8 @@ fn a_group_waits_then_tells_of_new_ones_and_of_ends_to_those_who_know() {
     let a = w.find("exhausted", "L1", "101001");
     let b = w.find("used", "L2", "101001");
     let other = w.find("used", "L3", "101002");
-    assert_eq!(told(&w.pass(59_000_000, "mail")), []);
-    let first = w.pass(1_000_000, "mail");
+    assert_eq!(told(&w.pass(TimeDelta::seconds(59), "mail")), []);
+    let first = w.pass(TimeDelta::SECOND, "mail");
     assert_eq!(told(&first), [(Reason::First, vec![&*a, &*b]), (Reason::First, vec![&*other])]);
     // Another finding of an open alert is not told by itself; a new alert is, after the interval.
     w.find("exhausted", "L1", "101001");
@@ -252,7 +252,7 @@ routes: { sinks: [mail], group_wait: 0s, repeat_interval: never, routes: [{ matc
 ",
     );
     let (a, b) = (w.find("exhausted", "L1", "101001"), w.find("exhausted", "L2", "101001"));
-    assert_eq!(w.pass(0, "mail").len(), 2);
+    assert_eq!(w.pass(TimeDelta::ZERO, "mail").len(), 2);
     w.act(&b, Action::Acknowledge);
     assert_eq!(told(&w.pass(29 * MINUTE, "boss")), []);
     assert_eq!(told(&w.pass(MINUTE, "boss")), [(Reason::Escalated, vec![&*a])]);
@@ -299,7 +299,7 @@ routes: { sinks: [mail], group_wait: 0s }
     for line in 0..3 {
         expected.insert(w.find("exhausted", &format!("A{line}"), "101001"));
     }
-    assert_eq!(hear(&w.pass(0, "mail")), [Reason::First; 3]);
+    assert_eq!(hear(&w.pass(TimeDelta::ZERO, "mail")), [Reason::First; 3]);
     for line in 0..40 {
         expected.insert(w.find("exhausted", &format!("B{line}"), "101001"));
     }
@@ -331,7 +331,7 @@ routes: { sinks: [mail], group_wait: 0s, repeat_interval: never }
     let grave = w.find("exhausted", "L1", "101001");
     let lesser = w.find("used", "L1", "101001");
     let elsewhere = w.find("used", "L2", "101001");
-    let made = w.pass(0, "mail");
+    let made = w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(told(&made), [(Reason::First, vec![&*grave]), (Reason::First, vec![&*elsewhere])]);
     assert_eq!(told(&w.pass(HOUR, "mail")), []);
     w.clear("exhausted", "L1");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fiscwatch::{
     decode::Decoder,
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
-    event::{BudgetAction, EventType},
+    event::{BudgetAction, EventType, TimeDelta},
     ledger::Ledger,
     stream::Payload,
 };
@@ -201,7 +201,7 @@ proptest! {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
         let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
-        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0, None), None);
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);

@@ -11,7 +11,7 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::{Evaluator, schedule::Tables},
-    event::EventType,
+    event::{EventType, TimeDelta},
     finding::Finding,
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
@@ -101,7 +101,12 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
+        sequencer: Sequencer::new(
+            Arc::default(),
+            Dedup::default(),
+            Watermark::new(TimeDelta::ZERO, None),
+            None,
+        ),
         windowing: Windowing::new(
             &evaluator,
             None,

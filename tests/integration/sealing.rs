@@ -72,7 +72,10 @@ fn fill(events: &[Value], rows: usize) -> Filled {
         let times = decoded.events.column(Column::OccurredAt.index());
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let new: Vec<bool> = (0..hashes.len())
-            .map(|row| dedup.see("", hashes[row].0, hashes[row].1, times.value(row)).unwrap() == Seen::New)
+            .map(|row| {
+                dedup.see("", hashes[row].0, hashes[row].1, Instant::from_micros(times.value(row))).unwrap()
+                    == Seen::New
+            })
             .collect();
         let accepted = arrow::compute::filter_record_batch(&decoded.events, &new.clone().into()).unwrap();
         let hashes: Vec<_> = hashes.into_iter().zip(&new).filter(|(_, new)| **new).map(|(h, _)| h).collect();
@@ -192,8 +195,8 @@ fn selections_are_exact() {
             |rng: &mut ChaCha8Rng| times.value(rng.random_range(0..all.num_rows())) + rng.random_range(0..2);
         let arrival = |rng: &mut ChaCha8Rng| arrivals.value(rng.random_range(0..all.num_rows()));
         let select = Select {
-            from: rng.random_bool(0.5).then(|| at(&mut rng)),
-            to: rng.random_bool(0.5).then(|| at(&mut rng)),
+            from: (rng.random_bool(0.5).then(|| at(&mut rng))).map(Instant::from_micros),
+            to: (rng.random_bool(0.5).then(|| at(&mut rng))).map(Instant::from_micros),
             after: rng.random_bool(0.3).then(|| arrival(&mut rng)),
             until: rng.random_bool(0.3).then(|| arrival(&mut rng)),
             types: rng.random_bool(0.5).then(|| rng.random_range(1..64)),
@@ -202,8 +205,8 @@ fn selections_are_exact() {
             .map(|row| {
                 let (at, arrival) = (times.value(row), arrivals.value(row));
                 let bit = EventType::parse(types.value(row)).unwrap().bit();
-                select.from.is_none_or(|from| at >= from)
-                    && select.to.is_none_or(|to| at < to)
+                select.from.is_none_or(|from| at >= from.as_micros())
+                    && select.to.is_none_or(|to| at < to.as_micros())
                     && select.after.is_none_or(|after| arrival > after)
                     && select.until.is_none_or(|until| arrival <= until)
                     && select.types.is_none_or(|types| types & bit != 0)

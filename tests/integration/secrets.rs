@@ -9,6 +9,7 @@ use std::{
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Store, TokenSpec},
 };
 use serde_json::json;
@@ -53,7 +54,7 @@ fn bench() -> (Bench, String) {
         expires_at: fiscwatch::event::Instant::MAX,
     };
     let by = Actor { who: String::from("test"), place: String::from("test") };
-    let token = Accounts::open(&state).unwrap().add_token(&spec, &by, 1).unwrap().text;
+    let token = Accounts::open(&state).unwrap().add_token(&spec, &by, Instant::from_micros(1)).unwrap().text;
     (bench, token)
 }
 

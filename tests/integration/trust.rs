@@ -12,6 +12,7 @@ use std::{
 use fiscwatch::{
     access::{Actor, LinkKey},
     alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
+    event::Instant,
     rule::{Language, manifest::Manifest},
     store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, RuleSets, Store},
 };
@@ -151,7 +152,9 @@ fn elsewhere(bench: &Bench) {
     let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
     for subject in ["7", "8"] {
         let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
-        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
+        accounts
+            .arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", Instant::from_micros(1))
+            .unwrap();
     }
 }
 
@@ -166,7 +169,7 @@ fn proposed(bench: &Bench) {
         )]);
         let manifest =
             Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
-        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, Instant::from_micros(1)).unwrap();
     }
     for id in ["one", "two"] {
         let rule = format!(

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Audit, TokenSpec},
 };
 use serde_json::{Value, json};
@@ -110,12 +111,19 @@ fn token(state: &Path, name: &str, roles: &[Role]) -> String {
     let (owner, roles) = match Roles::of_program(roles.iter().copied()) {
         Ok(roles) => (None, roles),
         Err(_) => {
-            accounts.add_user(name, &Roles::of_person(roles.iter().copied()).unwrap(), &by, 1).unwrap();
+            accounts
+                .add_user(
+                    name,
+                    &Roles::of_person(roles.iter().copied()).unwrap(),
+                    &by,
+                    Instant::from_micros(1),
+                )
+                .unwrap();
             (Some(name.to_owned()), Roles::default())
         }
     };
     let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
-    accounts.add_token(&spec, &by, 1).unwrap().text
+    accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text
 }
 
 fn ask(address: &str, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {

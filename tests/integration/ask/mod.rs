@@ -9,6 +9,7 @@ use std::{
 use fiscwatch::{
     access::{Actor, Limits, Role, Roles},
     ask::{Names, Understood, catalogue, understand},
+    event::Instant,
     store::{Accounts, Store, TokenSpec},
 };
 use serde::Deserialize;
@@ -130,7 +131,7 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str]) ->
     let units = units.iter().map(|unit| (*unit).to_owned()).collect();
     let roles = Roles::of_person(roles.iter().copied()).unwrap();
     let roles = roles.limited_to(Limits::new(units, Vec::new()).unwrap());
-    accounts.add_user(name, &roles, &by(), 1).unwrap();
+    accounts.add_user(name, &roles, &by(), Instant::from_micros(1)).unwrap();
     let owner = Some(name.to_owned());
     let spec = TokenSpec {
         name: String::from("t"),
@@ -138,7 +139,7 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str]) ->
         roles: Roles::default(),
         expires_at: fiscwatch::event::Instant::MAX,
     };
-    format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text)
+    format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text)
 }
 
 /// Two units, each with a line, payments of every kind, and what follows up on them.
@@ -209,7 +210,10 @@ fn served(extra: &str) -> Served {
         roles,
         expires_at: fiscwatch::event::Instant::MAX,
     };
-    tokens.insert("feed", format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text));
+    tokens.insert(
+        "feed",
+        format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text),
+    );
     drop(accounts);
     let daemon = Daemon::start(bench.path());
     let request = ureq::http::Request::builder()

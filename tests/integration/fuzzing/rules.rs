@@ -9,7 +9,7 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::Evaluator,
-    event::time::Calendar,
+    event::{TimeDelta, time::Calendar},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler, template::Template},
     stream::Payload,
@@ -36,7 +36,12 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
+        sequencer: Sequencer::new(
+            Arc::default(),
+            Dedup::default(),
+            Watermark::new(TimeDelta::ZERO, None),
+            None,
+        ),
         windowing: Windowing::new(
             &evaluator,
             None,

@@ -15,7 +15,7 @@ use fiscwatch::{
     decode::Decoder,
     engine::{EngineError, Noted, RuleTicks, Ticked},
     evaluate::Evaluator,
-    event::{Instant, money::format_scaled, number::format_number},
+    event::{Instant, TimeDelta, money::format_scaled, number::format_number},
     finding::Finding,
     ledger::Ledger,
     store::{Reader as StoreReader, RejectFilter, StoreError, Wanted},
@@ -132,8 +132,8 @@ impl Run {
         config.state_dir = self.state();
         config.readings.insert(versions::SOURCE.to_owned(), versions::reading());
         config.checkpoint_events = self.plan.checkpoint_events;
-        config.lateness = self.plan.lateness;
-        config.keep_late = self.plan.keep_late;
+        config.lateness = TimeDelta::from_micros(self.plan.lateness);
+        config.keep_late = TimeDelta::from_micros(self.plan.keep_late);
         config.duplicate_horizon = duration(self.plan.duplicate_horizon);
         config.seal_after = duration(self.plan.seal_after);
         config.retain = self.plan.retain.map(duration);
@@ -373,7 +373,7 @@ impl Run {
         let stated = ledger.indicators().iter().map(|(id, indicator)| {
             let actual =
                 indicator.actual.map(|millionths| format_scaled(millionths / 10_000, 2)).unwrap_or_default();
-            (id.to_owned(), (indicator.stated_at / 1000, format_number(indicator.target), actual))
+            (id.to_owned(), (indicator.stated_at.as_micros() / 1000, format_number(indicator.target), actual))
         });
         let stated: std::collections::BTreeMap<_, _> = stated.collect();
         if stated != ground.model.indicators {
