@@ -1,8 +1,11 @@
 //! 审批 in the store: every matter with what was done with it. An act, what it brings into force in other tables, and its record
 //! in the audit log are one transaction.
 
+mod listed;
+
 use std::collections::BTreeMap;
 
+pub use listed::{MatterFilter, MatterPlace, MatterSort, Shown};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{
@@ -11,7 +14,6 @@ use super::{
     audit::{self, DONE, Deed},
     named::insert,
     overrides,
-    query::LIMIT_MAX,
     rule_sets,
     sums::{self, Change, Summed},
 };
@@ -28,19 +30,6 @@ const WAITING_MAX: i64 = 500;
 /// The most characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// Which matters are listed, the newest first.
-#[derive(Debug, Clone, Default)]
-pub struct MatterFilter {
-    /// Only those of this kind.
-    pub kind: Option<Kind>,
-    /// Only those that stand so.
-    pub state: Option<State>,
-    /// Only those before this one in the list.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: u32,
-}
-
 /// What somebody does with a matter.
 #[derive(Debug, Clone)]
 pub struct Judgement<'j> {
@@ -55,28 +44,12 @@ pub struct Judgement<'j> {
 }
 
 impl Cases {
-    /// Matters, the newest first.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn matters(&self, filter: &MatterFilter) -> Result<Vec<Matter>, StoreError> {
-        let sql = format!(
-            "SELECT {MATTER} WHERE (:kind IS NULL OR kind = :kind) AND (:state IS NULL OR state = :state)
-             AND (:before IS NULL OR approval_id < :before) ORDER BY approval_id DESC LIMIT :limit"
-        );
-        let values = named_params! {
-            ":kind": filter.kind.map(Kind::word), ":state": filter.state.map(State::word),
-            ":before": filter.before, ":limit": filter.limit.min(LIMIT_MAX),
-        };
-        self.read(|c| c.prepare_cached(&sql)?.query_map(values, read)?.collect())
-    }
-
     /// One matter.
     ///
     /// # Errors
     /// If there is none.
     pub fn matter(&self, id: i64) -> Result<Matter, CaseError> {
-        self.read(|c| find(c, id))?.ok_or_else(|| none(id))
+        self.read(|c| find(c, id))?.ok_or_else(|| no_matter(id))
     }
 
     /// The latest matter about something.
@@ -84,7 +57,7 @@ impl Cases {
     /// # Errors
     /// If there is none.
     pub fn matter_about(&self, kind: Kind, subject: &str) -> Result<Matter, CaseError> {
-        self.read(|c| latest(c, &[kind], subject))?.ok_or_else(|| none(0))
+        self.read(|c| latest(c, &[kind], subject))?.ok_or_else(|| no_matter(0))
     }
 
     /// Proposes something that comes into force by itself once it is approved.
@@ -136,7 +109,7 @@ impl Cases {
     ) -> Result<Matter, CaseError> {
         let actor = self.actor.clone();
         self.change(|summed| {
-            let Some(matter) = find(summed.transaction, id)? else { return Ok(Err(none(id))) };
+            let Some(matter) = find(summed.transaction, id)? else { return Ok(Err(no_matter(id))) };
             Ok(act(summed, (matter, &actor), judgement, now, office)?.map_err(refused))
         })?
     }
@@ -259,22 +232,41 @@ pub(super) fn next(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }
 
+/// The number of the next change of a matter, which readers of what changes go by.
+fn next_change(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce(max(changed), 0) + 1 FROM approvals";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// Matters that changed after a change, each with its own, so many at most.
+pub(super) fn changed_after(
+    connection: &Connection,
+    after: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<(i64, Matter)>> {
+    let sql = format!("SELECT changed, {MATTER} WHERE changed > ?1 ORDER BY changed LIMIT ?2");
+    let row = |row: &Row<'_>| Ok((row.get(0)?, read(row)?));
+    connection.prepare_cached(&sql)?.query_map([after, limit.into()], row)?.collect()
+}
+
 /// Stores a new matter.
 pub(super) fn put(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> {
     let (approval_id, body) = (matter.id, json(matter)?);
     insert!(summed.transaction, "INSERT INTO approvals", {
         approval_id, kind: matter.kind.word(), subject: matter.subject, state: matter.state.word(),
-        at: matter.proposed_at, body,
+        at: matter.proposed_at, changed: next_change(summed.transaction)?, body,
     })?;
     summed.inserted(&sums::APPROVALS, [approval_id])
 }
 
 /// Stores what became of a matter.
 pub(super) fn keep(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> {
-    let body = json(matter)?;
+    let (body, changed) = (json(matter)?, next_change(summed.transaction)?);
     summed.change(&sums::APPROVALS, [matter.id], || {
-        let sql = "UPDATE approvals SET state = :state, body = :body WHERE approval_id = :id";
-        let values = named_params! { ":id": matter.id, ":state": matter.state.word(), ":body": body };
+        let sql =
+            "UPDATE approvals SET state = :state, changed = :changed, body = :body WHERE approval_id = :id";
+        let state = matter.state.word();
+        let values = named_params! { ":id": matter.id, ":state": state, ":changed": changed, ":body": body };
         summed.transaction.execute(sql, values)
     })?;
     Ok(())
@@ -302,11 +294,13 @@ pub(super) fn latest(
 pub(super) fn used(transaction: &Connection, id: i64, application: &str, now: i64) -> rusqlite::Result<()> {
     let Some(mut matter) = latest(transaction, &[Kind::Override], &id.to_string())? else { return Ok(()) };
     matter.end(true, now, application);
-    let body = json(&matter)?;
+    let (body, changed) = (json(&matter)?, next_change(transaction)?);
     let mut change = Change::of(transaction, &sums::APPROVALS);
     change.before([matter.id])?;
-    let sql = "UPDATE approvals SET state = 'in_force', body = :body WHERE approval_id = :id";
-    transaction.prepare_cached(sql)?.execute(named_params! { ":id": matter.id, ":body": body })?;
+    let sql =
+        "UPDATE approvals SET state = 'in_force', changed = :changed, body = :body WHERE approval_id = :id";
+    let values = named_params! { ":id": matter.id, ":changed": changed, ":body": body };
+    transaction.prepare_cached(sql)?.execute(values)?;
     change.after([matter.id])?;
     change.end()
 }
@@ -336,7 +330,9 @@ fn refused(why: String) -> CaseError {
     Refusal::State(why).into()
 }
 
-fn none(id: i64) -> CaseError {
+/// That there is no such matter.
+#[must_use]
+pub fn no_matter(id: i64) -> CaseError {
     CaseError::NotFound(say!(
         "there is no approval {id}; `fiscwatch approvals list` shows those there are",
         id
