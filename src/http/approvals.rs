@@ -69,7 +69,12 @@ impl Listed {
         }
         let sort = self.sort.as_deref().map(MatterSort::parse).transpose();
         let sort = sort.map_err(|why| format!("sort: {why}"))?.unwrap_or_default();
-        let no_place = |_| say!("before: {text} is no place in this list", text = quoted(self.before.as_deref().unwrap_or_default()));
+        let no_place = |_| {
+            say!(
+                "before: {text} is no place in this list",
+                text = quoted(self.before.as_deref().unwrap_or_default())
+            )
+        };
         let after = self.before.as_deref().map(str::parse).transpose().map_err(no_place)?;
         Ok(MatterFilter { kinds, states, text: self.q.clone().unwrap_or_default(), sort, after })
     }

@@ -68,6 +68,7 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/findings/times", Some(Action::ReadFindings)),
     ("GET", "/api/v1/indicators", Some(Action::ReadBudget)),
     ("GET", "/api/v1/indicators/{id}", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/lists", Some(Action::ReadRules)),
     ("POST", "/api/v1/maps/trial", Some(Action::ReadQuarantine)),
     ("GET", "/api/v1/notifications", Some(Action::ReadNotifications)),
     ("POST", "/api/v1/notifications/{id}/retry", Some(Action::RetryNotifications)),

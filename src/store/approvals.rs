@@ -13,8 +13,7 @@ use super::{
     alerts::{from_json, json},
     audit::{self, DONE, Deed},
     named::insert,
-    overrides,
-    rule_sets,
+    overrides, rule_sets,
     sums::{self, Change, Summed},
 };
 use crate::{

@@ -33,7 +33,8 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut numbers = text.splitn(3, '.').map(|text| text.parse().ok().filter(|n: &i64| *n >= 0).ok_or(()));
+        let mut numbers =
+            text.splitn(3, '.').map(|text| text.parse().ok().filter(|n: &i64| *n >= 0).ok_or(()));
         let mut number = || numbers.next().ok_or(())?;
         Ok(Self { finding: number()?, change: number()?, matter: number()? })
     }
@@ -90,8 +91,7 @@ impl Cases {
         self.read(|c| {
             let c = &c.unchecked_transaction()?;
             let now = place(c)?;
-            let behind =
-                [now.finding - since.finding, now.change - since.change, now.matter - since.matter];
+            let behind = [now.finding - since.finding, now.change - since.change, now.matter - since.matter];
             if behind.iter().any(|behind| !(0..=BEHIND_MAX).contains(behind)) {
                 return Ok(None);
             }

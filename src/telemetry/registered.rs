@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{
     Metrics, ReplicaMetrics, SourceMetrics,
@@ -118,6 +118,23 @@ impl Metrics {
                 "approvals_total",
                 "What was done with proposals, by kind: propose, approve, refuse, withdraw, in_force, failed.",
                 &["kind", "act"],
+            )?,
+            approvals_waiting: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "approvals_waiting",
+                        "Proposals that wait to be approved, by the roles that are missing.",
+                    ),
+                    &["level"],
+                )?,
+            )?,
+            approvals_waiting_age: register(
+                r,
+                GaugeVec::new(
+                    opts("approvals_waiting_seconds", "For how long the oldest of them has waited."),
+                    &["level"],
+                )?,
             )?,
             decision_duration: register(
                 r,

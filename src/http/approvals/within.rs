@@ -38,7 +38,9 @@ impl<'s> Within<'s> {
                     let actions = matter.content["actions"].as_array().map(Vec::as_slice).unwrap_or_default();
                     !actions.is_empty() && actions.iter().all(|action| self.has_action(action))
                 }
-                Kind::Override => text("budget_line_id").is_some_and(|line| self.has_line(line) == Some(true)),
+                Kind::Override => {
+                    text("budget_line_id").is_some_and(|line| self.has_line(line) == Some(true))
+                }
                 Kind::Exception => self.limits.allow(text("unit"), None),
                 Kind::Rules | Kind::List => false,
             }

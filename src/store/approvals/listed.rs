@@ -38,7 +38,9 @@ impl MatterSort {
     pub fn parse(word: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(_, known)| *known == word);
         let words = || Self::ALL.map(|(_, known)| known).join(", ");
-        found.map(|(sort, _)| sort).ok_or_else(|| say!("{text} is none of {words}", text = word, words = words()))
+        found
+            .map(|(sort, _)| sort)
+            .ok_or_else(|| say!("{text} is none of {words}", text = word, words = words()))
     }
 
     /// The place of a matter, as a whole number; the largest comes first.
@@ -156,7 +158,9 @@ impl MatterFilter {
             let ends = "coalesce(json_extract(body, '$.expires_at'), 9223372036854775807)";
             let of = |state: &State| match state {
                 State::Expired => format!("(state IN ('waiting', 'approved') AND {ends} <= {now})"),
-                State::Waiting | State::Approved => format!("(state = '{}' AND {ends} > {now})", state.word()),
+                State::Waiting | State::Approved => {
+                    format!("(state = '{}' AND {ends} > {now})", state.word())
+                }
                 other => format!("state = '{}'", other.word()),
             };
             let states: Vec<String> = self.states.iter().map(of).collect();
@@ -164,7 +168,8 @@ impl MatterFilter {
         }
         // Cells of lists may be masked for whoever asks, so they are not looked into.
         let named = "instr(lower(approval_id || ' ' || subject || ' ' || json_extract(body, '$.reason') || ' ' || json_extract(body, '$.proposed_by')), ?1) > 0";
-        let inside = "EXISTS (SELECT 1 FROM json_tree(body, '$.content') part WHERE instr(lower(part.atom), ?1) > 0)";
+        let inside =
+            "EXISTS (SELECT 1 FROM json_tree(body, '$.content') part WHERE instr(lower(part.atom), ?1) > 0)";
         for word in self.text.split_whitespace() {
             let word = Value::from(word.to_ascii_lowercase());
             let condition = format!("({named} OR (kind <> 'list' AND {inside}))").replace("?1", "?");

@@ -1,6 +1,8 @@
 //! 审批: what one person proposes comes into force once, after others have approved it, and never without them.
 
+mod edges;
 mod kinds;
+mod listed;
 
 use std::path::Path;
 
@@ -34,7 +36,7 @@ struct Bureau {
     tokens: Vec<(&'static str, String)>,
 }
 
-const PEOPLE: [(&str, &[Role]); 8] = [
+const PEOPLE: [(&str, &[Role]); 10] = [
     ("officer", &[Role::Officer]),
     ("supervisor", &[Role::Supervisor]),
     ("another", &[Role::Supervisor]),
@@ -43,6 +45,8 @@ const PEOPLE: [(&str, &[Role]); 8] = [
     ("both", &[Role::Supervisor, Role::Approver]),
     ("feed", &[Role::Ingest]),
     ("platform", &[Role::Decide]),
+    ("meter", &[Role::Metrics]),
+    ("reader", &[Role::Read]),
 ];
 
 impl Bureau {
@@ -66,6 +70,16 @@ impl Bureau {
 
     fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().unwrap()
+    }
+
+    fn token(&self, who: &str) -> String {
+        self.tokens.iter().find(|(name, _)| *name == who).unwrap().1.clone()
+    }
+
+    fn metrics(&self) -> String {
+        let request = agent().get(format!("{}/metrics", self.daemon().address));
+        let request = request.header("authorization", format!("Bearer {}", self.token("meter")));
+        request.call().unwrap().into_body().read_to_string().unwrap()
     }
 
     fn ask(&self, who: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
