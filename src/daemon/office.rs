@@ -2,27 +2,26 @@
 //! events, rows of lists in the lists. A matter is approved first, and that is durable; whatever comes after can be done again.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{POSTED, Shared, audit_key::signing_key, lists};
+use super::{POSTED, Shared, audit_key::signing_key, lists, waiting};
 use crate::{
-    approval::{self, Kind, Matter, Office, State, action, check_signed},
+    approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
     decode::Decoder,
     event::time::Calendar,
     failpoint, say,
-    store::{Cases, MatterFilter, StoreError},
+    store::{Cases, StoreError},
     stream::{Block, Payload},
 };
 
 /// How often it is looked whether something was approved, beside those who say so.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often it is measured what waits.
+/// How often it is looked what waits.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Who has to approve what by a configuration, and the key of the state.
@@ -88,38 +87,11 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
         }
         if told.is_none_or(|at: Instant| at.elapsed() >= TOLD_EVERY) {
             told = Some(Instant::now());
-            tell_waiting(&shared).await;
+            waiting::look(&shared).await;
         }
         if let Err(error) = round(&shared).await {
             tracing::warn!("what was approved could not be looked at, and is the next time: {error}");
         }
-    }
-}
-
-/// Measures what waits, by the roles that are missing.
-async fn tell_waiting(shared: &Arc<Shared>) {
-    let own = Arc::clone(shared);
-    let read = move || {
-        let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
-        Cases::open_read_only(&own.state_dir)?.matters(&filter, (own.clock.now(), usize::MAX), None)
-    };
-    let Ok(Ok(matters)) = tokio::task::spawn_blocking(read).await else { return };
-    let mut levels: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for (_, matter) in matters {
-        let mut roles: Vec<&str> = matter.missing().iter().map(|role| role.word()).collect();
-        roles.sort_unstable();
-        let (waiting, oldest) = levels.entry(roles.join("+")).or_insert((0, i64::MAX));
-        (*waiting, *oldest) = (*waiting + 1, (*oldest).min(matter.proposed_at));
-    }
-    let (m, now) = (&shared.metrics, shared.clock.now());
-    m.approvals_waiting.reset();
-    m.approvals_waiting_age.reset();
-    for (level, (waiting, oldest)) in levels {
-        m.approvals_waiting.with_label_values(&[&level]).set(waiting);
-        // A gauge is a float by nature.
-        #[allow(clippy::cast_precision_loss)]
-        let age = now.saturating_sub(oldest).max(0) as f64 / 1e6;
-        m.approvals_waiting_age.with_label_values(&[&level]).set(age);
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod propose;
 mod view;
-mod within;
 
 use std::sync::Arc;
 
@@ -13,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) use propose::wanted;
 pub(crate) use propose::{__path_propose, propose};
 pub(crate) use view::ApprovalView;
-use within::Within;
 
 use super::{
     Problem,
@@ -25,7 +23,7 @@ use super::{
 use crate::{
     access::Actor,
     approval::{Kind, Matter, Person, State as Standing, Verb},
-    daemon::Shared,
+    daemon::{Shared, Within},
     say,
     store::{Cases, Judgement, MatterFilter, MatterSort, Shown, no_matter as none},
     text::quoted,
@@ -300,7 +298,7 @@ struct Seen<'s> {
 
 impl<'s> Seen<'s> {
     fn new(shared: &'s Shared, by: &'s By) -> Self {
-        let (within, person) = (Within::new(shared, by), by.person(&by.unnamed()));
+        let (within, person) = (Within::new(shared, by.limits()), by.person(&by.unnamed()));
         Self { shared, by, within, person, now: shared.clock.now() }
     }
 

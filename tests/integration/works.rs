@@ -256,7 +256,10 @@ fn one_runs_at_a_time_and_who_stops_it_finds_no_file_of_it() {
     assert_eq!(desk.json("system", "DELETE", &path, &Value::Null).0, 404, "it is not for them");
     assert_eq!(desk.json("officer", "DELETE", &path, &Value::Null).0, 200);
     let ended = desk.end("officer", &work);
-    assert_eq!((&ended["state"], &ended["files"], &ended["rows"]), (&json!("stopped"), &json!([]), &json!([])));
+    assert_eq!(
+        (&ended["state"], &ended["files"], &ended["rows"]),
+        (&json!("stopped"), &json!([]), &json!([]))
+    );
     assert!(!desk.bench.path().join("state/works/1").exists(), "nothing of it is left");
     let file = desk.ask("officer", "GET", &format!("{path}/files/pilot.md"), Vec::new(), "text/plain");
     assert_eq!(file.0, 404);

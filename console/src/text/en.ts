@@ -675,6 +675,7 @@ export const en: Texts = {
       explain: "letter",
       answered: "answer of the unit",
       unanswered: "no answer",
+      approval: "to be approved",
       daemon: "the daemon",
       test: "test",
     },

@@ -677,6 +677,7 @@ export const zh = {
       explain: "询问函",
       answered: "单位已答复",
       unanswered: "询问函未获答复",
+      approval: "待审批",
       daemon: "服务自身",
       test: "测试",
     } as Record<string, string>,

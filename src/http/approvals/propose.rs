@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{ApprovalView, Seen, Within, count, office};
+use super::{ApprovalView, Seen, count, office};
 use crate::{
     access::{Action, Actor},
     approval::{Kind, Matter, Verb, action, rows::Rows},
-    daemon::{Shared, check_actions},
+    daemon::{Shared, Within, check_actions},
     decision::{Act, Wish},
     event::{duration, money::parse_amount},
     http::{
@@ -109,7 +109,7 @@ fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal)
     // Judged as the events that it would become, before anybody is asked to approve it.
     let trial = Matter::propose(0, wish.clone(), (&person, now), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
-    within(&Within::new(shared, by), &trial)?;
+    within(&Within::new(shared, by.limits()), &trial)?;
     check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
         .map_err(Problem::unprocessable)?;
     Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
@@ -122,7 +122,7 @@ fn within(within: &Within<'_>, matter: &Matter) -> Result<(), Problem> {
 }
 
 fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
-    if !Within::new(shared, by).is_all() {
+    if !Within::new(shared, by.limits()).is_all() {
         let detail = say!("lists hold for everybody: who is limited to units proposes none of their rows");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
@@ -149,7 +149,7 @@ fn overriding(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal
     let wish = wanted(shared, &actor, false, (proposal.reason, proposal.amount, proposal.duration))?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let mut cases = Cases::open(&shared.state_dir)?.by(actor);
-    let within = Within::new(shared, by);
+    let within = Within::new(shared, by.limits());
     if !within.is_all() {
         let decided = Decisions::open(&shared.state_dir)?.of(&application)?;
         if decided.and_then(|of| within.has_line(&of.decision.budget_line_id)) != Some(true) {

@@ -24,7 +24,8 @@ fn recorded() -> BTreeSet<String> {
     let place = Regex::new(r"=>|Deed|record\(|tell\(|const [A-Z_]+: &str|action").unwrap();
     let word = Regex::new(r#""([a-z_]+)\.([a-z_]+)""#).unwrap();
     // Names of files and settings, which look the same.
-    let others = ["alerts.officers", "answer.css", "audit.key", "audit.removed", "events.jsonl", "events.parquet"];
+    let others =
+        ["alerts.officers", "answer.css", "audit.key", "audit.removed", "events.jsonl", "events.parquet"];
     let mut acts: BTreeSet<String> = Action::ALL.iter().map(|act| act.word().to_owned()).collect();
     for (_, text) in source_files(&root.join("src")) {
         let own = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -40,7 +41,8 @@ fn recorded() -> BTreeSet<String> {
 #[test]
 fn every_act_in_the_audit_log_has_its_words_in_both_languages() {
     let acts = recorded();
-    for act in ["approvals.in_force", "approvals.failed", "overrides.propose", "works.file", "budget.settle"] {
+    for act in ["approvals.in_force", "approvals.failed", "overrides.propose", "works.file", "budget.settle"]
+    {
         assert!(acts.contains(act), "{act} is recorded, and was not found");
     }
     for language in ["zh", "en"] {

@@ -5,32 +5,32 @@ use std::sync::PoisonError;
 
 use serde_json::Value;
 
+use super::Shared;
 use crate::{
     access::Limits,
     approval::{Kind, Matter},
-    daemon::Shared,
     event::Column,
-    http::by::By,
 };
 
-/// What is there for whoever asks.
-pub(super) struct Within<'s> {
+/// What is there for somebody.
+pub(crate) struct Within<'s> {
     shared: &'s Shared,
     limits: Limits,
 }
 
 impl<'s> Within<'s> {
-    pub(super) fn new(shared: &'s Shared, by: &By) -> Self {
-        Self { shared, limits: by.limits() }
+    /// What is there within these limits.
+    pub(crate) fn new(shared: &'s Shared, limits: Limits) -> Self {
+        Self { shared, limits }
     }
 
     /// Whether everything is.
-    pub(super) fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.limits.is_none()
     }
 
     /// Whether a matter is.
-    pub(super) fn has(&self, matter: &Matter) -> bool {
+    pub(crate) fn has(&self, matter: &Matter) -> bool {
         let text = |name: &str| matter.content[name].as_str();
         self.is_all()
             || match matter.kind {
@@ -58,7 +58,7 @@ impl<'s> Within<'s> {
     }
 
     /// Whether a line is; `None` if there is none.
-    pub(super) fn has_line(&self, id: &str) -> Option<bool> {
+    pub(crate) fn has_line(&self, id: &str) -> Option<bool> {
         let ledger = self.shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         let (_, attributes) = ledger.line(id)?;
         Some(self.limits.allow(attributes.text(Column::UnitCode), attributes.text(Column::RegionCode)))
