@@ -2,6 +2,7 @@
 
 mod edges;
 mod kinds;
+mod letters;
 mod listed;
 
 use std::path::Path;
