@@ -16,7 +16,11 @@ export interface AlertNews {
   changed_at: string;
 }
 
-type News = { event: "alert"; data: AlertNews } | { event: "approval" } | { event: "reset" } | { event: "status"; data: Partial<Status> };
+type News =
+  | { event: "alert"; data: AlertNews }
+  | { event: "approval" }
+  | { event: "reset" }
+  | { event: "status"; data: Partial<Status> };
 
 const POLL = 10_000;
 const STATUS = 30_000;

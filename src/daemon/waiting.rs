@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Shared, Within};
 use crate::{
     access::User,
-    alert::{Labels, Notification, Officers, Reason},
+    alert::{Labels, Notification, Reason, policy::Officers},
     approval::{Matter, Person, State},
     event::money::format_cents,
     say,

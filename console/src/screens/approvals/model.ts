@@ -42,7 +42,7 @@ export function useMatters(filter: Query, isBusy: () => boolean): Matters {
       (found) => {
         const known = new Set(rows.map((row) => row.approval_id));
         const fresh = found.approvals.filter((row) => !known.has(row.approval_id));
-        set({ rows: [...rows, ...fresh], total: found.total ?? null, next: found.next });
+        set({ rows: [...rows, ...fresh], total: found.total ?? null, next: found.next ?? null });
         setBusy(false);
       },
       (trouble: Error) => {

@@ -122,7 +122,9 @@ function ProposeRow({ done }: { done: () => void }) {
   // What the page that led here is about goes into the key.
   const all: Record<string, string> = { [list.key]: asked.get("key") ?? "", ...cells };
   const columns = goes ? [list.key] : list.columns;
-  const row = Object.fromEntries(columns.filter((column) => all[column]).map((column) => [column, all[column]!.trim()]));
+  const row = Object.fromEntries(
+    columns.filter((column) => all[column]).map((column) => [column, all[column]!.trim()]),
+  );
   const change = goes ? { remove: [(all[list.key] ?? "").trim()] } : { put: [row] };
   return (
     <Propose path="/approvals" body={{ kind: "list", list: list.name, ...change }} done={done}>
