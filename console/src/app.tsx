@@ -196,7 +196,7 @@ function Waits({ n }: { n: number }) {
   if (n === 0) return null;
   return (
     <span class="nav-count figure" title={t().nav.waits(n)}>
-      {n}
+      <span aria-hidden="true">{n > 99 ? "99+" : n}</span>
       <span class="sr"> {t().nav.waits(n)}</span>
     </span>
   );

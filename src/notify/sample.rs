@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Every reason.
-pub const REASONS: [Reason; 13] = [
+pub const REASONS: [Reason; 14] = [
     Reason::First,
     Reason::New,
     Reason::SomeEnded,
