@@ -228,9 +228,10 @@ fn act(
     let config = config.permitted(action)?;
     let actor = officer.actor(&config)?;
     let person = person(&config, &actor)?;
+    // Where there is no state, that is told, and not that it has no key.
+    let mut cases = Cases::open(&config.state_dir)?.by(actor);
     let office = office(&config)?;
     let judgement = Judgement { verb, person: &person, why: why.trim(), seen: None };
-    let mut cases = Cases::open(&config.state_dir)?.by(actor);
     let matter = cases.judge_matter(id, &judgement, now(), &office)?;
     println!("{}", told(&matter, &config));
     Ok(ExitCode::SUCCESS)

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     access::Actor,
     alert::desk::Refusal,
-    approval::{Kind, Matter, Office, Person, State, Verb, Wish, rows::Rows},
+    approval::{Kind, Matter, Office, Person, State, Verb, Wish, check_signed, rows::Rows},
     say,
 };
 
@@ -168,6 +168,11 @@ pub(super) fn act(
     if why.chars().count() > REASON_MAX {
         return Ok(Err(say!("a reason has 1 to {most} characters", most = REASON_MAX)));
     }
+    // What stands there must be what was signed, before anybody puts their name under it.
+    if let Err(why) = holds(&matter) {
+        let id = matter.id;
+        return Ok(Err(say!("approval {id} was changed in the database: {why}", id, why)));
+    }
     let done = match verb {
         Verb::Approve => matter.approve((person, now, why), seen, office).map(|_| ()),
         Verb::Refuse => matter.refuse((person, now, why), seen, office),
@@ -189,6 +194,36 @@ pub(super) fn act(
     let detail = if why.is_empty() { matter.reason.clone() } else { why.to_owned() };
     tell(summed, (actor, now), &matter, (word(matter.kind, verb), &detail))?;
     Ok(Ok(matter))
+}
+
+/// Whether a matter is what its acts signed; those without a key, which only tests have, are taken as they are.
+fn holds(matter: &Matter) -> Result<(), String> {
+    if matter.acts.iter().all(|act| act.key.is_empty()) {
+        return Ok(());
+    }
+    check_signed(matter, None).map(|_| ())
+}
+
+/// What is wrong with which matter; for a table that is not what its sum says.
+pub(super) fn faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT approval_id, kind, subject, state, body FROM approvals ORDER BY approval_id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut faults = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get("approval_id")?;
+        let fault = match read(row) {
+            Err(_) => Some(say!("it cannot be read")),
+            Ok(matter) => {
+                let columns: [String; 3] = [row.get("kind")?, row.get("subject")?, row.get("state")?];
+                let own = [matter.kind.word(), &matter.subject, matter.state.word()];
+                let differs = matter.id != id || columns.iter().zip(own).any(|(found, own)| found != own);
+                if differs { Some(say!("its columns are not what it says")) } else { holds(&matter).err() }
+            }
+        };
+        faults.extend(fault.map(|why| say!("approval {id} was changed in the database: {why}", id, why)));
+    }
+    Ok(faults)
 }
 
 /// What acts are called in the audit log: those with rules and overrides have names of their own.
