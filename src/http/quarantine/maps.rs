@@ -120,9 +120,10 @@ pub(crate) async fn trial(
     body: Result<Raw, Problem>,
 ) -> Result<Json<MapTrial>, Problem> {
     let Raw(body) = body.map_err(|problem| match problem.status() {
-        large @ StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(large, say!("the file is too large: send its beginning, some hundred lines are enough"))
-        }
+        large @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            large,
+            say!("the file is too large: send its beginning, some hundred lines are enough"),
+        ),
         _ => problem,
     })?;
     let lens = by.lens_on_events();

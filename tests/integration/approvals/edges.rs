@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Bureau, CONFIG, approve_line, budget, detail};
-use crate::support::{Daemon, run, wait_until, write};
+use crate::support::{Bench, Daemon, run, wait_until, write};
 
 #[test]
 fn one_proposal_is_bounded() {
@@ -108,4 +108,55 @@ fn what_was_done_is_counted() {
     };
     assert_eq!(["propose", "approve", "refuse", "withdraw"].map(counted), [3, 1, 1, 1]);
     wait_until(|| counted("in_force") == 1);
+}
+
+/// Somebody with the database in their hands changes what waits: nobody puts their name under it, and it is told which one.
+#[test]
+fn what_was_changed_in_the_database_is_not_approved_and_verify_names_it() {
+    let mut bureau = Bureau::open("");
+    bureau.propose("officer", &budget(&[approve_line("L1", "5.00")]));
+    bureau.propose("officer", &budget(&[approve_line("L2", "12.00")]));
+    assert_eq!(bureau.daemon.take().unwrap().stop("-TERM"), Some(0));
+    let path = bureau.bench.path().to_owned();
+    write(&path, "fiscwatch.yaml", &CONFIG.replace("auth: true", "auth: false"));
+    let database = rusqlite::Connection::open(path.join("state/fiscwatch.db")).unwrap();
+    let sql = "UPDATE approvals SET body = replace(body, '12.00', '99.00') WHERE approval_id = 2";
+    assert_eq!(database.execute(sql, []).unwrap(), 1);
+    drop(database);
+    let by = |words: &[&str]| run(&path, &[words, &["--config", "fiscwatch.yaml"]].concat());
+    let (code, out, err) = by(&["approvals", "approve", "2", "--by", "supervisor"]);
+    assert!(code == Some(1) && err.contains("approval 2 was changed in the database"), "{out}{err}");
+    let (code, out, err) = by(&["state", "verify"]);
+    let told = out + &err;
+    assert!(code == Some(1) && told.contains("approval 2 was changed in the database"), "{told}");
+    assert!(!told.contains("approval 1 "), "{told}");
+}
+
+#[test]
+fn commands_say_what_to_do_next() {
+    let bench = Bench::new("", "");
+    let by = |words: &[&str]| {
+        let (code, out, err) = run(bench.path(), &[words, &["--config", "fiscwatch.yaml"]].concat());
+        assert_eq!(code, Some(1), "{words:?}: {out}{err}");
+        err
+    };
+    write(bench.path(), "fiscwatch.yaml", CONFIG.replace("auth: true", "auth: false").as_str());
+    write(bench.path(), "rules/rules.yaml", super::RULES);
+    write(bench.path(), "blocked.csv", "name,why\n");
+    let head = "action,budget_line_id,amount,occurred_at\n";
+    write(bench.path(), "actions.csv", &format!("{head}supplement,L1,5.00,2026-01-02\n"));
+    let propose = |file: &str| by(&["approvals", "propose", "--budget", file, "--reason", "r", "--by", "a"]);
+    for told in [by(&["approvals", "approve", "1", "--by", "a"]), propose("actions.csv")] {
+        assert!(told.contains("there is no state"), "{told}");
+    }
+    let gbk = [head.as_bytes(), b"supplement,\xD6\xB8,5.00,2026-01-02\n"].concat();
+    std::fs::write(bench.path().join("gbk.csv"), gbk).unwrap();
+    let told = propose("gbk.csv");
+    assert!(told.contains("GBK") && told.contains("save it as UTF-8"), "{told}");
+    write(bench.path(), "wide.csv", &format!("{head}supplement,L1\n"));
+    assert!(propose("wide.csv").contains("wide.csv:2: the row has more or fewer cells"));
+    assert!(propose("none.csv").contains("none.csv: it is not there"));
+    let large = std::fs::File::create(bench.path().join("large.csv")).unwrap();
+    large.set_len(17 << 20).unwrap();
+    assert!(propose("large.csv").contains("16 MiB at most"));
 }
