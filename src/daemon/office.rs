@@ -2,6 +2,7 @@
 //! events, rows of lists in the lists. A matter is approved first, and that is durable; whatever comes after can be done again.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -78,7 +79,7 @@ pub(crate) fn check_actions(
 pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
     let mut due = tokio::time::interval(EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut told = None;
+    let (mut told, mut letters) = (None, BTreeSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -87,7 +88,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
         }
         if told.is_none_or(|at: Instant| at.elapsed() >= TOLD_EVERY) {
             told = Some(Instant::now());
-            waiting::look(&shared).await;
+            letters = waiting::look(&shared, letters).await;
         }
         if let Err(error) = round(&shared).await {
             tracing::warn!("what was approved could not be looked at, and is the next time: {error}");

@@ -2,7 +2,10 @@
 //! officers has (`alerts.officers`), once when it is proposed and once more before it expires. A letter's id is made of the
 //! matter and the recipient, so none is sent twice, whatever happens between.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Shared, Within};
 use crate::{
@@ -21,16 +24,26 @@ const TOLD_WITHIN: i64 = 7 * DAY;
 /// How long before its end it is told again; of what is short, when half of its time is over.
 const REMINDED: i64 = DAY;
 
-/// Measures what waits, and tells those whom it waits for.
-pub(super) async fn look(shared: &Arc<Shared>) {
+/// Letters that are known to be in the outbox are remembered, so many at most.
+const REMEMBERED: usize = 10_000;
+
+/// Measures what waits, and tells those whom it waits for. `known` are the letters that are in the outbox, as far as they are
+/// remembered.
+pub(super) async fn look(shared: &Arc<Shared>, mut known: BTreeSet<String>) -> BTreeSet<String> {
     let own = Arc::clone(shared);
-    match tokio::task::spawn_blocking(move || whole(&own)).await {
-        Ok(Err(error)) => tracing::warn!("what waits to be approved cannot be told: {error}"),
-        Ok(Ok(())) | Err(_) => {}
-    }
+    let looked = tokio::task::spawn_blocking(move || {
+        if known.len() > REMEMBERED {
+            known.clear();
+        }
+        if let Err(error) = whole(&own, &mut known) {
+            tracing::warn!("what waits to be approved cannot be told: {error}");
+        }
+        known
+    });
+    looked.await.unwrap_or_default()
 }
 
-fn whole(shared: &Shared) -> Result<(), StoreError> {
+fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError> {
     let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
     let now = shared.clock.now();
     let waiting = Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now, usize::MAX), None)?;
@@ -41,16 +54,19 @@ fn whole(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     };
     let users = Accounts::open(&shared.state_dir)?.users()?;
-    let letters = letters(shared, officers, (&waiting, &users), now);
+    let mut letters = letters(shared, officers, (&waiting, &users), now);
+    letters.retain(|letter| !known.contains(&letter.id));
     if letters.is_empty() {
         return Ok(());
     }
     let mut outbox = Outbox::open(&shared.state_dir)?;
-    // Asked before, so that nobody waits for a turn at the database for what was told long ago.
-    let known = outbox.known(letters.iter().map(|letter| letter.id.as_str()))?;
-    let new: Vec<_> = letters.iter().filter(|letter| !known.contains(&letter.id)).collect();
-    if !new.is_empty() {
-        outbox.round(|round| new.iter().try_for_each(|letter| round.notify(letter)))?;
+    // Asked before, so that nobody waits for a turn at the database for what a run before this one told.
+    let told = outbox.known(letters.iter().map(|letter| letter.id.as_str()))?;
+    known.extend(letters.iter().map(|letter| letter.id.clone()));
+    letters.retain(|letter| !told.contains(&letter.id));
+    if !letters.is_empty() {
+        let stored = outbox.round(|round| letters.iter().try_for_each(|letter| round.notify(letter)));
+        stored.inspect_err(|_| known.clear())?;
         shared.dispatch.notify_one();
     }
     Ok(())
