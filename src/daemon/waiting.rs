@@ -53,7 +53,7 @@ fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError
     let Some(officers) = config.policy.officers.as_ref().filter(|_| !waiting.is_empty()) else {
         return Ok(());
     };
-    let users = Accounts::open(&shared.state_dir)?.users()?;
+    let users = Accounts::open_read_only(&shared.state_dir)?.users()?;
     let mut letters = letters(shared, officers, (&waiting, &users), now);
     letters.retain(|letter| !known.contains(&letter.id));
     if letters.is_empty() {
