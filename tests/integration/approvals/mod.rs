@@ -84,8 +84,7 @@ impl Bureau {
     }
 
     fn ask(&self, who: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let token = &self.tokens.iter().find(|(name, _)| *name == who).unwrap().1;
-        ask(&self.daemon().address, token, method, path, body)
+        ask(&self.daemon().address, &self.token(who), method, path, body)
     }
 
     fn propose(&self, who: &str, body: &Value) -> Value {
@@ -339,8 +338,7 @@ fn two_approvers_at_once_are_one_approval() {
         let matter = bureau.propose("officer", &budget(&[approve_line(&line, "9.00")]));
         let answers: Vec<u16> = std::thread::scope(|at_once| {
             let both = ["supervisor", "another", "both"].map(|who| {
-                let token = bureau.tokens.iter().find(|(name, _)| *name == who).unwrap().1.clone();
-                let address = bureau.daemon().address.clone();
+                let (token, address) = (bureau.token(who), bureau.daemon().address.clone());
                 let path = format!("approvals/{}/judgement", matter["approval_id"]);
                 let body = json!({ "verdict": "approve", "digest": matter["digest"] });
                 at_once.spawn(move || ask(&address, &token, "POST", &path, &body).0)
