@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A bureau whose letters go to this server.
-fn bureau(smtp: &Smtp, extra: &str) -> Bureau {
+fn bureau(smtp: &Smtp) -> Bureau {
     let bureau = Bureau::closed("");
     let sink = format!(
         "sinks: [{{ name: mail, email: {{ servers: ['{}'], security: plain, from: fw@example.cn, to: [all@example.cn] }} }}]\n",
@@ -20,7 +20,7 @@ fn bureau(smtp: &Smtp, extra: &str) -> Bureau {
     let config = CONFIG.replace("blocked: { path: blocked.csv }", lists);
     assert_ne!(config, CONFIG);
     let officers = "alerts: { officers: { sink: mail, list: officers, column: email } }\n";
-    write(bureau.bench.path(), "fiscwatch.yaml", &format!("{config}{sink}{officers}{extra}"));
+    write(bureau.bench.path(), "fiscwatch.yaml", &format!("{config}{sink}{officers}"));
     // The second supervisor is in no list, and gets nothing.
     let names =
         ["officer", "supervisor", "approver", "both"].map(|name| format!("{name},{name}@example.cn\n"));
@@ -40,7 +40,7 @@ fn a_letter_goes_to_each_who_can_approve_and_comes_once_also_after_a_kill() {
     let smtp = runtime.block_on(Smtp::start());
     // Neither goes out before the kill.
     (0..2).for_each(|_| smtp.fault(Phase::Mail, Fault::Close));
-    let mut bureau = bureau(&smtp, "");
+    let mut bureau = bureau(&smtp);
     bureau.daemon = Some(Daemon::start(bureau.bench.path()));
     let mut wish = budget(&[approve_line("L1", "5000.00")]);
     wish["reason"] = json!("for 王小明");
@@ -77,7 +77,7 @@ fn a_letter_goes_to_each_who_can_approve_and_comes_once_also_after_a_kill() {
 fn what_expires_is_told_of_once_more() {
     let runtime = Runtime::new().unwrap();
     let smtp = runtime.block_on(Smtp::start());
-    let mut bureau = bureau(&smtp, "decide: { overrides: { lasts: 12s } }\n");
+    let mut bureau = bureau(&smtp);
     bureau.daemon = Some(Daemon::start(bureau.bench.path()));
     let matter = bureau.propose("officer", &budget(&[approve_line("L1", "100.00")]));
     assert_eq!(bureau.judge("supervisor", &matter, "approve").0, 200);
@@ -86,7 +86,7 @@ fn what_expires_is_told_of_once_more() {
     let mut event = payment("a1", "L1", "150.00");
     event["type"] = json!("application");
     assert_eq!(bureau.ask("platform", "POST", "decide", &event).1["decision"], "block");
-    let wish = json!({ "kind": "override", "reason": "flood relief", "application": "a1" });
+    let wish = json!({ "kind": "override", "reason": "flood relief", "application": "a1", "duration": "12s" });
     let wanted = bureau.propose("officer", &wish);
     wait_until(|| bureau.matter(&wanted)["state"] == "expired");
     let ours = || {

@@ -53,7 +53,7 @@ fn a_list_is_narrowed_sorted_and_counted() {
     let list = json!({ "kind": "list", "reason": "the court's notice", "list": "blocked",
         "put": [{ "name": "王小明", "why": "court" }], "remove": [] });
     bureau.propose("author", &list);
-    let refused = bureau.listed("officer", "q=order+4")["approvals"][0].clone();
+    let refused = bureau.listed("officer", "q=order+line-4")["approvals"][0].clone();
     assert_eq!(bureau.judge("supervisor", &refused, "refuse").0, 200);
 
     let found = |query: &str| ids(&bureau.listed("officer", query));
@@ -64,7 +64,7 @@ fn a_list_is_narrowed_sorted_and_counted() {
     assert_eq!(found("kind=list,rules&state=waiting"), [6]);
     assert_eq!(found("state=refused,withdrawn"), [4]);
     assert_eq!(found("q=LINE-3"), [3], "lines stand in the content");
-    assert_eq!(found("q=county+order+5"), [5]);
+    assert_eq!(found("q=county+order+line-5"), [5]);
     assert_eq!(found("q=court"), [6], "reasons are looked into");
     assert_eq!(found("q=王小明"), [] as [i64; 0], "cells of lists are masked, and not looked into");
     assert_eq!(found("q=%25"), [] as [i64; 0], "it is a text and no pattern");
@@ -109,14 +109,14 @@ fn a_list_is_narrowed_sorted_and_counted() {
 
 #[test]
 fn what_has_expired_is_listed_as_that() {
-    let bureau = Bureau::open("decide: { overrides: { lasts: 1s } }\n");
+    let bureau = Bureau::open("");
     let matter = bureau.propose("officer", &budget(&[approve_line("L1", "100.00")]));
     bureau.judge("supervisor", &matter, "approve");
     bureau.is(&matter, "in_force");
     let mut event = crate::support::payment("a1", "L1", "150.00");
     event["type"] = json!("application");
     assert_eq!(bureau.ask("platform", "POST", "decide", &event).1["decision"], "block");
-    let wish = json!({ "kind": "override", "reason": "flood relief", "application": "a1" });
+    let wish = json!({ "kind": "override", "reason": "flood relief", "application": "a1", "duration": "2s" });
     let wanted = bureau.propose("officer", &wish);
     wait_until(|| bureau.matter(&wanted)["state"] == "expired");
     assert_eq!(ids(&bureau.listed("officer", "state=waiting")), [] as [i64; 0]);
