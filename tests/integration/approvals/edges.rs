@@ -149,7 +149,7 @@ fn commands_say_what_to_do_next() {
     for told in [by(&["approvals", "approve", "1", "--by", "a"]), propose("actions.csv")] {
         assert!(told.contains("there is no state"), "{told}");
     }
-    let gbk = [head.as_bytes(), b"supplement,\xD6\xB8,5.00,2026-01-02\n"].concat();
+    let gbk = [head.as_bytes(), b"supplement,\xD6\xB8\xB1\xEA,5.00,2026-01-02\n"].concat();
     std::fs::write(bench.path().join("gbk.csv"), gbk).unwrap();
     let told = propose("gbk.csv");
     assert!(told.contains("GBK") && told.contains("save it as UTF-8"), "{told}");
