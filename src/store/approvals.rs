@@ -278,9 +278,10 @@ pub(super) fn changed_after(
     after: i64,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, Matter)>> {
-    let sql = format!("SELECT changed, {MATTER} WHERE changed > ?1 ORDER BY changed LIMIT ?2");
+    let sql = format!("SELECT changed, {MATTER} WHERE changed > :after ORDER BY changed LIMIT :limit");
     let row = |row: &Row<'_>| Ok((row.get(0)?, read(row)?));
-    connection.prepare_cached(&sql)?.query_map([after, limit.into()], row)?.collect()
+    let values = named_params! { ":after": after, ":limit": limit };
+    connection.prepare_cached(&sql)?.query_map(values, row)?.collect()
 }
 
 /// Stores a new matter.

@@ -2,15 +2,16 @@
 
 use std::sync::Mutex;
 
-use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntGaugeVec};
+use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{
     Metrics, ReplicaMetrics, SourceMetrics,
     catalogue::Registry,
     make::{
-        alert_delivery, clock, counter, counters, gauge, gauges, histogram, labels_folded, late,
-        list_changes, list_reads, officers, opts, overflow, overspent, payments_awaited, register,
-        resend_errors, store_free_bytes, template_errors, watermark, windows_held, year_elapsed,
+        alert_delivery, approvals_waiting, approvals_waiting_age, clock, counter, counters, gauge, gauges,
+        histogram, labels_folded, late, list_changes, list_reads, officers, opts, overflow, overspent,
+        payments_awaited, register, resend_errors, store_free_bytes, template_errors, watermark,
+        windows_held, year_elapsed,
     },
 };
 
@@ -119,23 +120,8 @@ impl Metrics {
                 "What was done with proposals, by kind: propose, approve, refuse, withdraw, in_force, failed.",
                 &["kind", "act"],
             )?,
-            approvals_waiting: register(
-                r,
-                IntGaugeVec::new(
-                    opts(
-                        "approvals_waiting",
-                        "Proposals that wait to be approved, by the roles that are missing.",
-                    ),
-                    &["level"],
-                )?,
-            )?,
-            approvals_waiting_age: register(
-                r,
-                GaugeVec::new(
-                    opts("approvals_waiting_seconds", "For how long the oldest of them has waited."),
-                    &["level"],
-                )?,
-            )?,
+            approvals_waiting: approvals_waiting(r)?,
+            approvals_waiting_age: approvals_waiting_age(r)?,
             decision_duration: register(
                 r,
                 HistogramVec::new(

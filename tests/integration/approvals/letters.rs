@@ -86,7 +86,8 @@ fn what_expires_is_told_of_once_more() {
     let mut event = payment("a1", "L1", "150.00");
     event["type"] = json!("application");
     assert_eq!(bureau.ask("platform", "POST", "decide", &event).1["decision"], "block");
-    let wish = json!({ "kind": "override", "reason": "flood relief", "application": "a1", "duration": "12s" });
+    let wish =
+        json!({ "kind": "override", "reason": "flood relief", "application": "a1", "duration": "12s" });
     let wanted = bureau.propose("officer", &wish);
     wait_until(|| bureau.matter(&wanted)["state"] == "expired");
     let ours = || {
