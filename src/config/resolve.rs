@@ -124,11 +124,9 @@ impl Resolver<'_> {
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
         let listen = self.listen(&raw.http.listen);
-        let min_time =
-            raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
-        let journal_from = raw.engine.journal_from;
-        let journal_from =
-            journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
+        let mut first = |key, day: Option<String>| day.map(|day| self.value(key, first_day(&calendar, &day)));
+        let min_time = first("engine.min_time", raw.engine.min_time);
+        let journal_from = first("engine.journal_from", raw.engine.journal_from);
         let lists = raw.lists.named.into_iter();
         let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
         self.codes(raw.codes, &mut lists);
