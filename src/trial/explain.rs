@@ -221,6 +221,12 @@ impl Asked<'_> {
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
         let window = match (&self.rule.view, &self.rule.rule.view) {
+            // From which event on such a window holds is not told by times.
+            (CompiledView::Sliding(_), View::Sliding(windows))
+                if windows.first().is_some_and(|over| over.since.is_some()) =>
+            {
+                None
+            }
             (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
                 let reach = windows.first().map(|over| over.reach);
                 let from = reach.map_or(i64::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));

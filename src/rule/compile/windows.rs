@@ -8,12 +8,13 @@ use super::{
     super::{
         expression::{Resolved, Scope, project, resolve},
         measure::{Measures, Planner},
-        window::{Anomaly, Measure, Over},
+        window::{Anomaly, Closing, Form, Measure, Over},
     },
-    Compiler, Condition, KeyPart, OverWindow,
+    ClosingRule, Compiler, Condition, KeyPart, OverWindow, Shape,
 };
 use crate::{
     diagnostic::type_name,
+    rule::plan::{LANES_MAX, Lane, LaneKind},
     say,
     yaml::{Document, Placed},
 };
@@ -35,10 +36,64 @@ impl Compiler {
         }
         let window = |over: &Over| {
             let by = over.by.iter().filter_map(|placed| self.key_part(d, placed, scope)).collect();
+            let since = match &over.since {
+                Some(condition) => Some(self.mark(d, condition, scope)?),
+                None => None,
+            };
             let measures = self.measures(d, &over.measures, scope)?;
-            Some(OverWindow { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() })
+            Some(OverWindow { by, measures, since, window: 0, results: Vec::new(), lanes: Vec::new() })
         };
         windows.iter().map(window).collect()
+    }
+
+    /// A lane that says which events meet a condition.
+    fn mark(&self, d: &mut Document<'_>, condition: &Placed, scope: &Scope<'_>) -> Option<(Lane, String)> {
+        let (condition, _) = self.condition(d, condition, scope, &self.columns)?;
+        let Condition { expr, inputs, schema, text } = condition;
+        Some((Lane { args: Vec::new(), filter: Some(expr), kind: LaneKind::Mark, inputs, schema }, text))
+    }
+
+    /// Windows that close, and what is called what in the columns of their key.
+    pub(super) fn closing(
+        &self,
+        d: &mut Document<'_>,
+        closing: &Closing,
+        scope: &Scope<'_>,
+    ) -> Option<(ClosingRule, Vec<Field>)> {
+        let (mut by, mut fields) = (Vec::new(), Vec::new());
+        for placed in &closing.by {
+            let Some(part) = self.key_part(d, placed, scope) else { continue };
+            fields.push(match &part {
+                KeyPart::Column(at) => self.columns.field(*at).clone(),
+                KeyPart::Computed(part) => {
+                    Field::new(&placed.text, part.expr.data_type(&part.schema).ok()?, true)
+                }
+            });
+            by.push(part);
+        }
+        let mut measures = self.measures(d, &closing.measures, scope)?;
+        let shape = match &closing.form {
+            Form::Calendar => Shape::Calendar,
+            Form::Session(gap) => Shape::Session(*gap),
+            Form::From(from, within) => {
+                let (mark, _) = self.mark(d, from, scope)?;
+                if measures.lanes.len() == LANES_MAX {
+                    let message = say!("a rule has at most {LANES_MAX} different aggregates", LANES_MAX);
+                    d.problem(from.span, message, None);
+                    return None;
+                }
+                measures.lanes.push(mark);
+                Shape::From { lane: measures.lanes.len() - 1, within: *within }
+            }
+        };
+        let layout = measures.layout();
+        let anomaly = closing.anomaly.clone().map(|anomaly| compared(d, anomaly, &measures));
+        let anomaly = match anomaly {
+            Some(compared) => Some(compared?),
+            None => None,
+        };
+        let (size, slide) = (closing.size, closing.slide);
+        Some((ClosingRule { by, measures, layout, shape, size, slide, anomaly }, fields))
     }
 
     /// A column, or an expression over columns, that is a part of a window's key.
