@@ -181,7 +181,7 @@ pub(crate) async fn hand_over(
     .await
 }
 
-/// Why an alert stands where it does when alerts are sorted by `worth`: `worth` is the product of the four.
+/// Why an alert stands where it does when alerts are sorted by `worth`: `worth` is the product of the five.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worth)]
 pub(crate) struct WorthView {
@@ -193,7 +193,12 @@ pub(crate) struct WorthView {
     amount: i64,
     /// 1 for one finding, 2 for several, 3 from ten on.
     repeated: i64,
-    /// (confirmed + 1) / (confirmed + dismissed + 2) of the rule's alerts, in thousandths.
+    /// 1 if no other rule found something about the event of its latest finding, 2 for one other, 3 for several.
+    agreeing: i64,
+    /// How many other rules did.
+    other_rules: u64,
+    /// How often the rule is right, in thousandths: (confirmed + 1) / (confirmed + dismissed + 2) of its alerts, and of the unit's
+    /// own as if there were four more verdicts like that.
     precision: i64,
     /// The rule's alerts that officers confirmed.
     confirmed: u64,
@@ -235,10 +240,9 @@ pub(crate) async fn worth(
         let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
         let (alert, ..) = cases.show(&id, 0)?;
         let said = cases.verdicts()?.get(&alert.rule_id).copied().unwrap_or_default();
-        let verdicts = (said.confirmed, said.dismissed);
-        let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, verdicts);
-        let Worth { severity, amount, repeated, precision } = worth;
-        let (confirmed, dismissed) = verdicts;
+        let (confirmed, dismissed) = (said.confirmed, said.dismissed);
+        let (worth, other_rules) = cases.worth(&alert)?;
+        let Worth { severity, amount, repeated, agreeing, precision } = worth;
         let rules = shared.rules_in_force();
         let of_unit = match alert.labels.first("unit_code") {
             Some(unit) => Some(of_unit(&cases, &rules, (&alert.rule_id, unit), shared.clock.now())?),
@@ -249,6 +253,8 @@ pub(crate) async fn worth(
             severity,
             amount,
             repeated,
+            agreeing,
+            other_rules,
             precision,
             confirmed,
             dismissed,

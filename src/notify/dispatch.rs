@@ -319,7 +319,11 @@ impl Work<'_> {
                 alerts.push(&entry.alert);
             }
         }
-        alerts.sort_by_key(|alert| (rank(&alert.severity), alert.opened_at));
+        match reason {
+            // There are many of little weight: first what is most worth somebody's time.
+            Reason::Digest => self.round.sort_by_worth(&mut alerts)?,
+            _ => alerts.sort_by_key(|alert| (rank(&alert.severity), alert.opened_at)),
+        }
         let omitted = alerts.len().saturating_sub(ALERTS_MAX) as u64;
         alerts.truncate(ALERTS_MAX);
         // A long list shows less of each, so that a notification stays of a bearable size.

@@ -166,9 +166,9 @@ impl Compiler {
             View::Window(closing) => {
                 let (closing, by) = self.closing(d, closing, &scope)?;
                 let measures = &closing.measures;
-                let mut kinds = personal::of_schema(&Schema::new(by.clone()));
+                let (mut fields, mut kinds): (Vec<_>, Vec<_>) = by.into_iter().unzip();
                 kinds.extend(&measures.personal);
-                let mut fields: Vec<_> = by.into_iter().chain(measures.fields.iter().cloned()).collect();
+                fields.extend(measures.fields.iter().cloned());
                 if let Some((_, at)) = &closing.anomaly {
                     fields.extend(anomaly_fields());
                     // What was usual is made of the same as what is compared with it.

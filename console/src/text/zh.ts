@@ -350,13 +350,14 @@ export const zh = {
     >,
     letterSend: "发出询问函",
     worth: "预期价值",
-    worthFormula: "等级 × 金额 × 次数 × 规则查准率（千分之几）",
+    worthFormula: "等级 × 金额 × 次数 × 印证 × 查准率（千分之几）",
     worthSeverity: "等级（严重 8、高 4、中 2、低 1）",
     worthAmount: "金额（1 万元起 2，每增十倍加 1，最高 6）",
     worthRepeated: "次数（一次 1，多次 2，十次以上 3）",
-    worthPrecision: "规则查准率",
-    worthVerdicts: (permille: number, confirmed: string, dismissed: string) =>
-      `${permille}（属实 ${confirmed}，误报 ${dismissed}；各加 1 计算）`,
+    worthAgreeing: "印证（没有其他规则 1、一条 2、多条 3）",
+    worthPrecision: "规则在该单位的查准率",
+    worthVerdicts: (permille: number, rule: [string, string], unit: [string, string] | null) =>
+      `${permille}（规则属实 ${rule[0]}，误报 ${rule[1]}${unit ? `；本单位属实 ${unit[0]}，误报 ${unit[1]}` : ""}）`,
     letterLink: "网上答复",
     letterLinked: "单位可通过函中链接答复",
     letterNoLink: "无链接",

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::type_name,
+    personal::Kind,
     rule::plan::{LANES_MAX, Lane, LaneKind},
     say,
     yaml::{Document, Placed},
@@ -53,20 +54,25 @@ impl Compiler {
         Some((Lane { args: Vec::new(), filter: Some(expr), kind: LaneKind::Mark, inputs, schema }, text))
     }
 
-    /// Windows that close, and what is called what in the columns of their key.
+    /// Windows that close, and the columns of their key with what they tell of persons.
     pub(super) fn closing(
         &self,
         d: &mut Document<'_>,
         closing: &Closing,
         scope: &Scope<'_>,
-    ) -> Option<(ClosingRule, Vec<Field>)> {
+    ) -> Option<(ClosingRule, Vec<(Field, Kind)>)> {
         let (mut by, mut fields) = (Vec::new(), Vec::new());
         for placed in &closing.by {
             let Some(part) = self.key_part(d, placed, scope) else { continue };
+            let kind = |at: &usize| Kind::of_column(self.columns.field(*at).name()).unwrap_or_default();
+            let kind = part.inputs().iter().map(kind).fold(Kind::ORDINARY, Kind::and);
             fields.push(match &part {
-                KeyPart::Column(at) => self.columns.field(*at).clone(),
+                KeyPart::Column(at) => (self.columns.field(*at).clone(), kind),
                 KeyPart::Computed(part) => {
-                    Field::new(&placed.text, part.expr.data_type(&part.schema).ok()?, true)
+                    let data_type = part.expr.data_type(&part.schema).ok()?;
+                    // It may be a part of a value, or several beside each other.
+                    let kind = if kind.is_ordinary() { kind } else { kind.and(Kind::MIXED) };
+                    (Field::new(&placed.text, data_type, true), kind)
                 }
             });
             by.push(part);
