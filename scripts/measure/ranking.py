@@ -28,15 +28,17 @@ def steps(name):
 
 
 GRAVITY = dict(zip(GRAVITIES, numbers("GRAVITY")))
-AMOUNTS, REPEATED, AGREEING, OWN = steps("AMOUNTS"), steps("REPEATED"), steps("AGREEING"), numbers("OWN")[0]
+AMOUNTS, REPEATED, AGREEING, OWN = steps("AMOUNTS"), steps("REPEATED"), numbers("AGREEING")[0], numbers("OWN")[0]
+BEFORE = dict(zip(("record", "remind"), numbers("BEFORE")))
+BEFORE_OTHERS = numbers("BEFORE_OTHERS")[0]
 
 
 def weight(table, value):
     return next((weight for least, weight in table if value >= least), 1)
 
 
-def precision(rule, unit):
-    permille = (rule[0] + 1) * 1000 // (sum(rule) + 2)
+def precision(handling, rule, unit):
+    permille = (rule[0] + 1) * 1000 // (sum(rule) + BEFORE.get(handling, BEFORE_OTHERS))
     return (unit[0] * 1000 + OWN * permille) // (sum(unit) + OWN)
 
 
@@ -49,13 +51,15 @@ class Alert:
         self.cents = int(abs(float(amount)) * 100)  # a weight of a power of ten; nothing is paid by it
         self.unit = last["labels"].get("unit_code") or last["key"].get("unit_code")
         self.findings = len(findings)
-        self.others = len(others[last["event_id"]] - {rule}) if last["event_id"] else 0
+        self.rules = {(rule, last["handling"])}
+        if last["event_id"]:
+            self.rules |= others[last["event_id"]]
         self.true = any(finding["right"] for finding in findings)
 
     def worth(self, said):
-        rule, unit = said[self.rule], said[self.rule, self.unit]
+        right = max(precision(handling, said[rule], said[rule, self.unit]) for rule, handling in self.rules)
         return (GRAVITY[self.severity] * weight(AMOUNTS, self.cents) * weight(REPEATED, self.findings)
-                * weight(AGREEING, self.others) * precision(rule, unit))
+                * (AGREEING if len(self.rules) > 1 else 1) * right)
 
 
 def alerts(findings):
@@ -63,7 +67,7 @@ def alerts(findings):
     for finding in findings:
         grouped[finding["rule_id"], json.dumps(finding["key"], sort_keys=True)].append(finding)
         if finding["event_id"]:
-            others[finding["event_id"]].add(finding["rule_id"])
+            others[finding["event_id"]].add((finding["rule_id"], finding["handling"]))
     return sorted((Alert(rule, own, others) for (rule, _), own in grouped.items()), key=lambda alert: alert.at)
 
 

@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use super::policy::rank;
 
 /// Weights of severities, worst first.
-const GRAVITY: [i64; 4] = [8, 4, 2, 1];
+const GRAVITY: [i64; 4] = [4, 3, 2, 1];
 /// Weights of amounts from so many cents on, the largest first; below, and where none is known, it is 1.
-const AMOUNTS: [(i64, i64); 5] =
-    [(10_000_000_000, 6), (1_000_000_000, 5), (100_000_000, 4), (10_000_000, 3), (1_000_000, 2)];
-/// Weights of so many findings and more, the most first; for one it is 1.
-const REPEATED: [(i64, i64); 2] = [(10, 3), (2, 2)];
-
-/// Weights of so many other rules that found something about the same event, the most first; for none it is 1.
-const AGREEING: [(i64, i64); 2] = [(2, 3), (1, 2)];
+const AMOUNTS: [(i64, i64); 2] = [(1_000_000_000, 3), (10_000_000, 2)];
+/// Weights of so many findings and more, the most first.
+const REPEATED: [(i64, i64); 3] = [(10, 6), (2, 5), (0, 4)];
+/// What an alert weighs that another rule agrees with, beside one that stands alone.
+const AGREEING: i64 = 2;
+/// As if there had been so many verdicts before the first, one of them that it was as suspected: fewer of what asks
+/// nothing of anybody are.
+const BEFORE: [(&str, u64); 2] = [("record", 8), ("remind", 4)];
+const BEFORE_OTHERS: u64 = 2;
 /// What a unit's alerts of a rule say by themselves counts as much as the rule's when there are so many verdicts on them.
 const OWN: u128 = 4;
 /// Units of rules whose own verdicts count in lists, those with the most verdicts.
@@ -24,15 +26,15 @@ const UNITS_MAX: usize = 1000;
 /// What an alert promises, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worth {
-    /// 8, 4, 2 or 1 by severity.
+    /// 4 to 1 by severity.
     pub severity: i64,
-    /// 1 to 6 by amount.
+    /// 1 to 3 by amount.
     pub amount: i64,
-    /// 1 to 3 by findings.
+    /// 4 to 6 by findings.
     pub repeated: i64,
-    /// 1 to 3 by other rules.
+    /// 2 if another rule found something about the same event, else 1.
     pub agreeing: i64,
-    /// How often the rule is right, in the alert's unit above all, in thousandths.
+    /// How often the most right of these rules is right, in the alert's unit above all, in thousandths.
     pub precision: i64,
 }
 
@@ -64,21 +66,21 @@ impl Verdicts {
     }
 }
 
-/// How often a rule is right, in thousandths: as if one more alert had been confirmed and one more dismissed, so that a rule
-/// of which nobody has judged an alert stands in the middle, and one verdict decides nothing.
+/// How often a rule is right, in thousandths: as if a few more verdicts had been given, by its handling, so that one verdict
+/// decides nothing.
 #[must_use]
-pub fn precision((confirmed, dismissed): Said) -> i64 {
-    let permille = (u128::from(confirmed) + 1) * 1000 / (u128::from(confirmed) + u128::from(dismissed) + 2);
-    i64::try_from(permille).unwrap_or(1000)
+pub fn precision(handling: &str, (confirmed, dismissed): Said) -> i64 {
+    let before = BEFORE.iter().find(|(word, _)| *word == handling).map_or(BEFORE_OTHERS, |(_, n)| *n);
+    let all = u128::from(confirmed) + u128::from(dismissed) + u128::from(before);
+    i64::try_from((u128::from(confirmed) + 1) * 1000 / all).unwrap_or(1000)
 }
 
 /// The same in a unit: as if its alerts had four more verdicts, as the rule's are.
 #[must_use]
-pub fn precision_in(rule: Said, (confirmed, dismissed): Said) -> i64 {
-    let rule = u128::from(precision(rule).unsigned_abs());
-    let permille =
-        (u128::from(confirmed) * 1000 + OWN * rule) / (u128::from(confirmed) + u128::from(dismissed) + OWN);
-    i64::try_from(permille).unwrap_or(1000)
+pub fn precision_in(handling: &str, (rule, (confirmed, dismissed)): (Said, Said)) -> i64 {
+    let rule = u128::from(precision(handling, rule).unsigned_abs());
+    let all = u128::from(confirmed) + u128::from(dismissed) + OWN;
+    i64::try_from((u128::from(confirmed) * 1000 + OWN * rule) / all).unwrap_or(1000)
 }
 
 fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
@@ -86,22 +88,16 @@ fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
 }
 
 impl Worth {
-    /// That of an alert with so many findings and so many other rules that found the same; what was `said` of its rule, and of
-    /// its rule and unit.
+    /// That of an alert with so many findings; `own` is how often its rule is right, `others` the same of each other rule that
+    /// found something about the event of its latest finding.
     #[must_use]
-    pub fn of(
-        severity: &str,
-        amount: Option<i64>,
-        (findings, others): (u64, u64),
-        (rule, unit): (Said, Said),
-    ) -> Self {
-        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    pub fn of(severity: &str, amount: Option<i64>, findings: u64, (own, others): (i64, &[i64])) -> Self {
         Self {
             severity: GRAVITY[rank(severity)],
             amount: weight(&AMOUNTS, amount.unwrap_or(0)),
-            repeated: weight(&REPEATED, count(findings)),
-            agreeing: weight(&AGREEING, count(others)),
-            precision: precision_in(rule, unit),
+            repeated: weight(&REPEATED, i64::try_from(findings).unwrap_or(i64::MAX)),
+            agreeing: if others.is_empty() { 1 } else { AGREEING },
+            precision: others.iter().copied().fold(own, i64::max),
         }
     }
 
@@ -111,32 +107,33 @@ impl Worth {
         self.severity * self.amount * self.repeated * self.agreeing * self.precision
     }
 
-    /// The same in SQL, over the columns `severity`, `amount`, `findings`, `rule_id` and `unit_code`; `others` is how many
-    /// other rules found the same.
+    /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
+    /// `others` makes the query of the other rules `o` that found the same, each with what is told of it.
     #[must_use]
-    pub fn sql(verdicts: &Verdicts, others: &str) -> String {
+    pub fn sql(verdicts: &Verdicts, others: impl Fn(&str) -> String) -> String {
         let steps = |column: &str, steps: &[(i64, i64)]| {
             let when = steps.iter().map(|(from, weight)| format!(" WHEN {column} >= {from} THEN {weight}"));
             format!("(CASE{} ELSE 1 END)", when.collect::<String>())
         };
-        // What counts for one alert alone is looked up once.
-        let agreeing = AGREEING.iter().map(|(from, weight)| format!(" WHEN {from} THEN {weight}"));
-        let most = AGREEING[0];
-        let agreeing = format!("(CASE min({others}, {}){} ELSE 1 END)", most.0, agreeing.collect::<String>());
         let [critical, high, medium, low] = GRAVITY;
+        let (own, of_others) = (verdicts.sql("a"), others(&format!("max({})", verdicts.sql("o"))));
         format!(
-            "((CASE severity WHEN 'critical' THEN {critical} WHEN 'high' THEN {high} WHEN 'medium' THEN {medium} ELSE {low} END)
-              * {} * {} * {agreeing} * {})",
-            steps("amount", &AMOUNTS),
-            steps("findings", &REPEATED),
-            verdicts.sql(),
+            "((CASE a.severity WHEN 'critical' THEN {critical} WHEN 'high' THEN {high} WHEN 'medium' THEN {medium} ELSE {low} END)
+              * {} * {} * coalesce({AGREEING} * max({own}, ({of_others})), {own}))",
+            steps("a.amount", &AMOUNTS),
+            steps("a.findings", &REPEATED),
         )
     }
 }
 
 impl Verdicts {
-    /// The precision in SQL, over the columns `rule_id` and `unit_code`.
-    fn sql(&self) -> String {
+    /// The precision in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
+    fn sql(&self, of: &str) -> String {
+        let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
+        format!("(CASE {of}.handling{} ELSE {} END)", when.concat(), self.sql_of(of, ""))
+    }
+
+    fn sql_of(&self, of: &str, handling: &str) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let mut judged: Vec<(u64, &str, &str)> = Vec::new();
         for (rule, (_, units)) in &self.rules {
@@ -147,20 +144,20 @@ impl Verdicts {
         let mut rules = String::new();
         for (rule, (all, units)) in &self.rules {
             let own = judged.iter().filter(|(_, of, _)| of == rule).map(|(_, _, unit)| {
-                let permille = precision_in(*all, units.get(*unit).copied().unwrap_or_default());
-                format!(" WHEN {} THEN {permille}", quoted(unit))
+                let said = units.get(*unit).copied().unwrap_or_default();
+                format!(" WHEN {} THEN {}", quoted(unit), precision_in(handling, (*all, said)))
             });
-            let (own, all) = (own.collect::<String>(), precision_in(*all, (0, 0)));
+            let (own, all) = (own.collect::<String>(), precision_in(handling, (*all, (0, 0))));
             let permille = match own.is_empty() {
                 true => all.to_string(),
-                false => format!("(CASE unit_code{own} ELSE {all} END)"),
+                false => format!("(CASE a.unit_code{own} ELSE {all} END)"),
             };
             rules.push_str(&format!(" WHEN {} THEN {permille}", quoted(rule)));
         }
-        let unknown = precision_in((0, 0), (0, 0));
+        let unknown = precision_in(handling, Default::default());
         match rules.is_empty() {
             true => unknown.to_string(),
-            false => format!("(CASE rule_id{rules} ELSE {unknown} END)"),
+            false => format!("(CASE {of}.rule_id{rules} ELSE {unknown} END)"),
         }
     }
 }
@@ -171,19 +168,21 @@ mod tests {
 
     #[test]
     fn worth_is_a_product_that_anybody_can_check() {
-        let worth = Worth::of("critical", Some(123_456_700), (3, 1), ((8, 0), (0, 0)));
-        assert_eq!(worth, Worth { severity: 8, amount: 4, repeated: 2, agreeing: 2, precision: 900 });
-        assert_eq!(worth.total(), 115_200);
-        assert_eq!(Worth::of("low", None, (1, 0), ((0, 0), (0, 0))).total(), 500);
-        assert_eq!((precision((0, 0)), precision((1, 0)), precision((0, 12))), (500, 666, 71));
-        assert!((999..=1000).contains(&precision((u64::MAX, 0))));
+        let worth = Worth::of("critical", Some(123_456_700), 3, (precision("explain", (8, 0)), &[400]));
+        assert_eq!(worth, Worth { severity: 4, amount: 2, repeated: 5, agreeing: 2, precision: 900 });
+        assert_eq!(worth.total(), 72_000);
+        assert_eq!(Worth::of("low", None, 1, (125, &[])).total(), 500);
+        let of = |said| precision("warn", said);
+        assert_eq!((of((0, 0)), of((1, 0)), of((0, 12))), (500, 666, 71));
+        assert_eq!((precision("remind", (0, 0)), precision("record", (0, 0))), (250, 125));
+        assert!((999..=1000).contains(&of((u64::MAX, 0))));
     }
 
     #[test]
     fn what_is_said_of_a_unit_counts_the_more_the_more_it_is() {
         let rule = (50, 48);
-        let of = |unit| precision_in(rule, unit);
-        assert_eq!(of((0, 0)), precision(rule));
+        let of = |unit| precision_in("warn", (rule, unit));
+        assert_eq!(of((0, 0)), precision("warn", rule));
         assert_eq!((of((0, 1)), of((0, 4)), of((0, 36)), of((4, 0))), (408, 255, 51, 755));
         let mut verdicts = Verdicts::default();
         verdicts.add(String::from("a"), Some(String::from("u1")), (3, 1));
@@ -197,17 +196,13 @@ mod tests {
 
     /// In lists it is computed by SQL.
     #[test]
-    fn the_product_is_the_same_in_sql() {
+    fn names_are_texts_in_sql() {
         let mut verdicts = Verdicts::default();
         verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
         verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
-        let sql = Worth::sql(&verdicts, "others");
-        assert!(
-            sql.contains(
-                "WHEN 'it''s' THEN (CASE unit_code WHEN 'u''1' THEN 141 WHEN 'u2' THEN 772 ELSE 476 END)"
-            ),
-            "{sql}"
-        );
-        assert!(sql.contains("(CASE min(others, 2) WHEN 2 THEN 3 WHEN 1 THEN 2 ELSE 1 END)"), "{sql}");
+        let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));
+        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u''1' THEN 146 WHEN 'u2' THEN 778 ELSE 476 END) ELSE 500 END)";
+        assert!(sql.contains(told), "{sql}");
+        assert!(sql.contains("SELECT max((CASE o.handling WHEN 'record' THEN (CASE o.rule_id WHEN"), "{sql}");
     }
 }

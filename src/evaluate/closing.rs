@@ -147,7 +147,8 @@ impl Closing {
 
     /// Says that panes that start before `floor` were not taken in as a whole.
     pub(crate) fn starts_at(&mut self, floor: i64) {
-        self.floor = floor;
+        // What was let go of meanwhile stays gone.
+        self.floor = self.floor.max(floor);
     }
 
     /// Says that the watermark has passed without closing anything.

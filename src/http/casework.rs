@@ -187,18 +187,19 @@ pub(crate) async fn hand_over(
 pub(crate) struct WorthView {
     /// The product.
     worth: i64,
-    /// 8 for critical, 4 for high, 2 for medium, 1 for low.
+    /// 4 for critical, 3 for high, 2 for medium, 1 for low.
     severity: i64,
-    /// 1, or from 10,000 yuan on 2, and one more for each further power of ten, up to 6.
+    /// 1, from 100,000 yuan on 2, from 10,000,000 on 3.
     amount: i64,
-    /// 1 for one finding, 2 for several, 3 from ten on.
+    /// 4 for one finding, 5 for several, 6 from ten on.
     repeated: i64,
-    /// 1 if no other rule found something about the event of its latest finding, 2 for one other, 3 for several.
+    /// 2 if another live rule found something about the event of its latest finding, else 1.
     agreeing: i64,
-    /// How many other rules did.
-    other_rules: u64,
-    /// How often the rule is right, in thousandths: (confirmed + 1) / (confirmed + dismissed + 2) of its alerts, and of the unit's
-    /// own as if there were four more verdicts like that.
+    /// These other rules.
+    other_rules: Vec<String>,
+    /// How often the rule is right, or the most right of the others, in thousandths: of all its alerts r = (confirmed + 1) /
+    /// (confirmed + dismissed + 2), of a rule that reminds with 4 and of one that records with 8 instead of 2; in the alert's
+    /// unit (confirmed + 4 r) / (confirmed + dismissed + 4).
     precision: i64,
     /// The rule's alerts that officers confirmed.
     confirmed: u64,

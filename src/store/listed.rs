@@ -10,7 +10,7 @@ use super::{
 };
 use crate::alert::{
     Alert,
-    worth::{Verdicts, Worth},
+    worth::{Verdicts, Worth, precision_in},
 };
 
 /// Alerts listed when nobody says how many.
@@ -123,11 +123,11 @@ impl Cases {
         Ok(self.read(|c| c.query_row(&sql, values, |row| row.get(0)))?)
     }
 
-    /// What an alert promises, and how many other rules found something about the event of its latest finding.
+    /// What an alert promises, and which other rules found something about the event of its latest finding.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn worth(&self, alert: &Alert) -> Result<(Worth, u64), StoreError> {
+    pub fn worth(&self, alert: &Alert) -> Result<(Worth, Vec<String>), StoreError> {
         self.read(|c| worth(c, alert, &verdicts(c)?))
     }
 
@@ -146,7 +146,7 @@ impl Cases {
             return Ok(Cow::Borrowed(wanted.order_of_alerts()));
         }
         let verdicts = self.read(verdicts)?;
-        Ok(Cow::Owned(Worth::sql(&verdicts, &others("a.alert_id"))))
+        Ok(Cow::Owned(Worth::sql(&verdicts, |told| others(told, "a.alert_id"))))
     }
 
     /// After which place in the order the page begins.
@@ -163,11 +163,14 @@ impl Cases {
     }
 }
 
-/// How many other live rules found something about the event of an alert's latest finding.
-fn others(alert: &str) -> String {
+/// What is told of the other live rules `o` that found something about the event of an alert's latest finding.
+fn others(told: &str, alert: &str) -> String {
     format!(
-        "(SELECT count(DISTINCT o.rule_id) FROM findings f JOIN findings o ON o.event_id = f.event_id AND o.rule_id <> f.rule_id
-          WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert}) AND o.mode = 'live')"
+        "SELECT {told} FROM findings f
+         JOIN (SELECT rule_id, event_id, mode, json_extract(body, '$.handling') AS handling FROM findings) o
+           ON o.event_id = f.event_id AND o.rule_id <> f.rule_id
+         WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert})
+           AND json_extract(f.body, '$.event_id') IS NOT NULL AND o.mode = 'live'"
     )
 }
 
@@ -186,14 +189,23 @@ pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<Verdicts> {
     Ok(verdicts)
 }
 
-/// What an alert promises, by what officers said before, and how many other rules found the same.
+/// What an alert promises, by what officers said before, and which other rules found the same.
 pub(super) fn worth(
     connection: &Connection,
     alert: &Alert,
     verdicts: &Verdicts,
-) -> rusqlite::Result<(Worth, u64)> {
-    let sql = format!("SELECT {}", others("?1"));
-    let others = connection.prepare_cached(&sql)?.query_row([&alert.alert_id], |row| row.get(0))?;
-    let said = verdicts.of(&alert.rule_id, alert.labels.first("unit_code"));
-    Ok((Worth::of(&alert.severity, alert.case.amount, (alert.findings, others), said), others))
+) -> rusqlite::Result<(Worth, Vec<String>)> {
+    let sql = others("DISTINCT o.rule_id, o.handling", "?1") + " ORDER BY 1";
+    let mut statement = connection.prepare_cached(&sql)?;
+    let others = statement.query_map([&alert.alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let others: Vec<(String, String)> = others.collect::<Result<_, _>>()?;
+    let precision = |(rule, handling): (&str, &str)| {
+        precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))
+    };
+    let of_others: Vec<i64> = others.iter().map(|(rule, handling)| precision((rule, handling))).collect();
+    let own = precision((&alert.rule_id, &alert.handling));
+    let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, (own, &of_others));
+    let mut rules: Vec<String> = others.into_iter().map(|(rule, _)| rule).collect();
+    rules.dedup();
+    Ok((worth, rules))
 }

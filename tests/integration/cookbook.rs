@@ -60,25 +60,27 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     (
         "same-bill-again",
-        "SELECT DISTINCT p.event_id FROM bills p JOIN bills q
-           ON q.unit = p.unit AND q.account = p.account AND q.invoice = p.invoice AND q.arrival < p.arrival AND q.day > p.day - 400
-         WHERE (SELECT count(DISTINCT o.account) FROM bills o
-                WHERE o.invoice = p.invoice AND o.arrival <= p.arrival AND o.day > p.day - 400) < 5",
+        "SELECT event_id FROM (
+           SELECT p.event_id, count(DISTINCT o.account) AS payees,
+             sum(CASE WHEN o.unit = p.unit AND o.account = p.account AND o.arrival < p.arrival THEN 1 ELSE 0 END) AS n
+           FROM bills p JOIN bills o ON o.invoice = p.invoice AND o.arrival <= p.arrival AND o.day > p.day - 400
+           GROUP BY p.event_id)
+         WHERE n > 0 AND payees < 5",
     ),
     (
         "account-changed",
         "SELECT event_id FROM (
-           SELECT *, lag(account, 1) OVER w AS before, lag(account, 2) OVER w AS one_before, lag(day, 2) OVER w AS since
+           SELECT *, lag(account, 1) OVER w AS one, lag(account, 2) OVER w AS two, lag(day, 2) OVER w AS from_day
            FROM payments WHERE payee_type = 'entity' WINDOW w AS (PARTITION BY name ORDER BY arrival))
-         WHERE before = one_before AND account <> before AND since > day - 400",
+         WHERE one = two AND account <> one AND from_day > day - 400",
     ),
     (
         "paid-by-another-unit",
-        "SELECT event_id FROM bills p WHERE
-           (SELECT count(*) FROM bills q WHERE q.account = p.account AND q.invoice = p.invoice AND q.cents = p.cents
-              AND q.arrival < p.arrival AND q.day > p.day - 90) > 0
-           AND (SELECT count(*) FROM bills q WHERE q.unit = p.unit AND q.account = p.account AND q.invoice = p.invoice
-              AND q.cents = p.cents AND q.arrival < p.arrival AND q.day > p.day - 90) = 0",
+        "SELECT event_id FROM (
+           SELECT p.event_id, sum(CASE WHEN q.unit = p.unit THEN 1 ELSE 0 END) AS own FROM bills p JOIN bills q
+             ON q.account = p.account AND q.invoice = p.invoice AND q.cents = p.cents AND q.arrival < p.arrival AND q.day > p.day - 90
+           GROUP BY p.event_id)
+         WHERE own = 0",
     ),
     (
         "more-than-a-usual-month",
@@ -92,19 +94,22 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     (
         "refund-not-paid-again",
-        "SELECT DISTINCT concat(r.line, ' ', r.at, ' ', (r.day + 11) * 86400000000 - 28800000000) FROM events r
-         WHERE r.type = 'refund' AND NOT EXISTS (SELECT 1 FROM payments p
-           WHERE p.line = r.line AND p.cents = r.cents AND p.at >= r.at AND p.day <= r.day + 10)",
+        "SELECT concat(r.line, ' ', cast(r.at AS varchar), ' ', cast((r.day + 11) * 86400000000 - 28800000000 AS varchar))
+         FROM (SELECT * FROM events WHERE type = 'refund') r
+           LEFT JOIN payments p ON p.line = r.line AND p.cents = r.cents AND p.at >= r.at AND p.day <= r.day + 10
+         GROUP BY r.line, r.cents, r.at, r.day HAVING count(p.event_id) = 0",
     ),
     (
         "no-word-from-the-bank",
-        "SELECT concat(p.event_id, ' ', p.at, ' ', (p.day + 4) * 86400000000 - 28800000000)
-         FROM payments p LEFT JOIN events c ON c.type = 'confirmation' AND c.original = p.event_id AND c.day <= p.day + 3
+        "SELECT concat(p.event_id, ' ', cast(p.at AS varchar), ' ', cast((p.day + 4) * 86400000000 - 28800000000 AS varchar))
+         FROM payments p LEFT JOIN (SELECT * FROM events WHERE type = 'confirmation') c ON c.original = p.event_id AND c.day <= p.day + 3
          GROUP BY p.event_id, p.at, p.day, p.cents HAVING p.cents > coalesce(sum(c.cents), 0)",
     ),
     (
         "in-small-parts",
-        "SELECT concat(unit, ' ', account, ' ', min(at), ' ', least(max(day + 3), max(next_year)) * 86400000000 - 28800000000) FROM (
+        "SELECT concat(unit, ' ', account, ' ', cast(min(at) AS varchar), ' ',
+           cast(least(max(day) + 3, max(next_year)) * 86400000000 - 28800000000 AS varchar))
+         FROM (
            SELECT *, sum(begins) OVER (PARTITION BY unit, account ORDER BY arrival) AS session FROM (
              SELECT *, CASE WHEN lag(day) OVER w >= day - 2 AND lag(year) OVER w = year THEN 0 ELSE 1 END AS begins
              FROM payments WHERE cents < 20000000 WINDOW w AS (PARTITION BY unit, account ORDER BY arrival)))
@@ -112,23 +117,23 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     (
         "much-since-the-large-one",
-        "SELECT event_id FROM (
-           SELECT p.event_id, p.cents, l.cents AS first, sum(q.cents) - l.cents AS after
-           FROM payments p
-             JOIN payments l ON l.unit = p.unit AND l.account = p.account AND l.cents >= 10000000
-               AND l.arrival <= p.arrival AND l.day > p.day - 400
-             JOIN payments q ON q.unit = p.unit AND q.account = p.account AND q.arrival >= l.arrival AND q.arrival <= p.arrival
-           WHERE NOT EXISTS (SELECT 1 FROM payments o WHERE o.unit = p.unit AND o.account = p.account AND o.cents >= 10000000
-             AND o.arrival <= p.arrival AND o.arrival > l.arrival)
+        "WITH marks AS (
+           SELECT p.event_id, max(l.arrival) AS mark FROM payments p JOIN payments l
+             ON l.unit = p.unit AND l.account = p.account AND l.cents >= 10000000 AND l.arrival <= p.arrival AND l.day > p.day - 400
+           GROUP BY p.event_id)
+         SELECT event_id FROM (
+           SELECT p.event_id, p.cents, l.cents AS base, sum(q.cents) - l.cents AS more
+           FROM marks m JOIN payments p ON p.event_id = m.event_id JOIN payments l ON l.arrival = m.mark
+             JOIN payments q ON q.unit = p.unit AND q.account = p.account AND q.arrival >= m.mark AND q.arrival <= p.arrival
            GROUP BY p.event_id, p.cents, l.cents)
-         WHERE after > first AND after - cents <= first",
+         WHERE more > base AND more - cents <= base",
     ),
     (
         "one-payee-year",
-        "SELECT concat(unit, ' ', (next_year - 365) * 86400000000 - 28800000000, ' ', next_year * 86400000000 - 28800000000) FROM (
-           SELECT unit, next_year, sum(cents) AS of_one, sum(count(*)) OVER y AS n, sum(sum(cents)) OVER y AS total
-           FROM payments GROUP BY unit, next_year, account WINDOW y AS (PARTITION BY unit, next_year))
-         GROUP BY unit, next_year, n, total HAVING n >= 20 AND max(of_one) * 10 > total * 4",
+        "SELECT concat(unit, ' ', cast((next_year - 365) * 86400000000 - 28800000000 AS varchar), ' ',
+           cast(next_year * 86400000000 - 28800000000 AS varchar))
+         FROM (SELECT unit, next_year, sum(cents) AS of_one, count(*) AS n FROM payments GROUP BY unit, next_year, account)
+         GROUP BY unit, next_year HAVING sum(n) >= 20 AND max(of_one) * 10 > sum(of_one) * 4",
     ),
 ];
 

@@ -215,8 +215,8 @@ async fn oracle(events: &[Value], zone: &TimeZone, at: usize) -> BTreeMap<String
     let order = if current { "<=" } else { "<" };
     let sql = format!(
         "WITH pairs AS (SELECT p.event_id AS subject, q.* FROM events p JOIN events q ON q.arrival {order} p.arrival AND {}),
-           marks AS (SELECT subject AS of, max(place) AS mark FROM pairs WHERE {since} GROUP BY subject)
-         SELECT subject, {} FROM pairs LEFT JOIN marks ON of = subject WHERE mark IS NULL OR place >= mark GROUP BY subject",
+           marks AS (SELECT subject AS whose, max(place) AS mark FROM pairs WHERE {since} GROUP BY subject)
+         SELECT subject, {} FROM pairs LEFT JOIN marks ON whose = subject WHERE mark IS NULL OR place >= mark GROUP BY subject",
         same.join(" AND "),
         measures.join(", ")
     );

@@ -344,11 +344,11 @@ export const en: Texts = {
     letterSend: "Send the letter",
     worth: "Expected worth",
     worthFormula: "severity × amount × repetition × agreement × precision in thousandths",
-    worthSeverity: "Severity (critical 8, high 4, medium 2, low 1)",
-    worthAmount: "Amount (2 from 10,000 yuan on, one more for each power of ten, up to 6)",
-    worthRepeated: "Repetition (once 1, several times 2, ten times and more 3)",
-    worthAgreeing: "Agreement (no other rule 1, one 2, several 3)",
-    worthPrecision: "The rule's precision in this unit",
+    worthSeverity: "Severity (critical 4, high 3, medium 2, low 1)",
+    worthAmount: "Amount (2 from 100,000 yuan on, 3 from 10 million)",
+    worthRepeated: "Repetition (once 4, several times 5, ten times and more 6)",
+    worthAgreeing: "Agreement (2 if another rule found the same)",
+    worthPrecision: "Precision in this unit, of the most right of these rules",
     worthVerdicts: (permille, rule, unit) =>
       `${permille} (the rule: ${rule[0]} confirmed, ${rule[1]} dismissed${
         unit ? `; in this unit: ${unit[0]} and ${unit[1]}` : ""
