@@ -1,6 +1,7 @@
 //! The events of one key of a sliding window, in the order of their times.
 
-use arrow::array::StringViewArray;
+mod texts;
+
 use datafusion::common::ScalarValue;
 use smallvec::SmallVec;
 
@@ -8,7 +9,9 @@ use super::{
     aggregate::{Output, Row, Tally, Texts, TextsOf},
     foreign,
 };
-use crate::rule::plan::{Kind, Layout, NULL_TEXT, Others, WindowPlan};
+use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
+
+pub(crate) use texts::{hold, release};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
@@ -82,30 +85,6 @@ pub(crate) struct Shared<'s> {
     pub scratch: &'s mut [Tally],
     /// The texts that rows have the numbers of.
     pub texts: &'s Texts,
-}
-
-/// Puts the numbers of its texts into a row that has their hashes.
-pub(crate) fn hold(
-    plan: &WindowPlan,
-    row: &mut [u64],
-    batch: &[StringViewArray],
-    place: usize,
-    texts: &mut Texts,
-) {
-    for ((lane, at), column) in plan.layout.texts().iter().zip(batch) {
-        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
-            row[*at] = u64::from(texts.take(column.value(place), row[*at]));
-        }
-    }
-}
-
-/// Gives back the numbers of the texts of a row that is gone.
-pub(crate) fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
-    for (lane, at) in plan.layout.texts() {
-        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
-            texts.release(row[*at] as u32);
-        }
-    }
 }
 
 impl Series {

@@ -214,8 +214,9 @@ async fn in_sql(events: &[(i64, Value)]) -> BTreeMap<&'static str, BTreeSet<Stri
     let text = |name: &str| -> ArrayRef {
         Arc::new(events.iter().map(|(_, event)| event[name].as_str()).collect::<StringArray>())
     };
-    let local =
-        |at: i64| Timestamp::from_microsecond(at + OFFSET).unwrap().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let local = |at: i64| {
+        jiff::tz::TimeZone::UTC.to_datetime(Timestamp::from_microsecond(at + OFFSET).unwrap()).date()
+    };
     let day =
         |date: jiff::civil::Date| i64::from(date.since(jiff::civil::date(1970, 1, 1)).unwrap().get_days());
     let columns: Vec<(&str, ArrayRef)> = vec![

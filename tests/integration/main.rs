@@ -32,6 +32,7 @@ mod exceptions;
 mod faults;
 mod feeds;
 mod floating;
+mod following;
 mod forecast;
 mod fuzzing;
 mod groups;

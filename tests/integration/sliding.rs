@@ -579,19 +579,3 @@ fn a_new_rule_starts_with_the_windows_of_the_past_and_no_findings_about_it() {
     );
     assert!(metrics.contains("fiscwatch_window_items{kind=\"panes\"}"), "{metrics}");
 }
-
-#[test]
-fn a_journal_that_forgets_too_soon_is_warned_of() {
-    let bench = Bench::new("", "state: { dir: state, retain: 200d }\n");
-    let rule = |id: &str, last: &str| {
-        format!(
-            "  - {{ id: {id}, severity: low, trigger: payment, over: {{ by: [unit_code], last: {last} }}, measure: {{ n: count(*) }}, when: n > 1, key: [] }}\n"
-        )
-    };
-    let text = format!("rules:\n{}{}", rule("short", "30d"), rule("long", "365d"));
-    std::fs::write(bench.path().join("rules/rules.yaml"), text).unwrap();
-    let (code, _, err) = run(bench.path(), &["check", "--config", "fiscwatch.yaml"]);
-    assert_eq!(code, Some(0), "{err}");
-    assert!(err.contains("warning: rule \"long\" looks 366 days back, but state.retain keeps 200"), "{err}");
-    assert!(!err.contains("\"short\""), "{err}");
-}

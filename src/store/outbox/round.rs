@@ -1,9 +1,6 @@
 //! One round of bundling: what is due is read, and becomes notifications, in one transaction.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -18,7 +15,6 @@ use crate::{
         alerts::{self, Times, from_json, json},
         answers,
         error::Failed,
-        listed,
         named::insert,
         sums::{self, Changes, Summed},
     },
@@ -427,21 +423,6 @@ impl Round<'_> {
     /// If the database cannot be read.
     pub fn evidence(&self, alert_id: &str, limit: usize) -> RoundResult<Vec<Finding>> {
         Ok(alerts::evidence(self.transaction, alert_id, limit)?)
-    }
-
-    /// Puts first what promises most.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn sort_by_worth(&self, alerts: &mut [&Alert]) -> RoundResult<()> {
-        let verdicts = listed::verdicts(self.transaction)?;
-        let mut worths = BTreeMap::new();
-        for alert in alerts.iter() {
-            let (worth, _) = listed::worth(self.transaction, alert, &verdicts)?;
-            worths.insert(alert.alert_id.clone(), worth.total());
-        }
-        alerts.sort_by_key(|alert| (Reverse(worths.get(&alert.alert_id).copied()), alert.opened_at));
-        Ok(())
     }
 }
 
