@@ -39,8 +39,11 @@ function Numbers({ of: data }: { of: Worth }) {
           [said.worthSeverity, data.severity],
           [said.worthAmount, data.amount],
           [said.worthRepeated, data.repeated],
-          [said.worthAgreeing, data.agreeing],
-          [said.worthPrecision, said.worthVerdicts(data.precision, pair(data), data.of_unit ? pair(data.of_unit) : null)],
+          [said.worthAgreeing, [data.agreeing, ...data.other_rules].join(" · ")],
+          [
+            said.worthPrecision,
+            said.worthVerdicts(data.precision, pair(data), data.of_unit ? pair(data.of_unit) : null),
+          ],
         ]}
       />
     </details>
