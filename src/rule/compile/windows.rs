@@ -37,18 +37,28 @@ impl Compiler {
         }
         let window = |over: &Over| {
             let by = over.by.iter().filter_map(|placed| self.key_part(d, placed, scope)).collect();
+            let measures = self.measures(d, &over.measures, scope)?;
             let since = match &over.since {
-                Some(condition) => Some(self.mark(d, condition, scope)?),
+                Some(condition) => Some(self.mark(d, condition, (scope, &measures))?),
                 None => None,
             };
-            let measures = self.measures(d, &over.measures, scope)?;
             Some(OverWindow { by, measures, since, window: 0, results: Vec::new(), lanes: Vec::new() })
         };
         windows.iter().map(window).collect()
     }
 
-    /// A lane that says which events meet a condition.
-    fn mark(&self, d: &mut Document<'_>, condition: &Placed, scope: &Scope<'_>) -> Option<(Lane, String)> {
+    /// A lane that says which events meet a condition, beside those of the measures.
+    fn mark(
+        &self,
+        d: &mut Document<'_>,
+        condition: &Placed,
+        (scope, measures): (&Scope<'_>, &Measures),
+    ) -> Option<(Lane, String)> {
+        if measures.lanes.len() >= LANES_MAX {
+            let message = say!("a rule has at most {LANES_MAX} different aggregates", LANES_MAX);
+            d.problem(condition.span, message, None);
+            return None;
+        }
         let (condition, _) = self.condition(d, condition, scope, &self.columns)?;
         let Condition { expr, inputs, schema, text } = condition;
         Some((Lane { args: Vec::new(), filter: Some(expr), kind: LaneKind::Mark, inputs, schema }, text))
@@ -82,12 +92,7 @@ impl Compiler {
             Form::Calendar => Shape::Calendar,
             Form::Session(gap) => Shape::Session(*gap),
             Form::From(from, within) => {
-                let (mark, _) = self.mark(d, from, scope)?;
-                if measures.lanes.len() == LANES_MAX {
-                    let message = say!("a rule has at most {LANES_MAX} different aggregates", LANES_MAX);
-                    d.problem(from.span, message, None);
-                    return None;
-                }
+                let (mark, _) = self.mark(d, from, (scope, &measures))?;
                 measures.lanes.push(mark);
                 Shape::From { lane: measures.lanes.len() - 1, within: *within }
             }
