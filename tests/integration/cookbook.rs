@@ -41,14 +41,14 @@ const PATTERNS: &[(&str, &str)] = &[
     (
         "refund-after-hours",
         "SELECT DISTINCT r.event_id FROM events r JOIN payments p ON p.line = r.line AND p.cents = r.cents AND p.arrival < r.arrival
-         WHERE r.type = 'refund' AND p.at > r.at - 86400000000",
+         WHERE r.kind = 'refund' AND p.at > r.at - 86400000000",
     ),
     (
         "supplier-beyond-a-million",
         "SELECT p.event_id FROM events p LEFT JOIN payments q
            ON q.unit = p.unit AND q.account = p.account AND q.year = p.year AND q.arrival <= p.arrival
-         WHERE p.type IN ('application', 'payment') GROUP BY p.event_id, p.type, p.cents
-         HAVING coalesce(sum(q.cents), 0) + CASE WHEN p.type = 'application' THEN p.cents ELSE 0 END > 100000000",
+         WHERE p.kind IN ('application', 'payment') GROUP BY p.event_id, p.kind, p.cents
+         HAVING coalesce(sum(q.cents), 0) + CASE WHEN p.kind = 'application' THEN p.cents ELSE 0 END > 100000000",
     ),
     (
         "same-bill-other-spelling",
@@ -95,14 +95,14 @@ const PATTERNS: &[(&str, &str)] = &[
     (
         "refund-not-paid-again",
         "SELECT concat(r.line, ' ', cast(r.at AS varchar), ' ', cast((r.day + 11) * 86400000000 - 28800000000 AS varchar))
-         FROM (SELECT * FROM events WHERE type = 'refund') r
+         FROM (SELECT * FROM events WHERE kind = 'refund') r
            LEFT JOIN payments p ON p.line = r.line AND p.cents = r.cents AND p.at >= r.at AND p.day <= r.day + 10
          GROUP BY r.line, r.cents, r.at, r.day HAVING count(p.event_id) = 0",
     ),
     (
         "no-word-from-the-bank",
         "SELECT concat(p.event_id, ' ', cast(p.at AS varchar), ' ', cast((p.day + 4) * 86400000000 - 28800000000 AS varchar))
-         FROM payments p LEFT JOIN (SELECT * FROM events WHERE type = 'confirmation') c ON c.original = p.event_id AND c.day <= p.day + 3
+         FROM payments p LEFT JOIN (SELECT * FROM events WHERE kind = 'confirmation') c ON c.original = p.event_id AND c.day <= p.day + 3
          GROUP BY p.event_id, p.at, p.day, p.cents HAVING p.cents > coalesce(sum(c.cents), 0)",
     ),
     (
@@ -222,7 +222,7 @@ async fn in_sql(events: &[(i64, Value)]) -> BTreeMap<&'static str, BTreeSet<Stri
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("arrival", Arc::new(Int64Array::from_iter_values(0..i64::try_from(events.len()).unwrap()))),
         ("event_id", text("event_id")),
-        ("type", text("type")),
+        ("kind", text("type")),
         ("at", number(&|at, _| at)),
         ("day", number(&|at, _| day(local(at)))),
         ("month", number(&|at, _| i64::from(local(at).year()) * 12 + i64::from(local(at).month()))),
@@ -248,7 +248,7 @@ async fn in_sql(events: &[(i64, Value)]) -> BTreeMap<&'static str, BTreeSet<Stri
         )
         .unwrap();
     for view in [
-        "CREATE VIEW payments AS SELECT * FROM events WHERE type = 'payment'",
+        "CREATE VIEW payments AS SELECT * FROM events WHERE kind = 'payment'",
         "CREATE VIEW bills AS SELECT *, CASE WHEN regexp_like(invoice, '[0-9]{4}') THEN regexp_replace(invoice, '[^0-9]', '', 'g') END AS digits
          FROM payments WHERE invoice IS NOT NULL",
     ] {
