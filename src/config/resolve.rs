@@ -133,6 +133,7 @@ impl Resolver<'_> {
         let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
         self.codes(raw.codes, &mut lists);
         let decide = self.decide(raw.decide, &source_names);
+        let state_dir = self.path(raw.state.dir);
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -145,10 +146,10 @@ impl Resolver<'_> {
             map_places,
             currency,
             backfill,
-            state_dir: self.path(raw.state.dir),
+            state_dir: state_dir.clone(),
             backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
-            replicate: self.replicate(raw.state.replicate, raw.state.standby),
+            replicate: self.replicate(raw.state.replicate, raw.state.standby, &state_dir),
             checkpoint_events: self.within(
                 "state.checkpoint_events",
                 raw.state.checkpoint_events,

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray,
-        new_null_array,
-    },
+    array::{ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray},
     buffer::{Buffer, ScalarBuffer},
     datatypes::{
         ArrowNativeType, ArrowPrimitiveType, DataType, Decimal128Type, Int32Type, TimestampMicrosecondType,
     },
 };
 
-use crate::event::schema::{FieldKind, FieldSpec};
+use crate::event::{
+    nothing,
+    schema::{FieldKind, FieldSpec},
+};
 
 /// Values with validity; rows without a value are filled in when the next value comes.
 #[derive(Debug)]
@@ -171,8 +171,17 @@ impl Columns {
 
 impl ColumnBuilder {
     fn finish(self, rows: usize, data_type: &DataType, buffers: &Arc<[Buffer]>) -> ArrayRef {
+        let is_empty = match &self {
+            Self::Text(b) => b.values.is_empty(),
+            Self::Decimal(b) => b.values.is_empty(),
+            Self::Time(b) => b.values.is_empty(),
+            Self::Year(b) => b.values.is_empty(),
+            Self::Tags(_, len) => *len == 0,
+        };
+        if is_empty {
+            return nothing(data_type, rows);
+        }
         match self {
-            Self::Text(b) if b.values.is_empty() => new_null_array(data_type, rows),
             Self::Text(mut b) => {
                 b.fill(rows);
                 let views = ScalarBuffer::from(b.values);
