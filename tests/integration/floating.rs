@@ -110,7 +110,7 @@ const RULES: &[(&str, &str, Window)] = &[
     ("unit_code", "gap: 20h", Window::Session(Length::Hours(20), false)),
     ("unit_code", "gap: 1d, size: month", Window::Session(Length::Days(1), true)),
     ("unit_code", "gap: 2d", Window::Session(Length::Days(2), false)),
-    ("upper(unit_code)", "gap: 9h, size: quarter", Window::Session(Length::Hours(9), false)),
+    ("upper(unit_code)", "gap: 9h, size: year", Window::Session(Length::Hours(9), false)),
     ("unit_code", "from: settlement = 'cash', within: 30h", Window::From("cash", Length::Hours(30))),
     ("unit_code", "from: settlement = 'card', within: 2d", Window::From("card", Length::Days(2))),
     (

@@ -66,7 +66,9 @@ fn rules_are_tested_with_them() {
 ";
     std::fs::write(bench.path().join("rules/rules.yaml"), rules).unwrap();
     let tests = "rules: [rules/rules.yaml]
-defaults: { budget_line_id: L1 }
+defaults:
+  { budget_line_id: L1, fiscal_year: 2026, region_code: 33, unit_code: 001, function_code: 2050201, economic_code: 30201,
+    payment_mode: direct, settlement: transfer, payee_name: A, payee_account: 1, payee_type: entity }
 tests:
   - name: one has an answer and two have none
     events:

@@ -191,6 +191,9 @@ impl Floating {
             counts.beyond += 1;
             return Vec::new();
         }
+        // What closed before this event comes first, and is judged before this event changes it.
+        let is_late = at < self.closed;
+        let mut found = if is_late { self.flush(judge, counts) } else { Vec::new() };
         let (hash, row) = (selected.keys[place], selected.rows[place] as usize);
         let own = self.keys.entry(hash).or_insert_with(|| {
             let by = values(&judge.view.by, table, row);
@@ -226,17 +229,11 @@ impl Floating {
                 }
             }
         }
-        if at >= self.closed {
-            return Vec::new();
+        if !is_late {
+            return found;
         }
-        let late: SmallVec<[Stretch; 2]> = own.with(at);
-        let late = late.into_iter().filter(|window| window.end <= self.closed);
+        let late = own.with(at).into_iter().filter(|window| window.end <= self.closed);
         let late: SmallVec<[Stretch; 2]> = late.collect();
-        if late.is_empty() {
-            return Vec::new();
-        }
-        // What closed before this event comes first.
-        let mut found = self.flush(judge, counts);
         for stretch in late {
             found.extend(self.again(judge, Window { stretch, key: hash, row }, counts));
         }
