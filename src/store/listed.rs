@@ -176,15 +176,17 @@ fn others(told: &str, alert: &str) -> String {
 
 /// What officers said of the alerts of each rule and unit.
 pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<Verdicts> {
-    let sql = "SELECT a.rule_id, a.unit_code, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)),
-                      count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL))
+    let sql = "SELECT a.rule_id AS rule_id, a.unit_code AS unit_code,
+                      count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                      count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
                FROM alert_history h JOIN alerts a USING (alert_id)
                WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id, a.unit_code";
     let mut verdicts = Verdicts::default();
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        verdicts.add(row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?));
+        let said = (row.get("confirmed")?, row.get("dismissed")?);
+        verdicts.add(row.get("rule_id")?, row.get("unit_code")?, said);
     }
     Ok(verdicts)
 }
