@@ -160,7 +160,7 @@ fn events(seed: u64) -> Vec<(i64, Value)> {
         event["economic_code"] = json!(["30215", "30201", "30214", "30299"][rng.random_range(0..4)]);
         event["settlement"] = json!(["cash", "transfer"][rng.random_range(0..2)]);
         if let Some(invoice) =
-            [None, Some("A-1001"), Some("A1001"), Some("B-2002"), Some("0000"), Some("none")]
+            [None, Some("A-1001"), Some("A1001"), Some("B-2002"), Some("0000"), Some("C-3003")]
                 [rng.random_range(0..6)]
         {
             event["invoice_no"] = json!(invoice);
