@@ -1,5 +1,6 @@
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
+import { session } from "../../api/session";
 import type { Alert, Worth } from "../../api/types";
 import { count } from "../../format/money";
 import { t } from "../../text";
@@ -19,6 +20,9 @@ export function Worthwhile({ alert }: { alert: Alert }) {
         <Panel title={t().exception.title(count(ofUnit.dismissed))} class="exception">
           <ProposeException of={{ rule: alert.rule_id, unit: ofUnit.unit, dismissed: ofUnit.dismissed }} />
         </Panel>
+      )}
+      {ofUnit && !ofUnit.suggests_exception && !ofUnit.excepted_until && session.may("rules.propose") && (
+        <ProposeException of={{ rule: alert.rule_id, unit: ofUnit.unit, dismissed: ofUnit.dismissed }} />
       )}
       {ofUnit?.excepted_until && <p class="faint">{t().exception.holds(ofUnit.unit, ofUnit.excepted_until)}</p>}
       <Numbers of={data} />
