@@ -435,7 +435,7 @@ mod tests {
             for round in 0..200 {
                 let selected = batch(&mut rng, &mut clock, view.layout.stride());
                 assert_eq!(lean.lacks(&judge, &selected, i64::MIN), None, "{window} round {round}");
-                let mut step = |state: &mut Floating| {
+                let step = |state: &mut Floating| {
                     let mut counts = RuleCounts::default();
                     let mut found = Vec::new();
                     state.protect(&judge, &selected);
