@@ -18,7 +18,7 @@ use crate::{
     event::EventType,
     rule::{
         Group, Rule, Text,
-        window::{Measure, View},
+        window::{Measure, Over, View},
     },
     say,
     store::{Cases, Reader, Verdicts},
@@ -178,7 +178,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         View::Sliding(windows) => {
             let first = windows.first();
             let by = first.map(|over| texts(&over.by)).unwrap_or_default();
-            ("over", first.map(|over| over.span()), by, first.map_or(&[][..], |over| &over.measures))
+            ("over", first.map(Over::span), by, first.map_or(&[][..], |over| &over.measures))
         }
         View::Window(closing) => ("window", Some(closing.span()), texts(&closing.by), &closing.measures[..]),
         View::Schedule(_) => ("schedule", None, Vec::new(), &[][..]),
