@@ -300,7 +300,7 @@ mod tests {
             aggregate(Kind::Min, Some(0), DataType::Int64),
             aggregate(Kind::Max, Some(0), DataType::Int64),
         ];
-        Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true })
+        Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true, since: None })
     }
 
     fn batch(rng: &mut ChaCha8Rng, clock: &mut i64) -> Selected {

@@ -192,6 +192,18 @@ impl Calendar {
         }
     }
 
+    /// The first instant that is not within `length` after `at`: local days are those after its own, to the end of the last.
+    #[must_use]
+    pub fn forward(&self, at: i64, length: Length) -> i64 {
+        match length {
+            Length::Exact(micros) => at.saturating_add(micros),
+            Length::Days(days) => {
+                self.instant(self.local(at).date().saturating_add((i32::from(days) + 1).days()))
+            }
+            length => self.stretch(at, length).end,
+        }
+    }
+
     fn days(&self, at: i64, days: u16) -> Stretch {
         let date = self.local(at).date();
         let since = date.since(MONDAY).map_or(0, |span| span.get_days());
@@ -318,6 +330,9 @@ mod tests {
         assert_eq!(from(Reach::Last(Length::Days(30))), "2026-02-03T00:00");
         assert_eq!(from(Reach::ToDate(Length::Year)), "2026-01-01T00:00");
         assert_eq!(c.reach(t, Reach::Last(Length::Exact(SECOND))), t - SECOND + 1);
+        let until = |length: &str| c.format(c.forward(t, Length::parse(length).unwrap()))[..16].to_owned();
+        assert_eq!(until("90m"), "2026-03-04T11:50");
+        assert_eq!(until("1d"), "2026-03-06T00:00");
     }
 
     #[test]

@@ -344,13 +344,16 @@ export const en: Texts = {
     letterStage: { draft: "Draft, not sent", sent: "Sent", answered: "Answered", withdrawn: "Withdrawn unsent" },
     letterSend: "Send the letter",
     worth: "Expected worth",
-    worthFormula: "severity × amount × repetition × the rule's precision in thousandths",
-    worthSeverity: "Severity (critical 8, high 4, medium 2, low 1)",
-    worthAmount: "Amount (2 from 10,000 yuan on, one more for each power of ten, up to 6)",
-    worthRepeated: "Repetition (once 1, several times 2, ten times and more 3)",
-    worthPrecision: "The rule's precision",
-    worthVerdicts: (permille, confirmed, dismissed) =>
-      `${permille} (${confirmed} confirmed, ${dismissed} dismissed; one more of each is counted)`,
+    worthFormula: "severity × amount × repetition × agreement × precision in thousandths",
+    worthSeverity: "Severity (critical 4, high 3, medium 2, low 1)",
+    worthAmount: "Amount (2 from 100,000 yuan on, 3 from 10 million)",
+    worthRepeated: "Repetition (once 4, several times 5, ten times and more 6)",
+    worthAgreeing: "Agreement (2 if another rule found the same)",
+    worthPrecision: "Precision in this unit, of the most right of these rules",
+    worthVerdicts: (permille, rule, unit) =>
+      `${permille} (the rule: ${rule[0]} confirmed, ${rule[1]} dismissed${
+        unit ? `; in this unit: ${unit[0]} and ${unit[1]}` : ""
+      })`,
     letterLink: "Answer online",
     letterLinked: "The unit can answer by the link of the letter",
     letterNoLink: "No link",

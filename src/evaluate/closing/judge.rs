@@ -11,10 +11,10 @@ use datafusion::common::{Result, ScalarValue};
 use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
 use crate::{
     event::{
-        period::{Length, Stretch},
+        period::{Length, Reach, Stretch},
         time::Calendar,
     },
-    rule::compile::{ClosingRule, CompiledRule},
+    rule::compile::{ClosingRule, CompiledRule, Shape},
 };
 
 /// What judging windows needs.
@@ -58,9 +58,38 @@ impl<'j> Judge<'j> {
         }
     }
 
+    /// The end of a window that has an event at `at`, as far as that event decides it.
+    pub(super) fn until(&self, at: i64) -> i64 {
+        match self.view.shape {
+            Shape::Calendar => self.grid.pane(at).end,
+            Shape::Session(gap) => self.calendar.forward(at, gap).min(self.grid.pane(at).end),
+            Shape::From { within, .. } => self.calendar.forward(at, within),
+        }
+    }
+
+    /// The first instant that a window with an event at `at` can begin at.
+    pub(super) fn since(&self, at: i64) -> i64 {
+        match self.view.shape {
+            Shape::Calendar | Shape::Session(_) => self.grid.pane(at).start,
+            Shape::From { .. } => self.calendar.reach(at, Reach::Last(self.view.size)),
+        }
+    }
+
+    /// The first instant from which on all windows are whole that events have been taken in for from `from` on.
+    pub(super) fn whole_from(&self, from: i64) -> i64 {
+        let before = from.saturating_sub(1);
+        match self.view.shape {
+            _ if from == i64::MIN => from,
+            Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end,
+            Shape::From { .. } => self.until(before),
+        }
+    }
+
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     pub(super) fn is_partial(&self, window: Stretch) -> bool {
-        window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
+        window.start < self.start
+            && self.view.is_on_calendar()
+            && matches!(self.view.size, Length::Quarter | Length::Year)
     }
 }
 

@@ -2,6 +2,7 @@
 //! them, and figures of both (`figures.rs`).
 
 mod figures;
+mod order;
 mod round;
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
