@@ -161,7 +161,7 @@ fn letter(
         }
     };
     if let Some(end) = matter.expires_at {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(&say!("it expires at {time}", time = shared.calendar.format(end)));
     }
     Notification {
