@@ -182,10 +182,7 @@ impl CompiledRule {
         let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
         match &self.view {
             CompiledView::Sliding(windows) => columns.extend(windows.iter().flat_map(OverWindow::inputs)),
-            CompiledView::Closing(closing) => {
-                columns.extend(&closing.by);
-                columns.extend(closing.measures.lanes.iter().flat_map(|lane| &lane.inputs));
-            }
+            CompiledView::Closing(closing) => columns.extend(closing.inputs()),
             CompiledView::Event | CompiledView::Schedule(_) => {}
         }
         if matches!(self.view, CompiledView::Event | CompiledView::Sliding(_)) {

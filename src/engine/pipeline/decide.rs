@@ -20,7 +20,7 @@ use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
     decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
-    engine::{Stages, Step, in_flight::prepare, ports::PortError},
+    engine::{Stages, Step, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
     event::{Column, EventType, Instant, money::format_cents},
     ledger::Trial,
@@ -159,7 +159,7 @@ impl Sequence {
         let evaluator = Arc::clone(evaluator);
         let sequenced = self.sequencer.try_out(decoded, trial, &evaluator);
         let (told, answer) = oneshot::channel();
-        let piece = self.workers.work_at_once(move || {
+        let piece = Workers::work_at_once(move || {
             let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
                 prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);
