@@ -241,11 +241,8 @@ impl Asked<'_> {
             }
             (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
                 let reach = windows.first().map(|over| over.reach);
-                let from = reach
-                    .map_or(i64::MIN, |r| (Reaches::new(self.calendar, r).from(self.event.1)).as_micros());
-                let is_in = |(_, at, _): &(String, Instant, Value)| {
-                    *at >= Instant::from_micros(from) && *at <= self.event.1
-                };
+                let from = reach.map_or(Instant::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
+                let is_in = |(_, at, _): &(String, Instant, Value)| *at >= from && *at <= self.event.1;
                 let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
                 let total = events.len();
                 events.drain(..total.saturating_sub(EVENTS_MAX));

@@ -217,13 +217,12 @@ pub(super) fn decided_of(
     (decoded, row): (&Decoded, usize),
     question: &Question,
 ) -> Decided {
-    let at = times(&decoded.events).value(row);
+    let at = Instant::from_micros(times(&decoded.events).value(row));
     Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
-        at: Instant::from_micros(at),
-        expires_at: (question.expires_in.map(|after| at.saturating_add(after.as_micros())))
-            .map(Instant::from_micros),
+        at,
+        expires_at: question.expires_in.map(|after| at.saturating_add(after)),
         actor: question.actor.clone(),
         asked_at: question.now,
     }

@@ -274,9 +274,7 @@ fn check_slide(size: Length, slide: Length) -> Result<(), String> {
     const DAY: TimeDelta = TimeDelta::DAY;
     const ZERO: TimeDelta = TimeDelta::ZERO;
     match (size, slide) {
-        (Length::Exact(size), _)
-            if size > DAY || DAY % size != ZERO && size == TimeDelta::from_micros(slide_micros(slide)) =>
-        {
+        (Length::Exact(whole), _) if whole > DAY || DAY % whole != ZERO && size == slide => {
             Err(say!("a size in s, m or h must divide the day; write days as 1d, 2d, …"))
         }
         (Length::Exact(size), Length::Exact(slide))
@@ -293,13 +291,6 @@ fn check_slide(size: Length, slide: Length) -> Result<(), String> {
             "the size must be a multiple of the slide, and a slide in s, m or h must divide the day"
         )),
         _ => Err(say!("months, quarters and years do not overlap: leave `slide` out")),
-    }
-}
-
-fn slide_micros(slide: Length) -> i64 {
-    match slide {
-        Length::Exact(micros) => micros.as_micros(),
-        _ => i64::MAX,
     }
 }
 
