@@ -74,6 +74,10 @@ pub struct Metrics {
     pub overrides: IntCounterVec,
     /// What was done with proposals.
     pub approvals: IntCounterVec,
+    /// Proposals that wait, by the roles that are missing.
+    pub approvals_waiting: IntGaugeVec,
+    /// How long the oldest of them has waited.
+    pub approvals_waiting_age: GaugeVec,
     /// Time from a question to its answer.
     pub decision_duration: HistogramVec,
     /// Events that were known already.

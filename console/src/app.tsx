@@ -1,6 +1,8 @@
 // The shell: who is here, where they are, how current what they see is, and whether the daemon is there.
 import { useEffect, useState } from "preact/hooks";
-import { epoch, link, probe } from "./api/client";
+import { ask, epoch, link, probe } from "./api/client";
+import { useLoad } from "./api/load";
+import type { ApprovalPage } from "./api/types";
 import { zone, stamp } from "./format/time";
 import { useKeys } from "./keys";
 import { live } from "./live";
@@ -146,6 +148,7 @@ function Who() {
 
 function Navigation() {
   const [open, setOpen] = useState(false);
+  const waits = useWaits();
   const here = path.value;
   useEffect(() => setOpen(false), [here]);
   const isBelow = (to: string) => here === to || here.startsWith(`${to}/`);
@@ -158,6 +161,7 @@ function Navigation() {
             <a href={to} aria-current={isHere(to) ? "page" : undefined}>
               <Icon of={icon} />
               <span>{t().nav[name]}</span>
+              {name === "approvals" && <Waits n={waits} />}
             </a>
           </li>
         ))}
@@ -165,10 +169,36 @@ function Navigation() {
           <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
             <Icon of="more" />
             <span>{t().nav.more}</span>
+            {!open && <Waits n={waits} />}
           </button>
         </li>
       </ul>
     </nav>
+  );
+}
+
+/** How many matters wait for whoever is here. Where nobody signs in, nobody is told apart, and all that wait are meant. */
+function useWaits(): number {
+  const may = session.may("approvals.judge");
+  const turn = live.approvals.value + live.resets.value;
+  const { data } = useLoad(
+    may ? "waits" : null,
+    (stop) => {
+      const whose = session.user === null ? { state: "waiting" } : { for_me: true };
+      return ask<ApprovalPage>("/approvals", { ...whose, totals: true, limit: 1 }, { stop, isBackground: true });
+    },
+    turn,
+  );
+  return data?.total ?? 0;
+}
+
+function Waits({ n }: { n: number }) {
+  if (n === 0) return null;
+  return (
+    <span class="nav-count figure" title={t().nav.waits(n)}>
+      <span aria-hidden="true">{n > 99 ? "99+" : n}</span>
+      <span class="sr"> {t().nav.waits(n)}</span>
+    </span>
   );
 }
 

@@ -16,7 +16,11 @@ export interface AlertNews {
   changed_at: string;
 }
 
-type News = { event: "alert"; data: AlertNews } | { event: "reset" } | { event: "status"; data: Partial<Status> };
+type News =
+  | { event: "alert"; data: AlertNews }
+  | { event: "approval" }
+  | { event: "reset" }
+  | { event: "status"; data: Partial<Status> };
 
 const POLL = 10_000;
 const STATUS = 30_000;
@@ -27,17 +31,25 @@ const STREAM = "/api/v1/stream";
 const status = signal<Status | null>(null);
 /** The alerts that changed since the last time it was told. */
 const alerts = signal<AlertNews[]>([]);
+/** Grows when something was proposed, approved or came into force. */
+const approvals = signal(0);
 /** Grows when everything is to be read again. */
 const resets = signal(0);
 
 let waiting = new Map<string, AlertNews>();
 let timer: ReturnType<typeof setTimeout> | undefined;
+let approved: ReturnType<typeof setTimeout> | undefined;
 
 function take(news: News): void {
   if (news.event === "status") {
     if (status.value) status.value = { ...status.value, ...news.data };
   } else if (news.event === "reset") {
     resets.value += 1;
+  } else if (news.event === "approval") {
+    approved ??= setTimeout(() => {
+      approved = undefined;
+      approvals.value += 1;
+    }, REST);
   } else {
     waiting.set(news.data.alert_id, news.data);
     timer ??= setTimeout(() => {
@@ -57,12 +69,12 @@ function listen(tell: (news: News) => void): () => void {
   const open = () => {
     source?.close();
     source = new EventSource(place ? `${STREAM}?since=${encodeURIComponent(place)}` : STREAM);
-    const on = (event: "alert" | "status" | "reset") =>
+    const on = (event: "alert" | "approval" | "status" | "reset") =>
       source!.addEventListener(event, (message) => {
         if (message.lastEventId) place = message.lastEventId;
         tell({ event, data: JSON.parse(message.data) } as News);
       });
-    (["alert", "status", "reset"] as const).forEach(on);
+    (["alert", "approval", "status", "reset"] as const).forEach(on);
     source.onopen = () => {
       clearInterval(poll);
       poll = undefined;
@@ -78,7 +90,7 @@ function listen(tell: (news: News) => void): () => void {
       const list = await ask<ChangeList>("/changes", { since: place }, { isBackground: true });
       place = list.next;
       list.changes.forEach((one) => {
-        if (one.event === "alert" || one.event === "reset")
+        if (["alert", "approval", "reset"].includes(one.event))
           tell({ event: one.event, data: one.data } as unknown as News);
       });
     } catch {
@@ -133,6 +145,7 @@ async function look(): Promise<void> {
 export const live = {
   status,
   alerts,
+  approvals,
   resets,
   /** Begins; the answer ends it. */
   start(): () => void {

@@ -33,7 +33,7 @@ test("a budget action is proposed by one and approved by another on a phone", as
   const before = Number((await daemon.get(`/budget-lines/${LINE}`)).total);
   const author = await officer(chrome, daemon, { name: "王芳", ...phone });
   await author.goto("/approvals");
-  await author.getByRole("button", { name: "提请预算操作" }).click();
+  await author.getByRole("button", { name: "提请事项" }).click();
   await author.locator("input[name=line]").fill(LINE);
   await author.locator("input[name=amount]").fill("12.345");
   await author.locator("textarea[name=reason]").fill("县里第 12 号文");
@@ -68,6 +68,76 @@ test("a budget action is proposed by one and approved by another on a phone", as
   await card(approver).getByText("陈静").waitFor();
   await judge(approver, daemon, /422/);
   await approver.context().close();
+});
+
+test("a list of approvals reads on, and shows what happens elsewhere without a reload", async () => {
+  const propose = (n, reason) =>
+    daemon.post("/approvals", {
+      kind: "budget",
+      who: "李强",
+      reason,
+      actions: [{ action: "supplement", budget_line_id: LINE, amount: `${n}.01` }],
+    });
+  for (let n = 1; n <= 60; n += 1) await propose(n, `第 ${n} 笔`);
+  const page = await officer(chrome, daemon, { name: "陈静" });
+  await page.goto("/approvals");
+  await page.getByText("共 60 项").first().waitFor();
+  const badge = page.locator(".nav a[href='/approvals'] .nav-count");
+  await badge.filter({ hasText: "60" }).waitFor();
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await page.locator(".approval", { hasText: "第 1 笔" }).waitFor();
+  assert.equal(await page.locator(".approval").count(), 60);
+  // Somebody proposes, and somebody else approves, while the page is open.
+  const fresh = await propose(77, "临时救灾");
+  const card = page.locator(".approval", { hasText: "临时救灾" });
+  await card.waitFor();
+  await badge.filter({ hasText: "61" }).waitFor();
+  const judgement = { verdict: "approve", digest: fresh.digest, who: "赵敏" };
+  await daemon.post(`/approvals/${fresh.approval_id}/judgement`, judgement);
+  await card.waitFor({ state: "detached" });
+  await badge.filter({ hasText: "60" }).waitFor();
+  // While somebody writes, the list stays as it is.
+  await page.locator(".approval input").first().fill("核对");
+  await propose(78, "又一笔");
+  await page.locator("button.held").waitFor();
+  assert.equal(await page.locator(".approval", { hasText: "又一笔" }).count(), 0);
+  await page.locator("button.held").click();
+  await page.locator(".approval", { hasText: "又一笔" }).waitFor();
+  // Narrowed and sorted; the address has it all.
+  await page.getByRole("searchbox").fill("李强 42.01");
+  await page.getByRole("searchbox").press("Enter");
+  await page.getByText("共 1 项").first().waitFor();
+  assert.match(decodeURIComponent(page.url()), /q=李强.42\.01/);
+  await page.goto("/approvals?sort=amount");
+  await page.locator(".approval").first().getByText("78.01").first().waitFor();
+  await accessible(page, "a list of approvals");
+  await judge(page, daemon);
+  await page.context().close();
+  const small = await officer(chrome, daemon, { ...phone, language: "en" });
+  await small.goto("/approvals");
+  await small.locator(".approval").first().waitFor();
+  await small.locator(".nav-more .nav-count").waitFor();
+  await fits(small);
+  await touchable(small);
+  await accessible(small, "approvals on a phone");
+  await small.context().close();
+});
+
+test("a row of a list is proposed where lists are known", async () => {
+  const page = await officer(chrome, daemon, { name: "王芳" });
+  const { lists } = await daemon.get("/lists");
+  const list = lists.find((one) => one.columns.length > 1) ?? lists[0];
+  await page.goto(`/approvals?propose=list&list=${list.name}&key=${encodeURIComponent("某甲公司")}`);
+  const key = page.locator(`input[name="cell-${list.key}"]`);
+  await key.waitFor();
+  assert.equal(await key.inputValue(), "某甲公司");
+  await page.locator("textarea[name=reason]").fill("法院通报");
+  await accessible(page, "a row of a list is proposed");
+  await page.locator(".propose button[type=submit]").click();
+  await page.locator(".approval", { hasText: "法院通报" }).getByText("某甲公司").waitFor();
+  assert.ok(!page.url().includes("propose"));
+  await judge(page, daemon);
+  await page.context().close();
 });
 
 /** Begins the work of a tab and waits for its end. */

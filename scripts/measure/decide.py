@@ -83,6 +83,8 @@ def loading(bodies, stop, posted):
         posted.value += events
 
 
+# A request that asks nothing: what clients, daemon and machine take for it beside the same load is no decision's time.
+NOTHING = "a request that asks nothing"
 names = itertools.count()
 
 
@@ -102,7 +104,13 @@ def asking(mode, took, answers):
         for number in range(own, rate * seconds, clients):
             due = began + number / rate
             time.sleep(max(0, due - time.monotonic()))
-            status, text = post(connection, f"/api/v1/decide?mode={mode}", application())
+            if mode == NOTHING:
+                connection.request("GET", "/-/healthy")
+                answer = connection.getresponse()
+                answer.read()
+                status, text = answer.status, '{"decision": "answered"}'
+            else:
+                status, text = post(connection, f"/api/v1/decide?mode={mode}", application())
             took.append(time.monotonic() - due)
             answers[json.loads(text)["decision"] if status == 200 else status] += 1
 
@@ -117,7 +125,7 @@ for start in range(0, len(budgets), 5000):
     assert status == 200, text
 print(f"{rate} questions/s from {clients} clients for {seconds} s each; {ingest} events/s where there is ingest")
 for load in (False, True):
-    for mode in ("what_if", "commit"):
+    for mode in (NOTHING, "what_if", "commit"):
         stop, syncs, took, answers = multiprocessing.Event(), [], [], collections.Counter()
         posted = multiprocessing.Value("q", 0)
         beside = [threading.Thread(target=syncing, args=(stop, syncs))]

@@ -151,11 +151,16 @@ def write(text):
     README.write_text(f"{before}{mark}{text}{end}{after}", encoding="utf-8")
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--real")
-parser.add_argument("--seeds", type=int, default=len(YEARS))
-parser.add_argument("--rules", default=ROOT / "rules")
-parser.add_argument("--write", action="store_true")
-arguments = parser.parse_args()
-result = report(arguments)
-write(result) if arguments.write else print(result)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real")
+    parser.add_argument("--seeds", type=int, default=len(YEARS))
+    parser.add_argument("--rules", default=ROOT / "rules")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    result = report(arguments)
+    write(result) if arguments.write else print(result)
+
+
+if __name__ == "__main__":
+    main()

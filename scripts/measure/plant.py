@@ -179,14 +179,17 @@ def plant(source, out, seed):
              min(added[event]["occurred_at"] for event in events)) for kind, events in cases]
 
 
+def finds(case, finding):
+    """Whether a finding is about a case: one of its payments, or a window or tick about its payee."""
+    _, events, payees, since = case
+    of_payee = finding.get("event_id") is None and finding["at"][:10] >= since and payees & set(map(str, finding["key"].values()))
+    return bool(finding.get("event_id") in events or of_payee) and set(finding["key"]) != {"budget_line_id"}
+
+
 def score(cases, found):
     """For each kind and case the rules that found it, with their handlings and modes."""
     scores = collections.defaultdict(list)
-    for kind, events, payees, since in cases:
-        own = set()
-        for finding in found.all + found.shadow:
-            of_payee = finding.get("event_id") is None and finding["at"][:10] >= since and payees & set(map(str, finding["key"].values()))
-            if (finding.get("event_id") in events or of_payee) and set(finding["key"]) != {"budget_line_id"}:
-                own.add((finding["rule_id"], finding["handling"], finding["mode"]))
-        scores[kind].append(sorted(own))
+    for case in cases:
+        own = (finding for finding in found.all + found.shadow if finds(case, finding))
+        scores[case[0]].append(sorted({(finding["rule_id"], finding["handling"], finding["mode"]) for finding in own}))
     return scores

@@ -56,7 +56,7 @@ impl SecondFactor {
     /// The step that a code is of, if it is one of now, give or take a step; that it was used before, the store knows.
     #[must_use]
     pub fn step(&self, code: &str, now: Instant) -> Option<i64> {
-        let seconds = u64::try_from(now.as_micros() / 1_000_000).ok()?;
+        let seconds = u64::try_from(now.as_seconds()).ok()?;
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         i64::try_from(self.0.check(&digits, seconds)?).ok()
     }

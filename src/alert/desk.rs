@@ -285,9 +285,7 @@ impl Desk {
             .get(&alert.severity)
             .filter(|_| alert.state == State::Open && alert.escalation < self.policy.escalations_max);
         let untaken = untaken.map(|after| {
-            alert
-                .opened_at
-                .saturating_add(TimeDelta::from_micros(after.saturating_mul(i64::from(alert.escalation) + 1)))
+            alert.opened_at.saturating_add(after.saturating_mul(i64::from(alert.escalation) + 1))
         });
         let case = &alert.case;
         let past_due = case.due_at.filter(|_| !alert.state.is_over() && !case.past_due_told);
@@ -371,7 +369,7 @@ impl Desk {
     fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: Instant) -> (Labels, Wait) {
         let at_once = matches!(matter, Matter::Escalated | Matter::Answered | Matter::Unanswered);
         if (route.digest || Policy::waits_for_digest(&alert.handling)) && !at_once {
-            return (Labels::default(), Wait::Until(self.policy.next_digest(now).as_micros()));
+            return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
         }
         let wait = match at_once {
             // So that whoever has not reacted does, and whoever waits for an answer goes on.

@@ -195,13 +195,7 @@ impl Desk {
         let unit = alert.labels.first("unit_code").filter(|_| routes.iter().any(|r| r.send_letters))?;
         let mut group = Labels::default();
         group.set("unit_code", unit);
-        self.letter(
-            group,
-            Wait::Group {
-                first: TimeDelta::from_micros(60_000_000),
-                next: TimeDelta::from_micros(3_600_000_000),
-            },
-        )
+        self.letter(group, Wait::Group { first: TimeDelta::MINUTE, next: TimeDelta::HOUR })
     }
 
     /// The entry of a letter that an officer sends: it goes out by itself and at once.
@@ -209,7 +203,7 @@ impl Desk {
         let mut group = Labels::default();
         group.set("unit_code", alert.labels.first("unit_code")?);
         group.set(ALERT, &alert.alert_id);
-        self.letter(group, Wait::Until(now.as_micros()))
+        self.letter(group, Wait::Until(now))
     }
 
     fn letter(&self, group: Labels, wait: Wait) -> Option<Entry> {

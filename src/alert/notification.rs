@@ -31,6 +31,8 @@ pub enum Reason {
     Answered,
     /// Nobody answered the letter in time, or no server takes it.
     Unanswered,
+    /// Something that was proposed waits for somebody.
+    Approval,
     /// The daemon itself is unwell, or well again.
     Daemon,
     /// Somebody tries whether a sink works.

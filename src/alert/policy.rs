@@ -114,7 +114,7 @@ pub struct Policy {
     /// Hours in which alerts wait.
     pub quiet_hours: Vec<QuietHours>,
     /// How long an alert may be unacknowledged, in microseconds; `None` never escalates.
-    pub escalate_after: BySeverity<Option<i64>>,
+    pub escalate_after: BySeverity<Option<TimeDelta>>,
     /// How often an alert is escalated.
     pub escalations_max: u32,
     /// How many workdays an alert may take until it is over; `None` sets no day.
@@ -152,7 +152,7 @@ impl Policy {
             due_after: BySeverity::default(),
             reviews: Reviews::default(),
             service_levels: BySeverity::default(),
-            storm: Storm { notifications: 30, window: TimeDelta::from_micros(600_000_000) },
+            storm: Storm { notifications: 30, window: TimeDelta::minutes(10) },
             digest: Ticks::Every(crate::event::period::Length::Days(1)),
             explain: None,
             officers: None,

@@ -1,36 +1,86 @@
 //! 预期价值: what an alert promises, so that the inbox can begin with what is most worth an officer's time. It is a product of
-//! four whole numbers that anybody can check: how grave it is, how much money it is about, how often it was found, and how
-//! often officers found its rule's alerts to be as suspected.
+//! five whole numbers that anybody can check: how grave it is, how much money it is about, how often it was found, how many
+//! other rules found the same, and how often officers found such alerts to be as suspected.
+
+use std::collections::BTreeMap;
 
 use super::policy::rank;
 
 /// Weights of severities, worst first.
-const GRAVITY: [i64; 4] = [8, 4, 2, 1];
+const GRAVITY: [i64; 4] = [4, 3, 2, 1];
 /// Weights of amounts from so many cents on, the largest first; below, and where none is known, it is 1.
-const AMOUNTS: [(i64, i64); 5] =
-    [(10_000_000_000, 6), (1_000_000_000, 5), (100_000_000, 4), (10_000_000, 3), (1_000_000, 2)];
-/// Weights of so many findings and more, the most first; for one it is 1.
-const REPEATED: [(i64, i64); 2] = [(10, 3), (2, 2)];
+const AMOUNTS: [(i64, i64); 2] = [(1_000_000_000, 3), (10_000_000, 2)];
+/// Weights of so many findings and more, the most first.
+const REPEATED: [(i64, i64); 3] = [(10, 6), (2, 5), (0, 4)];
+/// What an alert weighs that another rule agrees with, beside one that stands alone.
+const AGREEING: i64 = 2;
+/// As if there had been so many verdicts before the first, one of them that it was as suspected: fewer of what asks
+/// nothing of anybody are.
+const BEFORE: [(&str, u64); 2] = [("record", 8), ("remind", 4)];
+const BEFORE_OTHERS: u64 = 2;
+/// What a unit's alerts of a rule say by themselves counts as much as the rule's when there are so many verdicts on them.
+const OWN: u128 = 4;
+/// Units of rules whose own verdicts count in lists, those with the most verdicts.
+const UNITS_MAX: usize = 1000;
 
 /// What an alert promises, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worth {
-    /// 8, 4, 2 or 1 by severity.
+    /// 4 to 1 by severity.
     pub severity: i64,
-    /// 1 to 6 by amount.
+    /// 1 to 3 by amount.
     pub amount: i64,
-    /// 1 to 3 by findings.
+    /// 4 to 6 by findings.
     pub repeated: i64,
-    /// How often the rule is right, in thousandths.
+    /// 2 if another rule found something about the same event, else 1.
+    pub agreeing: i64,
+    /// How often the most right of these rules is right, in the alert's unit above all, in thousandths.
     pub precision: i64,
 }
 
-/// How often a rule is right, in thousandths: as if one more alert had been confirmed and one more dismissed, so that a rule
-/// of which nobody has judged an alert stands in the middle, and one verdict decides nothing.
+/// How many of some alerts officers confirmed, and how many they dismissed.
+pub type Said = (u64, u64);
+
+/// What officers said of the alerts of each rule and unit.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts {
+    rules: BTreeMap<String, (Said, BTreeMap<String, Said>)>,
+}
+
+impl Verdicts {
+    /// Adds what was said of the alerts of a rule and unit, if they have one.
+    pub fn add(&mut self, rule: String, unit: Option<String>, said: Said) {
+        let (all, units) = self.rules.entry(rule).or_default();
+        let sum = |to: &mut Said| *to = (to.0 + said.0, to.1 + said.1);
+        sum(all);
+        if let Some(unit) = unit {
+            sum(units.entry(unit).or_default());
+        }
+    }
+
+    /// What was said of a rule's alerts, and of those of one unit.
+    #[must_use]
+    pub fn of(&self, rule: &str, unit: Option<&str>) -> (Said, Said) {
+        let Some((all, units)) = self.rules.get(rule) else { return Default::default() };
+        (*all, unit.and_then(|unit| units.get(unit)).copied().unwrap_or_default())
+    }
+}
+
+/// How often a rule is right, in thousandths: as if a few more verdicts had been given, by its handling, so that one verdict
+/// decides nothing.
 #[must_use]
-pub fn precision(confirmed: u64, dismissed: u64) -> i64 {
-    let permille = (u128::from(confirmed) + 1) * 1000 / (u128::from(confirmed) + u128::from(dismissed) + 2);
-    i64::try_from(permille).unwrap_or(1000)
+pub fn precision(handling: &str, (confirmed, dismissed): Said) -> i64 {
+    let before = BEFORE.iter().find(|(word, _)| *word == handling).map_or(BEFORE_OTHERS, |(_, n)| *n);
+    let all = u128::from(confirmed) + u128::from(dismissed) + u128::from(before);
+    i64::try_from((u128::from(confirmed) + 1) * 1000 / all).unwrap_or(1000)
+}
+
+/// The same in a unit: as if its alerts had four more verdicts, as the rule's are.
+#[must_use]
+pub fn precision_in(handling: &str, (rule, (confirmed, dismissed)): (Said, Said)) -> i64 {
+    let rule = u128::from(precision(handling, rule).unsigned_abs());
+    let all = u128::from(confirmed) + u128::from(dismissed) + OWN;
+    i64::try_from((u128::from(confirmed) * 1000 + OWN * rule) / all).unwrap_or(1000)
 }
 
 fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
@@ -38,52 +88,77 @@ fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
 }
 
 impl Worth {
-    /// That of an alert.
+    /// That of an alert with so many findings; `own` is how often its rule is right, `others` the same of each other rule that
+    /// found something about the event of its latest finding.
     #[must_use]
-    pub fn of(
-        severity: &str,
-        amount: Option<i64>,
-        findings: u64,
-        (confirmed, dismissed): (u64, u64),
-    ) -> Self {
+    pub fn of(severity: &str, amount: Option<i64>, findings: u64, (own, others): (i64, &[i64])) -> Self {
         Self {
             severity: GRAVITY[rank(severity)],
             amount: weight(&AMOUNTS, amount.unwrap_or(0)),
             repeated: weight(&REPEATED, i64::try_from(findings).unwrap_or(i64::MAX)),
-            precision: precision(confirmed, dismissed),
+            agreeing: if others.is_empty() { 1 } else { AGREEING },
+            precision: others.iter().copied().fold(own, i64::max),
         }
     }
 
     /// The product.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.severity * self.amount * self.repeated * self.precision
+        self.severity * self.amount * self.repeated * self.agreeing * self.precision
     }
 
-    /// The same in SQL, over the columns `severity`, `amount`, `findings` and `rule_id`; `rules` are those with verdicts.
+    /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
+    /// `others` makes the query of the other rules `o` that found the same, each with what is told of it.
     #[must_use]
-    pub fn sql<'r>(rules: impl Iterator<Item = (&'r str, (u64, u64))>) -> String {
+    pub fn sql(verdicts: &Verdicts, others: impl Fn(&str) -> String) -> String {
         let steps = |column: &str, steps: &[(i64, i64)]| {
             let when = steps.iter().map(|(from, weight)| format!(" WHEN {column} >= {from} THEN {weight}"));
             format!("(CASE{} ELSE 1 END)", when.collect::<String>())
         };
         let [critical, high, medium, low] = GRAVITY;
-        let rules = rules
-            .map(|(rule, (confirmed, dismissed))| {
-                format!(" WHEN '{}' THEN {}", rule.replace('\'', "''"), precision(confirmed, dismissed))
-            })
-            .collect::<Vec<_>>()
-            .concat();
-        let of_rules = match rules.is_empty() {
-            true => precision(0, 0).to_string(),
-            false => format!("(CASE rule_id{rules} ELSE {} END)", precision(0, 0)),
-        };
+        let (own, of_others) = (verdicts.sql("a"), others(&format!("max({})", verdicts.sql("o"))));
         format!(
-            "((CASE severity WHEN 'critical' THEN {critical} WHEN 'high' THEN {high} WHEN 'medium' THEN {medium} ELSE {low} END)
-              * {} * {} * {of_rules})",
-            steps("amount", &AMOUNTS),
-            steps("findings", &REPEATED),
+            "((CASE a.severity WHEN 'critical' THEN {critical} WHEN 'high' THEN {high} WHEN 'medium' THEN {medium} ELSE {low} END)
+              * {} * {} * coalesce({AGREEING} * max({own}, ({of_others})), {own}))",
+            steps("a.amount", &AMOUNTS),
+            steps("a.findings", &REPEATED),
         )
+    }
+}
+
+impl Verdicts {
+    /// The precision in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
+    fn sql(&self, of: &str) -> String {
+        let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
+        format!("(CASE {of}.handling{} ELSE {} END)", when.concat(), self.sql_of(of, ""))
+    }
+
+    fn sql_of(&self, of: &str, handling: &str) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let mut judged: Vec<(u64, &str, &str)> = Vec::new();
+        for (rule, (_, units)) in &self.rules {
+            judged.extend(units.iter().map(|(unit, said)| (said.0 + said.1, rule.as_str(), unit.as_str())));
+        }
+        judged.sort_by_key(|(verdicts, rule, unit)| (std::cmp::Reverse(*verdicts), *rule, *unit));
+        judged.truncate(UNITS_MAX);
+        let mut rules = String::new();
+        for (rule, (all, units)) in &self.rules {
+            let own = judged.iter().filter(|(_, of, _)| of == rule).map(|(_, _, unit)| {
+                let said = units.get(*unit).copied().unwrap_or_default();
+                format!(" WHEN {} THEN {}", quoted(unit), precision_in(handling, (*all, said)))
+            });
+            let (own, all) = (own.collect::<String>(), precision_in(handling, (*all, (0, 0))));
+            let permille = match own.is_empty() {
+                true => all.to_string(),
+                false => format!("(CASE a.unit_code{own} ELSE {all} END)"),
+            };
+            rules.push_str(&format!(" WHEN {} THEN {permille}", quoted(rule)));
+        }
+        let unknown = precision_in(handling, Default::default());
+        match rules.is_empty() {
+            true => unknown.to_string(),
+            false => format!("(CASE {of}.rule_id{rules} ELSE {unknown} END)"),
+        }
     }
 }
 
@@ -93,16 +168,41 @@ mod tests {
 
     #[test]
     fn worth_is_a_product_that_anybody_can_check() {
-        let worth = Worth::of("critical", Some(123_456_700), 3, (8, 0));
-        assert_eq!(worth, Worth { severity: 8, amount: 4, repeated: 2, precision: 900 });
-        assert_eq!(worth.total(), 57_600);
-        assert_eq!(Worth::of("low", None, 1, (0, 0)).total(), 500);
-        assert_eq!((precision(0, 0), precision(1, 0), precision(0, 12)), (500, 666, 71));
-        assert!((999..=1000).contains(&precision(u64::MAX, 0)));
+        let worth = Worth::of("critical", Some(123_456_700), 3, (precision("explain", (8, 0)), &[400]));
+        assert_eq!(worth, Worth { severity: 4, amount: 2, repeated: 5, agreeing: 2, precision: 900 });
+        assert_eq!(worth.total(), 72_000);
+        assert_eq!(Worth::of("low", None, 1, (125, &[])).total(), 500);
+        let of = |said| precision("warn", said);
+        assert_eq!((of((0, 0)), of((1, 0)), of((0, 12))), (500, 666, 71));
+        assert_eq!((precision("remind", (0, 0)), precision("record", (0, 0))), (250, 125));
+        assert!((999..=1000).contains(&of((u64::MAX, 0))));
     }
 
     #[test]
-    fn a_rules_name_is_a_text_in_sql() {
-        assert!(Worth::sql([("it's", (1, 0))].into_iter()).contains("WHEN 'it''s' THEN 666"));
+    fn what_is_said_of_a_unit_counts_the_more_the_more_it_is() {
+        let rule = (50, 48);
+        let of = |unit| precision_in("warn", (rule, unit));
+        assert_eq!(of((0, 0)), precision("warn", rule));
+        assert_eq!((of((0, 1)), of((0, 4)), of((0, 36)), of((4, 0))), (408, 255, 51, 755));
+        let mut verdicts = Verdicts::default();
+        verdicts.add(String::from("a"), Some(String::from("u1")), (3, 1));
+        verdicts.add(String::from("a"), None, (1, 0));
+        assert_eq!(verdicts.of("a", Some("u1")), ((4, 1), (3, 1)));
+        assert_eq!(
+            (verdicts.of("a", Some("u2")), verdicts.of("b", None)),
+            (((4, 1), (0, 0)), ((0, 0), (0, 0)))
+        );
+    }
+
+    /// In lists it is computed by SQL.
+    #[test]
+    fn names_are_texts_in_sql() {
+        let mut verdicts = Verdicts::default();
+        verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
+        verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
+        let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));
+        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u''1' THEN 146 WHEN 'u2' THEN 778 ELSE 476 END) ELSE 500 END)";
+        assert!(sql.contains(told), "{sql}");
+        assert!(sql.contains("SELECT max((CASE o.handling WHEN 'record' THEN (CASE o.rule_id WHEN"), "{sql}");
     }
 }

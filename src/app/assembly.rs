@@ -95,7 +95,7 @@ impl Assembly {
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
-        metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_micros() / 1_000_000));
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_seconds()));
         let windows = (config.keep_late, config.window_bytes);
         let mut windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
             .judging_again(store.lists_judged_by()?, config.rejudge);

@@ -230,7 +230,7 @@ fn count(shared: &Shared, batch: &Committable) {
         m.ticks_passed.with_label_values(&[&passed.rule]).inc();
     }
     if let Some(start) = batch.journal_start {
-        m.journal_start.set(start.at.as_micros() / 1_000_000);
+        m.journal_start.set(start.at.as_seconds());
     }
     if let Some(at) = batch.last_at {
         shared.last_event_at.fetch_max(at.as_micros(), Ordering::Relaxed);
@@ -268,14 +268,13 @@ fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
 /// How far event time has come, and what windows hold.
 fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: Held) {
     let m = &shared.metrics;
-    let mut least: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut least: BTreeMap<&str, Instant> = BTreeMap::new();
     for (source, _, latest) in &watermark.partitions {
-        let at = least.entry(source).or_insert((*latest).as_micros());
-        *at = (*at).min((*latest).as_micros());
+        let at = least.entry(source).or_insert(*latest);
+        *at = (*at).min(*latest);
     }
     for (source, latest) in least {
-        #[allow(clippy::cast_precision_loss)]
-        let seconds = latest.saturating_sub(shared.lateness.as_micros()) as f64 / 1e6;
+        let seconds = (latest.saturating_sub(shared.lateness) - Instant::EPOCH).as_seconds_f64();
         m.watermark.with_label_values(&[m.source_label(source)]).set(seconds);
     }
     for (kind, items) in [("events", held.events), ("panes", held.panes)] {

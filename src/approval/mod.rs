@@ -18,6 +18,8 @@ pub use matter::{Matter, State, Wish};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::text::{Language, spoken};
+
 /// What a matter is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +62,15 @@ impl Kind {
             Self::Rules => "规则",
             Self::Exception => "例外",
             Self::List => "名单",
+        }
+    }
+
+    /// As people call it in the language that is spoken.
+    #[must_use]
+    pub fn titled(self) -> &'static str {
+        match spoken() {
+            Language::Zh => self.zh(),
+            Language::En => self.word(),
         }
     }
 

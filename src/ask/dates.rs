@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil::Date};
 use regex::{Captures, Regex};
 
 use super::numbers::number;
-use crate::event::{TimeDelta, time::Calendar};
+use crate::event::time::Calendar;
 
 /// A stretch of time that a text names, and the fiscal year that it is, if it is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,9 +205,9 @@ impl Reader<'_> {
             plain(day, next(day)?)
         };
         match word.trim_end_matches("'s") {
-            "今天" | "今日" | "today" => day((TimeDelta::ZERO).as_micros()),
-            "昨天" | "昨日" | "yesterday" => day((TimeDelta::MICROSECOND).as_micros()),
-            "前天" => day((TimeDelta::from_micros(2)).as_micros()),
+            "今天" | "今日" | "today" => day(0),
+            "昨天" | "昨日" | "yesterday" => day(1),
+            "前天" => day(2),
             "本周" | "这周" | "这个星期" | "this week" => {
                 plain(monday, monday.checked_add(7.days()).ok()?)
             }

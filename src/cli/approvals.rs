@@ -22,7 +22,7 @@ use crate::{
     http::{ApprovalView, Lens},
     lists::Lists,
     say,
-    store::{Cases, Judgement, MatterFilter},
+    store::{Cases, Judgement, MatterFilter, MatterSort},
 };
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,12 @@ pub(crate) struct ListArgs {
     /// Only those that stand so, such as waiting or refused
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<State>,
+    /// Only those with all of these words, in number, subject, reason, proposer or content; rows of lists are not looked into
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    text: String,
+    /// What comes first: newest, oldest, amount (the largest) or expires (the one that expires next)
+    #[arg(long, value_name = "ORDER", default_value = "newest", value_parser = MatterSort::parse)]
+    sort: MatterSort,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -134,11 +140,14 @@ pub(crate) fn approvals(command: &ApprovalsCommand) -> anyhow::Result<ExitCode> 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadMatters)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
-    let wanted = args.limit.saturating_add(1);
-    let filter = MatterFilter { kind: args.kind, state: args.state, before: None, limit: wanted };
-    let mut matters = cases.matters(&filter)?;
-    let is_cut = matters.len() > args.limit as usize;
-    matters.truncate(args.limit as usize);
+    let (kinds, states) = (args.kind.into_iter().collect(), args.state.into_iter().collect());
+    let filter = MatterFilter { kinds, states, text: args.text.clone(), sort: args.sort, after: None };
+    let matters: Vec<Matter> = cases
+        .matters(&filter, (now().as_micros(), args.limit as usize), None)?
+        .into_iter()
+        .map(|(_, matter)| matter)
+        .collect();
+    let total = cases.matters_total(&filter, now().as_micros(), None)?;
     let mut table = Table::new([
         Column::new("approval_id", say!("number")).right(),
         Column::new("kind", say!("kind")),
@@ -169,7 +178,9 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             Cell::text(&*matter.reason),
         ]);
     }
-    let notes: Vec<String> = is_cut.then(|| say!("there are more: --limit shows them")).into_iter().collect();
+    let is_cut = total > matters.len() as u64;
+    let more = || say!("{n} of {total}: --limit shows more", n = matters.len(), total);
+    let notes: Vec<String> = is_cut.then(more).into_iter().collect();
     let lens = if config.clients.auth { Lens::Masked } else { Lens::Whole };
     let lists = Lists::default();
     let views = matters
@@ -219,9 +230,10 @@ fn act(
     let config = config.permitted(action)?;
     let actor = officer.actor(&config)?;
     let person = person(&config, &actor)?;
+    // Where there is no state, that is told, and not that it has no key.
+    let mut cases = Cases::open(&config.state_dir)?.by(actor);
     let office = office(&config)?;
     let judgement = Judgement { verb, person: &person, why: why.trim(), seen: None };
-    let mut cases = Cases::open(&config.state_dir)?.by(actor);
     let matter = cases.judge_matter(id, &judgement, now().as_micros(), &office)?;
     println!("{}", told(&matter, &config));
     Ok(ExitCode::SUCCESS)

@@ -94,7 +94,7 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
     for (severity, text) in &spec.escalate_after {
         let key = format!("alerts.escalate_after.{severity}");
         if let Some(at) = severity_at(r, &key, severity) {
-            policy.escalate_after.0[at] = Some(r.micros(&key, text).as_micros());
+            policy.escalate_after.0[at] = Some(r.micros(&key, text));
         }
     }
     for (severity, days) in &spec.due {
@@ -286,9 +286,9 @@ fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> O
         matchers: Matchers::default(),
         sinks: sinks.to_vec(),
         group_by: vec![ALERT.to_owned()],
-        group_wait: TimeDelta::from_micros(10_000_000),
-        group_interval: TimeDelta::from_micros(300_000_000),
-        repeat_interval: Some(TimeDelta::from_micros(4 * 3_600_000_000)),
+        group_wait: TimeDelta::seconds(10),
+        group_interval: TimeDelta::minutes(5),
+        repeat_interval: Some(TimeDelta::hours(4)),
         tell_ended: true,
         digest: false,
         send_letters: false,

@@ -124,15 +124,14 @@ impl Resolver<'_> {
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
         let listen = self.listen(&raw.http.listen);
-        let min_time =
-            raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
-        let journal_from = raw.engine.journal_from;
-        let journal_from =
-            journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
+        let mut first = |key, day: Option<String>| day.map(|day| self.value(key, first_day(&calendar, &day)));
+        let min_time = first("engine.min_time", raw.engine.min_time);
+        let journal_from = first("engine.journal_from", raw.engine.journal_from);
         let lists = raw.lists.named.into_iter();
         let mut lists = lists.map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l })).collect();
         self.codes(raw.codes, &mut lists);
         let decide = self.decide(raw.decide, &source_names);
+        let state_dir = self.path(raw.state.dir);
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -145,10 +144,10 @@ impl Resolver<'_> {
             map_places,
             currency,
             backfill,
-            state_dir: self.path(raw.state.dir),
+            state_dir: state_dir.clone(),
             backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
-            replicate: self.replicate(raw.state.replicate, raw.state.standby),
+            replicate: self.replicate(raw.state.replicate, raw.state.standby, &state_dir),
             checkpoint_events: self.within(
                 "state.checkpoint_events",
                 raw.state.checkpoint_events,

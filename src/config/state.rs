@@ -1,6 +1,9 @@
 //! The state directory, as it is written, and where it is replicated to.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +146,7 @@ impl Config {
         let usual = ReplicateSpec::to(url);
         let like = self.replicate.as_ref().map(|settings| &settings.place);
         let place = match (named, like) {
-            (Named::Folder(path), _) => Place::Folder(path),
+            (Named::Folder(path), _) => Place::Folder(apart(path, &self.state_dir)?),
             (Named::Bucket(bucket, prefix), Some(Place::S3(s3))) => {
                 Place::S3(Box::new(S3Settings { bucket, prefix, ..(**s3).clone() }))
             }
@@ -171,7 +174,12 @@ const TAKEOVER_MIN: Duration = Duration::from_secs(5);
 
 impl Resolver<'_> {
     /// Where the state is replicated to, unless something is wrong with it.
-    pub(super) fn replicate(&mut self, spec: Option<ReplicateSpec>, standby: bool) -> Option<Settings> {
+    pub(super) fn replicate(
+        &mut self,
+        spec: Option<ReplicateSpec>,
+        standby: bool,
+        state_dir: &Path,
+    ) -> Option<Settings> {
         let spec = spec?;
         if standby && spec.when_away == WhenAway::GoOn {
             self.problem(say!(
@@ -189,10 +197,11 @@ impl Resolver<'_> {
                 None
             }
         };
-        let named = spec
-            .to
-            .parse::<Named>()
-            .map_err(|why| say!("{text} is no store: {why}", text = quoted(&spec.to), why));
+        let named = spec.to.parse::<Named>().and_then(|named| match named {
+            Named::Folder(path) => Ok(Named::Folder(apart(path, state_dir)?)),
+            bucket @ Named::Bucket(..) => Ok(bucket),
+        });
+        let named = named.map_err(|why| say!("{text} is no store: {why}", text = quoted(&spec.to), why));
         let place = match named {
             Err(problem) => {
                 self.problem(say!("state.replicate.to: {problem}", problem));
@@ -222,6 +231,20 @@ impl Resolver<'_> {
             takeover_after: self
                 .value("state.replicate.takeover_after", at_least(&spec.takeover_after, TAKEOVER_MIN)),
         })
+    }
+}
+
+/// A folder that is neither within the state directory nor around it: what is lost with the state is no second copy of it.
+pub(crate) fn apart(folder: PathBuf, state_dir: &Path) -> Result<PathBuf, String> {
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    let (Ok(place), Ok(dir)) = (real(&folder), real(state_dir)) else { return Ok(folder) };
+    match place.starts_with(&dir) || dir.starts_with(&place) {
+        true => Err(say!(
+            "the folder {folder} and the state directory {dir} lie within each other: name one on another disk",
+            folder = folder.display(),
+            dir = state_dir.display()
+        )),
+        false => Ok(folder),
     }
 }
 

@@ -21,6 +21,8 @@ pub mod reload;
 mod rules;
 pub(crate) mod shared;
 pub(crate) mod supervisor;
+mod waiting;
+mod within;
 pub(crate) mod works;
 
 use std::path::PathBuf;
@@ -41,6 +43,7 @@ pub use questions::{Applications, Questions};
 pub use reload::{NotReloaded, reload};
 pub use rules::{approved_rules_to_start, load_rules, rules_to_start};
 pub use shared::{NotTaken, POSTED, Shared};
+pub(crate) use within::Within;
 
 /// How the daemon runs.
 #[derive(Debug, Clone, Default)]

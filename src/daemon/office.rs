@@ -2,13 +2,14 @@
 //! events, rows of lists in the lists. A matter is approved first, and that is durable; whatever comes after can be done again.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{POSTED, Shared, audit_key::signing_key, lists};
+use super::{POSTED, Shared, audit_key::signing_key, lists, waiting};
 use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
@@ -21,6 +22,8 @@ use crate::{
 
 /// How often it is looked whether something was approved, beside those who say so.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked what waits.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Who has to approve what by a configuration, and the key of the state.
 ///
@@ -76,11 +79,16 @@ pub(crate) fn check_actions(
 pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
     let mut due = tokio::time::interval(EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut told, mut letters) = (None, BTreeSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = shared.approved.notified() => {}
             _ = due.tick() => {}
+        }
+        if told.is_none_or(|at: std::time::Instant| at.elapsed() >= TOLD_EVERY) {
+            told = Some(std::time::Instant::now());
+            letters = waiting::look(&shared, letters).await;
         }
         if let Err(error) = round(&shared).await {
             tracing::warn!("what was approved could not be looked at, and is the next time: {error}");

@@ -184,6 +184,10 @@ pub(crate) fn begin(
     let (shared, running) = (Arc::clone(shared), Arc::clone(&work));
     let watch = move || {
         let end = watch(child, &running, &shared);
+        if matches!(end, End::Stopped) {
+            // What it had written by then is nobody's result.
+            let _ = fs::remove_dir_all(&running.folder);
+        }
         running.finish(shared.clock.now(), end);
     };
     std::thread::Builder::new().name(String::from("work")).spawn(watch).map_err(failed)?;

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray,
-        new_null_array,
-    },
+    array::{ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray},
     buffer::{Buffer, ScalarBuffer},
     datatypes::{
         ArrowNativeType, ArrowPrimitiveType, DataType, Decimal128Type, Int32Type, TimestampMicrosecondType,
@@ -15,7 +12,7 @@ use arrow::{
 };
 
 use crate::event::{
-    Instant,
+    Instant, nothing,
     schema::{FieldKind, FieldSpec},
 };
 
@@ -174,8 +171,17 @@ impl Columns {
 
 impl ColumnBuilder {
     fn finish(self, rows: usize, data_type: &DataType, buffers: &Arc<[Buffer]>) -> ArrayRef {
+        let is_empty = match &self {
+            Self::Text(b) => b.values.is_empty(),
+            Self::Decimal(b) => b.values.is_empty(),
+            Self::Time(b) => b.values.is_empty(),
+            Self::Year(b) => b.values.is_empty(),
+            Self::Tags(_, len) => *len == 0,
+        };
+        if is_empty {
+            return nothing(data_type, rows);
+        }
         match self {
-            Self::Text(b) if b.values.is_empty() => new_null_array(data_type, rows),
             Self::Text(mut b) => {
                 b.fill(rows);
                 let views = ScalarBuffer::from(b.values);

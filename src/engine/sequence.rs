@@ -204,16 +204,13 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            let at = times.value(row);
-            if let Some((reason, detail)) =
-                self.refused(&decoded, (row, Instant::from_micros(at)), resolved.is_made(row))
-            {
+            let at = Instant::from_micros(times.value(row));
+            if let Some((reason, detail)) = self.refused(&decoded, (row, at), resolved.is_made(row)) {
                 decoded.rejects.push(decoded.origins.reject(row, reason, detail));
                 accepted.push(false);
                 continue;
             }
-            let seen =
-                self.dedup.see(event_ids.value(row), id, content, Instant::from_micros(times.value(row)))?;
+            let seen = self.dedup.see(event_ids.value(row), id, content, at)?;
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
@@ -233,18 +230,15 @@ impl Sequencer {
                     let original = original.map(|original| (watermarks.len(), original));
                     cleared.extend(original.clone().filter(|_| clears));
                     originals.extend(original);
-                    late += u64::from(times.value(row) < self.watermark.at().as_micros());
-                    let mut from =
-                        self.watermark.ticked().unwrap_or_else(|| Instant::from_micros(times.value(row)));
+                    late += u64::from(at < self.watermark.at());
+                    let mut from = self.watermark.ticked().unwrap_or(at);
                     // What this event confirms has passed before it: ticks see what they see without the doubt.
-                    if let Some(at) =
-                        self.watermark.confirmed_by(place, Instant::from_micros(times.value(row)))
-                    {
-                        self.watermark.reach(at);
+                    if let Some(confirmed) = self.watermark.confirmed_by(place, at) {
+                        self.watermark.reach(confirmed);
                         cuts.extend(self.cut(watermarks.len(), from, ticker));
-                        from = from.max(at);
+                        from = from.max(confirmed);
                     }
-                    self.watermark.observe(place, Instant::from_micros(times.value(row)), now.0);
+                    self.watermark.observe(place, at, now.0);
                     watermarks.push(self.watermark.settled().as_micros());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
                     receipt.accepted += u64::from(resolved.leads(row));

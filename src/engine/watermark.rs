@@ -322,13 +322,9 @@ impl Watermark {
         };
         let (at, settled) = (least(&|r| r.mark(self.outlier)), least(&|r| r.settled(self.outlier)));
         let latest = reached().filter_map(|r| r.mark(self.outlier)).max();
-        let less = |mark: Option<Instant>| {
-            mark.map_or(i64::MIN, |mark| mark.saturating_sub(self.lateness).as_micros())
-        };
-        (self.at, self.settled) = (
-            self.at.max(Instant::from_micros(less(at))),
-            self.settled.max(Instant::from_micros(less(settled))),
-        );
+        let less =
+            |mark: Option<Instant>| mark.map_or(Instant::MIN, |mark| mark.saturating_sub(self.lateness));
+        (self.at, self.settled) = (self.at.max(less(at)), self.settled.max(less(settled)));
         self.latest = self.latest.max(latest.unwrap_or(Instant::MIN));
     }
 

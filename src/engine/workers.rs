@@ -46,12 +46,10 @@ impl Workers {
         })
     }
 
-    /// Does a small piece of work at once, whoever else works: somebody waits for it.
-    pub fn work_at_once<T: Send + 'static>(&self, piece: impl FnOnce() -> T + Send + 'static) -> Working<T> {
-        let are_threads = self.are_threads();
-        tokio::spawn(async move {
-            if are_threads { tokio::task::spawn_blocking(piece).await } else { Ok(piece()) }
-        })
+    /// Does a small piece of work at once, whoever else works: somebody waits for it. To wake a thread for it would take
+    /// longer than the work.
+    pub fn work_at_once<T: Send + 'static>(piece: impl FnOnce() -> T + Send + 'static) -> Working<T> {
+        tokio::spawn(async move { Ok(piece()) })
     }
 
     /// Takes a worker away from batches, for work that is done at once; `None` where there is only one, or none is free.

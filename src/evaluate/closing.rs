@@ -3,7 +3,9 @@
 //! A key's events are added up in panes as long as the slide; a window is a number of panes after one another. A late
 //! event changes its pane, and the windows that are closed already are judged again at once.
 
+mod floating;
 mod judge;
+mod state;
 mod table;
 
 use std::{collections::BTreeMap, hash::BuildHasherDefault};
@@ -19,7 +21,7 @@ use super::{
     key::KeyHasher,
     pane::Pane,
     past::Key,
-    row::{RuleCounts, Table, judge},
+    row::{RuleCounts, Table, judge, value},
     scale::Scale,
     sliding::Selected,
 };
@@ -27,9 +29,11 @@ use crate::{
     diagnostic::at_run_time,
     event::{Instant, period::Stretch},
     finding::Finding,
+    rule::compile::KeyPart,
 };
 
 pub(crate) use judge::Judge;
+pub(crate) use state::State;
 
 /// Panes that are held without asking whether they are still needed.
 const PANES_MIN: usize = 1 << 18;
@@ -87,6 +91,15 @@ struct Window {
 /// A finding about a window, with the row of the batch after which it was made, and the window's end.
 pub(crate) type Found = (usize, i64, Finding);
 
+/// The values of a key in a row.
+fn values(by: &[KeyPart], table: &Table, row: usize) -> Box<[ScalarValue]> {
+    let of = |part: &KeyPart| match part {
+        KeyPart::Column(at) => ScalarValue::try_from_array(&table.columns[*at], row),
+        KeyPart::Computed(part) => value(part, table, row),
+    };
+    by.iter().map(|part| of(part).unwrap_or(ScalarValue::Null)).collect()
+}
+
 impl Closing {
     /// Windows without events, of which those that end at or before `closed` are over.
     #[must_use]
@@ -139,7 +152,8 @@ impl Closing {
 
     /// Says that panes that start before `floor` were not taken in as a whole.
     pub(crate) fn starts_at(&mut self, floor: i64) {
-        self.floor = floor;
+        // What was let go of meanwhile stays gone.
+        self.floor = self.floor.max(floor);
     }
 
     /// Says that the watermark has passed without closing anything.
@@ -185,8 +199,7 @@ impl Closing {
         &mut self,
         judge: &Judge<'_>,
         table: &Table,
-        selected: &Selected,
-        place: usize,
+        (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
     ) -> Vec<Found> {
         let stride = judge.view.layout.stride();
@@ -197,11 +210,9 @@ impl Closing {
             return Vec::new();
         }
         let hash = selected.keys[place];
-        let key = self.keys.entry(hash).or_insert_with(|| {
-            let at = selected.rows[place] as usize;
-            let cell = |column: &usize| ScalarValue::try_from_array(&table.columns[*column], at);
-            let by = judge.view.by.iter().map(|column| cell(column).unwrap_or(ScalarValue::Null));
-            Key { by: by.collect(), ..Key::default() }
+        let key = self.keys.entry(hash).or_insert_with(|| Key {
+            by: values(&judge.view.by, table, selected.rows[place] as usize),
+            ..Key::default()
         });
         let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
         let pane = key.panes.get_or_insert_with(stretch.start.as_micros(), || {
@@ -249,8 +260,7 @@ impl Closing {
     pub(crate) fn close(
         &mut self,
         judge: &Judge<'_>,
-        watermark: i64,
-        row: usize,
+        (watermark, row): (i64, usize),
         quiet: bool,
         counts: &mut RuleCounts,
     ) -> Vec<Found> {

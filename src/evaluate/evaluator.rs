@@ -34,7 +34,7 @@ use crate::{
     },
     rule::{
         Mode, RuleSet,
-        compile::{CompiledRule, CompiledView, KeyPart, OverWindow},
+        compile::{CompiledRule, CompiledView, OverWindow},
     },
 };
 
@@ -270,8 +270,7 @@ impl Prepared {
             CompiledView::Closing(view) => {
                 let mask = filtered(counts);
                 let compact = self.compacts.of(&self.table, &mask);
-                let by: Vec<_> = view.by.iter().map(|at| KeyPart::Column(*at)).collect();
-                let selected = select(&compact, &by, &view.measures.lanes, &view.layout, |_| 0);
+                let selected = select(&compact, &view.by, &view.measures.lanes, &view.layout, |_| 0);
                 selected.failed.iter().for_each(|failed| counts.fail(&failed.error));
                 closing = Some(selected);
             }

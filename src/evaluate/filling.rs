@@ -48,9 +48,8 @@ impl Filling {
         for at in &empty.closing {
             let rule = &rules.rules[*at];
             let CompiledView::Closing(view) = &rule.view else { continue };
-            inputs.extend(&view.by);
+            inputs.extend(view.inputs());
             inputs.extend(rule.filter.iter().flat_map(|filter| &filter.inputs));
-            inputs.extend(view.measures.lanes.iter().flat_map(|lane| &lane.inputs));
         }
         let with = |list: &[usize], from: &dyn Fn(usize) -> Option<i64>| {
             list.iter().map(|at| (*at, from(*at))).collect()

@@ -25,8 +25,10 @@ pub enum Subject<'s> {
         /// Its time, in microseconds.
         at: i64,
     },
-    /// A window.
+    /// A window; of its key no other ends when it does.
     Window(Stretch),
+    /// A window from an event on: several may end together.
+    From(Stretch),
     /// A tick.
     Tick(i64),
 }
@@ -37,7 +39,7 @@ impl Subject<'_> {
     pub fn at(&self) -> i64 {
         match self {
             Self::Event { at, .. } | Self::Tick(at) => *at,
-            Self::Window(stretch) => stretch.end.as_micros(),
+            Self::Window(stretch) | Self::From(stretch) => stretch.end.as_micros(),
         }
     }
 }
@@ -85,9 +87,13 @@ impl Finding {
         let (id, event_id, window) = match subject {
             Subject::Event { id, .. } => (id.to_owned(), Some(id.to_owned()), None),
             Subject::Tick(at) => (at.to_string(), None, None),
-            Subject::Window(Stretch { start, end }) => {
+            Subject::Window(Stretch { start, end }) | Subject::From(Stretch { start, end }) => {
                 let window = WindowSpan { start: calendar.format(start), end: calendar.format(end) };
-                (end.as_micros().to_string(), None, Some(window))
+                let id = match subject {
+                    Subject::From(_) => format!("{} {}", start.as_micros(), end.as_micros()),
+                    _ => end.as_micros().to_string(),
+                };
+                (id, None, Some(window))
             }
         };
         Self {
@@ -103,6 +109,23 @@ impl Finding {
             values,
             summary,
             labels: labels(rule, place, calendar),
+        }
+    }
+}
+
+impl Finding {
+    /// What it is about, as its id was made of it, when it was made at an instant.
+    #[must_use]
+    pub fn named_by(&self, at: Instant) -> String {
+        let at = at.as_micros();
+        let by_time = || at.to_string();
+        let subject = self.event_id.clone().unwrap_or_else(by_time);
+        let start = self.window.as_ref().and_then(|window| window.start.parse::<jiff::Timestamp>().ok());
+        match start {
+            Some(start) if finding_id(&self.rule_id, &self.key, &subject) != self.finding_id => {
+                format!("{} {at}", start.as_microsecond())
+            }
+            _ => subject,
         }
     }
 }

@@ -43,14 +43,7 @@ impl Key {
 
     /// The values as text, by which keys are ordered.
     pub(crate) fn label(&self) -> SmallVec<[Cow<'_, str>; 2]> {
-        let mut label = SmallVec::new();
-        for value in &self.by {
-            label.push(match value {
-                ScalarValue::Utf8View(Some(text)) => Cow::Borrowed(text.as_str()),
-                value => Cow::Owned(value.to_string()),
-            });
-        }
-        label
+        label(&self.by)
     }
 
     /// The values of the windows before one, the oldest first.
@@ -75,6 +68,18 @@ impl Key {
         };
         self.past.forget(floor, needed);
     }
+}
+
+/// Values as text, by which keys are ordered.
+pub(crate) fn label(by: &[ScalarValue]) -> SmallVec<[Cow<'_, str>; 2]> {
+    let mut label = SmallVec::new();
+    for value in by {
+        label.push(match value {
+            ScalarValue::Utf8View(Some(text)) => Cow::Borrowed(text.as_str()),
+            value => Cow::Owned(value.to_string()),
+        });
+    }
+    label
 }
 
 impl Judge<'_> {

@@ -8,7 +8,10 @@ use arrow::{
     compute::{filter_record_batch, prep_null_mask_filter},
     record_batch::RecordBatch,
 };
-use datafusion::{common::Result, logical_expr::ColumnarValue};
+use datafusion::{
+    common::{Result, ScalarValue},
+    logical_expr::ColumnarValue,
+};
 
 use crate::{
     diagnostic::at_run_time,
@@ -164,6 +167,17 @@ fn project(condition: &Condition, table: &Table) -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
         .expect("a condition's schema is taken from its rule's table")
+}
+
+/// The value of an expression in one row.
+///
+/// # Errors
+/// If it cannot be computed.
+pub(crate) fn value(expression: &Condition, table: &Table, row: usize) -> Result<ScalarValue> {
+    match expression.expr.evaluate(&project(expression, table).slice(row, 1))? {
+        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
+        ColumnarValue::Scalar(scalar) => Ok(scalar),
+    }
 }
 
 fn evaluate(condition: &Condition, batch: &RecordBatch) -> Result<BooleanBuffer> {

@@ -1,6 +1,7 @@
 //! The events of one key of a sliding window, in the order of their times.
 
-use arrow::array::StringViewArray;
+mod texts;
+
 use datafusion::common::ScalarValue;
 use smallvec::SmallVec;
 
@@ -8,7 +9,9 @@ use super::{
     aggregate::{Output, Row, Tally, Texts, TextsOf},
     foreign,
 };
-use crate::rule::plan::{Kind, Layout, NULL_TEXT, Others, WindowPlan};
+use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
+
+pub(crate) use texts::{hold, release};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
@@ -84,30 +87,6 @@ pub(crate) struct Shared<'s> {
     pub texts: &'s Texts,
 }
 
-/// Puts the numbers of its texts into a row that has their hashes.
-pub(crate) fn hold(
-    plan: &WindowPlan,
-    row: &mut [u64],
-    batch: &[StringViewArray],
-    place: usize,
-    texts: &mut Texts,
-) {
-    for ((lane, at), column) in plan.layout.texts().iter().zip(batch) {
-        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
-            row[*at] = u64::from(texts.take(column.value(place), row[*at]));
-        }
-    }
-}
-
-/// Gives back the numbers of the texts of a row that is gone.
-pub(crate) fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
-    for (lane, at) in plan.layout.texts() {
-        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
-            texts.release(row[*at] as u32);
-        }
-    }
-}
-
 impl Series {
     /// Events that are held.
     #[must_use]
@@ -174,6 +153,20 @@ impl Series {
             }
         }
         low
+    }
+
+    /// Whether a window holds only what is not before an event like this.
+    fn is_mark(&self, plan: &WindowPlan, place: u32) -> bool {
+        plan.since.is_some_and(|lane| Layout::has(self.row(plan, place), lane))
+    }
+
+    /// The first place of the window from `from` on that ends before `end`.
+    fn first_in(&self, plan: &WindowPlan, from: i64, end: u32) -> u32 {
+        let lo = self.first_from(plan, from);
+        match plan.since {
+            None => lo,
+            Some(_) => (lo..end).rev().find(|place| self.is_mark(plan, *place)).unwrap_or(lo),
+        }
     }
 
     /// Takes in an event without asking for its window.
@@ -248,11 +241,12 @@ impl Series {
         let (place, from) = (self.end(plan), arrival.from);
         self.place(plan, place, arrival);
         let Some(mut hot) = self.take_hot() else {
-            let lo = self.first_from(plan, from);
             let end = if plan.current { place + 1 } else { place };
+            let lo = self.first_in(plan, from, end);
             self.scan(plan, texts, (lo, end), scratch);
             self.emit(plan, texts, scratch, (lo, end), outputs);
-            if end - lo >= HOT {
+            // After an event that the next window begins at, nothing is added up yet.
+            if end - lo >= HOT && !self.is_mark(plan, place) {
                 let mut tallies = scratch.to_vec();
                 if !plan.current {
                     self.add(plan, texts, &mut tallies, place);
@@ -264,6 +258,14 @@ impl Series {
         while self.at(plan, hot.lo) < from {
             self.remove(plan, texts, &mut hot.tallies, hot.lo);
             hot.lo += 1;
+        }
+        if self.is_mark(plan, place) {
+            // What a window holds begins anew: this one if it has the event in it, else the next one.
+            let end = if plan.current { place + 1 } else { place };
+            let lo = if plan.current { place } else { hot.lo };
+            self.scan(plan, texts, (lo, end), scratch);
+            self.emit(plan, texts, scratch, (lo, end), outputs);
+            return;
         }
         if plan.current {
             self.add(plan, texts, &mut hot.tallies, place);
@@ -288,7 +290,9 @@ impl Series {
         let Shared { scratch, texts } = shared;
         let (place, from) = (self.search(plan, |time| time <= arrival.at()), arrival.from);
         self.place(plan, place, arrival);
-        if let Some(mut hot) = self.take_hot() {
+        let hot = self.take_hot();
+        let stays = |hot: &Hot| plan.since.is_none() || place > hot.lo && !self.is_mark(plan, place);
+        if let Some(mut hot) = hot.filter(stays) {
             if place < hot.lo {
                 hot.lo += 1;
                 hot.tallies.iter_mut().for_each(Tally::make_room);
@@ -300,8 +304,8 @@ impl Series {
             }
             self.set_hot(hot);
         }
-        let lo = self.first_from(plan, from);
         let end = if plan.current { place + 1 } else { place };
+        let lo = self.first_in(plan, from, end);
         self.scan(plan, texts, (lo, end), scratch);
         self.emit(plan, texts, scratch, (lo, end), outputs);
     }

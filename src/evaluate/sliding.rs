@@ -38,7 +38,7 @@ pub struct Selected {
     pub compact: Option<Arc<Compact>>,
 }
 
-/// The results for the selected events of a batch.
+/// The results for the selected events of a batch; nothing at all where none was selected.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// A column for each aggregate.
@@ -143,6 +143,9 @@ impl Sliding {
 
     /// Takes in the events of a batch, one after another, and measures the window of each.
     pub(crate) fn observe(&mut self, selected: &Selected) -> Measured {
+        if selected.rows.is_empty() {
+            return Measured::default();
+        }
         let plan = Arc::clone(&self.plan);
         let mut outputs = outputs(&plan, selected);
         let (mut beyond, mut place) = (Vec::new(), 0);
@@ -158,6 +161,9 @@ impl Sliding {
 
     /// Measures the windows that the events would have, and takes none of them in.
     pub(crate) fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
+        if selected.rows.is_empty() {
+            return Measured::default();
+        }
         let Self { plan, keys, texts, scratch, floor, .. } = self;
         let mut beyond = Vec::new();
         let mut outputs = outputs(plan, selected);
@@ -294,7 +300,7 @@ mod tests {
             aggregate(Kind::Min, Some(0), DataType::Int64),
             aggregate(Kind::Max, Some(0), DataType::Int64),
         ];
-        Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true })
+        Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true, since: None })
     }
 
     fn batch(rng: &mut ChaCha8Rng, clock: &mut i64) -> Selected {

@@ -2,6 +2,7 @@
 //! by itself. An event of any type counts, and so do the other lines that it touches.
 
 use std::{
+    cell::LazyCell,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -65,7 +66,8 @@ impl Standings {
     #[must_use]
     pub fn new(rules: &RuleSet, table: &Table, batch: &Batch<'_>, calendar: &Calendar) -> Self {
         let mut standings = Self::default();
-        let mut others: Option<Table> = None;
+        let others = LazyCell::new(|| other_lines(rules, batch, calendar));
+        let other_rows = batch.after.others.as_ref().map_or(0, |others| others.rows.len());
         let conditions = rules.rules.iter().filter(|rule| rule.rule.mode == Mode::Live);
         for (rule, condition) in conditions.filter_map(|rule| Some((rule, rule.clears.as_ref()?))) {
             // What fails here is counted where the rule itself is judged; a line that cannot be judged is not cleared.
@@ -75,8 +77,10 @@ impl Standings {
                 if counts.errors > 0 { BooleanBuffer::new_set(table.rows) } else { held }
             };
             let events = judge(table, &mut counts);
-            let others = others.get_or_insert_with(|| other_lines(rules, batch, calendar));
-            let others = judge(others, &mut counts);
+            let others = match &*others {
+                Some(others) => judge(others, &mut counts),
+                None => BooleanBuffer::new_set(other_rows),
+            };
             standings.rules.push(Standing { rule_id: rule.rule.id.clone(), events, others });
         }
         if !standings.rules.is_empty() {
@@ -132,23 +136,17 @@ impl Standings {
     }
 }
 
-/// The `budget.*` columns of the other lines; the columns of events are empty, for no such condition reads them.
-fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Table {
-    let schema = batch.events.schema();
-    let mut columns: Vec<ArrayRef> = schema.fields().iter().map(|f| new_empty_array(f.data_type())).collect();
-    let others = batch.after.others.as_deref();
-    let rows = others.map_or(0, |others| others.rows.len());
-    let events =
-        others.map(|others| take_record_batch(batch.events, &UInt32Array::from(others.rows.clone())));
-    for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
-        columns.push(match (others, &events) {
-            (Some(others), Some(Ok(events))) if rules.beside.contains(&at) => {
-                column.compute(&others.after, batch.attributes, events, calendar)
-            }
-            _ => new_empty_array(&column.data_type()),
+/// The `budget.*` columns of the other lines, if there are any; the columns of events are empty, for no such condition
+/// reads them.
+fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Option<Table> {
+    let others = batch.after.others.as_deref().filter(|others| !others.rows.is_empty())?;
+    // Rows that cannot be taken cannot be judged.
+    let events = take_record_batch(batch.events, &UInt32Array::from(others.rows.clone())).ok()?;
+    let own = events.columns().iter().map(|column| new_empty_array(column.data_type()));
+    let budget =
+        BUDGET_COLUMNS.iter().enumerate().map(|(at, (_, column))| match rules.beside.contains(&at) {
+            true => column.compute(&others.after, batch.attributes, &events, calendar),
+            false => new_empty_array(&column.data_type()),
         });
-    }
-    // Rows that could not be taken cannot be judged.
-    let rows = if matches!(events, Some(Ok(_))) { rows } else { 0 };
-    Table { columns, rows }
+    Some(Table { columns: own.chain(budget).collect(), rows: others.rows.len() })
 }

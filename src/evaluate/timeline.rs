@@ -81,6 +81,22 @@ impl<T> Timeline<T> {
         &self.0[..self.place(until)]
     }
 
+    /// Takes out what is at a time.
+    pub(crate) fn remove(&mut self, at: i64) -> Option<T> {
+        let place = self.place(at);
+        self.0.get(place).is_some_and(|(time, _)| *time == at).then(|| self.0.remove(place).1)
+    }
+
+    /// Lets go of what is not wanted.
+    pub(crate) fn retain(&mut self, mut wanted: impl FnMut(&T) -> bool) {
+        self.0.retain(|(_, thing)| wanted(thing));
+    }
+
+    /// The first time.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
     /// Lets go of what is before a time, except the latest `keep` of it.
     pub(crate) fn forget(&mut self, before: i64, keep: usize) {
         let gone = self.place(before).saturating_sub(keep);
@@ -114,6 +130,12 @@ mod tests {
             assert_eq!(timeline.before(until).len(), model.range(..until).count());
             assert_eq!(timeline.get(from).copied(), model.get(&from).copied());
             assert_eq!(timeline.get_mut(until).copied(), model.get(&until).copied());
+            if round % 10 == 9 {
+                assert_eq!(timeline.remove(from), model.remove(&from));
+                timeline.retain(|thing| thing % 31 != 0);
+                model.retain(|_, thing| *thing % 31 != 0);
+            }
+            assert_eq!(timeline.first(), model.keys().next().copied());
             if round % 100 == 99 {
                 timeline.forget(at, 7);
                 let cut = model.range(..at).rev().nth(6).map(|(at, _)| *at);

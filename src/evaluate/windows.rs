@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     Filling,
-    closing::{self, Closing, Judge},
+    closing::{self, Judge, State},
     evaluator::Prepared,
     pool::in_parallel,
     row::RuleCounts,
@@ -34,7 +34,7 @@ pub struct Windows {
     calendar: Arc<Calendar>,
     sliding: Vec<Sliding>,
     /// For each rule on closing windows their state.
-    closing: Vec<Option<Closing>>,
+    closing: Vec<Option<State>>,
     /// Every window that ends at or before this is closed.
     watermark: i64,
     late: i64,
@@ -128,15 +128,15 @@ impl Windows {
         }
         let mut closing = Vec::new();
         for (at, rule) in rules.rules.iter().enumerate() {
-            if closing_view(rule).is_none() {
+            let Some(view) = closing_view(rule) else {
                 closing.push(None);
                 continue;
-            }
+            };
             let same = |known: &CompiledRule| same_windows((known, &self.rules.lists), (rule, &rules.lists));
             let same = self.rules.rules.iter().position(same);
             closing.push(same.and_then(|at| self.closing[at].take()).or_else(|| {
                 empty.closing.push(at);
-                Some(Closing::new(self.watermark))
+                Some(State::new(view, self.watermark))
             }));
         }
         (Self { rules: Arc::clone(rules), sliding, closing, ..self }, empty)
@@ -161,9 +161,9 @@ impl Windows {
 
     /// What is held.
     pub fn held(&mut self) -> Held {
-        let panes = self.closing.iter().flatten().map(Closing::panes).sum();
+        let panes = self.closing.iter().flatten().map(State::panes).sum();
         let sliding = self.sliding.iter_mut().map(Sliding::bytes).sum();
-        let closing = self.closing.iter_mut().flatten().map(Closing::bytes).sum();
+        let closing = self.closing.iter_mut().flatten().map(State::bytes).sum();
         Held { events: self.sliding.iter().map(Sliding::rows).sum(), panes, bytes: [sliding, closing] }
     }
 
@@ -214,7 +214,8 @@ impl Windows {
             self.sliding[*at] = state(&self.rules.windows[*at], self.late);
         }
         for at in &empty.closing {
-            self.closing[*at] = Some(Closing::new(self.watermark));
+            let view = closing_view(&self.rules.rules[*at]);
+            self.closing[*at] = view.map(|view| State::new(view, self.watermark));
         }
     }
 
@@ -248,7 +249,7 @@ impl Windows {
             Load::Closing(judge, state, selected) => {
                 state.reopen();
                 for place in 0..selected.rows.len() {
-                    state.observe(&judge, prepared.table(), selected, place, &mut RuleCounts::default());
+                    state.observe(&judge, prepared.table(), (selected, place), &mut RuleCounts::default());
                 }
             }
         });
@@ -266,8 +267,8 @@ impl Windows {
                 continue;
             };
             let judge = Judge::new(&rules.rules[*at], view, &self.calendar, (self.late, self.start));
-            state.close(&judge, self.watermark, 0, true, &mut RuleCounts::default());
-            state.starts_at(from.unwrap_or(i64::MIN));
+            state.close(&judge, (self.watermark, 0), true, &mut RuleCounts::default());
+            state.starts_at(&judge, from.unwrap_or(i64::MIN));
         }
     }
 
@@ -321,7 +322,7 @@ impl Windows {
             let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
             let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
             let counts = &mut moved.counts[number];
-            let mut found = state.close(&judge, watermark, row, false, counts);
+            let mut found = state.close(&judge, (watermark, row), false, counts);
             found.extend(state.flush(&judge, counts));
             moved.extend(found);
         }
@@ -366,11 +367,15 @@ fn same_windows((known, before): (&CompiledRule, &Lists), (rule, lists): (&Compi
         rule.filter.as_ref().map(|filter| with_lists(&filter.text, lists))
     };
     let measured = |view: &ClosingRule| format!("{:?} {:?}", view.measures.aggregates, view.measures.columns);
+    let by = |view: &ClosingRule, lists: &Lists| -> Vec<String> {
+        view.by.iter().map(|part| part.text(lists)).collect()
+    };
     let compared = |view: &ClosingRule| view.anomaly.as_ref().map(|(_, at)| *at);
     known.rule.id == rule.rule.id
         && known.rule.trigger == rule.rule.trigger
         && filter(known, before) == filter(rule, lists)
-        && (a.size, a.slide, &a.by) == (b.size, b.slide, &b.by)
+        && (a.size, a.slide, a.shape) == (b.size, b.slide, b.shape)
+        && by(a, before) == by(b, lists)
         && a.measures.lanes.len() == b.measures.lanes.len()
         && a.measures.lanes.iter().zip(&b.measures.lanes).all(|(a, b)| a.same(b))
         && measured(a) == measured(b)

@@ -193,6 +193,18 @@ impl Calendar {
         }
     }
 
+    /// The first instant that is not within `length` after `at`: local days are those after its own, to the end of the last.
+    #[must_use]
+    pub fn forward(&self, at: Instant, length: Length) -> Instant {
+        match length {
+            Length::Exact(length) => at.saturating_add(length),
+            Length::Days(days) => {
+                self.instant(self.local(at).date().saturating_add((i32::from(days) + 1).days()))
+            }
+            length => self.stretch(at, length).end,
+        }
+    }
+
     fn days(&self, at: Instant, days: u16) -> Stretch {
         let date = self.local(at).date();
         let since = date.since(MONDAY).map_or(0, |span| span.get_days());
@@ -327,6 +339,9 @@ mod tests {
             c.reach(t, Reach::Last(Length::Exact(TimeDelta::SECOND))),
             t - TimeDelta::SECOND + TimeDelta::MICROSECOND
         );
+        let until = |length: &str| c.format(c.forward(t, Length::parse(length).unwrap()))[..16].to_owned();
+        assert_eq!(until("90m"), "2026-03-04T11:50");
+        assert_eq!(until("1d"), "2026-03-06T00:00");
     }
 
     #[test]

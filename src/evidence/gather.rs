@@ -146,9 +146,10 @@ impl Chooser<'_> {
         let timed: Vec<(Instant, Finding)> = timed.collect::<anyhow::Result<_>>()?;
         let mut wanted = Wanted::of(&timed, self.config.lateness);
         let first = timed.iter().map(|(at, _)| *at).min().unwrap_or(Instant::EPOCH);
-        let recent = self.rule.horizon().map(|reach| {
-            Choice::Recent(first.saturating_sub(TimeDelta::from_micros(reach) + TimeDelta::DAY))
-        });
+        let recent = self
+            .rule
+            .horizon()
+            .map(|reach| Choice::Recent(first.saturating_sub(reach.saturating_add(TimeDelta::DAY))));
         let mut best: Option<(usize, (Events, Rows))> = None;
         for choice in [Some(Choice::Own), recent, Some(Choice::All)].into_iter().flatten() {
             let Chosen::Events(events) = wanted.choose(self.history, choice, EVENTS_MAX)? else {

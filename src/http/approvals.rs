@@ -16,59 +16,123 @@ pub(crate) use view::ApprovalView;
 use super::{
     Problem,
     by::By,
+    line_filter::split,
     page,
     request::{Body, Id, Params, blocking, page_size},
 };
 use crate::{
     access::Actor,
     approval::{Kind, Matter, Person, State as Standing, Verb},
-    daemon::Shared,
+    daemon::{Shared, Within},
     say,
-    store::{Cases, Judgement, MatterFilter},
+    store::{Cases, Judgement, MatterFilter, MatterSort, Shown, no_matter as none},
+    text::quoted,
 };
 
-/// Which matters to list, the newest first.
+/// Which matters to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Listed {
-    /// Only those of this kind
-    kind: Option<Kind>,
-    /// Only those that stand so; `expired` are among those that waited or were approved
-    state: Option<Standing>,
+    /// Only those of these kinds (`budget,list`): `budget`, `override`, `rules`, `exception`, `list`
+    kind: Option<String>,
+    /// Only those that stand so now (`waiting,approved`): `waiting`, `approved`, `in_force`, `failed`, `refused`,
+    /// `withdrawn`, `expired`
+    state: Option<String>,
+    /// Only those with all of these words, parted by blanks, in number, subject, reason, proposer or content; rows of lists
+    /// are not looked into, because they may be masked
+    q: Option<String>,
+    /// Only those that whoever asks can approve now
+    #[serde(default)]
+    for_me: bool,
+    /// What comes first: `newest` (default), `oldest`, `amount` for the largest, `expires` for the one that expires next
+    sort: Option<String>,
+    /// Whether to say how many there are on all pages
+    #[serde(default)]
+    totals: bool,
     /// Only those after this one in the list: the `next` of the page before
-    before: Option<i64>,
+    before: Option<String>,
     /// At most so many
     limit: Option<u32>,
+}
+
+impl Listed {
+    fn filter(&self) -> Result<MatterFilter, String> {
+        let kinds = words("kind", self.kind.as_deref(), Kind::parse, &Kind::ALL.map(Kind::word))?;
+        let all = Standing::ALL.map(Standing::word);
+        let mut states = words("state", self.state.as_deref(), Standing::parse, &all)?;
+        if self.for_me {
+            states.retain(|state| *state == Standing::Waiting);
+            states.push(Standing::Waiting);
+        }
+        let sort = self.sort.as_deref().map(MatterSort::parse).transpose();
+        let sort = sort.map_err(|why| format!("sort: {why}"))?.unwrap_or_default();
+        let no_place = |_| {
+            say!(
+                "before: {text} is no place in this list",
+                text = quoted(self.before.as_deref().unwrap_or_default())
+            )
+        };
+        let after = self.before.as_deref().map(str::parse).transpose().map_err(no_place)?;
+        Ok(MatterFilter { kinds, states, text: self.q.clone().unwrap_or_default(), sort, after })
+    }
+}
+
+/// What words parted by commas mean.
+fn words<T>(
+    name: &str,
+    given: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+    known: &[&str],
+) -> Result<Vec<T>, String> {
+    let wrong = |word: &str| {
+        say!("{name}: {word} is none of {words}", name, word = quoted(word), words = known.join(", "))
+    };
+    split(given.unwrap_or_default()).map(|word| parse(word).ok_or_else(|| wrong(word))).collect()
 }
 
 /// A page of matters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApprovalPage {
-    /// The newest first.
+    /// In the order that is wanted.
     approvals: Vec<ApprovalView>,
     /// Give it as `before` for the next page; null on the last one.
-    next: Option<i64>,
+    next: Option<String>,
+    /// How many there are on all pages, if `totals` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
 }
 
 /// What was proposed, the newest first
 #[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(Listed),
-    responses((status = 200, description = "A page", body = ApprovalPage)))]
+    responses(
+        (status = 200, description = "A page", body = ApprovalPage),
+        (status = 400, description = "A word that is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(listed): Params<Listed>,
 ) -> Result<Json<ApprovalPage>, Problem> {
     let limit = page_size(listed.limit)?;
+    let filter = listed.filter().map_err(Problem::bad_request)?;
     blocking(move || {
         let seen = Seen::new(&shared, &by);
         let cases = Cases::open_read_only(&shared.state_dir)?;
-        let read = |before, limit| {
-            cases.matters(&MatterFilter { kind: listed.kind, state: listed.state, before, limit })
+        let is_shown = |matter: &Matter| {
+            seen.within.has(matter) && (!listed.for_me || seen.can(matter).contains(&Verb::Approve))
         };
-        let show = |matter: Matter| seen.view(&matter);
-        let (approvals, next) = page::read(limit, listed.before, read, |matter| matter.id, show)?;
-        Ok(Json(ApprovalPage { approvals, next }))
+        let shown = (listed.for_me || !seen.within.is_all()).then_some(&is_shown as Shown<'_>);
+        let read = |after, limit: u32| {
+            let part = MatterFilter { after, ..filter.clone() };
+            cases.matters(&part, (seen.now, limit as usize), shown)
+        };
+        let show = |(_, matter): (_, Matter)| seen.view(&matter);
+        let (approvals, next) = page::read(limit, filter.after, read, |(place, _)| *place, show)?;
+        let total = match listed.totals {
+            true => Some(cases.matters_total(&filter, seen.now, shown)?),
+            false => None,
+        };
+        Ok(Json(ApprovalPage { approvals, next: next.map(|place| place.to_string()), total }))
     })
     .await
 }
@@ -85,8 +149,8 @@ pub(crate) async fn show(
     Id(id): Id<i64>,
 ) -> Result<Json<ApprovalView>, Problem> {
     blocking(move || {
-        let matter = Cases::open_read_only(&shared.state_dir)?.matter(id)?;
-        Ok(Json(Seen::new(&shared, &by).view(&matter)))
+        let seen = Seen::new(&shared, &by);
+        Ok(Json(seen.view(&seen.find(id)?)))
     })
     .await
 }
@@ -101,9 +165,10 @@ pub(crate) async fn show(
         (status = 404, description = "There is no such matter", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn signed(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(id): Id<i64>,
 ) -> Result<Json<Matter>, Problem> {
-    blocking(move || Ok(Json(Cases::open_read_only(&shared.state_dir)?.matter(id)?))).await
+    blocking(move || Ok(Json(Seen::new(&shared, &by).find(id)?))).await
 }
 
 /// What an approver says to a matter.
@@ -193,6 +258,8 @@ async fn act(
     (why, seen): (Option<String>, Option<String>),
 ) -> Result<Json<ApprovalView>, Problem> {
     blocking(move || {
+        let seen_by = Seen::new(&shared, &by);
+        seen_by.find(id)?;
         let office = office(&shared)?;
         let person = by.person(&actor);
         let why = why.unwrap_or_default();
@@ -209,7 +276,7 @@ async fn act(
         )?;
         count(&shared, &matter, verb);
         shared.approved.notify_one();
-        Ok(Json(Seen::new(&shared, &by).view(&matter)))
+        Ok(Json(seen_by.view(&matter)))
     })
     .await
 }
@@ -229,13 +296,21 @@ fn count(shared: &Shared, matter: &Matter, verb: Verb) {
 struct Seen<'s> {
     shared: &'s Shared,
     by: &'s By,
+    within: Within<'s>,
     person: Person,
     now: i64,
 }
 
 impl<'s> Seen<'s> {
     fn new(shared: &'s Shared, by: &'s By) -> Self {
-        Self { shared, by, person: by.person(&by.unnamed()), now: shared.clock.now().as_micros() }
+        let (within, person) = (Within::new(shared, by.limits()), by.person(&by.unnamed()));
+        Self { shared, by, within, person, now: shared.clock.now().as_micros() }
+    }
+
+    /// A matter, if it is there for whoever asks.
+    fn find(&self, id: i64) -> Result<Matter, Problem> {
+        let matter = Cases::open_read_only(&self.shared.state_dir)?.matter(id)?;
+        if self.within.has(&matter) { Ok(matter) } else { Err(none(id).into()) }
     }
 
     fn view(&self, matter: &Matter) -> ApprovalView {

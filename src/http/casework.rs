@@ -181,19 +181,25 @@ pub(crate) async fn hand_over(
     .await
 }
 
-/// Why an alert stands where it does when alerts are sorted by `worth`: `worth` is the product of the four.
+/// Why an alert stands where it does when alerts are sorted by `worth`: `worth` is the product of the five.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worth)]
 pub(crate) struct WorthView {
     /// The product.
     worth: i64,
-    /// 8 for critical, 4 for high, 2 for medium, 1 for low.
+    /// 4 for critical, 3 for high, 2 for medium, 1 for low.
     severity: i64,
-    /// 1, or from 10,000 yuan on 2, and one more for each further power of ten, up to 6.
+    /// 1, from 100,000 yuan on 2, from 10,000,000 on 3.
     amount: i64,
-    /// 1 for one finding, 2 for several, 3 from ten on.
+    /// 4 for one finding, 5 for several, 6 from ten on.
     repeated: i64,
-    /// (confirmed + 1) / (confirmed + dismissed + 2) of the rule's alerts, in thousandths.
+    /// 2 if another live rule found something about the event of its latest finding, else 1.
+    agreeing: i64,
+    /// These other rules.
+    other_rules: Vec<String>,
+    /// How often the rule is right, or the most right of the others, in thousandths: of all its alerts r = (confirmed + 1) /
+    /// (confirmed + dismissed + 2), of a rule that reminds with 4 and of one that records with 8 instead of 2; in the alert's
+    /// unit (confirmed + 4 r) / (confirmed + dismissed + 4).
     precision: i64,
     /// The rule's alerts that officers confirmed.
     confirmed: u64,
@@ -235,10 +241,9 @@ pub(crate) async fn worth(
         let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
         let (alert, ..) = cases.show(&id, 0)?;
         let said = cases.verdicts()?.get(&alert.rule_id).copied().unwrap_or_default();
-        let verdicts = (said.confirmed, said.dismissed);
-        let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, verdicts);
-        let Worth { severity, amount, repeated, precision } = worth;
-        let (confirmed, dismissed) = verdicts;
+        let (confirmed, dismissed) = (said.confirmed, said.dismissed);
+        let (worth, other_rules) = cases.worth(&alert)?;
+        let Worth { severity, amount, repeated, agreeing, precision } = worth;
         let rules = shared.rules_in_force();
         let of_unit = match alert.labels.first("unit_code") {
             Some(unit) => Some(of_unit(&cases, &rules, (&alert.rule_id, unit), shared.clock.now())?),
@@ -249,6 +254,8 @@ pub(crate) async fn worth(
             severity,
             amount,
             repeated,
+            agreeing,
+            other_rules,
             precision,
             confirmed,
             dismissed,

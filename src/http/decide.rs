@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +15,7 @@ use super::{
     by::By,
     overrides,
     page::Page,
-    request::{Id, Params, at_once, page_size},
+    request::{Id, Params, Raw, at_once, page_size},
 };
 use crate::{
     access::Actor,
@@ -92,7 +92,7 @@ pub(crate) async fn decide(
     State(shared): State<Arc<Shared>>,
     Params(how): Params<How>,
     by: By,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Json<Answer>, Problem> {
     takes_questions(&shared)?;
     answer(&shared, how, &by.unnamed(), &body).await.map(Json)

@@ -50,6 +50,7 @@ mod page;
 mod payees;
 mod problem;
 mod quarantine;
+mod reference_lists;
 mod refused;
 pub(crate) mod register;
 mod rejection;

@@ -12,8 +12,8 @@ use super::{
     Problem, Served, alert_lists, alerts, api, approvals, ask, attachments, audit, backtests, bulk, casework,
     codes, completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators,
     journal, ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine,
-    register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial,
-    users, works,
+    reference_lists, register, replay, reports, rule, rule_sets, session, silences, stream, tokens, totals,
+    totp, trial, users, works,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -89,6 +89,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(replay::replay))
         .routes(routes!(completeness::completeness))
         .routes(routes!(codes::tables))
+        .routes(routes!(reference_lists::lists))
         .routes(routes!(codes::list))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))

@@ -178,12 +178,8 @@ fn line(line: CaseLine) -> LineView {
 
 fn took(took: Took) -> TookView {
     #[allow(clippy::cast_precision_loss)] // Hours, to be read.
-    let hours = |micros: i64| (micros as f64 / 36_000_000.0).round() / 100.0;
-    TookView {
-        count: took.count,
-        median_hours: hours(took.median.as_micros()),
-        most_hours: hours(took.most.as_micros()),
-    }
+    let hours = |length: TimeDelta| (length.as_micros() as f64 / 36_000_000.0).round() / 100.0;
+    TookView { count: took.count, median_hours: hours(took.median), most_hours: hours(took.most) }
 }
 
 fn times(times: StepTimes) -> TimesView {

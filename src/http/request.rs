@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Json, RequestPartsExt,
-    body::{self, BodyDataStream},
+    body::{self, BodyDataStream, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
@@ -58,6 +58,17 @@ impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let Json(body) = Json::<T>::from_request(request, state).await?;
         Ok(Self(body))
+    }
+}
+
+/// A body as it came.
+pub(crate) struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Ok(Self(Bytes::from_request(request, state).await?))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     event::{EventType, Instant},
     rule::{
         Group, Rule, Text,
-        window::{Measure, View},
+        window::{Measure, Over, View},
     },
     say,
     store::{Cases, Reader, Verdicts},
@@ -163,7 +163,7 @@ fn beside(view: &View) -> impl Iterator<Item = MeasureView> {
     };
     also.iter().flat_map(|over| {
         let by: Vec<_> = over.by.iter().map(|part| part.text.as_str()).collect();
-        let window = format!("by: [{}], {}", by.join(", "), over.reach);
+        let window = format!("by: [{}], {}", by.join(", "), over.span());
         over.measures.iter().map(move |measure| {
             let of = MeasureView::new(measure);
             MeasureView { expression: format!("{} ({window})", of.expression), ..of }
@@ -178,16 +178,9 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         View::Sliding(windows) => {
             let first = windows.first();
             let by = first.map(|over| texts(&over.by)).unwrap_or_default();
-            (
-                "over",
-                first.map(|over| over.reach.to_string()),
-                by,
-                first.map_or(&[][..], |over| &over.measures),
-            )
+            ("over", first.map(Over::span), by, first.map_or(&[][..], |over| &over.measures))
         }
-        View::Window(closing) => {
-            ("window", Some(closing.size.to_string()), texts(&closing.by), &closing.measures[..])
-        }
+        View::Window(closing) => ("window", Some(closing.span()), texts(&closing.by), &closing.measures[..]),
         View::Schedule(_) => ("schedule", None, Vec::new(), &[][..]),
     };
     let when = match &rule.view {

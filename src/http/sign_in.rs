@@ -99,8 +99,8 @@ impl SignIn {
     }
 
     /// Time for rates, which no change of the clock makes go back.
-    fn pace(&self) -> i64 {
-        TimeDelta::of(self.begun.elapsed()).as_micros()
+    fn pace(&self) -> Instant {
+        Instant::EPOCH + TimeDelta::of(self.begun.elapsed())
     }
 
     fn too_often(&self, seconds: u32) -> Problem {
@@ -179,17 +179,15 @@ impl SignIn {
         let Some(known) = known else {
             self.refusals.count(Cause::Identity);
             self.note_refusal(Actor { who: String::new(), place }, what, "unknown");
-            return Err(
-                match self.strangers.ask(&network(peer).to_string(), Instant::from_micros(self.pace())) {
-                    Ok(()) => unknown(),
-                    Err(seconds) => self.too_often(seconds),
-                },
-            );
+            return Err(match self.strangers.ask(&network(peer).to_string(), self.pace()) {
+                Ok(()) => unknown(),
+                Err(seconds) => self.too_often(seconds),
+            });
         };
         let identity = &known.identity;
         let actor = || Actor { who: identity.name.clone(), place: place.clone() };
         if self.clients.auth
-            && let Err(seconds) = self.identities.ask(&known.key(), Instant::from_micros(self.pace()))
+            && let Err(seconds) = self.identities.ask(&known.key(), self.pace())
         {
             self.note_refusal(actor(), what, "rate");
             return Err(self.too_often(seconds));

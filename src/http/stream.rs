@@ -25,11 +25,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     refused::{Cause, Refusals},
     request::{Params, blocking},
     standing::Standing,
 };
 use crate::{
+    access::Action,
     daemon::Shared,
     event::Instant,
     say,
@@ -96,8 +98,8 @@ pub(crate) struct Since {
 
 /// What changes, as it changes
 ///
-/// Messages are `alert` (an alert as it is now, in short), `finding`, `status` (how the daemon is), and `reset`, after which
-/// everything is to be read again. A stream ends after ten minutes, and goes on by its last id.
+/// Messages are `alert` (an alert as it is now, in short), `finding`, `approval` (something that was proposed, as it stands
+/// now), `status` (how the daemon is), and `reset`, after which everything is to be read again. A stream ends after ten minutes, and goes on by its last id.
 #[utoipa::path(get, path = "/api/v1/stream", operation_id = "stream_changes", tag = "changes",
     params(Since, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last message")),
     responses(
@@ -108,6 +110,7 @@ pub(crate) async fn stream(
     State(streams): State<Streams>,
     State(refusals): State<Arc<Refusals>>,
     standing: Option<Extension<Standing>>,
+    by: By,
     headers: HeaderMap,
     Params(asked): Params<Since>,
 ) -> Result<Response, Problem> {
@@ -120,7 +123,7 @@ pub(crate) async fn stream(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let start = Start::of(last.or(asked.since.as_deref()));
     let (sender, receiver) = mpsc::channel(WAITING);
-    let feed = Feed { shared, sender, refusals, status: Value::Null, _room: place };
+    let feed = Feed { shared, by, sender, refusals, status: Value::Null, _room: place };
     tokio::spawn(async move {
         tokio::select! {
             () = streams.stop.cancelled() => {}
@@ -150,6 +153,7 @@ async fn loses_standing(standing: Option<Standing>) {
 /// What one reader is sent.
 struct Feed {
     shared: Arc<Shared>,
+    by: By,
     sender: mpsc::Sender<Event>,
     refusals: Arc<Refusals>,
     /// What was told last of how the daemon is.
@@ -165,7 +169,7 @@ impl Feed {
         }
         let mut at = start;
         for turn in 0_u32.. {
-            let Ok(read) = read(&self.shared, at).await else { return };
+            let Ok(read) = read(&self.shared, &self.by, at).await else { return };
             for (number, message) in read.changes.iter().enumerate() {
                 let mut event = Event::default().event(message.event);
                 // An id says that everything up to it was sent: of several with one, the last has it.
@@ -240,7 +244,7 @@ pub(crate) struct ChangeList {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangeMessage)]
 pub(crate) struct Message {
-    /// `alert`, `finding`, or `reset`: too much has changed, and everything is to be read again.
+    /// `alert`, `finding`, `approval`, or `reset`: too much has changed, and everything is to be read again.
     event: &'static str,
     /// The place after it.
     #[serde(serialize_with = "text")]
@@ -260,13 +264,14 @@ fn text<S: serde::Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::
     responses((status = 200, description = "What is new; nothing without a place", body = ChangeList)))]
 pub(crate) async fn changes(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(asked): Params<Since>,
 ) -> Result<Json<ChangeList>, Problem> {
-    read(&shared, Start::of(asked.since.as_deref())).await.map(Json)
+    read(&shared, &by, Start::of(asked.since.as_deref())).await.map(Json)
 }
 
-async fn read(shared: &Arc<Shared>, start: Start) -> Result<ChangeList, Problem> {
-    let shared = Arc::clone(shared);
+async fn read(shared: &Arc<Shared>, by: &By, start: Start) -> Result<ChangeList, Problem> {
+    let (shared, reads_matters) = (Arc::clone(shared), by.may(Action::ReadMatters));
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?;
         let found = match start {
@@ -285,7 +290,8 @@ async fn read(shared: &Arc<Shared>, start: Start) -> Result<ChangeList, Problem>
             let (event, data) = shown(news, &shared);
             Message { event, id, data }
         };
-        let changes = found.news.into_iter().map(show).collect();
+        let is_theirs = |(_, news): &(Place, News)| reads_matters || !matches!(news, News::Matter(_));
+        let changes = found.news.into_iter().filter(is_theirs).map(show).collect();
         Ok(ChangeList { changes, next: found.next, more: found.more })
     })
     .await
@@ -309,6 +315,10 @@ fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
                 "changed_at": shared.calendar.format(a.changed_at),
             });
             ("alert", data)
+        }
+        News::Matter(m) => {
+            let state = m.state(shared.clock.now().as_micros());
+            ("approval", json!({ "approval_id": m.id, "kind": m.kind, "state": state, "acts": m.acts.len() }))
         }
     }
 }

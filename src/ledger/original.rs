@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::{
     array::{
         Array, ArrayRef, AsArray, Decimal128Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
-        UInt32Array, new_null_array,
+        UInt32Array,
     },
     compute::take,
     datatypes::{DataType, Decimal128Type, Schema, TimestampMicrosecondType},
@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{AfterEvent, columns::BALANCE_TYPE, reversals::Reversed};
-use crate::event::{Column, EventType, Instant, TypeSet};
+use crate::event::{Column, EventType, Instant, TypeSet, nothing};
 
 /// What is kept of an event that may be taken back.
 pub(crate) const ORIGINAL_FIELDS: [Column; 11] = [
@@ -164,7 +164,7 @@ impl OriginalColumn {
         let (named, rows) = (&after.named, events.num_rows());
         let data_type = self.data_type(&events.schema());
         if named.is_empty() {
-            return new_null_array(&data_type, rows);
+            return nothing(&data_type, rows);
         }
         let known = |naming: &Naming| naming.original.is_some();
         let few: ArrayRef = match self {

@@ -18,7 +18,6 @@ use crate::{
     alert::{
         ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, Policy, Reason, Silence, Told,
         desk::Matter,
-        policy::rank,
         route::{ALERT, OFFICERS, Route},
     },
     event::Instant,
@@ -320,7 +319,7 @@ impl Work<'_> {
                 alerts.push(&entry.alert);
             }
         }
-        alerts.sort_by_key(|alert| (rank(&alert.severity), alert.opened_at));
+        self.round.put_in_order(&mut alerts, reason == Reason::Digest)?;
         let omitted = alerts.len().saturating_sub(ALERTS_MAX) as u64;
         alerts.truncate(ALERTS_MAX);
         // A long list shows less of each, so that a notification stays of a bearable size.

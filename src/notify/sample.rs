@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every reason.
-pub const REASONS: [Reason; 13] = [
+pub const REASONS: [Reason; 14] = [
     Reason::First,
     Reason::New,
     Reason::SomeEnded,
@@ -23,6 +23,7 @@ pub const REASONS: [Reason; 13] = [
     Reason::Explain,
     Reason::Answered,
     Reason::Unanswered,
+    Reason::Approval,
     Reason::Daemon,
     Reason::Test,
 ];
@@ -35,7 +36,7 @@ const MINUTE: TimeDelta = TimeDelta::MINUTE;
 #[must_use]
 pub fn sample(reason: Reason, language: Language) -> Notification {
     let alerts = match reason {
-        Reason::Daemon | Reason::Test => Vec::new(),
+        Reason::Approval | Reason::Daemon | Reason::Test => Vec::new(),
         Reason::First
         | Reason::Escalated
         | Reason::Repeat
@@ -109,6 +110,10 @@ pub fn reason_word(reason: Reason) -> String {
 
 fn message(reason: Reason, language: Language) -> Option<String> {
     let (zh, en) = match reason {
+        Reason::Approval => (
+            "审批事项 7（预算操作，125000.00 元，王芳于 2026-03-04 提请）待您审批。",
+            "Approval 7 (budget, 125000.00, proposed by wangfang on 2026-03-04) waits for you.",
+        ),
         Reason::Daemon => (
             "数据源 core 自 09:45 起已 15 分钟没有新数据。请检查与国库支付系统的连接。",
             "The source core has had no events since 09:45, for 15 minutes. Check its connection.",

@@ -81,7 +81,7 @@ fn base(reason: Reason) -> &'static str {
         Reason::Digest => "digest",
         Reason::Storm => "storm",
         Reason::Explain => "explain",
-        Reason::Daemon | Reason::Test => "message",
+        Reason::Approval | Reason::Daemon | Reason::Test => "message",
     }
 }
 

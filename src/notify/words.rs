@@ -152,6 +152,7 @@ pub(crate) fn reason(reason: Reason, language: Language) -> &'static str {
         Reason::Explain => ("请予说明", "Please explain"),
         Reason::Answered => ("单位已答复", "Answered"),
         Reason::Unanswered => ("询问函未获答复", "No answer"),
+        Reason::Approval => ("待您审批", "To be approved"),
         Reason::Daemon => ("系统运行", "System"),
         Reason::Test => ("测试", "Test"),
     };

@@ -27,7 +27,12 @@ pub enum BucketError {
         why: String,
     },
     /// What is in it is not what was put there.
-    #[error("{}", say!("{key} in the store {place} is damaged: {why}", place, key, why))]
+    #[error("{}", say!(
+        "{key} in the store {place} is damaged: {why}. Where the state is still there, `fiscwatch state replicate` puts it there anew; else restore a backup",
+        place,
+        key,
+        why
+    ))]
     Damaged {
         /// Its URL.
         place: String,

@@ -26,10 +26,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
     /// The store.
-    #[error("{0}")]
+    #[error(transparent)]
     Bucket(#[from] BucketError),
     /// The state.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// Anything else, in words.
     #[error("{0}")]

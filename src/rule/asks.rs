@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Param, RuleSet,
     compile::{CompiledRule, CompiledView},
-    window::{Measure, View},
+    window::{Form, Measure, View},
 };
 use crate::{
     lists::{Lists, list_name},
@@ -47,14 +47,23 @@ impl CompiledRule {
         // Measures and queries stand here as they are written; a constant may be the name.
         let named = |param: &Param| matches!(param, Param::Text(text) if text == list);
         let in_constant = || self.rule.params.iter().any(|(_, param)| named(param));
-        let expressions = |by: &[Placed], measures: &[Measure]| {
+        let expressions = |by: &[Placed], more: Option<&Placed>, measures: &[Measure]| {
             by.iter()
+                .chain(more)
                 .chain(measures.iter().map(|measure| &measure.expression))
                 .any(|e| asks_in(&e.text, list))
         };
         let in_windows = || match &self.rule.view {
-            View::Sliding(windows) => windows.iter().any(|over| expressions(&over.by, &over.measures)),
-            View::Window(closing) => expressions(&[], &closing.measures),
+            View::Sliding(windows) => {
+                windows.iter().any(|over| expressions(&over.by, over.since.as_ref(), &over.measures))
+            }
+            View::Window(closing) => {
+                let from = match &closing.form {
+                    Form::From(from, _) => Some(from),
+                    Form::Calendar | Form::Session(_) => None,
+                };
+                expressions(&closing.by, from, &closing.measures)
+            }
             View::Event | View::Schedule(_) => false,
         };
         let in_query = || match (&self.view, &self.rule.view) {

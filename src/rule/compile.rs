@@ -32,10 +32,10 @@ use crate::{
     yaml::{Document, Placed},
 };
 
-use windows::{anomaly_fields, compared};
+use windows::anomaly_fields;
 
 pub use compiled::{
-    ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow,
+    ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow, Shape,
 };
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
@@ -66,10 +66,7 @@ pub const ORIGINAL_AT: usize = Column::COUNT + BUDGET_COLUMNS.len();
 fn refuse_originals(d: &mut Document<'_>, rule: &Rule, filter: Option<&Condition>, view: &CompiledView) {
     let mut read: Vec<usize> = match view {
         CompiledView::Sliding(windows) => windows.iter().flat_map(OverWindow::inputs).collect(),
-        CompiledView::Closing(view) => {
-            let lanes = view.measures.lanes.iter().flat_map(|lane| &lane.inputs);
-            view.by.iter().chain(lanes).copied().collect()
-        }
+        CompiledView::Closing(view) => view.inputs().collect(),
         CompiledView::Event | CompiledView::Schedule(_) => return,
     };
     read.extend(filter.iter().flat_map(|filter| &filter.inputs));
@@ -167,27 +164,20 @@ impl Compiler {
                 (CompiledView::Sliding(windows), shown, table, kinds)
             }
             View::Window(closing) => {
-                let by = self.positions(d, &closing.by, &columns, "`by`");
-                let measures = self.measures(d, &closing.measures, &scope)?;
-                let anomaly = closing.anomaly.clone().map(|a| compared(d, a, &measures));
-                let fields = by.iter().map(|at| self.columns.field(*at).clone());
-                let mut fields: Vec<_> = fields.chain(measures.fields.iter().cloned()).collect();
-                let mut kinds = personal::of_schema(&Schema::new(fields[..by.len()].to_vec()));
+                let (closing, by) = self.closing(d, closing, &scope)?;
+                let measures = &closing.measures;
+                let (mut fields, mut kinds): (Vec<_>, Vec<_>) = by.into_iter().unzip();
                 kinds.extend(&measures.personal);
-                if closing.anomaly.is_some() {
+                fields.extend(measures.fields.iter().cloned());
+                if let Some((_, at)) = &closing.anomaly {
                     fields.extend(anomaly_fields());
                     // What was usual is made of the same as what is compared with it.
-                    let of = anomaly.as_ref().and_then(|a| a.as_ref()).map(|(_, at)| measures.personal[*at]);
-                    kinds.extend([Kind::ORDINARY, of.unwrap_or_default()]);
+                    kinds.extend([Kind::ORDINARY, measures.personal[*at]]);
                 }
                 let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
                 fields
                     .extend(["window_start", "window_end"].map(|name| Field::new(name, time.clone(), true)));
                 let table = Arc::new(Schema::new(fields));
-                let anomaly = anomaly.flatten();
-                let (size, slide) = (closing.size, closing.slide);
-                let layout = measures.layout();
-                let closing = ClosingRule { by, measures, layout, size, slide, anomaly };
                 (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table, kinds)
             }
             _ => {

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Rule,
-    window::{Measure, View},
+    window::{Form, Measure, View},
 };
 use crate::yaml::Placed;
 
@@ -37,11 +37,23 @@ impl Rule {
                 for over in windows {
                     let by = texts(&over.by);
                     let _ = write!(text, "{:?}", (by, over.reach, over.current, measures(&over.measures)));
+                    if let Some(since) = &over.since {
+                        let _ = write!(text, "{:?}", ("since", &since.text));
+                    }
                 }
             }
             View::Window(closing) => {
                 let by = texts(&closing.by);
                 let _ = write!(text, "{:?}", (by, closing.size, closing.slide, measures(&closing.measures)));
+                match &closing.form {
+                    Form::Calendar => {}
+                    Form::Session(gap) => {
+                        let _ = write!(text, "{:?}", ("gap", gap));
+                    }
+                    Form::From(from, within) => {
+                        let _ = write!(text, "{:?}", ("from", &from.text, within));
+                    }
+                }
                 if let Some(a) = &closing.anomaly {
                     let method =
                         (&a.of.text, a.method, a.history, a.min_history, a.direction, a.season, a.alpha);

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Exception, Mode, Rule, RuleSet,
     budget_part::parts,
-    compile::{CompiledRule, CompiledView, Compiler},
+    compile::{CompiledRule, CompiledView, Compiler, KeyPart},
     limits,
     window::View,
 };
@@ -130,7 +130,7 @@ fn show(rules: &mut [CompiledRule], parts: &[Part]) {
     let asked = inputs(&[&Of::Where]);
     let by: BTreeSet<usize> = (rules.iter())
         .find_map(|rule| match &rule.view {
-            CompiledView::Closing(view) => Some(view.by.iter().copied().collect()),
+            CompiledView::Closing(view) => Some(view.by.iter().flat_map(KeyPart::inputs).copied().collect()),
             _ => None,
         })
         .unwrap_or_default();

@@ -70,12 +70,15 @@ fn place(
     own: &mut OverWindow,
     lists: &Lists,
 ) {
-    let by: Vec<_> = own.by.iter().map(|part| named(part, lists)).collect();
+    let by: Vec<_> = own.by.iter().map(|part| part.text(lists)).collect();
     let mut identity = format!("{types:#b} by {by:?} {} ", over.reach);
+    if let Some((_, since)) = &own.since {
+        let _ = write!(identity, "since {} ", with_lists(since, lists));
+    }
     let asked = filter.map_or(String::new(), |filter| with_lists(&filter.text, lists));
     let _ = write!(identity, "{} where {asked}", if over.current { "" } else { "before" });
     let fits = |w: &&mut Building| {
-        w.window.identity == identity && w.window.lanes.len() + own.measures.lanes.len() <= LANES_MAX
+        w.window.identity == identity && w.window.lanes.len() + own.measures.lanes.len() < LANES_MAX
     };
     let at = windows.iter_mut().position(|w| fits(&&mut *w)).unwrap_or_else(|| {
         windows.push(Building::new(SharedWindow {
@@ -89,6 +92,7 @@ fn place(
                 layout: Layout::new(&[]),
                 aggregates: Vec::new(),
                 current: over.current,
+                since: None,
             }),
         }));
         windows.len() - 1
@@ -97,26 +101,31 @@ fn place(
     let lanes: Vec<_> = own.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
     let place =
         |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
+    let since = own.since.as_ref().map(|(lane, _)| windows[at].lane(lane));
+    windows[at].since = since;
     own.lanes.clone_from(&lanes);
     own.results = own.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
 }
 
-/// What a part of a key is known by.
-fn named(part: &KeyPart, lists: &Lists) -> String {
-    match part {
-        KeyPart::Column(at) => at.to_string(),
-        KeyPart::Computed(expression) => with_lists(&expression.text, lists),
+impl KeyPart {
+    /// What it is known by.
+    pub(crate) fn text(&self, lists: &Lists) -> String {
+        match self {
+            Self::Column(at) => at.to_string(),
+            Self::Computed(expression) => with_lists(&expression.text, lists),
+        }
     }
 }
 
 struct Building {
     window: SharedWindow,
     aggregates: Vec<Aggregate>,
+    since: Option<usize>,
 }
 
 impl Building {
     fn new(window: SharedWindow) -> Self {
-        Self { window, aggregates: Vec::new() }
+        Self { window, aggregates: Vec::new(), since: None }
     }
 
     fn lane(&mut self, lane: &Lane) -> usize {
@@ -140,6 +149,7 @@ impl Building {
             layout: Layout::new(&self.window.lanes),
             aggregates: self.aggregates,
             current: self.window.plan.current,
+            since: self.since,
         };
         self.window.plan = Arc::new(plan);
         self.window

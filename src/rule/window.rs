@@ -38,10 +38,23 @@ pub struct Over {
     pub by: Vec<Placed>,
     /// How far back it reaches.
     pub reach: Reach,
+    /// Only what is not before the last event in it that meets this condition.
+    pub since: Option<Placed>,
     /// Whether the event itself counts.
     pub current: bool,
     /// The aggregates.
     pub measures: Vec<Measure>,
+}
+
+/// Where windows that close begin and end.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// On the calendar: `size` and `slide`.
+    Calendar,
+    /// With events: a window ends when its key was silent for so long, and where the `size` on the calendar ends: `gap`.
+    Session(Length),
+    /// A window begins at each event that meets the condition, and takes so long: `from` and `within`.
+    From(Placed, Length),
 }
 
 /// Windows that are judged once, when they close.
@@ -49,7 +62,9 @@ pub struct Over {
 pub struct Closing {
     /// The columns that make a window of their own for each combination of values.
     pub by: Vec<Placed>,
-    /// How long a window is.
+    /// Where windows begin and end.
+    pub form: Form,
+    /// How long a window is at most.
     pub size: Length,
     /// From one window to the next; the size for windows that do not overlap.
     pub slide: Length,
@@ -154,4 +169,27 @@ pub struct Schedule {
     pub ticks: Ticks,
     /// One SELECT.
     pub sql: Placed,
+}
+
+impl Over {
+    /// The window as rules write it.
+    #[must_use]
+    pub fn span(&self) -> String {
+        match &self.since {
+            Some(since) => format!("{}, since {}", self.reach, since.text),
+            None => self.reach.to_string(),
+        }
+    }
+}
+
+impl Closing {
+    /// The window as rules write it.
+    #[must_use]
+    pub fn span(&self) -> String {
+        match &self.form {
+            Form::Calendar => self.size.to_string(),
+            Form::Session(gap) => format!("gap {gap}, {}", self.size),
+            Form::From(from, within) => format!("{within} from {}", from.text),
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! 审批 in the store: every matter with what was done with it. An act, what it brings into force in other tables, and its record
 //! in the audit log are one transaction.
 
+mod listed;
+
 use std::collections::BTreeMap;
 
+pub use listed::{MatterFilter, MatterPlace, MatterSort, Shown};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{
@@ -10,15 +13,13 @@ use super::{
     alerts::{from_json, json},
     audit::{self, DONE, Deed},
     named::insert,
-    overrides,
-    query::LIMIT_MAX,
-    rule_sets,
+    overrides, rule_sets,
     sums::{self, Change, Summed},
 };
 use crate::{
     access::Actor,
     alert::desk::Refusal,
-    approval::{Kind, Matter, Office, Person, State, Verb, Wish, rows::Rows},
+    approval::{Kind, Matter, Office, Person, State, Verb, Wish, check_signed, rows::Rows},
     event::Instant,
     say,
 };
@@ -28,19 +29,6 @@ const MATTER: &str = "body FROM approvals";
 const WAITING_MAX: i64 = 500;
 /// The most characters of a reason.
 const REASON_MAX: usize = 500;
-
-/// Which matters are listed, the newest first.
-#[derive(Debug, Clone, Default)]
-pub struct MatterFilter {
-    /// Only those of this kind.
-    pub kind: Option<Kind>,
-    /// Only those that stand so.
-    pub state: Option<State>,
-    /// Only those before this one in the list.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: u32,
-}
 
 /// What somebody does with a matter.
 #[derive(Debug, Clone)]
@@ -56,28 +44,12 @@ pub struct Judgement<'j> {
 }
 
 impl Cases {
-    /// Matters, the newest first.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn matters(&self, filter: &MatterFilter) -> Result<Vec<Matter>, StoreError> {
-        let sql = format!(
-            "SELECT {MATTER} WHERE (:kind IS NULL OR kind = :kind) AND (:state IS NULL OR state = :state)
-             AND (:before IS NULL OR approval_id < :before) ORDER BY approval_id DESC LIMIT :limit"
-        );
-        let values = named_params! {
-            ":kind": filter.kind.map(Kind::word), ":state": filter.state.map(State::word),
-            ":before": filter.before, ":limit": filter.limit.min(LIMIT_MAX),
-        };
-        self.read(|c| c.prepare_cached(&sql)?.query_map(values, read)?.collect())
-    }
-
     /// One matter.
     ///
     /// # Errors
     /// If there is none.
     pub fn matter(&self, id: i64) -> Result<Matter, CaseError> {
-        self.read(|c| find(c, id))?.ok_or_else(|| none(id))
+        self.read(|c| find(c, id))?.ok_or_else(|| no_matter(id))
     }
 
     /// The latest matter about something.
@@ -85,7 +57,7 @@ impl Cases {
     /// # Errors
     /// If there is none.
     pub fn matter_about(&self, kind: Kind, subject: &str) -> Result<Matter, CaseError> {
-        self.read(|c| latest(c, &[kind], subject))?.ok_or_else(|| none(0))
+        self.read(|c| latest(c, &[kind], subject))?.ok_or_else(|| no_matter(0))
     }
 
     /// Proposes something that comes into force by itself once it is approved.
@@ -137,7 +109,7 @@ impl Cases {
     ) -> Result<Matter, CaseError> {
         let actor = self.actor.clone();
         self.change(|summed| {
-            let Some(matter) = find(summed.transaction, id)? else { return Ok(Err(none(id))) };
+            let Some(matter) = find(summed.transaction, id)? else { return Ok(Err(no_matter(id))) };
             Ok(act(summed, (matter, &actor), judgement, now, office)?.map_err(refused))
         })?
     }
@@ -197,6 +169,11 @@ pub(super) fn act(
     if why.chars().count() > REASON_MAX {
         return Ok(Err(say!("a reason has 1 to {most} characters", most = REASON_MAX)));
     }
+    // What stands there must be what was signed, before anybody puts their name under it.
+    if let Err(why) = holds(&matter) {
+        let id = matter.id;
+        return Ok(Err(say!("approval {id} was changed in the database: {why}", id, why)));
+    }
     let done = match verb {
         Verb::Approve => matter.approve((person, now, why), seen, office).map(|_| ()),
         Verb::Refuse => matter.refuse((person, now, why), seen, office),
@@ -220,6 +197,36 @@ pub(super) fn act(
     let detail = if why.is_empty() { matter.reason.clone() } else { why.to_owned() };
     tell(summed, (actor, now), &matter, (word(matter.kind, verb), &detail))?;
     Ok(Ok(matter))
+}
+
+/// Whether a matter is what its acts signed; those without a key, which only tests have, are taken as they are.
+fn holds(matter: &Matter) -> Result<(), String> {
+    if matter.acts.iter().all(|act| act.key.is_empty()) {
+        return Ok(());
+    }
+    check_signed(matter, None).map(|_| ())
+}
+
+/// What is wrong with which matter; for a table that is not what its sum says.
+pub(super) fn faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT approval_id, kind, subject, state, body FROM approvals ORDER BY approval_id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut faults = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get("approval_id")?;
+        let fault = match read(row) {
+            Err(_) => Some(say!("it cannot be read")),
+            Ok(matter) => {
+                let columns: [String; 3] = [row.get("kind")?, row.get("subject")?, row.get("state")?];
+                let own = [matter.kind.word(), &matter.subject, matter.state.word()];
+                let differs = matter.id != id || columns.iter().zip(own).any(|(found, own)| found != own);
+                if differs { Some(say!("its columns are not what it says")) } else { holds(&matter).err() }
+            }
+        };
+        faults.extend(fault.map(|why| say!("approval {id} was changed in the database: {why}", id, why)));
+    }
+    Ok(faults)
 }
 
 /// What acts are called in the audit log: those with rules and overrides have names of their own.
@@ -267,22 +274,42 @@ pub(super) fn next(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }
 
+/// The number of the next change of a matter, which readers of what changes go by.
+fn next_change(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce(max(changed), 0) + 1 FROM approvals";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// Matters that changed after a change, each with its own, so many at most.
+pub(super) fn changed_after(
+    connection: &Connection,
+    after: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<(i64, Matter)>> {
+    let sql = format!("SELECT changed, {MATTER} WHERE changed > :after ORDER BY changed LIMIT :limit");
+    let row = |row: &Row<'_>| Ok((row.get(0)?, read(row)?));
+    let values = named_params! { ":after": after, ":limit": limit };
+    connection.prepare_cached(&sql)?.query_map(values, row)?.collect()
+}
+
 /// Stores a new matter.
 pub(super) fn put(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> {
     let (approval_id, body) = (matter.id, json(matter)?);
     insert!(summed.transaction, "INSERT INTO approvals", {
         approval_id, kind: matter.kind.word(), subject: matter.subject, state: matter.state.word(),
-        at: matter.proposed_at, body,
+        at: matter.proposed_at, changed: next_change(summed.transaction)?, body,
     })?;
     summed.inserted(&sums::APPROVALS, [approval_id])
 }
 
 /// Stores what became of a matter.
 pub(super) fn keep(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> {
-    let body = json(matter)?;
+    let (body, changed) = (json(matter)?, next_change(summed.transaction)?);
     summed.change(&sums::APPROVALS, [matter.id], || {
-        let sql = "UPDATE approvals SET state = :state, body = :body WHERE approval_id = :id";
-        let values = named_params! { ":id": matter.id, ":state": matter.state.word(), ":body": body };
+        let sql =
+            "UPDATE approvals SET state = :state, changed = :changed, body = :body WHERE approval_id = :id";
+        let state = matter.state.word();
+        let values = named_params! { ":id": matter.id, ":state": state, ":changed": changed, ":body": body };
         summed.transaction.execute(sql, values)
     })?;
     Ok(())
@@ -310,11 +337,13 @@ pub(super) fn latest(
 pub(super) fn used(transaction: &Connection, id: i64, application: &str, now: i64) -> rusqlite::Result<()> {
     let Some(mut matter) = latest(transaction, &[Kind::Override], &id.to_string())? else { return Ok(()) };
     matter.end(true, now, application);
-    let body = json(&matter)?;
+    let (body, changed) = (json(&matter)?, next_change(transaction)?);
     let mut change = Change::of(transaction, &sums::APPROVALS);
     change.before([matter.id])?;
-    let sql = "UPDATE approvals SET state = 'in_force', body = :body WHERE approval_id = :id";
-    transaction.prepare_cached(sql)?.execute(named_params! { ":id": matter.id, ":body": body })?;
+    let sql =
+        "UPDATE approvals SET state = 'in_force', changed = :changed, body = :body WHERE approval_id = :id";
+    let values = named_params! { ":id": matter.id, ":changed": changed, ":body": body };
+    transaction.prepare_cached(sql)?.execute(values)?;
     change.after([matter.id])?;
     change.end()
 }
@@ -344,7 +373,9 @@ fn refused(why: String) -> CaseError {
     Refusal::State(why).into()
 }
 
-fn none(id: i64) -> CaseError {
+/// That there is no such matter.
+#[must_use]
+pub fn no_matter(id: i64) -> CaseError {
     CaseError::NotFound(say!(
         "there is no approval {id}; `fiscwatch approvals list` shows those there are",
         id

@@ -15,7 +15,7 @@ use crate::{
 const TOLD: usize = 50;
 /// So many confirmed alerts within the year make a unit one that comes again.
 const REPEATED: u64 = 2;
-const YEAR: i64 = 365 * 24 * 3_600_000_000;
+const YEAR: TimeDelta = TimeDelta::days(365);
 
 /// How long something took, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -247,7 +247,7 @@ impl Cases {
         let (mut units, mut officers) =
             (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
         let (mut repeated, mut timing) = (BTreeMap::<String, (u64, i128)>::new(), Timing::default());
-        let year = now.saturating_sub(TimeDelta::from_micros(YEAR));
+        let year = now.saturating_sub(YEAR);
         let condition =
             "(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
         self.each(condition, &[since, year], |alert| {

@@ -1,5 +1,5 @@
-//! What has changed in the store, in the store's own order: new findings and what happened to alerts, each after a place
-//! that a reader was at.
+//! What has changed in the store, in the store's own order: new findings, what happened to alerts, and what was proposed and
+//! approved, each after a place that a reader was at.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -9,21 +9,23 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{Cases, StoreError, alerts, alerts::key_text};
-use crate::{alert::Alert, finding::Finding};
+use super::{Cases, StoreError, alerts, alerts::key_text, approvals};
+use crate::{alert::Alert, approval::Matter, finding::Finding};
 
-/// How far a reader is: the last finding and the last change of an alert that it knows.
+/// How far a reader is: the last finding, the last change of an alert and the last of a matter that it knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
     /// The number of the finding.
     pub finding: i64,
     /// The number of the change.
     pub change: i64,
+    /// The number of the change of a matter.
+    pub matter: i64,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.finding, self.change)
+        write!(f, "{}.{}.{}", self.finding, self.change, self.matter)
     }
 }
 
@@ -31,9 +33,10 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (finding, change) = text.split_once('.').ok_or(())?;
-        let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0).ok_or(());
-        Ok(Self { finding: number(finding)?, change: number(change)? })
+        let mut numbers =
+            text.splitn(3, '.').map(|text| text.parse().ok().filter(|n: &i64| *n >= 0).ok_or(()));
+        let mut number = || numbers.next().ok_or(())?;
+        Ok(Self { finding: number()?, change: number()?, matter: number()? })
     }
 }
 
@@ -44,6 +47,8 @@ pub enum News {
     Finding(Box<Finding>, Option<String>),
     /// An alert, as it is now.
     Alert(Box<Alert>),
+    /// Something that was proposed, as it is now.
+    Matter(Box<Matter>),
 }
 
 /// What is new after a place.
@@ -86,7 +91,7 @@ impl Cases {
         self.read(|c| {
             let c = &c.unchecked_transaction()?;
             let now = place(c)?;
-            let behind = [now.finding - since.finding, now.change - since.change];
+            let behind = [now.finding - since.finding, now.change - since.change, now.matter - since.matter];
             if behind.iter().any(|behind| !(0..=BEHIND_MAX).contains(behind)) {
                 return Ok(None);
             }
@@ -117,11 +122,12 @@ impl Cases {
 }
 
 fn place(c: &Connection) -> rusqlite::Result<Place> {
-    let last = |table: &str| {
-        let sql = format!("SELECT coalesce(max(seq), 0) FROM {table}");
+    let last = |column: &str, table: &str| {
+        let sql = format!("SELECT coalesce(max({column}), 0) FROM {table}");
         c.prepare_cached(&sql)?.query_row([], |row| row.get(0))
     };
-    Ok(Place { finding: last("findings")?, change: last("alert_history")? })
+    let (finding, change) = (last("seq", "findings")?, last("seq", "alert_history")?);
+    Ok(Place { finding, change, matter: last("changed", "approvals")? })
 }
 
 fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
@@ -129,7 +135,8 @@ fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
     let mut news = Vec::new();
     let findings = findings(c, since.finding, limit)?;
     let changed = changed(c, since.change, limit)?;
-    let more = [findings.len(), changed.len()].contains(&(limit as usize));
+    let matters = approvals::changed_after(c, since.matter, limit)?;
+    let more = [findings.len(), changed.len(), matters.len()].contains(&(limit as usize));
     // Where each alert is seen last.
     let mut last: HashMap<String, Place> = HashMap::new();
     for (seq, finding) in findings {
@@ -151,6 +158,10 @@ fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
     }
     // A finding stands before the alert that it is in.
     news.sort_by_key(|(at, news)| (at.finding, at.change, matches!(news, News::Alert(_))));
+    for (number, matter) in matters {
+        next.matter = number;
+        news.push((next, News::Matter(Box::new(matter))));
+    }
     Ok(Changes { news, next, more })
 }
 

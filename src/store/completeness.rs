@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long before a day confirmations of its payments are looked for, in microseconds: some come early. 31 days.
-const EARLY: i64 = 31 * 86_400_000_000;
+const EARLY: TimeDelta = TimeDelta::days(31);
 
 /// A day's statement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,15 +50,13 @@ impl History {
         })?;
         let taken_out = [Column::OriginalEventId];
         // A payment is taken out after it came, but its reversal may have been dated before it.
-        let since =
-            Select { from: Some(day.0.saturating_sub(TimeDelta::from_micros(EARLY))), ..Select::default() };
+        let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
         self.each(EventType::Reversal, since, &taken_out, &mut |batch, row| {
             matching.take_out(id_hash(text(batch, Column::OriginalEventId, row).unwrap_or_default()));
             true
         })?;
         let answered = [Column::OccurredAt, Column::Amount, Column::OriginalEventId, Column::Status];
-        let since =
-            Select { from: Some(day.0.saturating_sub(TimeDelta::from_micros(EARLY))), ..Select::default() };
+        let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
         self.each(EventType::Confirmation, since, &answered, &mut |batch, row| {
             let status = text(batch, Column::Status, row).and_then(BankStatus::parse);
             let amount = cents(batch, row);
@@ -71,7 +69,7 @@ impl History {
         let mut sought: HashSet<u64> = matching.sought().into_iter().collect();
         let mut known = HashSet::new();
         // Most are of the days before; the rest of the journal is read only for what is not there.
-        let (before, late) = (day.0.saturating_sub(TimeDelta::from_micros(EARLY)), Some(day.0));
+        let (before, late) = (day.0.saturating_sub(EARLY), Some(day.0));
         let stretches = [(Some(before), late), (Some(day.1), None), (None, Some(before))];
         for (from, to) in stretches {
             if sought.is_empty() {

@@ -8,7 +8,10 @@ use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
     filter::Wanted, query::LIMIT_MAX,
 };
-use crate::alert::{Alert, worth::Worth};
+use crate::alert::{
+    Alert,
+    worth::{Verdicts, Worth, precision_in},
+};
 
 /// Alerts listed when nobody says how many.
 const LIMIT: u32 = 100;
@@ -120,6 +123,14 @@ impl Cases {
         Ok(self.read(|c| c.query_row(&sql, values, |row| row.get(0)))?)
     }
 
+    /// What an alert promises, and which other rules found something about the event of its latest finding.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn worth(&self, alert: &Alert) -> Result<(Worth, Vec<String>), StoreError> {
+        self.read(|c| worth(c, alert, &verdicts(c)?))
+    }
+
     fn conditions(&self, wanted: &Wanted) -> Result<(Rows, Conditions), CaseError> {
         let rows = self.read(Rows::of)?;
         let (mut conditions, order) = (wanted.of_alerts(), self.order(wanted)?);
@@ -134,9 +145,8 @@ impl Cases {
         if wanted.filter.sort.as_deref() != Some("worth") {
             return Ok(Cow::Borrowed(wanted.order_of_alerts()));
         }
-        let verdicts = self.verdicts()?;
-        let rules = verdicts.iter().map(|(rule, said)| (rule.as_str(), (said.confirmed, said.dismissed)));
-        Ok(Cow::Owned(Worth::sql(rules)))
+        let verdicts = self.read(verdicts)?;
+        Ok(Cow::Owned(Worth::sql(&verdicts, |told| others(told, "a.alert_id"))))
     }
 
     /// After which place in the order the page begins.
@@ -146,9 +156,58 @@ impl Cases {
             return Ok(Some((place, id.to_owned())));
         }
         let order = self.order(wanted)?;
-        let sql = format!("SELECT {order}, alert_id FROM {} WHERE alert_id = ?", rows.source());
+        let sql = format!("SELECT {order}, alert_id FROM {} a WHERE alert_id = ?", rows.source());
         let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found = self.read(|c| c.prepare_cached(&sql)?.query_row([before], row).optional())?;
         found.map(Some).ok_or_else(|| missing(before))
     }
+}
+
+/// What is told of the other live rules `o` that found something about the event of an alert's latest finding.
+fn others(told: &str, alert: &str) -> String {
+    format!(
+        "SELECT {told} FROM findings f
+         JOIN (SELECT rule_id, event_id, mode, json_extract(body, '$.handling') AS handling FROM findings) o
+           ON o.event_id = f.event_id AND o.rule_id <> f.rule_id
+         WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert})
+           AND json_extract(f.body, '$.event_id') IS NOT NULL AND o.mode = 'live'"
+    )
+}
+
+/// What officers said of the alerts of each rule and unit.
+pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<Verdicts> {
+    let sql = "SELECT a.rule_id AS rule_id, a.unit_code AS unit_code,
+                      count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                      count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
+               FROM alert_history h JOIN alerts a USING (alert_id)
+               WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id, a.unit_code";
+    let mut verdicts = Verdicts::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let said = (row.get("confirmed")?, row.get("dismissed")?);
+        verdicts.add(row.get("rule_id")?, row.get("unit_code")?, said);
+    }
+    Ok(verdicts)
+}
+
+/// What an alert promises, by what officers said before, and which other rules found the same.
+pub(super) fn worth(
+    connection: &Connection,
+    alert: &Alert,
+    verdicts: &Verdicts,
+) -> rusqlite::Result<(Worth, Vec<String>)> {
+    let sql = others("DISTINCT o.rule_id, o.handling", "?1") + " ORDER BY 1";
+    let mut statement = connection.prepare_cached(&sql)?;
+    let others = statement.query_map([&alert.alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let others: Vec<(String, String)> = others.collect::<Result<_, _>>()?;
+    let precision = |(rule, handling): (&str, &str)| {
+        precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))
+    };
+    let of_others: Vec<i64> = others.iter().map(|(rule, handling)| precision((rule, handling))).collect();
+    let own = precision((&alert.rule_id, &alert.handling));
+    let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, (own, &of_others));
+    let mut rules: Vec<String> = others.into_iter().map(|(rule, _)| rule).collect();
+    rules.dedup();
+    Ok((worth, rules))
 }

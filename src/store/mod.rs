@@ -78,7 +78,7 @@ use crate::{event::Instant, failpoint, private};
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use answers::LinkError;
-pub use approvals::{Judgement, MatterFilter};
+pub use approvals::{Judgement, MatterFilter, MatterPlace, MatterSort, Shown, no_matter};
 pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
 pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,

@@ -97,6 +97,18 @@ pub(crate) fn alert_delivery(r: &Registry) -> prometheus::Result<HistogramVec> {
     register(r, HistogramVec::new(options, &["sink"])?)
 }
 
+/// What waits to be approved.
+pub(crate) fn approvals_waiting(r: &Registry) -> prometheus::Result<IntGaugeVec> {
+    let help = "Proposals that wait to be approved, by the roles that are missing.";
+    register(r, IntGaugeVec::new(opts("approvals_waiting", help), &["level"])?)
+}
+
+/// Since when.
+pub(crate) fn approvals_waiting_age(r: &Registry) -> prometheus::Result<GaugeVec> {
+    let help = "For how long the oldest of them has waited.";
+    register(r, GaugeVec::new(opts("approvals_waiting_seconds", help), &["level"])?)
+}
+
 /// How long officers take: minutes to months.
 pub(crate) fn officers(r: &Registry, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
     let (minute, hour, day) = (60.0, 3600.0, 86400.0);

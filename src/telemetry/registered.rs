@@ -8,9 +8,10 @@ use super::{
     Metrics, ReplicaMetrics, SourceMetrics,
     catalogue::Registry,
     make::{
-        alert_delivery, clock, counter, counters, gauge, gauges, histogram, labels_folded, late,
-        list_changes, list_reads, officers, opts, overflow, overspent, payments_awaited, register,
-        resend_errors, store_free_bytes, template_errors, watermark, windows_held, year_elapsed,
+        alert_delivery, approvals_waiting, approvals_waiting_age, clock, counter, counters, gauge, gauges,
+        histogram, labels_folded, late, list_changes, list_reads, officers, opts, overflow, overspent,
+        payments_awaited, register, resend_errors, store_free_bytes, template_errors, watermark,
+        windows_held, year_elapsed,
     },
 };
 
@@ -119,6 +120,8 @@ impl Metrics {
                 "What was done with proposals, by kind: propose, approve, refuse, withdraw, in_force, failed.",
                 &["kind", "act"],
             )?,
+            approvals_waiting: approvals_waiting(r)?,
+            approvals_waiting_age: approvals_waiting_age(r)?,
             decision_duration: register(
                 r,
                 HistogramVec::new(

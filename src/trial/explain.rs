@@ -146,10 +146,18 @@ impl Explained {
 
     /// The stored finding that tells of the event: of it, of its window, or of the tick.
     pub(crate) fn stored<'s>(&self, known: &'s [(Instant, Finding)], event: &str) -> Option<&'s Finding> {
-        let end = self.window.as_ref().and_then(|window| window.stretch).map(|(_, end, _)| end);
+        let window = self.window.as_ref().and_then(|window| window.stretch);
+        // Of windows from events several may end together.
+        let about = |finding: &Finding, (start, end): (Instant, Instant)| {
+            let named = finding.named_by(end);
+            let (start, end) = (start.as_micros(), end.as_micros());
+            named == end.to_string() || named == format!("{start} {end}")
+        };
         let own = self.tick.as_ref().map(|tick| (tick.at, &tick.own));
-        let is_told = |(at, finding): &&(Instant, Finding)| match (end, own) {
-            (Some(end), _) => *at == end && finding.key == self.key,
+        let is_told = |(at, finding): &&(Instant, Finding)| match (window, own) {
+            (Some((start, end, _)), _) => {
+                *at == end && finding.key == self.key && about(finding, (start, end))
+            }
             (_, Some((tick, own))) => *at == tick && own.iter().any(|own| own.key == finding.key),
             _ => finding.event_id.as_deref() == Some(event),
         };
@@ -225,13 +233,16 @@ impl Asked<'_> {
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
         let window = match (&self.rule.view, &self.rule.rule.view) {
+            // From which event on such a window holds is not told by times.
+            (CompiledView::Sliding(_), View::Sliding(windows))
+                if windows.first().is_some_and(|over| over.since.is_some()) =>
+            {
+                None
+            }
             (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
                 let reach = windows.first().map(|over| over.reach);
-                let from = reach
-                    .map_or(i64::MIN, |r| (Reaches::new(self.calendar, r).from(self.event.1)).as_micros());
-                let is_in = |(_, at, _): &(String, Instant, Value)| {
-                    *at >= Instant::from_micros(from) && *at <= self.event.1
-                };
+                let from = reach.map_or(Instant::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
+                let is_in = |(_, at, _): &(String, Instant, Value)| *at >= from && *at <= self.event.1;
                 let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
                 let total = events.len();
                 events.drain(..total.saturating_sub(EVENTS_MAX));

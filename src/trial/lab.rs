@@ -87,9 +87,9 @@ fn compared(rule: &str, again: Again, verdicts: &BTreeMap<String, bool>) -> Besi
     for made in again.findings.into_values() {
         let Some(form) = names.iter().position(|name| *name == made.finding.rule_id) else { continue };
         let mut finding = made.finding;
-        rule.clone_into(&mut finding.rule_id);
         // As the daemon names it, so that both forms and what is stored can be compared.
-        let subject = finding.event_id.clone().unwrap_or_else(|| made.at.as_micros().to_string());
+        let subject = finding.named_by(made.at);
+        rule.clone_into(&mut finding.rule_id);
         finding.finding_id = finding_id(rule, &finding.key, &subject);
         keys[form].insert(serde_json::Value::Object(finding.key.clone()).to_string());
         found[form].insert(finding.finding_id.clone(), (made.at, finding));

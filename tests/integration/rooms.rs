@@ -219,7 +219,7 @@ const LONGER: &[(&str, usize)] = &[
     ("tests/integration/sealing.rs", 606),
     ("tests/integration/sessions.rs", 545),
     ("tests/integration/simulation/run.rs", 512),
-    ("tests/integration/sliding.rs", 585),
+    ("tests/integration/sliding.rs", 581),
     ("tests/integration/state.rs", 487),
     ("tests/integration/support.rs", 491),
     ("tests/integration/trust.rs", 634),

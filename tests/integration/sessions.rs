@@ -2,7 +2,7 @@
 
 use std::{
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use fiscwatch::{
@@ -266,12 +266,12 @@ fn a_stream_ends_soon_after_its_reader_may_no_longer() {
         assert_eq!(answer.status(), 200);
         std::thread::spawn(move || {
             let _ = answer.body_mut().read_to_string();
-            Instant::now()
+            std::time::Instant::now()
         })
     };
     let (disabled, stays) = (open("王芳"), open("李强"));
     accounts(&bench).set_enabled("王芳", false, &by("safe"), Instant::from_micros(6)).unwrap();
-    let at = Instant::now();
+    let at = std::time::Instant::now();
     assert!(disabled.join().unwrap() - at < Duration::from_secs(8));
     assert!(!stays.is_finished(), "others read on");
     assert_eq!(daemon.stop("-TERM"), Some(0));

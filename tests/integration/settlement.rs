@@ -251,7 +251,7 @@ fn what_is_published_adds_up_and_tells_of_no_person() {
         );
     }
     let read = |name: &str| fs::read_to_string(bench.path().join("one").join(name)).unwrap();
-    for name in ["cells.csv", "units.csv", "classes.csv", "total.csv", "datapackage.json"] {
+    for name in ["cells.csv", "units.csv", "classes.csv", "total.csv", "datapackage.json", "index.html"] {
         assert_eq!(read(name), fs::read_to_string(bench.path().join("two").join(name)).unwrap(), "{name}");
         assert!(!read(name).contains("王") && !read(name).contains("33010160006"), "{name}");
     }

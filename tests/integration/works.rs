@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use fiscwatch::{
     access::{Actor, Role, Roles},
     event::Instant,
-    store::{Accounts, TokenSpec},
+    store::{Accounts, Audit, TokenSpec},
 };
 use serde_json::{Value, json};
 
@@ -239,4 +239,66 @@ fn no_work_goes_on_without_its_daemon() {
     let child = children().remove(0);
     assert_eq!(desk.daemon.stop("-TERM"), Some(0));
     assert!(!Path::new(&format!("/proc/{child}")).exists(), "process {child} goes on");
+}
+
+/// A work that waits for somebody to write to what it reads, which nobody does.
+fn held(desk: &Desk) -> Value {
+    let rules = desk.bench.path().join("rules/rules.yaml");
+    let _ = std::fs::remove_file(&rules);
+    assert!(Command::new("mkfifo").arg(&rules).status().unwrap().success());
+    let (status, work) = desk.json("officer", "POST", "works", &json!({ "kind": "pilot", "days": 30 }));
+    assert_eq!(status, 202, "{work}");
+    work
+}
+
+#[test]
+fn one_runs_at_a_time_and_who_stops_it_finds_no_file_of_it() {
+    let desk = Desk::open();
+    let work = held(&desk);
+    let busy = json!({ "kind": "adjustments", "year": 2024 });
+    let (status, told) = desk.json("supervisor", "POST", "works", &busy);
+    assert_eq!(status, 409);
+    assert!(told["detail"].as_str().unwrap().contains("task 1 (pilot) still runs"), "{told}");
+    let path = format!("works/{}", work["id"]);
+    assert_eq!(desk.json("system", "DELETE", &path, &Value::Null).0, 404, "it is not for them");
+    assert_eq!(desk.json("officer", "DELETE", &path, &Value::Null).0, 200);
+    let ended = desk.end("officer", &work);
+    assert_eq!(
+        (&ended["state"], &ended["files"], &ended["rows"]),
+        (&json!("stopped"), &json!([]), &json!([]))
+    );
+    assert!(!desk.bench.path().join("state/works/1").exists(), "nothing of it is left");
+    let file = desk.ask("officer", "GET", &format!("{path}/files/pilot.md"), Vec::new(), "text/plain");
+    assert_eq!(file.0, 404);
+    let deeds = |action: &str| {
+        let log = Audit::open_read_only(&desk.bench.path().join("state")).unwrap().after(0, 1000).unwrap();
+        let own = log.into_iter().filter(|entry| entry.action == action);
+        own.map(|entry| (entry.who, entry.subject)).collect::<Vec<_>>()
+    };
+    let of = |who: &str, subject: &str| (who.to_owned(), subject.to_owned());
+    assert_eq!(deeds("works.begin"), [of("officer", "pilot 1")]);
+    assert_eq!(deeds("works.stop"), [of("officer", "pilot 1")]);
+}
+
+#[test]
+fn the_latest_works_are_kept_and_what_is_taken_is_recorded() {
+    let desk = Desk::open();
+    let book = json!({ "kind": "adjustments", "year": 2024 });
+    let first = desk.done("officer", &book);
+    let file = first["files"][0].as_str().unwrap();
+    let path = format!("works/1/files/{file}");
+    assert_eq!(desk.ask("officer", "GET", &path, Vec::new(), "text/plain").0, 200);
+    let log = Audit::open_read_only(&desk.bench.path().join("state")).unwrap().after(0, 1000).unwrap();
+    let taken: Vec<_> = log.iter().filter(|entry| entry.action == "works.file").collect();
+    assert_eq!(taken.len(), 1);
+    assert_eq!((taken[0].subject.as_str(), taken[0].detail.as_str()), ("adjustments 1", file));
+    for _ in 0..20 {
+        assert_eq!(desk.done("officer", &book)["state"], "done");
+    }
+    let works = desk.json("officer", "GET", "works", &Value::Null).1;
+    let ids: Vec<_> = works["works"].as_array().unwrap().iter().map(|work| work["id"].clone()).collect();
+    assert_eq!(ids, (2..=21).rev().map(|id| json!(id)).collect::<Vec<_>>());
+    assert_eq!(desk.json("officer", "GET", "works/1", &Value::Null).0, 404);
+    assert!(!desk.bench.path().join("state/works/1").exists(), "its files are gone with it");
+    assert_eq!(desk.ask("officer", "GET", &path, Vec::new(), "text/plain").0, 404);
 }

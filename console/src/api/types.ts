@@ -87,6 +87,7 @@ export type OfferedQuestion = Schemas["OfferedQuestion"];
 export type Worth = Schemas["Worth"];
 export type Approval = Schemas["Approval"];
 export type ApprovalPage = Schemas["ApprovalPage"];
+export type ReferenceLists = Schemas["ReferenceLists"];
 export type Work = Schemas["Work"];
 export type WorkList = Schemas["WorkList"];
 export type ProposalVersion = Schemas["ProposalVersion"];

@@ -80,7 +80,7 @@ pub enum Wait {
         next: TimeDelta,
     },
     /// At this instant.
-    Until(i64),
+    Until(Instant),
 }
 
 impl Entry {
@@ -101,7 +101,7 @@ impl Entry {
     #[must_use]
     pub fn due(&self, now: Instant, waiting: Option<Instant>, told: Option<Instant>) -> Instant {
         match self.wait {
-            Wait::Until(at) => Instant::from_micros(at),
+            Wait::Until(at) => at,
             Wait::Group { first, next } => {
                 let alone = match told {
                     Some(told) => (told.saturating_add(next)).max(now),

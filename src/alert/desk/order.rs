@@ -1,10 +1,7 @@
 //! What somebody wants done with an alert, and why it is refused.
 
 use super::super::{Action, BY_ITSELF, casework::Terms, inquiry::Letter};
-use crate::{
-    event::normal_name,
-    say,
-};
+use crate::{event::normal_name, say};
 
 /// Why an officer's action is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

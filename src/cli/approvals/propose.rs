@@ -17,10 +17,14 @@ use crate::{
     config::Config,
     daemon::{check_actions, office, with_adopted},
     decode::Decoder,
+    diagnostic::read_text,
     say,
     store::Cases,
     text::quoted,
 };
+
+/// The largest file, in bytes: far more than a thousand rows.
+const FILE_MAX: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProposeArgs {
@@ -70,12 +74,10 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
         // clap asks for one of them.
         (None, None) => return Err(anyhow!(say!("say what is proposed: --budget or --list"))),
     };
+    // Where there is no state, that is told, and not that it has no key.
+    let cases = Cases::open(&config.state_dir)?;
     let office = office(&config)?;
-    let matter = Cases::open(&config.state_dir)?.by(actor).propose_matter(
-        wish,
-        (&person, now.as_micros()),
-        &office,
-    )?;
+    let matter = cases.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?;
     match args.json {
         true => println!("{}", serde_json::to_string(&matter)?),
         false => println!("{}", told(&matter, &config)),
@@ -112,7 +114,7 @@ fn actions(file: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
         return csv_rows(file);
     }
     let shown = || file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(shown)?;
+    let text = text_of(file)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let read = |(number, line): (usize, &str)| {
         let fault = |_| anyhow!(say!("{file}:{number}: this is no JSON object", file = shown(), number));
@@ -121,15 +123,39 @@ fn actions(file: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
     lines.map(read).collect()
 }
 
+/// A file that is proposed, as text.
+fn text_of(file: &Path) -> anyhow::Result<String> {
+    let shown = file.display().to_string();
+    if std::fs::metadata(file).is_ok_and(|about| about.len() > FILE_MAX) {
+        let mib = FILE_MAX >> 20;
+        return Err(anyhow!(say!(
+            "{file}: a file that is proposed has {mib} MiB at most",
+            file = shown,
+            mib
+        )));
+    }
+    read_text(file).map_err(|(why, hint)| {
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        anyhow!("{shown}: {why}{hint}")
+    })
+}
+
 /// The rows of a CSV file by its header; empty cells say nothing.
 fn csv_rows(file: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
     let shown = || file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(shown)?;
-    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let text = text_of(file)?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().with_context(shown)?.clone();
     let mut rows = Vec::new();
     for row in reader.records() {
-        let row = row.with_context(shown)?;
+        let row = row.map_err(|error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            anyhow!(say!(
+                "{file}:{line}: the row has more or fewer cells than the header",
+                file = shown(),
+                line
+            ))
+        })?;
         let cells = header.iter().zip(&row).map(|(name, cell)| (name.trim().to_owned(), cell.trim().into()));
         rows.push(cells.filter(|(_, cell): &(_, Value)| cell != "").collect());
     }

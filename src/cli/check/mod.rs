@@ -136,9 +136,8 @@ fn warn_of_retention(rules: &[CompiledRule], retain: TimeDelta) {
     let days = |length: TimeDelta| (length + TimeDelta::DAY - TimeDelta::MICROSECOND) / TimeDelta::DAY;
     for rule in rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled) {
         match rule.horizon() {
-            Some(horizon) if horizon > retain.as_micros() => {
-                let (rule, back, kept) =
-                    (quoted(&rule.rule.id), days(TimeDelta::from_micros(horizon)), days(retain));
+            Some(horizon) if horizon > retain => {
+                let (rule, back, kept) = (quoted(&rule.rule.id), days(horizon), days(retain));
                 eprintln!(
                     "{}",
                     say!(

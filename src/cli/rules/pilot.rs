@@ -43,7 +43,7 @@ pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
     let calendar = &config.calendar;
     let parse = |text: &String| calendar.parse(text).map_err(|e| anyhow::anyhow!("--at {text}: {e}"));
     let until = args.at.as_ref().map(parse).transpose()?.unwrap_or_else(now);
-    let from = until.saturating_sub(TimeDelta::from_micros(i64::from(args.days) * 86_400_000_000));
+    let from = until.saturating_sub(TimeDelta::days(i64::from(args.days)));
     let rules = load_rules(&config).map_err(problems)?;
     let mut pilots = Pilots::default();
     let history = History::open(&config.state_dir, &event_schema(&calendar.zone_name))?;

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     access::Action,
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{Config, state::apart},
     event::Instant,
     say,
     store::{self, BackupOptions, Manifest},
@@ -53,7 +54,8 @@ pub(crate) struct RestoreArgs {
 pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::BackUpState)?;
     let options = BackupOptions { link: args.link, now: SystemClock.now() };
-    let manifest = store::back_up(&config.state_dir, &args.to, options)?;
+    let to = apart(args.to.clone(), &config.state_dir).map_err(|why| anyhow!(why))?;
+    let manifest = store::back_up(&config.state_dir, &to, options)?;
     show("backup", &args.to, &manifest, args.json, &config)
 }
 

@@ -141,7 +141,7 @@ fn run(args: &DrillArgs, config: &Config, begun: Instant) -> anyhow::Result<(Cer
         events: manifest.events,
         findings: manifest.findings,
         begun_at: calendar.format(begun),
-        seconds: ((SystemClock.now() - begun).max(TimeDelta::ZERO) / 1_000_000).as_micros(),
+        seconds: (SystemClock.now() - begun).max(TimeDelta::ZERO).as_seconds(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         program: concat!("fiscwatch ", env!("CARGO_PKG_VERSION")),
         passed,
@@ -212,18 +212,10 @@ fn metrics(passed: bool, begun: Instant, ended: Instant, made: Option<Instant>) 
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
     };
     gauge("fiscwatch_drill_passed", "Whether the last backup drill passed.", i64::from(passed));
-    gauge(
-        "fiscwatch_drill_timestamp_seconds",
-        "When the last backup drill ended.",
-        ended.as_micros() / 1_000_000,
-    );
+    gauge("fiscwatch_drill_timestamp_seconds", "When the last backup drill ended.", ended.as_seconds());
     gauge("fiscwatch_drill_duration_seconds", "How long it took.", (ended - begun).as_seconds());
     if let Some(made) = made {
-        gauge(
-            "fiscwatch_drill_backup_timestamp_seconds",
-            "When its backup was made.",
-            made.as_micros() / 1_000_000,
-        );
+        gauge("fiscwatch_drill_backup_timestamp_seconds", "When its backup was made.", made.as_seconds());
     }
     text
 }

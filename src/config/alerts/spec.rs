@@ -31,7 +31,7 @@ pub struct AlertSpec {
     pub storm: StormSpec,
     /// How letters ask units to explain (handling `explain`).
     pub explain: Option<ExplainSpec>,
-    /// How officers are told what became of the letters that they sent.
+    /// How officers are told what became of the letters that they sent, and what waits for them.
     pub officers: Option<OfficersSpec>,
     /// How much the files of cases may take.
     pub files: FilesSpec,
@@ -234,8 +234,8 @@ const fn link_days() -> u16 {
     14
 }
 
-/// How officers are told what became of the letters that they sent: an answer, or none. Without it, the routes of the alert
-/// tell.
+/// How officers are told what became of the letters that they sent: an answer, or none; without it, the routes of the alert
+/// tell. Whoever can approve a proposal is told here that it waits.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfficersSpec {

@@ -125,7 +125,7 @@ impl Judged<'_> {
         let rules = self.evaluator.rules();
         let text = |column: Column| events.column(column.index()).as_string_view();
         let (ids, lines) = (text(Column::EventId), text(Column::BudgetLineId));
-        let at = times(events).value(row);
+        let at = Instant::from_micros(times(events).value(row));
         // Nothing is allowed by a rule that could have said otherwise and failed.
         let is_doubtful = question.is_stale || self.is_doubtful;
         let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };
@@ -147,7 +147,7 @@ impl Judged<'_> {
             mode: question.mode,
             replayed: false,
             decided_at: calendar.format(question.now),
-            occurred_at: calendar.format(Instant::from_micros(at)),
+            occurred_at: calendar.format(at),
             budget_line_id: lines.value(row).to_owned(),
             amount: format_cents(cents(events, row)),
             reasons: reasons(self.evaluation, row, rules),
@@ -162,8 +162,7 @@ impl Judged<'_> {
             not_evaluated: self.not_evaluated.clone(),
             sources: question.sources.to_vec(),
             rules_digest: self.rules_digest.to_string(),
-            expires_at: expires
-                .map(|after| calendar.format(Instant::from_micros(at.saturating_add(after.as_micros())))),
+            expires_at: expires.map(|after| calendar.format(at.saturating_add(after))),
             asked_by: question.actor.who.clone(),
             subject: subject(events, row),
             overridden: overridden.map(Override::overridden),

@@ -20,7 +20,7 @@ use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
     decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
-    engine::{Stages, Step, in_flight::prepare, ports::PortError},
+    engine::{Stages, Step, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
     event::{Column, EventType, Instant, money::format_cents},
     ledger::Trial,
@@ -159,7 +159,7 @@ impl Sequence {
         let evaluator = Arc::clone(evaluator);
         let sequenced = self.sequencer.try_out(decoded, trial, &evaluator);
         let (told, answer) = oneshot::channel();
-        let piece = self.workers.work_at_once(move || {
+        let piece = Workers::work_at_once(move || {
             let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
                 prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);
@@ -217,13 +217,12 @@ pub(super) fn decided_of(
     (decoded, row): (&Decoded, usize),
     question: &Question,
 ) -> Decided {
-    let at = times(&decoded.events).value(row);
+    let at = Instant::from_micros(times(&decoded.events).value(row));
     Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
-        at: Instant::from_micros(at),
-        expires_at: (question.expires_in.map(|after| at.saturating_add(after.as_micros())))
-            .map(Instant::from_micros),
+        at,
+        expires_at: question.expires_in.map(|after| at.saturating_add(after)),
         actor: question.actor.clone(),
         asked_at: question.now,
     }

@@ -91,15 +91,10 @@ impl Windows {
                 (self, prepared) = (rest, back);
             }
             if let Some((trial, asked)) = in_flight.trial.take() {
-                let (rest, (prepared, moved)) = self
-                    .blocking(move |windowing| {
-                        let moved = windowing.try_out(&prepared, trial);
-                        (prepared, moved)
-                    })
-                    .await?;
-                self = rest;
+                // It is a few events: to wake a thread for them would take longer.
+                let moved = self.windowing.try_out(&prepared, trial);
                 // Whoever asked may have gone.
-                self.workers.work_at_once(move || drop(asked.send(prepared.conclude(moved))));
+                Workers::work_at_once(move || drop(asked.send(prepared.conclude(moved))));
                 continue;
             }
             let due = std::mem::take(&mut in_flight.sequenced.due);

@@ -12,10 +12,10 @@ use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sl
 use crate::{
     event::{
         Instant,
-        period::{Length, Stretch},
+        period::{Length, Reach, Stretch},
         time::Calendar,
     },
-    rule::compile::{ClosingRule, CompiledRule},
+    rule::compile::{ClosingRule, CompiledRule, Shape},
 };
 
 /// What judging windows needs.
@@ -60,9 +60,42 @@ impl<'j> Judge<'j> {
         }
     }
 
+    /// The end of a window that has an event at `at`, as far as that event decides it.
+    pub(super) fn until(&self, at: i64) -> i64 {
+        let forward = |length| self.calendar.forward(Instant::from_micros(at), length);
+        let end = match self.view.shape {
+            Shape::Calendar => self.grid.pane(at).end,
+            Shape::Session(gap) => forward(gap).min(self.grid.pane(at).end),
+            Shape::From { within, .. } => forward(within),
+        };
+        end.as_micros()
+    }
+
+    /// The first instant that a window with an event at `at` can begin at.
+    pub(super) fn since(&self, at: i64) -> i64 {
+        let start = match self.view.shape {
+            Shape::Calendar | Shape::Session(_) => self.grid.pane(at).start,
+            Shape::From { .. } => {
+                self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size))
+            }
+        };
+        start.as_micros()
+    }
+
+    /// The first instant from which on all windows are whole that events have been taken in for from `from` on.
+    pub(super) fn whole_from(&self, from: i64) -> i64 {
+        let before = from.saturating_sub(1);
+        match self.view.shape {
+            _ if from == i64::MIN => from,
+            Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end.as_micros(),
+            Shape::From { .. } => self.until(before),
+        }
+    }
+
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     pub(super) fn is_partial(&self, window: Stretch) -> bool {
         window.start < Instant::from_micros(self.start)
+            && self.view.is_on_calendar()
             && matches!(self.view.size, Length::Quarter | Length::Year)
     }
 }

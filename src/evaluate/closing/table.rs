@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int64Array, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
 use datafusion::common::Result;
 
 use super::{
@@ -55,10 +55,15 @@ impl Closing {
             let counts = scores.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
-        for at in [|w: &Window| w.stretch.start.as_micros(), |w: &Window| w.stretch.end.as_micros()] {
-            let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
-            columns.push(Arc::new(times.with_timezone(j.calendar.zone_name.as_str())));
-        }
+        columns.extend(times(j, windows));
         Ok(Table { columns, rows: windows.len() })
     }
+}
+
+/// The columns `window_start` and `window_end`.
+pub(super) fn times(j: &Judge<'_>, windows: &[Window]) -> [ArrayRef; 2] {
+    [|w: &Window| w.stretch.start.as_micros(), |w: &Window| w.stretch.end.as_micros()].map(|at| -> ArrayRef {
+        let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
+        Arc::new(times.with_timezone(j.calendar.zone_name.as_str()))
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        closing::{self, Closing, Judge},
+        closing::{self, Judge, State},
         evaluator::Prepared,
         row::RuleCounts,
         sliding::{Measured, Selected, Sliding},
@@ -22,7 +22,7 @@ pub(super) enum Job<'b> {
 /// What one window does with a batch of the journal.
 pub(super) enum Load<'b> {
     Sliding(&'b mut Sliding, &'b Selected),
-    Closing(Judge<'b>, &'b mut Closing, &'b Selected),
+    Closing(Judge<'b>, &'b mut State, &'b Selected),
 }
 
 /// What happened to the windows of one rule.
@@ -41,7 +41,7 @@ impl Outcome {
 /// A batch on its way into the windows of one rule.
 pub(super) struct Batch<'b> {
     pub(super) judge: Judge<'b>,
-    pub(super) state: &'b mut Closing,
+    pub(super) state: &'b mut State,
     pub(super) watermark: i64,
     pub(super) out: &'b mut Outcome,
     pub(super) number: usize,
@@ -57,7 +57,7 @@ impl Batch<'_> {
             let row = selected.rows[place] as usize;
             self.close(&watermarks[done..row], done);
             let counts = &mut self.out.counts;
-            let found = self.state.observe(&self.judge, prepared.table(), selected, place, counts);
+            let found = self.state.observe(&self.judge, prepared.table(), (selected, place), counts);
             self.out.extend(found);
             self.close(&watermarks[row..=row], row);
             done = row + 1;
@@ -73,7 +73,7 @@ impl Batch<'_> {
         while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
             let counts = &mut self.out.counts;
-            let found = self.state.close(&self.judge, watermarks[after], row + after, false, counts);
+            let found = self.state.close(&self.judge, (watermarks[after], row + after), false, counts);
             self.out.extend(found);
         }
         self.watermark = self.watermark.max(*last);

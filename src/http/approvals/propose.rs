@@ -16,7 +16,7 @@ use super::{ApprovalView, Seen, count, office};
 use crate::{
     access::{Action, Actor},
     approval::{Kind, Matter, Verb, action, rows::Rows},
-    daemon::{Shared, check_actions},
+    daemon::{Shared, Within, check_actions},
     decision::{Act, Wish},
     event::{TimeDelta, duration, money::parse_amount},
     http::{
@@ -25,7 +25,7 @@ use crate::{
         request::{Body, blocking},
     },
     say,
-    store::Cases,
+    store::{Cases, Decisions},
     text::quoted,
 };
 
@@ -110,12 +110,23 @@ fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal)
     let trial =
         Matter::propose(0, wish.clone(), (&person, now.as_micros()), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
+    within(&Within::new(shared, by.limits()), &trial)?;
     check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
         .map_err(Problem::unprocessable)?;
     Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?)
 }
 
+/// What is not there for them, people do not propose anything about.
+fn within(within: &Within<'_>, matter: &Matter) -> Result<(), Problem> {
+    let outside = || say!("it is about a budget line that is not there, or not within your units");
+    if within.has(matter) { Ok(()) } else { Err(Problem::new(StatusCode::NOT_FOUND, outside())) }
+}
+
 fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
+    if !Within::new(shared, by.limits()).is_all() {
+        let detail = say!("lists hold for everybody: who is limited to units proposes none of their rows");
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     let name = proposal.list.unwrap_or_default();
     let rules = shared.rules_in_force();
     let Some(list) = rules.lists.get(&name) else {
@@ -139,6 +150,14 @@ fn overriding(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal
     let wish = wanted(shared, &actor, false, (proposal.reason, proposal.amount, proposal.duration))?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let mut cases = Cases::open(&shared.state_dir)?.by(actor);
+    let within = Within::new(shared, by.limits());
+    if !within.is_all() {
+        let decided = Decisions::open(&shared.state_dir)?.of(&application)?;
+        if decided.and_then(|of| within.has_line(&of.decision.budget_line_id)) != Some(true) {
+            let id = quoted(&application);
+            return Err(Problem::new(StatusCode::NOT_FOUND, say!("nothing was decided of {id}", id)));
+        }
+    }
     let wanted = cases.grant_override(&application, &wish, (&person, &office))?;
     Ok(cases.matter_about(Kind::Override, &wanted.override_id.to_string())?)
 }

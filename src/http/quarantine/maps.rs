@@ -16,7 +16,7 @@ use crate::http::{
     Problem,
     by::By,
     lens::Lens,
-    request::{Params, blocking},
+    request::{Params, Raw, blocking},
 };
 use crate::{
     config::{Config, Source},
@@ -117,8 +117,15 @@ pub(crate) async fn trial(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(asked): Params<MapQuery>,
-    body: Bytes,
+    body: Result<Raw, Problem>,
 ) -> Result<Json<MapTrial>, Problem> {
+    let Raw(body) = body.map_err(|problem| match problem.status() {
+        large @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            large,
+            say!("the file is too large: send its beginning, some hundred lines are enough"),
+        ),
+        _ => problem,
+    })?;
     let lens = by.lens_on_events();
     blocking(move || {
         let config = shared.config();
@@ -142,9 +149,10 @@ impl Looked {
     fn at(shared: &Shared, config: &Config, asked: &MapQuery, body: &Bytes) -> Result<Self, Problem> {
         match (&asked.source, &asked.file) {
             (Some(source), Some(file)) => Self::waiting(shared, config, source, file),
-            _ if body.is_empty() => {
-                Err(Problem::bad_request(say!("send the file, or name a source and a file")))
-            }
+            _ if body.is_empty() => Err(match &asked.name {
+                Some(name) => Problem::unprocessable(say!("{file}: it is empty", file = quoted(name))),
+                None => Problem::bad_request(say!("send the file, or name a source and a file")),
+            }),
             _ => Self::sent(asked.name.as_deref().unwrap_or("export.csv"), body),
         }
     }

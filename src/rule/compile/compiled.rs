@@ -9,7 +9,11 @@ use super::super::{
     CompiledGroup, Rule, budget_part::Conjunct, measure::Measures, query::ScheduleRule, template::Template,
     window::Anomaly,
 };
-use crate::{event::period::Length, personal::Kinds, rule::plan::Layout};
+use crate::{
+    event::period::Length,
+    personal::Kinds,
+    rule::plan::{Lane, Layout},
+};
 
 /// A condition over the columns it names.
 #[derive(Debug, Clone)]
@@ -79,7 +83,9 @@ impl CompiledRule {
         let names =
             |condition: &Option<Condition>| condition.as_ref().is_some_and(|c| c.text.contains(ELAPSED));
         match &self.view {
-            CompiledView::Closing(view) => matches!(view.size, Length::Quarter | Length::Year),
+            CompiledView::Closing(view) => {
+                view.is_on_calendar() && matches!(view.size, Length::Quarter | Length::Year)
+            }
             CompiledView::Schedule(view) => view.columns.contains(ELAPSED),
             CompiledView::Event | CompiledView::Sliding(_) => names(&self.filter) || names(&self.when),
         }
@@ -128,6 +134,8 @@ pub struct OverWindow {
     pub measures: Measures,
     /// The window that it shares with others, by position in [`super::super::RuleSet::windows`].
     pub window: usize,
+    /// What marks the events from the last of which on it holds, with the condition as text.
+    pub since: Option<(Lane, String)>,
     /// Where the results of its aggregates are among those of the window.
     pub results: Vec<usize>,
     /// Where the values that its aggregates read are among those of the window.
@@ -138,7 +146,8 @@ impl OverWindow {
     /// The columns that its key and measures read, by position in [`super::wide_schema`].
     pub fn inputs(&self) -> impl Iterator<Item = usize> {
         let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
-        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
+        let marks = self.since.iter().flat_map(|(lane, _)| &lane.inputs);
+        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).chain(marks).copied()
     }
 }
 
@@ -146,16 +155,48 @@ impl OverWindow {
 /// `n_history` if it has an anomaly, and `window_start` and `window_end`.
 #[derive(Debug, Clone)]
 pub struct ClosingRule {
-    /// The columns of the window's key, by position in [`super::wide_schema`].
-    pub by: Vec<usize>,
+    /// The key of its windows.
+    pub by: Vec<KeyPart>,
     /// The measures.
     pub measures: Measures,
     /// How its events are laid out.
     pub layout: Layout,
-    /// How long a window is.
+    /// Where windows begin and end.
+    pub shape: Shape,
+    /// How long a window is at most.
     pub size: Length,
     /// From one window to the next.
     pub slide: Length,
     /// The comparison with the key's history, and the measure that is compared.
     pub anomaly: Option<(Anomaly, usize)>,
+}
+
+impl ClosingRule {
+    /// The columns that its key and measures read, by position in [`super::wide_schema`].
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+        let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
+        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
+    }
+
+    /// Whether a window is a stretch of the calendar.
+    #[must_use]
+    pub fn is_on_calendar(&self) -> bool {
+        self.shape == Shape::Calendar
+    }
+}
+
+/// Where windows that close begin and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// On the calendar.
+    Calendar,
+    /// With the events of a key: a window ends when there was none for so long, or where its stretch of the calendar ends.
+    Session(Length),
+    /// At each event that is marked in a lane, for so long.
+    From {
+        /// The lane.
+        lane: usize,
+        /// How long.
+        within: Length,
+    },
 }

@@ -8,12 +8,14 @@ use super::{
     super::{
         expression::{Resolved, Scope, project, resolve},
         measure::{Measures, Planner},
-        window::{Anomaly, Measure, Over},
+        window::{Anomaly, Closing, Form, Measure, Over},
     },
-    Compiler, Condition, KeyPart, OverWindow,
+    ClosingRule, Compiler, Condition, KeyPart, OverWindow, Shape,
 };
 use crate::{
     diagnostic::type_name,
+    personal::Kind,
+    rule::plan::{LANES_MAX, Lane, LaneKind},
     say,
     yaml::{Document, Placed},
 };
@@ -36,9 +38,73 @@ impl Compiler {
         let window = |over: &Over| {
             let by = over.by.iter().filter_map(|placed| self.key_part(d, placed, scope)).collect();
             let measures = self.measures(d, &over.measures, scope)?;
-            Some(OverWindow { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() })
+            let since = match &over.since {
+                Some(condition) => Some(self.mark(d, condition, (scope, &measures))?),
+                None => None,
+            };
+            Some(OverWindow { by, measures, since, window: 0, results: Vec::new(), lanes: Vec::new() })
         };
         windows.iter().map(window).collect()
+    }
+
+    /// A lane that says which events meet a condition, beside those of the measures.
+    fn mark(
+        &self,
+        d: &mut Document<'_>,
+        condition: &Placed,
+        (scope, measures): (&Scope<'_>, &Measures),
+    ) -> Option<(Lane, String)> {
+        if measures.lanes.len() >= LANES_MAX {
+            let message = say!("a rule has at most {LANES_MAX} different aggregates", LANES_MAX);
+            d.problem(condition.span, message, None);
+            return None;
+        }
+        let (condition, _) = self.condition(d, condition, scope, &self.columns)?;
+        let Condition { expr, inputs, schema, text } = condition;
+        Some((Lane { args: Vec::new(), filter: Some(expr), kind: LaneKind::Mark, inputs, schema }, text))
+    }
+
+    /// Windows that close, and the columns of their key with what they tell of persons.
+    pub(super) fn closing(
+        &self,
+        d: &mut Document<'_>,
+        closing: &Closing,
+        scope: &Scope<'_>,
+    ) -> Option<(ClosingRule, Vec<(Field, Kind)>)> {
+        let (mut by, mut fields) = (Vec::new(), Vec::new());
+        for placed in &closing.by {
+            let Some(part) = self.key_part(d, placed, scope) else { continue };
+            let kind = |at: &usize| Kind::of_column(self.columns.field(*at).name()).unwrap_or_default();
+            let kind = part.inputs().iter().map(kind).fold(Kind::ORDINARY, Kind::and);
+            fields.push(match &part {
+                KeyPart::Column(at) => (self.columns.field(*at).clone(), kind),
+                KeyPart::Computed(part) => {
+                    let data_type = part.expr.data_type(&part.schema).ok()?;
+                    // It may be a part of a value, or several beside each other.
+                    let kind = if kind.is_ordinary() { kind } else { kind.and(Kind::MIXED) };
+                    (Field::new(&placed.text, data_type, true), kind)
+                }
+            });
+            by.push(part);
+        }
+        let mut measures = self.measures(d, &closing.measures, scope)?;
+        let shape = match &closing.form {
+            Form::Calendar => Shape::Calendar,
+            Form::Session(gap) => Shape::Session(*gap),
+            Form::From(from, within) => {
+                let (mark, _) = self.mark(d, from, (scope, &measures))?;
+                measures.lanes.push(mark);
+                Shape::From { lane: measures.lanes.len() - 1, within: *within }
+            }
+        };
+        let layout = measures.layout();
+        let anomaly = closing.anomaly.clone().map(|anomaly| compared(d, anomaly, &measures));
+        let anomaly = match anomaly {
+            Some(compared) => Some(compared?),
+            None => None,
+        };
+        let (size, slide) = (closing.size, closing.slide);
+        Some((ClosingRule { by, measures, layout, shape, size, slide, anomaly }, fields))
     }
 
     /// A column, or an expression over columns, that is a part of a window's key.

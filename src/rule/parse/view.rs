@@ -9,7 +9,7 @@ use crate::{
         period::{Length, Reach},
         tick::Ticks,
     },
-    rule::window::{Anomaly, Closing, Direction, Measure, Method, Over, Schedule, Season, View},
+    rule::window::{Anomaly, Closing, Direction, Form, Measure, Method, Over, Schedule, Season, View},
     say,
     yaml::{Document, Node, Placed, Record},
 };
@@ -104,7 +104,7 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
 
 fn over<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Over> {
     let node = required_node(d, record, "over")?;
-    let over = d.record(node, "over", &["by", "last", "to_date", "current"]);
+    let over = d.record(node, "over", &["by", "last", "to_date", "since", "current"]);
     let by = by(d, &over);
     let measures = measures(d, record);
     let last = over.get("last").and_then(|node| length(d, node, "last"));
@@ -132,7 +132,8 @@ fn over<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Over> {
             return None;
         }
     };
-    let over = Over { by, reach, current: current.unwrap_or(true), measures };
+    let since = over.get("since").and_then(|node| d.scalar(node, "since"));
+    let over = Over { by, reach, since, current: current.unwrap_or(true), measures };
     (!over.measures.is_empty()).then_some(over)
 }
 
@@ -183,9 +184,32 @@ fn closing<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Closing>
     let measures = measures(d, record);
     let anomaly = record.get("anomaly").and_then(|node| anomaly(d, node));
     let node = required_node(d, record, "window")?;
-    let window = d.record(node, "window", &["by", "size", "slide"]);
+    let window = d.record(node, "window", &["by", "size", "slide", "gap", "from", "within"]);
     let by = by(d, &window);
-    let size = required_node(d, &window, "size").and_then(|node| length(d, node, "size"))?;
+    let ((size, slide), form) = match ["gap", "from", "within"].map(|name| window.get(name).is_some()) {
+        [false, false, false] => (on_the_calendar(d, &window)?, Form::Calendar),
+        [true, false, false] => session(d, &window)?,
+        [false, true, true] => from_events(d, &window)?,
+        _ => {
+            let hint =
+                say!("such as `size: 1d`, or `gap: 3d`, or `from: type = 'payment'` with `within: 5d`");
+            d.problem(
+                window.span,
+                say!("a window has a `size`, a `gap`, or `from` and `within`"),
+                Some(hint),
+            );
+            return None;
+        }
+    };
+    if anomaly.is_some() && !matches!(form, Form::Calendar) {
+        let hint = say!("compare windows on the calendar: `size: 7d`");
+        d.problem(record.place("anomaly"), say!("windows of any length are not compared"), Some(hint));
+    }
+    Some(Closing { by, form, size, slide, measures, anomaly })
+}
+
+fn on_the_calendar<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<(Length, Length)> {
+    let size = required_node(d, window, "size").and_then(|node| length(d, node, "size"))?;
     let slide = match window.get("slide") {
         Some(node) => length(d, node, "slide")?,
         None => size,
@@ -195,7 +219,54 @@ fn closing<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Closing>
         d.problem(place, say!("windows of {size} every {slide} cannot be made", size, slide), Some(hint));
         return None;
     }
-    Some(Closing { by, size, slide, measures, anomaly })
+    Some((size, slide))
+}
+
+/// A session lies within a month, quarter or fiscal year, so that no event reaches further back than that.
+fn session<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Length, Length), Form)> {
+    let gap = short(d, window, "gap")?;
+    let words = [("month", Length::Month), ("quarter", Length::Quarter), ("year", Length::Year)];
+    let size = match window.get("size") {
+        Some(node) => d.choice(node, "size", &words)?,
+        None => Length::Year,
+    };
+    without_slide(d, window);
+    Some(((size, size), Form::Session(gap)))
+}
+
+fn from_events<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Length, Length), Form)> {
+    let from = window.get("from").and_then(|node| d.scalar(node, "from"));
+    let within = short(d, window, "within")?;
+    if window.get("size").is_some() {
+        let hint = say!("leave `size` out: `within` says how long the window is");
+        d.problem(window.place("size"), say!("a window from an event has no `size`"), Some(hint));
+    }
+    without_slide(d, window);
+    // The day of the event is a part of the window too.
+    let size = match within {
+        Length::Days(days) => Length::Days(days.saturating_add(1)),
+        within => within,
+    };
+    Some(((size, size), Form::From(from?, within)))
+}
+
+/// A length in s, m, h, d or w.
+fn short<'t>(d: &mut Document<'t>, window: &Record<'_, 't>, name: &str) -> Option<Length> {
+    let node = required_node(d, window, name)?;
+    let length = length(d, node, name)?;
+    if let Length::Month | Length::Quarter | Length::Year = length {
+        let hint = say!("write a number of days such as 30d");
+        d.problem(window.place(name), say!("`{name}` is a number of s, m, h, d or w", name), Some(hint));
+        return None;
+    }
+    Some(length)
+}
+
+fn without_slide<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) {
+    if window.get("slide").is_some() {
+        let hint = say!("leave `slide` out: these windows begin with events");
+        d.problem(window.place("slide"), say!("this window cannot have a `slide`"), Some(hint));
+    }
 }
 
 /// Panes are as long as the slide, so a window must be made of whole ones.
@@ -203,9 +274,7 @@ fn check_slide(size: Length, slide: Length) -> Result<(), String> {
     const DAY: TimeDelta = TimeDelta::DAY;
     const ZERO: TimeDelta = TimeDelta::ZERO;
     match (size, slide) {
-        (Length::Exact(size), _)
-            if size > DAY || DAY % size != ZERO && size == TimeDelta::from_micros(slide_micros(slide)) =>
-        {
+        (Length::Exact(whole), _) if whole > DAY || DAY % whole != ZERO && size == slide => {
             Err(say!("a size in s, m or h must divide the day; write days as 1d, 2d, …"))
         }
         (Length::Exact(size), Length::Exact(slide))
@@ -222,13 +291,6 @@ fn check_slide(size: Length, slide: Length) -> Result<(), String> {
             "the size must be a multiple of the slide, and a slide in s, m or h must divide the day"
         )),
         _ => Err(say!("months, quarters and years do not overlap: leave `slide` out")),
-    }
-}
-
-fn slide_micros(slide: Length) -> i64 {
-    match slide {
-        Length::Exact(micros) => micros.as_micros(),
-        _ => i64::MAX,
     }
 }
 

@@ -16,4 +16,6 @@ pub struct WindowPlan {
     pub aggregates: Vec<Aggregate>,
     /// Whether the event itself counts.
     pub current: bool,
+    /// The lane that marks the events from the last of which on a window holds.
+    pub since: Option<usize>,
 }

@@ -2,9 +2,10 @@
 //! them, and figures of both (`figures.rs`).
 
 mod figures;
+mod order;
 mod round;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
@@ -94,6 +95,23 @@ impl Outbox {
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         work(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
+
+    /// Those of these notifications that are there.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn known<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Result<BTreeSet<String>, StoreError> {
+        self.read(|c| {
+            let mut find = c.prepare_cached("SELECT EXISTS (SELECT 1 FROM notifications WHERE id = ?1)")?;
+            let mut known = BTreeSet::new();
+            for id in ids {
+                if find.query_row([id], |row| row.get::<_, bool>(0))? {
+                    known.insert(id.to_owned());
+                }
+            }
+            Ok(known)
+        })
     }
 
     /// When something is due next; `None` if nothing waits.

@@ -238,7 +238,7 @@ pub(crate) const ATTACHMENTS: Table = Table {
 /// What people propose and approve.
 pub(crate) const APPROVALS: Table = Table {
     name: "approvals",
-    columns: "approval_id, kind, subject, state, at, body",
+    columns: "approval_id, kind, subject, state, at, changed, body",
     key: "approval_id = ?1",
 };
 

@@ -3,18 +3,28 @@
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, explain, sums},
+    store::{History, StoreError, approvals, explain, sums},
 };
 
 pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let mut problems = Problems::default();
-    let tables = sums::ALL.iter().map(|table| sums::check(&snapshot.dir, &connection, table));
-    for result in tables.chain([sums::check_indexes(&snapshot.dir, &connection)]) {
+    let fail = |error| explain(&snapshot.dir, error);
+    let tables = sums::ALL.iter().map(|table| (Some(*table), sums::check(&snapshot.dir, &connection, table)));
+    for (table, result) in tables.chain([(None, sums::check_indexes(&snapshot.dir, &connection))]) {
         match result {
             Ok(()) => {}
-            Err(StoreError::Corrupt { what, .. }) => problems.add(what),
+            Err(StoreError::Corrupt { what, .. }) => {
+                problems.add(what);
+                // Its rows are signed, so it can be told which one.
+                if table.is_some_and(|table| table.name == sums::APPROVALS.name) {
+                    approvals::faults(&connection)
+                        .map_err(fail)?
+                        .into_iter()
+                        .for_each(|what| problems.add(what));
+                }
+            }
             Err(error) => return Err(error),
         }
     }

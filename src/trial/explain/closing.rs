@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use super::{Asked, EVENTS_MAX, Explained, Holds, Verdict, Window, play::Played};
 use crate::{
     evaluate::windows_of,
-    event::{Column, Instant, period::Stretch},
+    event::{Column, Instant, period::Stretch, time::Calendar},
     finding::Finding,
     personal::Kinds,
     rule::{
-        compile::ClosingRule,
+        compile::{ClosingRule, KeyPart},
         probe::{Of, Probes},
         window::{Anomaly, Method, Season},
     },
@@ -55,12 +55,19 @@ impl Asked<'_> {
             let without = Explained::without(Verdict::LeftOut, limits.collect());
             return Explained { parts, values, ..without };
         };
-        let names = view.by.iter().filter_map(|at| Column::ALL.get(*at)).map(|column| column.spec().name);
+        // By other parts of the key what was played is told apart already.
+        let columns = view.by.iter().filter_map(|part| match part {
+            KeyPart::Column(at) => Column::ALL.get(*at),
+            KeyPart::Computed(_) => None,
+        });
+        let names = columns.map(|column| column.spec().name);
         let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
-        let windows = Found { probes, played: &played, key: key.collect() };
-        let Some((stretch, passed)) =
-            windows.chosen(windows_of(view, self.calendar, self.event.1.as_micros()))
-        else {
+        let windows = Found { probes, played: &played, key: key.collect(), calendar: self.calendar };
+        let all = match view.is_on_calendar() {
+            true => windows_of(view, self.calendar, self.event.1.as_micros()),
+            false => windows.with(self.event.1),
+        };
+        let Some((stretch, passed)) = windows.chosen(all) else {
             return Explained { parts, values, ..Explained::without(Verdict::Unknown, limits.collect()) };
         };
         let holds = |of: &Of, part: usize| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
@@ -139,18 +146,30 @@ struct Found<'f> {
     probes: &'f Probes,
     played: &'f Played,
     key: Map<String, Value>,
+    calendar: &'f Calendar,
 }
 
 impl<'f> Found<'f> {
-    fn of(&self, number: usize) -> impl Iterator<Item = (Instant, &'f Finding)> + use<'_, 'f> {
+    /// Those that a part found, with their stretches.
+    fn of(&self, number: usize) -> impl Iterator<Item = (Stretch, &'f Finding)> + use<'_, 'f> {
         let is_own =
             |finding: &Finding| self.key.iter().all(|(name, value)| finding.values.get(name) == Some(value));
         let of_part = self.played.windows.iter().filter(move |(part, ..)| *part == number);
-        of_part.filter(move |(_, _, finding)| is_own(finding)).map(|(_, end, finding)| (*end, finding))
+        let own = of_part.filter(move |(_, _, finding)| is_own(finding));
+        own.filter_map(|(_, end, finding)| {
+            let start = self.calendar.parse(&finding.window.as_ref()?.start).ok()?;
+            Some((Stretch { start, end: *end }, finding))
+        })
     }
 
     fn has(&self, number: usize, stretch: Stretch) -> bool {
-        self.of(number).any(|(end, _)| end == stretch.end)
+        self.of(number).any(|(found, _)| found == stretch)
+    }
+
+    /// Of the windows that begin with events those that hold an instant.
+    fn with(&self, at: Instant) -> Vec<Stretch> {
+        let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
+        self.of(passed).map(|(stretch, _)| stretch).filter(|stretch| stretch.contains(at)).collect()
     }
 
     fn part(&self, of: &Of) -> Option<usize> {
@@ -166,7 +185,7 @@ impl<'f> Found<'f> {
             (self.has(whole, *stretch), holding.count(), std::cmp::Reverse(stretch.end))
         };
         let measured = all.into_iter().filter_map(|stretch| {
-            let finding = self.of(passed).find(|(end, _)| *end == stretch.end)?.1.clone();
+            let finding = self.of(passed).find(|(found, _)| *found == stretch)?.1.clone();
             Some((stretch, finding))
         });
         measured.max_by_key(|(stretch, _)| holding(stretch))
@@ -175,7 +194,7 @@ impl<'f> Found<'f> {
     /// What is shown of the windows before one.
     fn before(&self, stretch: Stretch) -> Vec<&'f Finding> {
         let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
-        self.of(passed).filter(|(end, _)| *end < stretch.end).map(|(_, finding)| finding).collect()
+        self.of(passed).filter(|(found, _)| found.end < stretch.end).map(|(_, finding)| finding).collect()
     }
 }
 

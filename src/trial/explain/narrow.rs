@@ -76,8 +76,7 @@ impl Asked<'_> {
                 masks?.into_iter().reduce(|all, one| &all | &one).map(|mask| BooleanArray::new(mask, None))
             }
             (CompiledView::Closing(view), false) => {
-                let by: Vec<_> = view.by.iter().map(|at| KeyPart::Column(*at)).collect();
-                Some(BooleanArray::new(in_key(by.iter(), batch, own)?, None))
+                Some(BooleanArray::new(in_key(view.by.iter(), batch, own)?, None))
             }
             (_, true) => {
                 let line = own.column(Column::BudgetLineId.index());
@@ -116,10 +115,7 @@ impl Asked<'_> {
             CompiledView::Sliding(windows) => {
                 windows.first().map(|window| in_key(window.by.iter(), batch, own)).transpose()
             }
-            CompiledView::Closing(view) => {
-                let by: Vec<_> = view.by.iter().map(|at| KeyPart::Column(*at)).collect();
-                in_key(by.iter(), batch, own).map(Some)
-            }
+            CompiledView::Closing(view) => in_key(view.by.iter(), batch, own).map(Some),
             CompiledView::Event | CompiledView::Schedule(_) => Ok(None),
         }
     }

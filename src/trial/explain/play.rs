@@ -76,16 +76,15 @@ fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
 impl Asked<'_> {
     /// The part of the journal that can matter.
     fn part(&self, beside: Beside, arrival: i64) -> Select {
-        let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or(0));
+        let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or_default());
         if let CompiledView::Closing(view) = &self.rule.view {
             // What came later belongs to the window too.
-            let from =
-                (!beside.balances).then(|| at.saturating_sub(reach_of(view, TimeDelta::from_micros(reach))));
+            let from = (!beside.balances).then(|| at.saturating_sub(reach_of(view, reach)));
             return Select { from, to: Some(at.saturating_add(view.size.longest())), ..Select::default() };
         }
         let alone = !beside.balances && !beside.originals;
-        let from = alone.then(|| at.saturating_sub(TimeDelta::from_micros(reach)));
-        let to = (alone && reach == 0).then(|| at.saturating_add(TimeDelta::MICROSECOND));
+        let from = alone.then(|| at.saturating_sub(reach));
+        let to = (alone && reach == TimeDelta::ZERO).then(|| at.saturating_add(TimeDelta::MICROSECOND));
         Select { from, to, until: Some(arrival), ..Select::default() }
     }
 

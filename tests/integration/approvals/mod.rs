@@ -1,6 +1,9 @@
 //! 审批: what one person proposes comes into force once, after others have approved it, and never without them.
 
+mod edges;
 mod kinds;
+mod letters;
+mod listed;
 
 use std::path::Path;
 
@@ -35,7 +38,7 @@ struct Bureau {
     tokens: Vec<(&'static str, String)>,
 }
 
-const PEOPLE: [(&str, &[Role]); 8] = [
+const PEOPLE: [(&str, &[Role]); 10] = [
     ("officer", &[Role::Officer]),
     ("supervisor", &[Role::Supervisor]),
     ("another", &[Role::Supervisor]),
@@ -44,6 +47,8 @@ const PEOPLE: [(&str, &[Role]); 8] = [
     ("both", &[Role::Supervisor, Role::Approver]),
     ("feed", &[Role::Ingest]),
     ("platform", &[Role::Decide]),
+    ("meter", &[Role::Metrics]),
+    ("reader", &[Role::Read]),
 ];
 
 impl Bureau {
@@ -69,9 +74,18 @@ impl Bureau {
         self.daemon.as_ref().unwrap()
     }
 
+    fn token(&self, who: &str) -> String {
+        self.tokens.iter().find(|(name, _)| *name == who).unwrap().1.clone()
+    }
+
+    fn metrics(&self) -> String {
+        let request = agent().get(format!("{}/metrics", self.daemon().address));
+        let request = request.header("authorization", format!("Bearer {}", self.token("meter")));
+        request.call().unwrap().into_body().read_to_string().unwrap()
+    }
+
     fn ask(&self, who: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let token = &self.tokens.iter().find(|(name, _)| *name == who).unwrap().1;
-        ask(&self.daemon().address, token, method, path, body)
+        ask(&self.daemon().address, &self.token(who), method, path, body)
     }
 
     fn propose(&self, who: &str, body: &Value) -> Value {
@@ -332,8 +346,7 @@ fn two_approvers_at_once_are_one_approval() {
         let matter = bureau.propose("officer", &budget(&[approve_line(&line, "9.00")]));
         let answers: Vec<u16> = std::thread::scope(|at_once| {
             let both = ["supervisor", "another", "both"].map(|who| {
-                let token = bureau.tokens.iter().find(|(name, _)| *name == who).unwrap().1.clone();
-                let address = bureau.daemon().address.clone();
+                let (token, address) = (bureau.token(who), bureau.daemon().address.clone());
                 let path = format!("approvals/{}/judgement", matter["approval_id"]);
                 let body = json!({ "verdict": "approve", "digest": matter["digest"] });
                 at_once.spawn(move || ask(&address, &token, "POST", &path, &body).0)

@@ -61,6 +61,11 @@ fn a_file_is_guessed_corrected_and_tried() {
     assert_eq!(tried(&daemon, "name=a.csv&set=amuont%3D1", FILE.as_bytes()).0, 400);
     assert_eq!(tried(&daemon, "name=a.xlsx", b"no workbook").0, 422);
     assert_eq!(tried(&daemon, "", b"").0, 400);
+    let (status, told) = tried(&daemon, "name=a.csv", b"");
+    assert!(status == 422 && told["detail"].as_str().unwrap().contains("a.csv"), "{told}");
+    // A library does not speak: what is too large is told as everything else is.
+    let (status, told) = tried(&daemon, "name=a.csv", &vec![b'x'; (4 << 20) + 1]);
+    assert!(status == 413 && told["detail"].is_string(), "{told}");
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod routes;
 mod rules;
 mod shell;
 mod stream;
+mod words;

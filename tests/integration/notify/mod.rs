@@ -9,7 +9,7 @@ mod limits;
 mod masking;
 mod receiver;
 mod server;
-mod smtp;
+pub mod smtp;
 mod webhook;
 mod wellbeing;
 

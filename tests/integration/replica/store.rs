@@ -48,3 +48,40 @@ fn with_wait_nothing_is_answered_while_the_store_is_away() {
     wait_until(|| daemon.get("/-/ready").0 == 200);
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
+
+/// What is lost with the state is no second copy of it.
+#[test]
+fn a_store_within_the_state_directory_is_refused() {
+    let machines = Machines::new("go_on");
+    let a = machines.machine("a");
+    std::fs::create_dir(a.join("state")).unwrap();
+    for place in [a.join("state"), a.join("state/replica"), a.clone()] {
+        let url = format!("file://{}", place.display());
+        for args in [
+            vec!["state", "replicate", "--to", &url, "--config", "fiscwatch.yaml"],
+            vec!["state", "backup", &url[7..], "--config", "fiscwatch.yaml"],
+        ] {
+            let (code, _, err) = run(&a, &args);
+            assert_eq!(code, Some(1), "{args:?}");
+            assert!(err.contains("lie within each other: name one on another disk"), "{err}");
+        }
+    }
+    let inside =
+        machines.machine_with("c", &format!("to: 'file://{}/c/state/x'", machines.bench.path().display()));
+    let (code, _, err) = run(&inside, &["check", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("state.replicate.to: ") && err.contains("lie within each other"), "{err}");
+}
+
+/// An error of the store is told once, and not once more as its own cause.
+#[test]
+fn what_the_store_says_is_said_once() {
+    let machines = Machines::new("go_on");
+    let a = machines.machine("a");
+    let (code, _, err) = run(&a, &["run", "--once", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) =
+        run(&a, &["state", "replicate", "--to", "file:///nowhere/at/all", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(err.matches("is away: the folder is not there").count(), 1, "{err}");
+}

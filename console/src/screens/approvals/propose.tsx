@@ -1,6 +1,12 @@
 import { useState } from "preact/hooks";
+import { ask } from "../../api/client";
+import { useLoad } from "../../api/load";
+import { session } from "../../api/session";
+import type { ReferenceLists } from "../../api/types";
 import { columnName } from "../../format/values";
+import { query } from "../../router";
 import { t } from "../../text";
+import { Failed, Loading } from "../../ui/parts";
 import { Propose } from "../../ui/propose";
 
 const ACTIONS = [
@@ -19,7 +25,7 @@ const ACTIONS = [
 const OF_LINE = ["fiscal_year", "region_code", "unit_code", "function_code", "economic_code"] as const;
 
 /** A budget action that is entered by hand, to be approved by others. */
-export function ProposeBudget({ done }: { done: () => void }) {
+function ProposeBudget({ done }: { done: () => void }) {
   const said = t().approvals;
   const [action, setAction] = useState<(typeof ACTIONS)[number]>("supplement");
   const [fields, setFields] = useState<Record<string, string>>({});
@@ -68,6 +74,100 @@ export function ProposeBudget({ done }: { done: () => void }) {
             <input name={name} required maxLength={64} onInput={set(name)} />
           </label>
         ))}
+    </Propose>
+  );
+}
+
+/** What can be proposed here by whoever asks. */
+export function ProposeAny({ done }: { done: () => void }) {
+  const said = t().approvals;
+  const kinds = (
+    [
+      ["budget", "budget.propose"],
+      ["list", "rules.propose"],
+    ] as const
+  )
+    .filter(([, needs]) => session.may(needs))
+    .map(([kind]) => kind);
+  const wanted = query.value.get("propose") === "list" ? "list" : "budget";
+  const [kind, setKind] = useState<"budget" | "list">(kinds.find((one) => one === wanted) ?? kinds[0] ?? "budget");
+  return (
+    <>
+      {kinds.length > 1 && (
+        <div class="segments" role="group" aria-label={said.kindOf}>
+          {kinds.map((one) => (
+            <button key={one} type="button" aria-pressed={kind === one} onClick={() => setKind(one)}>
+              {said.kind[one]}
+            </button>
+          ))}
+        </div>
+      )}
+      {kind === "budget" ? <ProposeBudget done={done} /> : <ProposeRow done={done} />}
+    </>
+  );
+}
+
+/** A row of a list that is to be there or to go, to be approved by others. */
+function ProposeRow({ done }: { done: () => void }) {
+  const said = t().approvals;
+  const asked = query.value;
+  const { data, error, again } = useLoad("reference lists", (stop) => ask<ReferenceLists>("/lists", {}, { stop }));
+  const [name, setName] = useState(asked.get("list") ?? "");
+  const [goes, setGoes] = useState(false);
+  const [cells, setCells] = useState<Record<string, string>>({});
+  if (error) return <Failed error={error} again={again} />;
+  if (!data) return <Loading rows={3} />;
+  const list = data.lists.find((one) => one.name === name) ?? data.lists[0];
+  if (!list) return <p class="faint">{said.noLists}</p>;
+  // What the page that led here is about goes into the key.
+  const all: Record<string, string> = { [list.key]: asked.get("key") ?? "", ...cells };
+  const columns = goes ? [list.key] : list.columns;
+  const row = Object.fromEntries(
+    columns.filter((column) => all[column]).map((column) => [column, all[column]!.trim()]),
+  );
+  const change = goes ? { remove: [(all[list.key] ?? "").trim()] } : { put: [row] };
+  return (
+    <Propose path="/approvals" body={{ kind: "list", list: list.name, ...change }} done={done}>
+      <label>
+        <span>{said.list}</span>
+        <select
+          name="list"
+          value={list.name}
+          onChange={(event) => {
+            setName(event.currentTarget.value);
+            setCells({});
+          }}
+        >
+          {data.lists.map((one) => (
+            <option key={one.name} value={one.name}>
+              {one.name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span>{said.listChange}</span>
+        <select
+          name="change"
+          value={goes ? "remove" : "put"}
+          onChange={(event) => setGoes(event.currentTarget.value === "remove")}
+        >
+          <option value="put">{said.put}</option>
+          <option value="remove">{said.remove}</option>
+        </select>
+      </label>
+      {columns.map((column) => (
+        <label key={`${list.name} ${column}`}>
+          <span>{columnName(column)}</span>
+          <input
+            name={`cell-${column}`}
+            required={column === list.key}
+            maxLength={500}
+            value={all[column] ?? ""}
+            onInput={(event) => setCells({ ...cells, [column]: event.currentTarget.value })}
+          />
+        </label>
+      ))}
     </Propose>
   );
 }

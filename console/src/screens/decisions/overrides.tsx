@@ -8,6 +8,7 @@ import { to } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Facts, Failed, Money, Panel, Time } from "../../ui/parts";
+import { Propose } from "../../ui/propose";
 import { Sure } from "../../ui/sure";
 
 /** Who let a blocked application pass, and the form for who may. */
@@ -17,12 +18,15 @@ export function Overrides({ of }: { of: Decision }) {
     ask<OverridePage>("/overrides", { application: of.event_id }, { stop }),
   );
   const [granting, setGranting] = useState(false);
+  const [asking, setAsking] = useState<"" | "open" | "done">("");
   if (error) return <Failed error={error} again={again} />;
   const overrides = data?.overrides ?? [];
   const isFree = data && overrides.every((one) => one.state === "revoked" || one.state === "expired");
   const isBlocked = of.reasons.some((reason) => reason.handling === "block");
   const may = session.may("overrides.grant") && isFree && isBlocked;
-  if (overrides.length === 0 && !may) return null;
+  // Who grants none asks for one, which others then approve.
+  const mayAsk = !may && isFree && isBlocked && session.may("budget.propose");
+  if (overrides.length === 0 && !may && !mayAsk) return null;
   return (
     <Panel title={said.overrides} lead={overrides.length > 0 ? said.overrideHint : null}>
       {overrides.map((one) => (
@@ -32,6 +36,25 @@ export function Overrides({ of }: { of: Decision }) {
         <button type="button" class="button" onClick={() => setGranting(true)}>
           {said.override}
         </button>
+      )}
+      {mayAsk && asking === "" && (
+        <button type="button" class="button" onClick={() => setAsking("open")}>
+          {t().approvals.overrides}
+        </button>
+      )}
+      {mayAsk && asking === "open" && (
+        <Ask
+          of={of}
+          done={() => {
+            setAsking("done");
+            again();
+          }}
+        />
+      )}
+      {asking === "done" && (
+        <p role="status">
+          {t().approvals.proposed} <a href="/approvals">{t().nav.approvals}</a>
+        </p>
       )}
       {may && granting && (
         <Grant
@@ -89,6 +112,27 @@ function One({ of, again }: { of: Override; again: () => void }) {
         />
       )}
     </section>
+  );
+}
+
+/** What is asked of who wants it. */
+function Ask({ of, done }: { of: Decision; done: () => void }) {
+  const [amount, setAmount] = useState(of.amount);
+  const body = { kind: "override", application: of.event_id, amount };
+  return (
+    <Propose path="/approvals" body={body} done={done}>
+      <label>
+        <span>{t().decisions.overrideFor}</span>
+        <input
+          name="amount"
+          inputMode="decimal"
+          required
+          maxLength={20}
+          value={amount}
+          onInput={(event) => setAmount(event.currentTarget.value.trim())}
+        />
+      </label>
+    </Propose>
   );
 }
 

@@ -1,5 +1,6 @@
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
+import { session } from "../../api/session";
 import type { EventPage, PayeeDetail } from "../../api/types";
 import { cents, count, percent, share } from "../../format/money";
 import { stamp } from "../../format/time";
@@ -54,6 +55,13 @@ export function PayeeScreen({ id }: { id: string }) {
             ...(payee.names.length > 1 ? ([[said.names, payee.names.join("、")]] as [string, string][]) : []),
           ]}
         />
+        {session.may("rules.propose") && payee.names[0] && (
+          <p>
+            <a class="button" href={`/approvals?propose=list&key=${encodeURIComponent(payee.names[0])}`}>
+              {t().approvals.toList}
+            </a>
+          </p>
+        )}
         <p class="foot-note">{said.searched(stamp(data.searched_from).slice(0, 10), data.complete)}</p>
       </Panel>
       <Panel title={said.alerts} lead={data.alerts.length > 0 ? count(data.alerts.length) : null}>

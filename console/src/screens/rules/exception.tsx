@@ -42,7 +42,7 @@ export function ProposeException({ of }: { of: Suggestion }) {
       <Propose
         path={`/rules/${encodeURIComponent(of.rule)}/exceptions`}
         body={{ unit: of.unit, until }}
-        suggested={said.reason(count(of.dismissed))}
+        suggested={of.dismissed > 0 ? said.reason(count(of.dismissed)) : ""}
         done={() => setState("done")}
       >
         <label>

@@ -1,0 +1,122 @@
+//! The windows of a rule, whatever they begin and end with.
+
+use super::{Closing, Found, Judge, floating::Floating};
+use crate::{
+    evaluate::{
+        row::{RuleCounts, Table},
+        sliding::Selected,
+    },
+    rule::compile::ClosingRule,
+};
+
+/// The windows of one rule.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// On the calendar.
+    Calendar(Closing),
+    /// With events.
+    Floating(Box<Floating>),
+}
+
+macro_rules! either {
+    ($state:expr, $windows:ident => $what:expr) => {
+        match $state {
+            State::Calendar($windows) => $what,
+            State::Floating($windows) => $what,
+        }
+    };
+}
+
+impl State {
+    /// Windows without events, of which those that end at or before `closed` are over.
+    #[must_use]
+    pub(crate) fn new(view: &ClosingRule, closed: i64) -> Self {
+        match view.is_on_calendar() {
+            true => Self::Calendar(Closing::new(closed)),
+            false => Self::Floating(Box::new(Floating::new(closed))),
+        }
+    }
+
+    /// Panes held.
+    #[must_use]
+    pub(crate) fn panes(&self) -> usize {
+        either!(self, windows => windows.panes())
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&mut self) -> u64 {
+        either!(self, windows => windows.bytes())
+    }
+
+    /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
+    /// they needed goes too.
+    pub(crate) fn lighten(&mut self, judge: &Judge<'_>) {
+        either!(self, windows => windows.lighten(judge));
+    }
+
+    /// The first instant after `too_far` that a window with one of these events reaches back to, if what was there may be
+    /// gone.
+    #[must_use]
+    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
+        either!(self, windows => windows.lacks(judge, selected, too_far))
+    }
+
+    /// Keeps what the windows of these events need, until the next batch.
+    pub(crate) fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
+        either!(self, windows => windows.protect(judge, selected));
+    }
+
+    /// Says that events before `floor` were not taken in as a whole.
+    pub(crate) fn starts_at(&mut self, judge: &Judge<'_>, floor: i64) {
+        match self {
+            Self::Calendar(windows) => windows.starts_at(floor),
+            Self::Floating(windows) => windows.starts_at(judge, floor),
+        }
+    }
+
+    /// Says that the watermark has passed without closing anything.
+    pub(crate) fn passed(&mut self, watermark: i64) {
+        either!(self, windows => windows.passed(watermark));
+    }
+
+    /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
+    pub(crate) fn reopen(&mut self) {
+        either!(self, windows => windows.reopen());
+    }
+
+    /// The end of the first window that has events and is open.
+    pub(crate) fn next_end(&mut self, judge: &Judge<'_>) -> Option<i64> {
+        match self {
+            Self::Calendar(windows) => windows.next_end(judge),
+            Self::Floating(windows) => windows.next_end(),
+        }
+    }
+
+    /// Takes in the event at `place` of those selected from `table`. A window that is closed already is judged again.
+    pub(crate) fn observe(
+        &mut self,
+        judge: &Judge<'_>,
+        table: &Table,
+        (selected, place): (&Selected, usize),
+        counts: &mut RuleCounts,
+    ) -> Vec<Found> {
+        either!(self, windows => windows.observe(judge, table, (selected, place), counts))
+    }
+
+    /// Closes every window that ends at or before `watermark`, in the order of their ends, after `row` of the batch. If
+    /// `quiet` they are only remembered (recovery).
+    pub(crate) fn close(
+        &mut self,
+        judge: &Judge<'_>,
+        (watermark, row): (i64, usize),
+        quiet: bool,
+        counts: &mut RuleCounts,
+    ) -> Vec<Found> {
+        either!(self, windows => windows.close(judge, (watermark, row), quiet, counts))
+    }
+
+    /// Judges the windows that wait.
+    pub(crate) fn flush(&mut self, judge: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+        either!(self, windows => windows.flush(judge, counts))
+    }
+}
