@@ -98,7 +98,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let mut table = empty_table();
     for entry in &found {
         let words = [&entry.who, &entry.place, &entry.action, &entry.subject, &entry.result, &entry.detail];
-        row(&mut table, &entry.seq.to_string(), entry.at.as_micros(), words.map(Clone::clone), &config);
+        row(&mut table, &entry.seq.to_string(), entry.at, words.map(Clone::clone), &config);
     }
     let objects: Vec<Value> = found.iter().map(|entry| object(entry, &config.calendar)).collect();
     args.form.print(&table, &objects, &[])?;
@@ -119,11 +119,11 @@ pub(super) fn empty_table() -> Table {
 }
 
 /// A record in the table; its words are in the order of the columns.
-pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [String; 6], config: &Config) {
+pub(super) fn row(table: &mut Table, seq: &str, at: Instant, words: [String; 6], config: &Config) {
     let [who, place, action, subject, result, detail] = words.map(Cell::text);
     table.row([
         Cell::text(seq.to_owned()),
-        Cell::time(Instant::from_micros(at), &config.calendar),
+        Cell::time(at, &config.calendar),
         who,
         place,
         action,

@@ -108,13 +108,7 @@ fn list(args: &FilterArgs, limit: u32, (persons, form): (PersonsArg, Form)) -> a
         (object["raw"], object["detail"]) = (raw.as_str().into(), detail.as_str().into());
         objects.push(object);
         let place = format!("{} {}:{}", r.source, r.partition, r.record);
-        row(
-            &mut table,
-            &r.seq.to_string(),
-            r.received_at.as_micros(),
-            [&*r.reason, &place, &detail, &raw],
-            &config,
-        );
+        row(&mut table, &r.seq.to_string(), r.received_at, [&*r.reason, &place, &detail, &raw], &config);
     }
     objects.extend(overflow.iter().map(|counted| serde_json::json!({ "overflow": counted })));
     let mut notes: Vec<_> = more(rejects.len(), reader.count_rejects(&filter)?).into_iter().collect();
@@ -135,16 +129,9 @@ pub(super) fn empty_table() -> Table {
 }
 
 /// A record in the table: its reason, where it was, what is wrong, and what came.
-pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [&str; 4], config: &Config) {
+pub(super) fn row(table: &mut Table, seq: &str, at: Instant, words: [&str; 4], config: &Config) {
     let [reason, place, detail, raw] = words.map(|text| Cell::text(text.to_owned()));
-    table.row([
-        Cell::text(seq.to_owned()),
-        Cell::time(Instant::from_micros(at), &config.calendar),
-        reason,
-        place,
-        detail,
-        raw,
-    ]);
+    table.row([Cell::text(seq.to_owned()), Cell::time(at, &config.calendar), reason, place, detail, raw]);
 }
 
 /// What was counted and not kept.

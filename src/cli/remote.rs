@@ -36,13 +36,7 @@ pub(crate) fn audit(socket: &Socket, config: &Config, limit: u32, form: Form) ->
         let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let names = ["who", "place", "action", "subject", "result", "detail"];
         let (seq, at) = (entry["seq"].to_string(), text("done_at"));
-        audit::row(
-            &mut table,
-            &seq,
-            config.calendar.parse(&at).unwrap_or_default().as_micros(),
-            names.map(text),
-            config,
-        );
+        audit::row(&mut table, &seq, config.calendar.parse(&at).unwrap_or_default(), names.map(text), config);
         // As the command on the state calls it.
         if let Some(at) = entry.as_object_mut().and_then(|fields| fields.remove("done_at")) {
             entry["at"] = at;
@@ -71,7 +65,7 @@ pub(crate) fn rejects(
         let place = format!("{} {}:{}", text("source"), text("partition"), record["record"]);
         let at = config.calendar.parse(text("received_at")).unwrap_or_default();
         let words = [text("reason"), &place, text("detail"), text("text")];
-        rejects::row(&mut table, &record["seq"].to_string(), at.as_micros(), words, config);
+        rejects::row(&mut table, &record["seq"].to_string(), at, words, config);
     }
     let mut notes: Vec<_> =
         more(rows.len(), page["total"].as_u64().unwrap_or_default()).into_iter().collect();

@@ -38,7 +38,6 @@ const DAY_BITS: u32 = 20;
 const DAY_MASK: u64 = (1 << DAY_BITS) - 1;
 /// Added to a day of the epoch, so that the years 1900 to 2999 are positive.
 const DAY_ZERO: i64 = 30_000;
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// The events that were accepted.
 #[derive(Debug)]
@@ -181,7 +180,7 @@ impl Dedup {
     pub fn times(&self, id: u64) -> Option<(Instant, Instant)> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
             let day = start_of(*known & DAY_MASK);
-            return Some((day, day + TimeDelta::from_micros(MICROS_A_DAY)));
+            return Some((day, day + TimeDelta::DAY));
         }
         self.forgotten.may_have(id).then(|| (Instant::MIN, start_of(self.floor)))
     }
@@ -277,7 +276,7 @@ fn day_of(at: Instant) -> u64 {
 
 /// The first microsecond of a day.
 fn start_of(day: u64) -> Instant {
-    Instant::from_micros((day.cast_signed() - DAY_ZERO) * MICROS_A_DAY)
+    Instant::EPOCH + TimeDelta::days(day.cast_signed() - DAY_ZERO)
 }
 
 /// The keys are hashes already. The bits that chose the shard are turned away from those that a table uses.
@@ -302,7 +301,7 @@ impl Hasher for Hashed {
 mod tests {
     use super::*;
 
-    const DAY: i64 = MICROS_A_DAY;
+    const DAY: i64 = TimeDelta::DAY.as_micros();
 
     #[test]
     fn tells_new_duplicate_and_conflict() {
