@@ -2,6 +2,7 @@
 //! columns and SQL rows and nowhere else.
 
 use std::{
+    fmt,
     iter::Sum,
     ops::{Add, AddAssign, Div, Mul, Neg, Rem, Sub, SubAssign},
     time::Duration,
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 /// A moment in UTC, in microseconds since the epoch. What it is on a clock, a [`Calendar`](super::time::Calendar) knows.
 #[derive(
-    Debug,
     Clone,
     Copy,
     PartialEq,
@@ -30,7 +30,6 @@ pub struct Instant(i64);
 
 /// A length of time, to the microsecond: what lies between two instants, and so below zero when the second comes first.
 #[derive(
-    Debug,
     Clone,
     Copy,
     PartialEq,
@@ -244,6 +243,20 @@ impl TimeDelta {
     }
 }
 
+/// The bare number: digests of rules and prints of reference lists are made of it.
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The bare number: digests of rules and prints of reference lists are made of it.
+impl fmt::Debug for TimeDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 impl Add<TimeDelta> for Instant {
     type Output = Self;
 
@@ -397,5 +410,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&at).unwrap(), "-7");
         assert_eq!(serde_json::from_str::<Instant>("-7").unwrap(), at);
         assert_eq!(serde_json::to_string(&TimeDelta::SECOND).unwrap(), "1000000");
+        // What digests are made of must stay as it is.
+        assert_eq!(format!("{:?}", (at, Some(TimeDelta::SECOND))), "(-7, Some(1000000))");
     }
 }
