@@ -12,17 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// A moment in UTC, in microseconds since the epoch. What it is on a clock, a [`Calendar`](super::time::Calendar) knows.
 #[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(transparent)]
 #[repr(transparent)]
@@ -30,17 +20,7 @@ pub struct Instant(i64);
 
 /// A length of time, to the microsecond: what lies between two instants, and so below zero when the second comes first.
 #[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(transparent)]
 #[repr(transparent)]
