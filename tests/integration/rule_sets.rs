@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fiscwatch::{
-    access::{Actor, Role, Roles},
+    access::{Actor, Role, Roles, SealKey},
+    approval::Office,
     rule::manifest::Manifest,
     store::{Accounts, RuleSets, TokenSpec},
 };
@@ -79,7 +80,10 @@ fn a_start_with_rules_that_nobody_approved_is_refused_and_says_what_to_do() {
     let (code, _, err) = command(&bench, &["rules", "approve", &digest[..8]]);
     assert!(code == Some(1) && err.contains("nobody approves what they themselves proposed"), "{err}");
     assert_eq!(start().0, Some(1));
-    let mut sets = RuleSets::open(&bench.path().join("state")).unwrap();
+    // What a command does afterwards is done only if all that was done before is signed.
+    let key = std::fs::read_to_string(bench.path().join("state/audit.key")).unwrap();
+    let office = Office { key: SealKey::read(&key), ..Office::default() };
+    let mut sets = RuleSets::open(&bench.path().join("state")).unwrap().judged_by(office);
     sets.approve(digest, &by("陈静"), 7).unwrap();
     assert_eq!(start().0, Some(0));
     assert!(sets.approve(digest, &by("李雷"), 8).unwrap_err().to_string().contains("approved already"));
