@@ -44,6 +44,7 @@ rules:
 ADDRESSES = [
     "/api/v1/alerts?state=active&totals=true",
     "/api/v1/alerts?state=active&sort=severity&limit=50&totals=true",
+    "/api/v1/alerts?state=active&sort=worth&limit=50&totals=true",
     "/api/v1/alerts?owner=-&region=3301*&unit=101*&totals=true",
     "/api/v1/alerts?q=over%20101007&totals=true",
     "/api/v1/alerts/counts?state=active",

@@ -22,6 +22,7 @@ pub use link::{LINK_KEY, LinkKey, link_digest};
 pub use password::Password;
 pub use rate::Rates;
 pub use role::{Role, Roles};
+pub use seal::SealKey;
 pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
 pub use session::Session;
 pub use throttle::{Throttle, Wait, network};

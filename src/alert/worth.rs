@@ -201,7 +201,7 @@ mod tests {
         verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
         verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
         let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));
-        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u''1' THEN 146 WHEN 'u2' THEN 778 ELSE 476 END) ELSE 500 END)";
+        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u2' THEN 778 WHEN 'u''1' THEN 146 ELSE 476 END) ELSE 500 END)";
         assert!(sql.contains(told), "{sql}");
         assert!(sql.contains("SELECT max((CASE o.handling WHEN 'record' THEN (CASE o.rule_id WHEN"), "{sql}");
     }

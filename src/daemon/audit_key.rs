@@ -35,13 +35,31 @@ fn key_file(config: &Config) -> PathBuf {
     config.audit.key_file.clone().unwrap_or_else(|| config.state_dir.join(usual))
 }
 
-/// Reads the key, or makes one where there is none.
+/// Reads the key, or makes one where there is none. Who makes one at the same moment as somebody else takes the other's: all
+/// sign with the same.
 fn key(path: &Path, by: &'static dyn Provider) -> anyhow::Result<SealKey> {
-    let unreadable =
-        || say!("the key of the audit log, {path}, cannot be read or made", path = path.display());
+    if let Some(key) = known(path, by)? {
+        return Ok(key);
+    }
+    let unreadable = || unreadable(path);
+    let key = SealKey::make_by(by).with_context(unreadable)?;
+    match private::write_new(path, key.text().as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            known(path, by)?.ok_or(error).with_context(unreadable)
+        }
+        written => {
+            written.with_context(unreadable)?;
+            tracing::info!(key = key.public(), path = %path.display(), "a key was made that seals the audit log; note it elsewhere");
+            Ok(key)
+        }
+    }
+}
+
+/// The key in a file; `None` if the file is not there.
+fn known(path: &Path, by: &'static dyn Provider) -> anyhow::Result<Option<SealKey>> {
     match fs::read_to_string(path) {
         Ok(text) => match SealKey::read(&text) {
-            Some(key) if key.provider().word() == by.word() => Ok(key),
+            Some(key) if key.provider().word() == by.word() => Ok(Some(key)),
             Some(_) => Err(anyhow!(say!(
                 "the key in {path} is not of `audit.provider`: name another `audit.key_file`, and a key is made there",
                 path = path.display()
@@ -51,12 +69,41 @@ fn key(path: &Path, by: &'static dyn Provider) -> anyhow::Result<SealKey> {
                 path = path.display()
             ))),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = SealKey::make_by(by).with_context(unreadable)?;
-            private::write_new(path, key.text().as_bytes()).with_context(unreadable)?;
-            tracing::info!(key = key.public(), path = %path.display(), "a key was made that seals the audit log; note it elsewhere");
-            Ok(key)
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| unreadable(path)),
+    }
+}
+
+fn unreadable(path: &Path) -> String {
+    say!("the key of the audit log, {path}, cannot be read or made", path = path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::provider;
+
+    #[test]
+    fn all_who_make_a_key_at_the_same_moment_have_the_same() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(KEY);
+            let make = || key(&path, provider::INTERNATIONAL).unwrap().public().to_owned();
+            let made: Vec<String> = std::thread::scope(|scope| {
+                let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+                makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            });
+            assert!(made.iter().all(|key| *key == made[0]), "{made:?}");
         }
-        Err(error) => Err(error).with_context(unreadable),
+    }
+
+    /// A name that leads nowhere is neither a key nor a place for one.
+    #[test]
+    fn a_link_to_nothing_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(KEY);
+        std::os::unix::fs::symlink(dir.path().join("none"), &path).unwrap();
+        let error = key(&path, provider::INTERNATIONAL).unwrap_err();
+        assert!(error.to_string().contains("cannot be read or made"), "{error:#}");
     }
 }

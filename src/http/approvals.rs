@@ -67,7 +67,7 @@ impl Listed {
         }
         let sort = self.sort.as_deref().map(MatterSort::parse).transpose();
         let sort = sort.map_err(|why| format!("sort: {why}"))?.unwrap_or_default();
-        let no_place = |_| {
+        let no_place = |()| {
             say!(
                 "before: {text} is no place in this list",
                 text = quoted(self.before.as_deref().unwrap_or_default())

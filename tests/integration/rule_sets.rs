@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fiscwatch::{
-    access::{Actor, Role, Roles},
+    access::{Actor, Role, Roles, SealKey},
+    approval::Office,
     event::Instant,
     rule::manifest::Manifest,
     store::{Accounts, RuleSets, TokenSpec},
@@ -45,6 +46,12 @@ fn by(who: &str) -> Actor {
     Actor { who: who.to_owned(), place: String::from("test") }
 }
 
+/// Has acts signed with the key of the state.
+fn office(bench: &Bench) -> Office {
+    let key = std::fs::read_to_string(bench.path().join("state/audit.key")).unwrap();
+    Office { key: SealKey::read(&key), ..Office::default() }
+}
+
 fn audit(bench: &Bench, action: &str) -> Vec<(String, String)> {
     let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
     let sql = "SELECT who, subject FROM audit WHERE action = ?1 ORDER BY seq";
@@ -80,7 +87,8 @@ fn a_start_with_rules_that_nobody_approved_is_refused_and_says_what_to_do() {
     let (code, _, err) = command(&bench, &["rules", "approve", &digest[..8]]);
     assert!(code == Some(1) && err.contains("nobody approves what they themselves proposed"), "{err}");
     assert_eq!(start().0, Some(1));
-    let mut sets = RuleSets::open(&bench.path().join("state")).unwrap();
+    // What a command does afterwards is done only if all that was done before is signed.
+    let mut sets = RuleSets::open(&bench.path().join("state")).unwrap().judged_by(office(&bench));
     sets.approve(digest, &by("陈静"), Instant::from_micros(7)).unwrap();
     assert_eq!(start().0, Some(0));
     assert!(
@@ -213,7 +221,10 @@ fn a_proposal_and_an_approval_are_there_with_their_records_or_not_at_all() {
         let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     };
-    let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
+    let state = bench.path().join("state");
+    drop(RuleSets::open_or_make(&state).unwrap());
+    write(&state, "audit.key", &"4f".repeat(32));
+    let mut sets = RuleSets::open(&state).unwrap().judged_by(office(&bench));
     let digest = sets
         .propose((&Manifest::default(), None), "somebody's", &by("赵敏"), Instant::from_micros(1))
         .unwrap()
