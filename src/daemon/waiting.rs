@@ -45,7 +45,8 @@ pub(super) async fn look(shared: &Arc<Shared>, mut known: BTreeSet<String>) -> B
 fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError> {
     let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
     let now = shared.clock.now();
-    let waiting = Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now.as_micros(), usize::MAX), None)?;
+    let waiting =
+        Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now.as_micros(), usize::MAX), None)?;
     let waiting: Vec<Matter> = waiting.into_iter().map(|(_, matter)| matter).collect();
     measure(shared, &waiting, now);
     let config = shared.config();

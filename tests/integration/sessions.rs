@@ -1,9 +1,6 @@
 //! People in a browser: passwords, sessions, and what is done to them by others.
 
-use std::{
-    process::Stdio,
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use fiscwatch::{
     access::{Actor, Role, Roles},

@@ -87,11 +87,8 @@ impl Own {
             return None;
         }
         let after = self.spans.between(at.saturating_add(1), until);
-        let old: SmallVec<[Stretch; 2]> = before
-            .into_iter()
-            .chain(after)
-            .map(|(start, span)| stretch(*start, span.end))
-            .collect();
+        let old: SmallVec<[Stretch; 2]> =
+            before.into_iter().chain(after).map(|(start, span)| stretch(*start, span.end)).collect();
         let mut new = stretch(at, until);
         let mut found = None;
         for Stretch { start, end } in &old {
@@ -110,8 +107,7 @@ impl Own {
         let before = self.spans.before(at.saturating_add(1)).iter().rev();
         // Later windows end later, or at the same time.
         let with = before.take_while(|(_, span)| span.end > at);
-        let mut with: SmallVec<[Stretch; 2]> =
-            with.map(|(start, span)| stretch(*start, span.end)).collect();
+        let mut with: SmallVec<[Stretch; 2]> = with.map(|(start, span)| stretch(*start, span.end)).collect();
         with.reverse();
         with
     }

@@ -75,9 +75,7 @@ impl<'j> Judge<'j> {
     pub(super) fn since(&self, at: i64) -> i64 {
         let start = match self.view.shape {
             Shape::Calendar | Shape::Session(_) => self.grid.pane(at).start,
-            Shape::From { .. } => {
-                self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size))
-            }
+            Shape::From { .. } => self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size)),
         };
         start.as_micros()
     }
