@@ -131,7 +131,7 @@ pub(crate) fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()>
         match EventType::parse(types.value(row)) {
             Some(EventType::Payment) => early.execute(line, Instant::from_micros(at), cents),
             Some(EventType::Refund | EventType::Reversal) => {
-                early.execute(line, Instant::from_micros(at), -cents)
+                early.execute(line, Instant::from_micros(at), -cents);
             }
             Some(EventType::Correction) => {
                 early.execute(line, Instant::from_micros(at), -cents);
@@ -142,7 +142,7 @@ pub(crate) fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()>
                     early.budget(line, Instant::from_micros(at), cents);
                 }
                 Some(BudgetAction::Reduce | BudgetAction::Reclaim) => {
-                    early.budget(line, Instant::from_micros(at), -cents)
+                    early.budget(line, Instant::from_micros(at), -cents);
                 }
                 Some(BudgetAction::Transfer) => {
                     early.budget(line, Instant::from_micros(at), -cents);

@@ -156,7 +156,7 @@ impl Asked<'_> {
         let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
         played.errors = played.errors.or(error);
         moved.closed.into_iter().for_each(|window| {
-            played.take(Instant::from_micros(window.at), window.finding, self.event.0, false)
+            played.take(Instant::from_micros(window.at), window.finding, self.event.0, false);
         });
         Ok(Some(played))
     }

@@ -201,7 +201,7 @@ fn block(case: &Case, calendar: &Calendar, until: Instant) -> Block {
     let mut lines = String::new();
     let time = |event: &Event| match event.record.get("occurred_at")? {
         Value::String(text) => calendar.parse(text).ok(),
-        number => (Some(number.as_i64()? * 1_000)).map(Instant::from_micros),
+        number => Some(Instant::from_micros(number.as_i64()? * 1_000)),
     };
     for event in case.events.iter().filter(|event| time(event).is_none_or(|at| at <= until)) {
         let _ = writeln!(lines, "{}", Value::Object(event.record.clone()));
