@@ -150,7 +150,7 @@ async function works(page, tab, end, { fill = {}, upload } = {}) {
     page.locator("form button[type=submit]").first().click(),
   ]);
   const { id } = await answer.json();
-  const panel = page.locator("section", { has: page.getByRole("heading", { name: `事务 ${id}`, exact: true }) });
+  const panel = page.locator("section", { has: page.getByRole("heading", { name: `第 ${id} 项`, exact: true }) });
   await panel.locator("[role=status]", { hasText: end }).waitFor({ timeout: 90_000 });
 }
 
@@ -164,7 +164,7 @@ test("the works of the year are begun from their page", async () => {
   await accessible(page, "settlement");
   const table = { name: "bureau.csv", mimeType: "text/csv", buffer: Buffer.from("unit_code,executed\n1,0.01\n") };
   await works(page, "settlement", "存在差异", { fill: { year: "2026" }, upload: table });
-  await page.getByRole("columnheader", { name: "对方表格" }).waitFor();
+  await page.getByRole("columnheader", { name: "财政局表格" }).waitFor();
   await works(page, "publication", "失败", { fill: { year: "2026" } });
   await page.locator(".trouble", { hasText: "2026" }).waitFor();
   await works(page, "pilot", "已完成");

@@ -88,7 +88,7 @@ mod tests {
         for _ in 0..20 {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(KEY);
-            let make = || key(&path, provider::INTERNATIONAL).unwrap().public().to_owned();
+            let make = || key(&path, provider::INTERNATIONAL).unwrap().public().clone();
             let made: Vec<String> = std::thread::scope(|scope| {
                 let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
                 makers.into_iter().map(|maker| maker.join().unwrap()).collect()

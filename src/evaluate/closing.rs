@@ -79,6 +79,18 @@ struct Waiting {
     outputs: Vec<Output>,
 }
 
+impl Waiting {
+    /// Adds a window with the events of these panes.
+    fn add(&mut self, judge: &Judge<'_>, panes: &[&Pane], window: Window) {
+        let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
+        if self.outputs.is_empty() {
+            self.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
+        }
+        Pane::merge(aggregates, layout, panes, &mut self.outputs);
+        self.windows.push(window);
+    }
+}
+
 /// The window of one key.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -302,16 +314,11 @@ impl Closing {
 
     /// Computes the aggregates of a window.
     fn measure(&mut self, judge: &Judge<'_>, window: Window) {
-        let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
-        if self.waiting.outputs.is_empty() {
-            self.waiting.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
-        }
         let Some(key) = self.keys.get(&window.key) else { return };
         let Stretch { start, end } = window.stretch;
         let panes: SmallVec<[&Pane; 1]> =
             key.panes.between(start.as_micros(), end.as_micros()).iter().map(|(_, pane)| pane).collect();
-        Pane::merge(aggregates, layout, &panes, &mut self.waiting.outputs);
-        self.waiting.windows.push(window);
+        self.waiting.add(judge, &panes, window);
     }
 
     /// Judges the windows that wait.

@@ -300,16 +300,11 @@ impl Floating {
 
     /// Computes the aggregates of a window.
     fn measure(&mut self, judge: &Judge<'_>, window: Window) {
-        let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
-        if self.waiting.outputs.is_empty() {
-            self.waiting.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
-        }
         let Some(own) = self.keys.get(&window.key) else { return };
         let Stretch { start, end } = window.stretch;
         let panes: SmallVec<[&Pane; 8]> =
             own.panes.between(start.as_micros(), end.as_micros()).iter().map(|(_, pane)| pane).collect();
-        Pane::merge(aggregates, layout, &panes, &mut self.waiting.outputs);
-        self.waiting.windows.push(window);
+        self.waiting.add(judge, &panes, window);
     }
 
     pub(super) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
