@@ -46,6 +46,9 @@ pub struct Raw {
     pub sources: Vec<SourceSpec>,
     /// Where the state is kept.
     pub state: State,
+    /// The partitions of the source's topic, each taken in by a process of its own on one of several machines; all by this
+    /// process without it.
+    pub shards: Option<super::shards::ShardsSpec>,
     /// Which rules run.
     pub rules: Rules,
     /// Reference lists by name.
@@ -90,6 +93,7 @@ impl Default for Raw {
             bureau: None,
             sources: Vec::new(),
             state: State::default(),
+            shards: None,
             rules: Rules::default(),
             lists: ListSpecs::default(),
             codes: BTreeMap::new(),

@@ -18,6 +18,7 @@ use super::{
     lists::ListSpec,
     machine, raw,
     raw::Raw,
+    shards::Shard,
     state::retention,
 };
 use crate::{
@@ -107,9 +108,11 @@ pub(super) struct Resolver<'f> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
+    pub(super) fn resolve(mut self, raw: Raw, shard: Option<Shard>) -> Result<Config, Vec<Diagnostic>> {
         let calendar = Arc::new(self.calendar(&raw));
-        let policy = alerts::resolve(&mut self, &raw, &calendar);
+        let mut policy = alerts::resolve(&mut self, &raw, &calendar);
+        policy.shard = shard.map(|shard| shard.number.to_string());
+        let shards = self.shards(&raw, shard);
         let watch = alerts::resolve_watch(&mut self, &raw);
         let backfill =
             raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
@@ -147,6 +150,7 @@ impl Resolver<'_> {
             state_dir: state_dir.clone(),
             backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
+            shards,
             replicate: self.replicate(raw.state.replicate, raw.state.standby, &state_dir),
             checkpoint_events: self.within(
                 "state.checkpoint_events",

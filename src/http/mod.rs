@@ -63,6 +63,7 @@ mod rule_sets;
 mod saved;
 mod session;
 mod sign_in;
+mod shards;
 mod silences;
 mod standing;
 mod stream;
@@ -111,6 +112,7 @@ pub use local::Local;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use rule_sets::RuleSetView;
+pub use shards::serve_shards;
 pub use tokens::TokenView;
 pub use users::UserView;
 

@@ -5,3 +5,4 @@ pub mod debezium;
 mod decide;
 mod mock;
 mod real;
+mod shards;
