@@ -143,9 +143,7 @@ impl Desk {
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
         labels.set(ALERT, &alert_id);
-        if let Some(shard) = &self.policy.shard {
-            labels.set(SHARD, shard);
-        }
+        self.policy.shard.iter().for_each(|shard| labels.set(SHARD, shard));
         let mut alert = Alert {
             alert_id,
             rule_id: finding.rule_id.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 mod approvals;
 pub mod ask;
+mod audit;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod decide;

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
-    Approval, Config, Readings, Sealing, Source, alerts, clients,
+    Approval, Config, Readings, Source, alerts, clients,
     decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
@@ -82,21 +82,6 @@ pub(super) fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
 fn first_day(calendar: &Calendar, text: &str) -> Result<Instant, String> {
     let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
     day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
-}
-
-fn sealing(text: &str) -> Result<Duration, String> {
-    let every = duration(text)?;
-    match (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&every) {
-        true => Ok(every),
-        false => Err(say!("{text} is not 1m to 1d", text = quoted(text))),
-    }
-}
-
-fn kept(records: u32) -> Result<u32, String> {
-    match records < 10 {
-        true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
-        false => Ok(records),
-    }
 }
 
 pub(super) struct Resolver<'f> {
@@ -236,16 +221,6 @@ impl Resolver<'_> {
             applications_max: self.within("decide.applications_max", raw.applications_max, (1, 1000)),
             overrides: self.overrides(&raw.overrides),
             kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
-        }
-    }
-
-    fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
-        Sealing {
-            provider: raw.provider,
-            key_file: raw.key_file.map(|path| self.path(path)),
-            head_file: raw.head_file.map(|path| self.path(path)),
-            every: self.value("audit.seal_every", sealing(&raw.seal_every)),
-            keep_records: self.value("audit.keep_records", kept(raw.keep_records)),
         }
     }
 

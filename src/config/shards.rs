@@ -32,7 +32,12 @@ pub struct ShardsSpec {
 
 impl Default for ShardsSpec {
     fn default() -> Self {
-        Self { group: String::from("fiscwatch-shards"), instance: None, listen: None, spanning: Spanning::Refuse }
+        Self {
+            group: String::from("fiscwatch-shards"),
+            instance: None,
+            listen: None,
+            spanning: Spanning::Refuse,
+        }
     }
 }
 
@@ -208,7 +213,8 @@ impl Resolver<'_> {
                 "shards need state.replicate with when_away: wait: a shard that moves to another machine takes its state from there"
             ));
         }
-        let instance = spec.instance.clone().unwrap_or_else(|| instance_of(&self.path(raw.state.dir.clone())));
+        let instance =
+            spec.instance.clone().unwrap_or_else(|| instance_of(&self.path(raw.state.dir.clone())));
         if instance.is_empty() || !instance.chars().all(is_plain) {
             self.problem(say!(
                 "shards.instance {name} has to be letters, digits, dots, hyphens and underscores",

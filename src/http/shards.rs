@@ -90,8 +90,7 @@ pub async fn serve_shards(
         .with_state(keeper);
     let by = Arc::new(Guard::new(&door.clients, &door.refusals));
     let doors = Doors { clients: Arc::new(door.clients.clone()), refusals: Arc::clone(&door.refusals) };
-    let router =
-        router.layer(from_fn_with_state(doors, entrance)).layer(from_fn_with_state(by, guard));
+    let router = router.layer(from_fn_with_state(doors, entrance)).layer(from_fn_with_state(by, guard));
     serve_all(ports.with(None), &router, &door, &stop).await;
     Ok(())
 }
@@ -121,7 +120,11 @@ impl Keeper {
     }
 
     /// Asks all shards of this machine at once.
-    async fn ask_all(&self, path: impl Fn(&Told) -> Option<String>, headers: &HeaderMap) -> Vec<(Told, Answer)> {
+    async fn ask_all(
+        &self,
+        path: impl Fn(&Told) -> Option<String>,
+        headers: &HeaderMap,
+    ) -> Vec<(Told, Answer)> {
         let asked = self.board.told().into_iter().filter_map(|shard| Some((path(&shard)?, shard)));
         let asked = asked.map(|(path, shard)| async move {
             let answer = self.ask(&shard, &path, headers).await;
@@ -141,7 +144,8 @@ impl Keeper {
 /// What a shard that refuses says: who may not ask one may not ask any.
 fn refused(answers: &[(Told, Answer)]) -> Option<Response> {
     let refusal = |status: StatusCode| status.is_client_error();
-    let (status, body) = answers.iter().filter_map(|(_, answer)| answer.as_ref()).find(|(s, _)| refusal(*s))?;
+    let (status, body) =
+        answers.iter().filter_map(|(_, answer)| answer.as_ref()).find(|(s, _)| refusal(*s))?;
     let content = [(header::CONTENT_TYPE, "application/problem+json")];
     Some((*status, content, body.clone()).into_response())
 }
@@ -229,11 +233,15 @@ async fn findings(State(keeper): State<Keeper>, query: Params<Query>, headers: H
 /// A page of all shards: a page of each, put in one order.
 async fn list(keeper: &Keeper, (name, at): (&str, &str), mut query: Query, headers: &HeaderMap) -> Response {
     if query.get("sort").is_some_and(|sort| sort != "newest") {
-        let why = say!("lists of all shards are sorted by newest; ask a shard at its own address for another order");
+        let why = say!(
+            "lists of all shards are sorted by newest; ask a shard at its own address for another order"
+        );
         return Problem::bad_request(why).into_response();
     }
     let after = match query.remove("before").map(|text| merge::cursors(&text)) {
-        Some(None) => return Problem::bad_request(say!("before is the next of the page before")).into_response(),
+        Some(None) => {
+            return Problem::bad_request(say!("before is the next of the page before")).into_response();
+        }
         Some(Some(after)) => Some(after),
         None => None,
     };

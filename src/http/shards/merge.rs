@@ -164,7 +164,8 @@ h_count{shard=\"2\"} 4
             "at",
             vec![(0, page(&["2026-03-02", "2026-01-01"], json!(5))), (3, page(&["2026-02-01"], Value::Null))],
         );
-        let order: Vec<_> = merged["findings"].as_array().unwrap().iter().map(|row| row["shard"].clone()).collect();
+        let order: Vec<_> =
+            merged["findings"].as_array().unwrap().iter().map(|row| row["shard"].clone()).collect();
         assert_eq!(order, [json!(0), json!(3), json!(0)]);
         assert_eq!(merged["next"], "0:5");
         assert_eq!(merged["total"], 14);

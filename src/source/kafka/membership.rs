@@ -168,7 +168,8 @@ fn tell(said: &mut Option<String>, trouble: &str) {
 /// How many partitions a topic has.
 fn partitions(consumer: &BaseConsumer<Told>, topic: &str) -> Result<usize, String> {
     let metadata: KafkaResult<_> = consumer.fetch_metadata(Some(topic), ANSWER);
-    let metadata = metadata.map_err(|e| say!("no answer from the brokers: {reason}; it is tried again", reason = e))?;
+    let metadata =
+        metadata.map_err(|e| say!("no answer from the brokers: {reason}; it is tried again", reason = e))?;
     let count = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
     match count.map_or(0, |topic| topic.partitions().len()) {
         0 => Err(say!("the topic {topic} does not exist; it is waited for", topic = quoted(topic))),

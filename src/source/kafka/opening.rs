@@ -111,8 +111,7 @@ impl TopicReader<'_> {
         };
         let metadata =
             consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(why_silent(&e)))?;
-        let is_read =
-            |p: &&MetadataPartition| self.source.partition.is_none_or(|only| only == p.id());
+        let is_read = |p: &&MetadataPartition| self.source.partition.is_none_or(|only| only == p.id());
         let numbers: Vec<_> =
             partitions_of(&metadata, self.topic).filter(is_read).map(MetadataPartition::id).collect();
         if numbers.is_empty() {

@@ -113,7 +113,8 @@ impl Field {
         let (mut found, mut balances) = (Vec::new(), Vec::new());
         let dir = self.bench.path();
         for shard in 0..PARTITIONS {
-            let (url, to) = (format!("file://{}/store/shard-{shard}", dir.display()), format!("{what}-{shard}"));
+            let (url, to) =
+                (format!("file://{}/store/shard-{shard}", dir.display()), format!("{what}-{shard}"));
             let (code, _, err) =
                 run(dir, &["state", "restore", "--from", &url, "--to", &to, "--config", "fiscwatch.yaml"]);
             assert_eq!(code, Some(0), "{err}");
@@ -254,7 +255,8 @@ fn shards_find_what_one_process_finds_and_outlive_their_keeper() {
     assert_eq!(page["missing"], json!([]));
     loop {
         ids.extend(page["findings"].as_array().unwrap().iter().map(|f| f["finding_id"].to_string()));
-        let Some(next) = page["next"].as_str().map(|next| next.replace(':', "%3A").replace(';', "%3B")) else {
+        let Some(next) = page["next"].as_str().map(|next| next.replace(':', "%3A").replace(';', "%3B"))
+        else {
             break;
         };
         page = second.daemon.json(&format!("/api/v1/findings?limit=20&before={next}"));
@@ -272,7 +274,8 @@ fn shards_find_what_one_process_finds_and_outlive_their_keeper() {
     assert!(!said.contains("does not end"), "{said}");
     field.assert_whole("killed");
     let dir = field.bench.path();
-    let exported: usize = (0..PARTITIONS).map(|n| export(dir, &format!("killed-{n}"), "findings").len()).sum();
+    let exported: usize =
+        (0..PARTITIONS).map(|n| export(dir, &format!("killed-{n}"), "findings").len()).sum();
     assert_eq!(exported, listed.len());
 }
 
@@ -325,17 +328,22 @@ fn what_shards_cannot_do_is_told_at_check() {
 
     let rules = bench.path().join("rules/rules.yaml");
     let local = std::fs::read_to_string(&rules).unwrap();
-    let spanning = RULES.replace("[unit_code, payee_account]", "[payee_account]").replace("unit_code", "payee_account");
+    let spanning =
+        RULES.replace("[unit_code, payee_account]", "[payee_account]").replace("unit_code", "payee_account");
     std::fs::write(&rules, format!("{local}{spanning}")).unwrap();
     let (code, _, err) = check(&whole);
     assert_eq!(code, Some(1));
-    assert!(err.contains("rule \"much-to-one\" is live and needs the events of all regions (payee_account)"), "{err}");
+    assert!(
+        err.contains("rule \"much-to-one\" is live and needs the events of all regions (payee_account)"),
+        "{err}"
+    );
     assert!(err.contains("shards.spanning: apart"), "{err}");
     let (code, _, err) = run(&machine, &["run", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("needs the events of all regions"), "{err}");
     assert_eq!(check(&whole.replace("shards: {", "shards: { spanning: apart,")).0, Some(0));
-    let shadow = format!("{whole}rules: {{ paths: [../rules], overrides: {{ much-to-one: {{ mode: shadow }} }} }}\n");
+    let shadow =
+        format!("{whole}rules: {{ paths: [../rules], overrides: {{ much-to-one: {{ mode: shadow }} }} }}\n");
     assert_eq!(check(&shadow.replacen("rules: { paths: [../rules] }\n", "", 1)).0, Some(0));
     std::fs::write(&rules, &local).unwrap();
 
@@ -344,7 +352,11 @@ fn what_shards_cannot_do_is_told_at_check() {
         ("topics: [t]", "topics: [t, u]", "shards need exactly one source"),
         ("group: 't-shards'", "group: t", "shards.group is that of the source"),
         ("instance: a", "instance: 'a b'", "shards.instance \"a b\" has to be letters"),
-        ("state: {", "decide: { kafka: { brokers: [x], requests: q, replies: r } }\nstate: {", "decide.kafka cannot"),
+        (
+            "state: {",
+            "decide: { kafka: { brokers: [x], requests: q, replies: r } }\nstate: {",
+            "decide.kafka cannot",
+        ),
     ] {
         let (code, _, err) = check(&whole.replace(from, to));
         assert_eq!(code, Some(1), "{to}");
