@@ -27,6 +27,9 @@ const BEAT: Duration = Duration::from_secs(15);
 /// # Errors
 /// If it cannot start, or cannot be a member of the group any more.
 pub async fn keep(config: Config, config_path: PathBuf, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+    if let Err(error) = private::keep_memory() {
+        tracing::warn!("the memory of this process cannot be kept from others: {error}");
+    }
     let mut signals = Signals::new()?;
     let (Some(shards), Some(source)) = (config.shards.clone(), Shards::source(&config).cloned()) else {
         return Err(anyhow!(say!("the configuration has no section shards")));

@@ -132,7 +132,10 @@ pub(super) fn derive(raw: &mut Raw, shard: Shard) {
         }
     }
     let state = &mut raw.state;
-    state.dir = state.dir.join(&own);
+    // What a shard starts is given its directory already.
+    if !state.dir.ends_with(&own) {
+        state.dir = state.dir.join(&own);
+    }
     state.standby = true;
     if let Some(backups) = &mut state.backups {
         *backups = backups.join(&own);

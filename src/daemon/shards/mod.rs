@@ -18,7 +18,10 @@ pub(crate) use process::end_with_keeper;
 
 use crate::{
     clock::Clock,
-    config::{Config, shards::beside},
+    config::{
+        Config,
+        shards::{beside, folder},
+    },
     event::Instant,
     replica::{Bucket, BucketError, Place},
     say,
@@ -205,21 +208,26 @@ impl Board {
         let bucket = Bucket::open(place)?;
         let wanted = serde_json::json!({"topic": self.topic, "partitions": partitions});
         let bytes = serde_json::to_vec(&wanted).unwrap_or_default();
-        if bucket.put_new(LAYOUT, &bytes)? {
-            return Ok(Ok(()));
+        if !bucket.put_new(LAYOUT, &bytes)? {
+            let there = bucket.get(LAYOUT)?.unwrap_or_default();
+            let there: serde_json::Value = serde_json::from_slice(&there).unwrap_or_default();
+            if there != wanted {
+                return Ok(Err(say!(
+                    "the topic {topic} has {partitions} partitions, and the store {place} has the shards of {there}: keys fall to other partitions when their number changes, so a line's events would come to two shards. Make a topic with as many partitions as before; or lay the shards out anew, with a topic and a store of their own",
+                    topic = self.topic,
+                    partitions,
+                    place,
+                    there
+                )));
+            }
         }
-        let there = bucket.get(LAYOUT)?.unwrap_or_default();
-        let there: serde_json::Value = serde_json::from_slice(&there).unwrap_or_default();
-        Ok(match there == wanted {
-            true => Ok(()),
-            false => Err(say!(
-                "the topic {topic} has {partitions} partitions, and the store {place} has the shards of {there}: keys fall to other partitions when their number changes, so a line's events would come to two shards. Make a topic with as many partitions as before; or lay the shards out anew, with a topic and a store of their own",
-                topic = self.topic,
-                partitions,
-                place,
-                there
-            )),
-        })
+        if let Place::Folder(_) = place {
+            // A folder that is not there is taken for a disk that is not mounted.
+            for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+                bucket.put_new(&format!("{}/{LAYOUT}", folder(number)), &bytes)?;
+            }
+        }
+        Ok(Ok(()))
     }
 }
 
