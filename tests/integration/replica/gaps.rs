@@ -53,7 +53,9 @@ fn acts_files_and_what_was_told_outlive_their_machines() {
             let lost: Vec<_> = comments.iter().filter(|comment| !said.contains(comment.as_str())).collect();
             assert!(lost.is_empty(), "answered and lost: {lost:?}");
             assert!(history.iter().any(|entry| entry["action"] == "acknowledge"), "{history:?}");
-            let (status, file) = daemon.get(&format!("/api/v1/alerts/{id}/attachments/1"));
+            let files = format!("/api/v1/alerts/{id}/attachments");
+            let number = daemon.json(&files)["attachments"][0]["attachment_id"].to_string();
+            let (status, file) = daemon.get(&format!("{files}/{number}"));
             assert_eq!((status, file.as_str()), (200, format!("note {earlier}").as_str()));
         }
         let before = told(&daemon);
