@@ -201,7 +201,7 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
     let roles = |role: Role| Roles::of_person([role, Role::Approver]).unwrap();
     let acts: [(&str, &mut dyn FnMut()); 3] = [
         ("roles", &mut || {
-            accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), Instant::from_micros(5)).unwrap()
+            accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), Instant::from_micros(5)).unwrap();
         }),
         ("password", &mut || {
             let args =
