@@ -23,6 +23,7 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
+    event::{Instant, TimeDelta},
     journal::JournalBlock,
     ledger::Ledger,
     rule::RuleSet,
@@ -83,8 +84,14 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
-        windowing: Windowing::new(&evaluator, None, (i64::MAX, u64::MAX), (i64::MIN, i64::MIN), None)
-            .expect("windows"),
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (TimeDelta::MAX, u64::MAX),
+            (Instant::MIN, Instant::MIN),
+            None,
+        )
+        .expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Nothing,
         scheduler: None,
@@ -120,7 +127,7 @@ fn sequencer() -> Sequencer {
     Sequencer::new(
         Arc::new(RwLock::new(Ledger::default())),
         Dedup::default(),
-        Watermark::new(600_000_000, None),
+        Watermark::new(TimeDelta::minutes(10), None),
         None,
     )
 }
@@ -135,7 +142,13 @@ fn stages(c: &mut Criterion) {
         let mut ticker = Ticker::new(&Arc::default(), &f.config.calendar);
         let mut all = Vec::new();
         for (block, decoded) in blocks.iter().zip(decoded) {
-            let parts = sequencer.sequence(block, decoded, Step::Events, (0, i64::MAX), &mut ticker);
+            let parts = sequencer.sequence(
+                block,
+                decoded,
+                Step::Events,
+                (Instant::EPOCH, TimeDelta::MAX),
+                &mut ticker,
+            );
             all.extend(parts.expect("no files"));
         }
         all

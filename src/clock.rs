@@ -2,13 +2,15 @@
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use crate::event::{Instant, TimeDelta};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Microseconds since the epoch.
-    fn now(&self) -> i64;
+    /// What time it is.
+    fn now(&self) -> Instant;
 }
 
 /// The wall clock.
@@ -16,7 +18,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> i64 {
+    fn now(&self) -> Instant {
         wall()
     }
 }
@@ -29,17 +31,17 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct SteadyClock(Mutex<Steady>);
 
-/// How far the wall clock may be corrected at once, in microseconds.
-const TOLERANCE: i64 = 30_000_000;
+/// How far the wall clock may be corrected at once.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 /// How long a jump must last.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 struct Steady {
     /// A moment by the monotonic clock, and the time it was.
-    anchor: (Duration, i64),
+    anchor: (Duration, Instant),
     /// Since when the wall clock is elsewhere, and how far.
-    jump: Option<(Duration, i64)>,
+    jump: Option<(Duration, TimeDelta)>,
 }
 
 impl Default for SteadyClock {
@@ -50,28 +52,28 @@ impl Default for SteadyClock {
 }
 
 impl Clock for SteadyClock {
-    fn now(&self) -> i64 {
+    fn now(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).tell(monotonic(), wall())
     }
 }
 
 /// Time since the first use in this process, by the clock that nobody sets.
 fn monotonic() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
     START.elapsed()
 }
 
-fn wall() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
+fn wall() -> Instant {
+    Instant::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 impl Steady {
-    fn tell(&mut self, monotonic: Duration, wall: i64) -> i64 {
-        let passed = monotonic.saturating_sub(self.anchor.0).as_micros();
-        let steady = self.anchor.1.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX));
-        let ahead = wall.saturating_sub(steady);
-        let near = |to: i64| ahead.saturating_sub(to).abs() <= TOLERANCE;
-        if near(0) {
+    fn tell(&mut self, monotonic: Duration, wall: Instant) -> Instant {
+        let passed = TimeDelta::of(monotonic.saturating_sub(self.anchor.0));
+        let steady = self.anchor.1.saturating_add(passed);
+        let ahead = wall.saturating_since(steady);
+        let near = |to: TimeDelta| ahead.saturating_sub(to).abs() <= TOLERANCE;
+        if near(TimeDelta::ZERO) {
             (self.anchor, self.jump) = ((monotonic, wall), None);
             return wall;
         }
@@ -80,13 +82,13 @@ impl Steady {
                 if monotonic.saturating_sub(since) < PATIENCE {
                     return steady;
                 }
-                tracing::warn!(seconds = ahead / 1_000_000, "the clock's jump has lasted, and is followed");
+                tracing::warn!(seconds = ahead.as_seconds(), "the clock's jump has lasted, and is followed");
                 (self.anchor, self.jump) = ((monotonic, wall), None);
                 wall
             }
             _ => {
                 tracing::warn!(
-                    seconds = ahead / 1_000_000,
+                    seconds = ahead.as_seconds(),
                     "the clock has jumped; time goes on as before unless it stays there for ten minutes"
                 );
                 self.jump = Some((monotonic, ahead));
@@ -103,19 +105,19 @@ pub struct ManualClock(std::sync::atomic::AtomicI64);
 impl ManualClock {
     /// A clock at this instant.
     #[must_use]
-    pub fn at(micros: i64) -> Self {
-        Self(std::sync::atomic::AtomicI64::new(micros))
+    pub fn at(at: Instant) -> Self {
+        Self(std::sync::atomic::AtomicI64::new(at.as_micros()))
     }
 
     /// Moves the clock.
-    pub fn set(&self, micros: i64) {
-        self.0.store(micros, std::sync::atomic::Ordering::SeqCst);
+    pub fn set(&self, at: Instant) {
+        self.0.store(at.as_micros(), std::sync::atomic::Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> i64 {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.0.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
 
@@ -123,7 +125,9 @@ impl Clock for ManualClock {
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
+    fn wall(seconds: i64) -> Instant {
+        Instant::EPOCH + TimeDelta::seconds(seconds)
+    }
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -131,21 +135,21 @@ mod tests {
 
     #[test]
     fn a_jump_is_followed_only_when_it_lasts() {
-        let mut clock = Steady { anchor: (at(0), 1000 * SECOND), jump: None };
+        let mut clock = Steady { anchor: (at(0), wall(1000)), jump: None };
         // Small corrections at once, forwards and back.
-        assert_eq!(clock.tell(at(10), 1012 * SECOND), 1012 * SECOND);
-        assert_eq!(clock.tell(at(11), 1003 * SECOND), 1003 * SECOND);
+        assert_eq!(clock.tell(at(10), wall(1012)), wall(1012));
+        assert_eq!(clock.tell(at(11), wall(1003)), wall(1003));
         // A jump of a year that is taken back was never there.
-        let year = 31_536_000 * SECOND;
-        assert_eq!(clock.tell(at(12), 1004 * SECOND + year), 1004 * SECOND);
-        assert_eq!(clock.tell(at(300), 1292 * SECOND + year), 1292 * SECOND);
-        assert_eq!(clock.tell(at(301), 1293 * SECOND), 1293 * SECOND);
+        let year = TimeDelta::days(365);
+        assert_eq!(clock.tell(at(12), wall(1004) + year), wall(1004));
+        assert_eq!(clock.tell(at(300), wall(1292) + year), wall(1292));
+        assert_eq!(clock.tell(at(301), wall(1293)), wall(1293));
         // Nor was one back.
-        assert_eq!(clock.tell(at(302), 1294 * SECOND - year), 1294 * SECOND);
+        assert_eq!(clock.tell(at(302), wall(1294) - year), wall(1294));
         // One to another place begins anew.
-        assert_eq!(clock.tell(at(800), 1792 * SECOND + year), 1792 * SECOND);
-        assert_eq!(clock.tell(at(1300), 2292 * SECOND + year), 2292 * SECOND);
-        assert_eq!(clock.tell(at(1400), 2392 * SECOND + year), 2392 * SECOND + year);
-        assert_eq!(clock.tell(at(1401), 2393 * SECOND + year), 2393 * SECOND + year);
+        assert_eq!(clock.tell(at(800), wall(1792) + year), wall(1792));
+        assert_eq!(clock.tell(at(1300), wall(2292) + year), wall(2292));
+        assert_eq!(clock.tell(at(1400), wall(2392) + year), wall(2392) + year);
+        assert_eq!(clock.tell(at(1401), wall(2393) + year), wall(2393) + year);
     }
 }

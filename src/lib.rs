@@ -22,11 +22,11 @@
 // Foundations.
 pub mod failpoint;
 
-pub mod clock;
-
 pub mod text;
 
 pub mod event;
+
+pub mod clock;
 
 pub mod stream;
 

@@ -13,7 +13,7 @@ use std::{
 use xxhash_rust::xxh3::Xxh3;
 
 use self::rows::{Index, Rows};
-use crate::event::normal_name;
+use crate::event::{Instant, normal_name};
 
 pub use codes::{CODE_COLUMNS, CodeColumns};
 pub(crate) use codes::{CodeRow, key_of, list_name};
@@ -100,7 +100,7 @@ impl Lists {
 
     /// What a code of this column is called at an instant, if a table says it.
     #[must_use]
-    pub(crate) fn code_name(&self, column: &str, code: &str, at: i64) -> Option<&str> {
+    pub(crate) fn code_name(&self, column: &str, code: &str, at: Instant) -> Option<&str> {
         // `original.unit_code` is a code of the same table.
         let column = column.rsplit('.').next().unwrap_or(column);
         self.codes(column)?.code_name(code, at)

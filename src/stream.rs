@@ -1,6 +1,6 @@
 //! What travels from a source to the engine: blocks of raw records, each with the span of positions it covers.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -162,7 +162,7 @@ pub struct Block {
     /// Quarantined records that this block reads again, by their numbers in the store.
     pub replays: Vec<i64>,
     /// When it was read, for metrics of how long things take.
-    pub received: Instant,
+    pub received: std::time::Instant,
     /// Told when the block is committed.
     pub receipt: Option<oneshot::Sender<Receipt>>,
 }
@@ -252,7 +252,7 @@ impl Block {
             payload,
             records,
             replays: Vec::new(),
-            received: Instant::now(),
+            received: std::time::Instant::now(),
             receipt: None,
         }
     }

@@ -19,7 +19,7 @@ use fiscwatch::{
     decode::{Decoded, Decoder},
     engine::{Dedup, Sequenced, Sequencer, Step, Ticker, Watermark, Windowing},
     evaluate::{Batch, Evaluator},
-    event::{Column, EventType},
+    event::{Column, EventType, Instant, TimeDelta},
     ledger::Ledger,
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
@@ -71,11 +71,13 @@ fn block(lines: &str) -> Vec<Block> {
 /// Duplicates, order and the ledger.
 pub(crate) fn sequence(config: &Config, blocks: &[Vec<Block>], decoded: Vec<Decoded>) -> Vec<Sequenced> {
     let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let mut sequencer = Sequencer::new(ledger, Dedup::default(), Watermark::new(600_000_000, None), None);
+    let mut sequencer =
+        Sequencer::new(ledger, Dedup::default(), Watermark::new(TimeDelta::minutes(10), None), None);
     let mut ticker = Ticker::new(&Arc::default(), &config.calendar);
     let mut parts = Vec::new();
     for (block, decoded) in blocks.iter().zip(decoded) {
-        let sequenced = sequencer.sequence(block, decoded, Step::Events, (0, i64::MAX), &mut ticker);
+        let sequenced =
+            sequencer.sequence(block, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker);
         parts.extend(sequenced.expect("no files"));
     }
     parts
@@ -98,8 +100,14 @@ impl Runner {
     pub(crate) fn new(f: &Fixture, rules: &Arc<RuleSet>) -> Self {
         let evaluator = Evaluator::new(Arc::clone(rules), f.config.calendar.clone());
         let late = 35 * DAY;
-        let windowing =
-            Windowing::new(&evaluator, None, (late, u64::MAX), (i64::MIN, i64::MIN), None).expect("windows");
+        let windowing = Windowing::new(
+            &evaluator,
+            None,
+            (TimeDelta::from_micros(late), u64::MAX),
+            (Instant::MIN, Instant::MIN),
+            None,
+        )
+        .expect("windows");
         Self { evaluator, windowing, findings: 0 }
     }
 
@@ -116,7 +124,7 @@ impl Runner {
             let prepared = self.evaluator.prepare(&batch);
             let watermarks: Vec<i64> = part.watermarks.iter().map(|at| at + shift).collect();
             let last = watermarks.last().copied().unwrap_or(i64::MIN);
-            let moved = self.windowing.observe(&prepared, &watermarks, last);
+            let moved = self.windowing.observe(&prepared, &watermarks, Instant::from_micros(last));
             self.findings += black_box(prepared.conclude(moved)).findings.len();
         }
     }

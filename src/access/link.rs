@@ -10,7 +10,7 @@ use std::{
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::{private, text::hex};
+use crate::{event::Instant, private, text::hex};
 
 /// The file with the key, in the folder of the state.
 pub const LINK_KEY: &str = "links.key";
@@ -62,9 +62,9 @@ impl LinkKey {
 
     /// The token of a thing and a time; `None` if there is no key.
     #[must_use]
-    pub fn token(&self, of: &str, at: i64) -> Option<String> {
+    pub fn token(&self, of: &str, at: Instant) -> Option<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key()?).ok()?;
-        mac.update(format!("link {of} {at}").as_bytes());
+        mac.update(format!("link {of} {}", at.as_micros()).as_bytes());
         Some(hex(&mac.finalize().into_bytes()))
     }
 }
@@ -83,14 +83,14 @@ mod tests {
     #[test]
     fn a_link_is_the_same_again_and_another_one_for_everything_else() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(LinkKey::of(dir.path()).token("a", 1), None);
+        assert_eq!(LinkKey::of(dir.path()).token("a", Instant::from_micros(1)), None);
         let made = LinkKey::or_make(dir.path()).unwrap();
-        let token = made.token("a", 1).unwrap();
+        let token = made.token("a", Instant::from_micros(1)).unwrap();
         assert!(link_digest(&token).is_some());
         let again = LinkKey::or_make(dir.path()).unwrap();
-        assert_eq!(again.token("a", 1), Some(token.clone()));
-        assert_ne!(made.token("a", 2), Some(token.clone()));
-        assert_ne!(made.token("b", 1), Some(token.clone()));
+        assert_eq!(again.token("a", Instant::from_micros(1)), Some(token.clone()));
+        assert_ne!(made.token("a", Instant::from_micros(2)), Some(token.clone()));
+        assert_ne!(made.token("b", Instant::from_micros(1)), Some(token.clone()));
         for wrong in ["", "x", &token[1..], &token.to_uppercase(), &format!("{token}0")] {
             assert_eq!(link_digest(wrong), None, "{wrong}");
         }

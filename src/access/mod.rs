@@ -28,7 +28,10 @@ pub use session::Session;
 pub use throttle::{Throttle, Wait, network};
 pub use totp::SecondFactor;
 
-use crate::say;
+use crate::{
+    event::{Instant, TimeDelta},
+    say,
+};
 
 /// Somebody who is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +60,13 @@ pub struct User {
     /// What they may.
     pub roles: Roles,
     /// When they were added, in microseconds.
-    pub created_at: i64,
+    pub created_at: Instant,
     /// By whom.
     pub created_by: String,
     /// Since when they may nothing.
-    pub disabled_at: Option<i64>,
+    pub disabled_at: Option<Instant>,
     /// When they were here last, to the minute.
-    pub seen_at: Option<i64>,
+    pub seen_at: Option<Instant>,
 }
 
 impl User {
@@ -87,27 +90,27 @@ pub struct Token {
     /// What a program may with it; who uses a person's token may what that person may.
     pub roles: Roles,
     /// When it was made, in microseconds.
-    pub created_at: i64,
+    pub created_at: Instant,
     /// By whom.
     pub created_by: String,
     /// Until when it is good.
-    pub expires_at: i64,
+    pub expires_at: Instant,
     /// When it was revoked.
-    pub revoked_at: Option<i64>,
+    pub revoked_at: Option<Instant>,
     /// When it was used last, to the minute.
-    pub used_at: Option<i64>,
+    pub used_at: Option<Instant>,
 }
 
 impl Token {
     /// Whether it is good for anything.
     #[must_use]
-    pub fn is_good(&self, now: i64) -> bool {
+    pub fn is_good(&self, now: Instant) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
     /// What becomes of it in one word.
     #[must_use]
-    pub fn state(&self, now: i64) -> &'static str {
+    pub fn state(&self, now: Instant) -> &'static str {
         match (self.revoked_at, now < self.expires_at) {
             (Some(_), _) => "revoked",
             (None, false) => "expired",
@@ -117,16 +120,16 @@ impl Token {
 }
 
 /// The longest life of a token, in microseconds.
-const TOKEN_LASTS: i64 = 400 * 24 * 3600 * 1_000_000;
+const TOKEN_LASTS: TimeDelta = TimeDelta::days(400);
 
 /// A life that a token may have, in microseconds.
 ///
 /// # Errors
 /// If it is none, or too long.
-pub fn token_lasts(lasts: std::time::Duration) -> Result<i64, String> {
-    let micros = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
-    match (1..=TOKEN_LASTS).contains(&micros) {
-        true => Ok(micros),
+pub fn token_lasts(lasts: std::time::Duration) -> Result<TimeDelta, String> {
+    let lasts = TimeDelta::of(lasts);
+    match (TimeDelta::MICROSECOND..=TOKEN_LASTS).contains(&lasts) {
+        true => Ok(lasts),
         false => Err(say!("a token is good for 1s to 400d")),
     }
 }

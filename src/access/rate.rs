@@ -7,37 +7,45 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How many seconds' worth may come at once.
-const BURST: i64 = 10;
-const SECOND: i64 = 1_000_000;
+use crate::event::{Instant, TimeDelta};
+
+/// For how long what is sent may come at once.
+const BURST: TimeDelta = TimeDelta::seconds(10);
 
 /// Who has sent how much.
 #[derive(Debug)]
 pub struct Rates {
-    /// Microseconds that one request is worth.
-    each: i64,
+    /// What one request is worth.
+    each: TimeDelta,
     /// Identities that are held at a time.
     most: usize,
-    due: Mutex<HashMap<String, i64>>,
+    due: Mutex<HashMap<String, Instant>>,
 }
 
 impl Rates {
     /// For so many requests a second, and so many identities at a time.
     #[must_use]
     pub fn new(a_second: u32, most: usize) -> Self {
-        Self { each: (SECOND / i64::from(a_second.max(1))).max(1), most, due: Mutex::default() }
+        Self {
+            each: (TimeDelta::SECOND / i64::from(a_second.max(1))).max(TimeDelta::MICROSECOND),
+            most,
+            due: Mutex::default(),
+        }
     }
 
-    /// Counts a request of somebody, in microseconds of any clock that does not go back.
+    /// Counts a request of somebody, by any clock that does not go back.
     ///
     /// # Errors
     /// If it is one too many: the seconds until the next one is taken. Nothing is counted then.
-    pub fn ask(&self, who: &str, now: i64) -> Result<(), u32> {
+    pub fn ask(&self, who: &str, now: Instant) -> Result<(), u32> {
         let mut held = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let before = held.get(who).copied().unwrap_or(now).max(now);
-        let (due, last) = (before.saturating_add(self.each), now.saturating_add(BURST * SECOND));
+        let (due, last) = (before.saturating_add(self.each), now.saturating_add(BURST));
         if due > last {
-            return Err(u32::try_from((due - last + SECOND - 1) / SECOND).unwrap_or(1));
+            return Err(u32::try_from(
+                (due - last + TimeDelta::SECOND - TimeDelta::MICROSECOND) / TimeDelta::SECOND,
+            )
+            .unwrap_or(1));
         }
         if held.len() >= self.most && !held.contains_key(who) {
             held.retain(|_, due| *due > now);
@@ -59,23 +67,27 @@ mod tests {
     fn ten_seconds_worth_may_come_at_once_and_then_the_pace_is_kept() {
         let rates = Rates::new(5, 10);
         let taken = |now| (0..1000).take_while(|_| rates.ask("a", now).is_ok()).count();
-        assert_eq!(taken(0), 50);
-        assert_eq!(rates.ask("a", 0), Err(1));
-        assert_eq!(rates.ask("b", 0), Ok(()), "others are not held up");
-        assert_eq!(taken(SECOND / 5), 1);
-        assert_eq!(taken(3 * SECOND), 14);
-        assert_eq!(taken(1000 * SECOND), 50, "what was not used is not saved up");
+        assert_eq!(taken(Instant::EPOCH), 50);
+        assert_eq!(rates.ask("a", Instant::EPOCH), Err(1));
+        assert_eq!(rates.ask("b", Instant::EPOCH), Ok(()), "others are not held up");
+        assert_eq!(taken(Instant::EPOCH + TimeDelta::SECOND / 5), 1);
+        assert_eq!(taken(Instant::EPOCH + TimeDelta::seconds(3)), 14);
+        assert_eq!(taken(Instant::EPOCH + TimeDelta::seconds(1000)), 50, "what was not used is not saved up");
     }
 
     #[test]
     fn the_table_is_bounded_and_makes_room_for_those_who_send() {
         let rates = Rates::new(1, 3);
         for who in ["a", "b", "c"] {
-            assert_eq!(rates.ask(who, 0), Ok(()));
+            assert_eq!(rates.ask(who, Instant::EPOCH), Ok(()));
         }
-        assert_eq!(rates.ask("d", 0), Err(1), "nobody is forgotten who sent just now");
-        assert_eq!(rates.ask("a", 0), Ok(()));
-        assert_eq!(rates.ask("d", SECOND), Ok(()), "b and c have nothing left to keep");
+        assert_eq!(rates.ask("d", Instant::EPOCH), Err(1), "nobody is forgotten who sent just now");
+        assert_eq!(rates.ask("a", Instant::EPOCH), Ok(()));
+        assert_eq!(
+            rates.ask("d", Instant::EPOCH + TimeDelta::SECOND),
+            Ok(()),
+            "b and c have nothing left to keep"
+        );
         assert_eq!(rates.due.lock().unwrap().len(), 2);
     }
 
@@ -87,12 +99,12 @@ mod tests {
             let (mut now, mut taken) = (0, Vec::new());
             for gap in gaps {
                 now += gap;
-                if rates.ask("a", now).is_ok() {
+                if rates.ask("a", Instant::from_micros(now)).is_ok() {
                     taken.push(now);
                 }
             }
             for (at, begun) in taken.iter().enumerate() {
-                let within = taken[at..].iter().take_while(|time| *time - begun < SECOND).count();
+                let within = taken[at..].iter().take_while(|time| *time - begun < TimeDelta::SECOND.as_micros()).count();
                 proptest::prop_assert!(within <= 110, "{within}");
             }
         }

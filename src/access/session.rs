@@ -2,10 +2,12 @@
 
 use super::{NewToken, secret};
 
-/// How long a session lasts without a request, in microseconds.
-pub(crate) const IDLE: i64 = 30 * 60 * 1_000_000;
+use crate::event::{Instant, TimeDelta};
+
+/// How long a session lasts without a request.
+pub(crate) const IDLE: TimeDelta = TimeDelta::minutes(30);
 /// How long it lasts at most.
-pub(crate) const LONGEST: i64 = 12 * 3600 * 1_000_000;
+pub(crate) const LONGEST: TimeDelta = TimeDelta::hours(12);
 /// Sessions of one user at a time; one more ends the oldest.
 pub(crate) const OF_ONE: usize = 16;
 
@@ -18,28 +20,28 @@ pub struct Session {
     pub user: String,
     /// The address that it was begun from.
     pub place: String,
-    /// When it was begun, in microseconds.
-    pub began_at: i64,
+    /// When it was begun.
+    pub began_at: Instant,
     /// When its last request came, to the minute.
-    pub seen_at: i64,
+    pub seen_at: Instant,
 }
 
 impl Session {
     /// When it ends if no request comes.
     #[must_use]
-    pub fn idle_until(&self) -> i64 {
+    pub fn idle_until(&self) -> Instant {
         self.seen_at.saturating_add(IDLE).min(self.until())
     }
 
     /// When it ends whatever comes.
     #[must_use]
-    pub fn until(&self) -> i64 {
+    pub fn until(&self) -> Instant {
         self.began_at.saturating_add(LONGEST)
     }
 
     /// Whether it is over.
     #[must_use]
-    pub fn is_over(&self, now: i64) -> bool {
+    pub fn is_over(&self, now: Instant) -> bool {
         now >= self.idle_until()
     }
 }
@@ -66,11 +68,19 @@ mod tests {
             id: String::new(),
             user: String::new(),
             place: String::new(),
-            began_at: 0,
+            began_at: Instant::EPOCH,
             seen_at,
         };
-        assert!(!begun(0).is_over(IDLE - 1) && begun(0).is_over(IDLE));
-        assert!(!begun(LONGEST - 5).is_over(LONGEST - 1) && begun(LONGEST - 5).is_over(LONGEST));
+        assert!(
+            !begun(Instant::EPOCH).is_over(Instant::EPOCH + IDLE - TimeDelta::MICROSECOND)
+                && begun(Instant::EPOCH).is_over(Instant::EPOCH + IDLE)
+        );
+        assert!(
+            !begun(Instant::EPOCH + LONGEST - TimeDelta::from_micros(5))
+                .is_over(Instant::EPOCH + LONGEST - TimeDelta::MICROSECOND)
+                && begun(Instant::EPOCH + LONGEST - TimeDelta::from_micros(5))
+                    .is_over(Instant::EPOCH + LONGEST)
+        );
         let (one, other) = (new_cookie().text, new_cookie().text);
         assert_eq!(csrf(&one), csrf(&one));
         assert!(csrf(&one) != csrf(&other) && !csrf(&one).contains(&one[..8]));

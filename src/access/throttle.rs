@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::event::{Instant, TimeDelta};
+
 /// Failures before one has to wait: of a name at an address, and of an address.
 const FREE: u32 = 5;
 const FREE_OF_ADDRESS: u32 = 20;
 /// The first wait and the longest one, in microseconds.
-const FIRST: i64 = 30 * 1_000_000;
-const LONGEST: i64 = 15 * 60 * 1_000_000;
+const FIRST: TimeDelta = TimeDelta::seconds(30);
+const LONGEST: TimeDelta = TimeDelta::minutes(15);
 /// When failures are forgotten that no others followed.
-const FORGOTTEN: i64 = 3600 * 1_000_000;
+const FORGOTTEN: TimeDelta = TimeDelta::HOUR;
 /// Names and addresses that are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -23,7 +25,7 @@ pub struct Throttle(BTreeMap<(IpAddr, Option<u64>), Failures>);
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
-    last: i64,
+    last: Instant,
     /// Whether somebody was told to wait since.
     told: bool,
 }
@@ -31,17 +33,17 @@ struct Failures {
 /// Somebody has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// How many microseconds.
-    pub micros: i64,
+    /// How long.
+    pub lasts: TimeDelta,
     /// Whether they are told so for the first time since they failed.
     pub is_first: bool,
 }
 
 impl Failures {
     /// Until when the next one waits.
-    fn until(self, free: u32) -> i64 {
-        let Some(over) = self.count.checked_sub(free) else { return i64::MIN };
-        let wait = FIRST.checked_shl(over.min(16)).unwrap_or(LONGEST).min(LONGEST);
+    fn until(self, free: u32) -> Instant {
+        let Some(over) = self.count.checked_sub(free) else { return Instant::MIN };
+        let wait = (FIRST * (1 << over.min(16))).min(LONGEST);
         self.last.saturating_add(wait)
     }
 }
@@ -52,14 +54,14 @@ impl Throttle {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn attempt(&mut self, name: &str, address: IpAddr, now: i64) -> Result<(), Wait> {
+    pub fn attempt(&mut self, name: &str, address: IpAddr, now: Instant) -> Result<(), Wait> {
         let keys = keys(name, address);
         for (key, free) in &keys {
             let Some(failures) = self.0.get_mut(key) else { continue };
-            let micros = failures.until(*free).saturating_sub(now);
-            if micros > 0 {
+            let lasts = failures.until(*free).saturating_since(now);
+            if lasts > TimeDelta::ZERO {
                 let is_first = !std::mem::replace(&mut failures.told, true);
-                return Err(Wait { micros, is_first });
+                return Err(Wait { lasts, is_first });
             }
         }
         for (key, _) in keys {
@@ -93,7 +95,7 @@ impl Throttle {
     }
 
     /// Forgets what is old, or else the quarter that matters least: few failures, long ago.
-    fn make_room(&mut self, now: i64) {
+    fn make_room(&mut self, now: Instant) {
         if self.0.len() < REMEMBERED {
             return;
         }
@@ -140,22 +142,28 @@ mod tests {
     fn after_five_failures_one_waits_longer_and_longer() {
         let (mut throttle, home, mut now) = (Throttle::default(), at("10.0.0.1"), 0);
         for _ in 0..5 {
-            assert_eq!(throttle.attempt("王芳", home, now), Ok(()));
+            assert_eq!(throttle.attempt("王芳", home, Instant::from_micros(now)), Ok(()));
         }
         for seconds in [30, 60, 120, 240, 480, 900, 900] {
-            let wait = |micros, is_first| Err(Wait { micros, is_first });
-            assert_eq!(throttle.attempt("王芳", home, now), wait(seconds * SECOND, true));
-            assert_eq!(throttle.attempt("王芳", home, now + seconds * SECOND - 1), wait(1, false));
+            let wait = |micros, is_first| Err(Wait { lasts: TimeDelta::from_micros(micros), is_first });
+            assert_eq!(
+                throttle.attempt("王芳", home, Instant::from_micros(now)),
+                wait(seconds * SECOND, true)
+            );
+            assert_eq!(
+                throttle.attempt("王芳", home, Instant::from_micros(now + seconds * SECOND - 1)),
+                wait(1, false)
+            );
             now += seconds * SECOND;
-            assert_eq!(throttle.attempt("王芳", home, now), Ok(()));
+            assert_eq!(throttle.attempt("王芳", home, Instant::from_micros(now)), Ok(()));
         }
         // The victim is elsewhere, and logs in as ever.
-        assert_eq!(throttle.attempt("王芳", at("10.0.0.2"), now), Ok(()));
+        assert_eq!(throttle.attempt("王芳", at("10.0.0.2"), Instant::from_micros(now)), Ok(()));
         throttle.succeeded("王芳", at("10.0.0.2"));
-        assert!(throttle.attempt("王芳", home, now).is_err());
-        now += FORGOTTEN + LONGEST;
+        assert!(throttle.attempt("王芳", home, Instant::from_micros(now)).is_err());
+        now += (FORGOTTEN + LONGEST).as_micros();
         for _ in 0..5 {
-            assert_eq!(throttle.attempt("王芳", home, now), Ok(()));
+            assert_eq!(throttle.attempt("王芳", home, Instant::from_micros(now)), Ok(()));
         }
     }
 
@@ -164,16 +172,17 @@ mod tests {
         let mut throttle = Throttle::default();
         // One subscriber has many addresses.
         let home = |n: u32| at(&format!("2001:db8::{n:x}"));
-        let tried =
-            (0..100).take_while(|n| throttle.attempt(&format!("user {n}"), home(*n), 0).is_ok()).count();
+        let tried = (0..100)
+            .take_while(|n| throttle.attempt(&format!("user {n}"), home(*n), Instant::EPOCH).is_ok())
+            .count();
         assert_eq!(tried, 20);
-        assert_eq!(throttle.attempt("somebody", at("2001:db8:0:1::1"), 0), Ok(()));
+        assert_eq!(throttle.attempt("somebody", at("2001:db8:0:1::1"), Instant::EPOCH), Ok(()));
         // Logging in oneself in between gives no more than that back.
         let mut throttle = Throttle::default();
         let tried = (0..100).take_while(|n| {
-            let own = throttle.attempt("own", home(1), 0).is_ok();
+            let own = throttle.attempt("own", home(1), Instant::EPOCH).is_ok();
             throttle.succeeded("own", home(1));
-            own && throttle.attempt(&format!("user {n}"), home(1), 0).is_ok()
+            own && throttle.attempt(&format!("user {n}"), home(1), Instant::EPOCH).is_ok()
         });
         assert_eq!(tried.count(), 20);
     }
@@ -182,19 +191,19 @@ mod tests {
     fn whatever_comes_memory_is_bounded_and_the_worst_are_remembered() {
         let mut throttle = Throttle::default();
         let worst = at("10.9.9.9");
-        (0..5).for_each(|_| throttle.attempt("王芳", worst, 0).unwrap());
+        (0..5).for_each(|_| throttle.attempt("王芳", worst, Instant::EPOCH).unwrap());
         for n in 0..30_000_u32 {
-            let _ = throttle.attempt("x", IpAddr::from(n.to_be_bytes()), 1);
+            let _ = throttle.attempt("x", IpAddr::from(n.to_be_bytes()), Instant::from_micros(1));
         }
         assert!(throttle.0.len() <= REMEMBERED, "{}", throttle.0.len());
-        assert!(throttle.attempt("王芳", worst, 1).is_err());
+        assert!(throttle.attempt("王芳", worst, Instant::from_micros(1)).is_err());
     }
 
     #[test]
     fn what_was_not_tried_does_not_count() {
         let (mut throttle, home) = (Throttle::default(), at("10.0.0.1"));
         for _ in 0..50 {
-            throttle.attempt("王芳", home, 0).unwrap();
+            throttle.attempt("王芳", home, Instant::EPOCH).unwrap();
             throttle.undo("王芳", home);
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 
+use crate::event::Instant;
+
 /// Who issues it, as an authenticator shows it.
 const ISSUER: &str = "fiscwatch";
 /// Seconds of a step, and how many steps a clock may be off.
@@ -53,8 +55,8 @@ impl SecondFactor {
 
     /// The step that a code is of, if it is one of now, give or take a step; that it was used before, the store knows.
     #[must_use]
-    pub fn step(&self, code: &str, now: i64) -> Option<i64> {
-        let seconds = u64::try_from(now / 1_000_000).ok()?;
+    pub fn step(&self, code: &str, now: Instant) -> Option<i64> {
+        let seconds = u64::try_from(now.as_seconds()).ok()?;
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         i64::try_from(self.0.check(&digits, seconds)?).ok()
     }
@@ -78,13 +80,20 @@ mod tests {
         let factor = SecondFactor::read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "王芳").unwrap();
         for (seconds, code) in [(59, "287082"), (1_111_111_109, "081804"), (2_000_000_000, "279037")] {
             let now = seconds * 1_000_000;
-            assert_eq!(factor.step(code, now), Some(seconds / 30), "{seconds}");
-            assert_eq!(factor.step(&format!("{} {}", &code[..3], &code[3..]), now), Some(seconds / 30));
-            assert_eq!(factor.step(code, now + 30_000_000), Some(seconds / 30), "a slow clock");
-            assert_eq!(factor.step(code, now + MINUTE + 30_000_000), None);
+            assert_eq!(factor.step(code, Instant::from_micros(now)), Some(seconds / 30), "{seconds}");
+            assert_eq!(
+                factor.step(&format!("{} {}", &code[..3], &code[3..]), Instant::from_micros(now)),
+                Some(seconds / 30)
+            );
+            assert_eq!(
+                factor.step(code, Instant::from_micros(now + 30_000_000)),
+                Some(seconds / 30),
+                "a slow clock"
+            );
+            assert_eq!(factor.step(code, Instant::from_micros(now + MINUTE + 30_000_000)), None);
         }
         for wrong in ["", "28708", "2870820", "28708a", "２８７０８２x"] {
-            assert_eq!(factor.step(wrong, 59_000_000), None, "{wrong}");
+            assert_eq!(factor.step(wrong, Instant::from_micros(59_000_000)), None, "{wrong}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     desk::{Matter, Refusal, Step, reason},
     inquiry::Stage,
 };
-use crate::say;
+use crate::{event::Instant, say};
 
 /// What a unit sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Desk {
     ///
     /// # Errors
     /// If there is nothing in it, it is too long, or the alert is over.
-    pub fn answer(&self, mut alert: Alert, answer: &Answer, now: i64) -> Result<Step, Refusal> {
+    pub fn answer(&self, mut alert: Alert, answer: &Answer, now: Instant) -> Result<Step, Refusal> {
         let text = reason(&answer.text).map_err(Refusal::Missing)?;
         if text.is_empty() && answer.files.is_empty() {
             return Err(Refusal::Missing(say!("write an explanation, or add a file: the answer is empty")));
@@ -54,7 +54,7 @@ impl Desk {
     ///
     /// # Errors
     /// If the alert is over.
-    pub fn attach(&self, alert: Alert, who: &str, file: FileFact, now: i64) -> Result<Step, Refusal> {
+    pub fn attach(&self, alert: Alert, who: &str, file: FileFact, now: Instant) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Attach).map_err(Refusal::State)?;
         let facts = Facts { files: vec![file], ..Facts::default() };
         Ok(self.told(alert, state, (Action::Attach, (who, None)), facts, now))
@@ -65,7 +65,7 @@ impl Desk {
         &self,
         mut alert: Alert,
         by: (&str, Option<&str>),
-        now: i64,
+        now: Instant,
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Revoke).map_err(Refusal::State)?;
         let Some(letter) = alert.inquiry.as_mut().filter(|letter| letter.linked) else {
@@ -78,7 +78,7 @@ impl Desk {
     /// When it is to be told that a letter failed: at once if no server takes it, and after its last day if nobody answers.
     /// What is answered by mail fiscwatch does not see: a letter without a link is not waited for, and nor is one whose case
     /// has gone on.
-    pub(super) fn letter_fails_at(&self, alert: &Alert) -> Option<i64> {
+    pub(super) fn letter_fails_at(&self, alert: &Alert) -> Option<Instant> {
         let letter = alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Sent)?;
         if letter.failure_told || alert.state.is_over() {
             return None;
@@ -93,7 +93,7 @@ impl Desk {
     }
 
     /// What an escalation tells of a letter, if that is what it is about.
-    pub(super) fn tell_of_letter(&self, alert: &mut Alert, now: i64) -> Option<(Action, Option<String>)> {
+    pub(super) fn tell_of_letter(&self, alert: &mut Alert, now: Instant) -> Option<(Action, Option<String>)> {
         self.letter_fails_at(alert).filter(|at| *at <= now)?;
         let letter = alert.inquiry.as_mut()?;
         letter.failure_told = true;
@@ -105,7 +105,7 @@ impl Desk {
 
     /// No server takes an alert's letter: the next round escalates that.
     #[must_use]
-    pub fn undelivered(mut alert: Alert, why: &str, now: i64) -> Option<Step> {
+    pub fn undelivered(mut alert: Alert, why: &str, now: Instant) -> Option<Step> {
         let letter = alert.inquiry.as_mut().filter(|letter| letter.stage == Stage::Sent)?;
         (letter.undelivered, letter.failure_told) = (Some(why.to_owned()), false);
         alert.changed_at = now;
@@ -116,7 +116,7 @@ impl Desk {
 
     /// A letter that was refused went out after all, when somebody had it tried again.
     #[must_use]
-    pub fn delivered(mut alert: Alert, now: i64) -> Option<Step> {
+    pub fn delivered(mut alert: Alert, now: Instant) -> Option<Step> {
         alert.inquiry.as_mut().and_then(|letter| letter.undelivered.take())?;
         alert.changed_at = now;
         alert.version += 1;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, state::words};
 use crate::{
-    event::money::parse_amount,
+    event::{Instant, money::parse_amount},
     finding::Finding,
     say,
     text::{self, Language},
@@ -46,7 +46,7 @@ pub struct Review {
     /// Who proposed it.
     pub by: String,
     /// When, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// Why.
     pub why: String,
     /// The outcome that is proposed, of `close`.
@@ -69,7 +69,7 @@ pub struct Case {
     pub due: Option<String>,
     /// The first instant after that day, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<i64>,
+    pub due_at: Option<Instant>,
     /// Whether that it is past due was escalated.
     #[serde(skip_serializing_if = "is_false")]
     pub past_due_told: bool,

@@ -9,7 +9,7 @@ use super::{
     desk::{Order, Refusal, Step, name},
 };
 use crate::{
-    event::{money::format_cents, normal_name},
+    event::{Instant, money::format_cents, normal_name},
     say,
 };
 
@@ -67,7 +67,7 @@ impl Desk {
         alert: &Alert,
         order: &Order,
         by: By<'_>,
-        now: i64,
+        now: Instant,
     ) -> Option<Result<Step, Refusal>> {
         let alert = || alert.clone();
         Some(match order.action {
@@ -118,7 +118,7 @@ impl Desk {
         }
     }
 
-    fn assign(&self, mut alert: Alert, by: By<'_>, to: Option<&str>, now: i64) -> Result<Step, Refusal> {
+    fn assign(&self, mut alert: Alert, by: By<'_>, to: Option<&str>, now: Instant) -> Result<Step, Refusal> {
         let missing = || say!("say who is to have it: `to`, or {nobody} for nobody", nobody = NOBODY);
         let to = to.ok_or_else(|| Refusal::Missing(missing()))?;
         let to = match to.trim() {
@@ -137,7 +137,13 @@ impl Desk {
         Ok(self.told(alert, state, (Action::Assign, by), facts, now))
     }
 
-    fn postpone(&self, mut alert: Alert, by: By<'_>, due: Option<Date>, now: i64) -> Result<Step, Refusal> {
+    fn postpone(
+        &self,
+        mut alert: Alert,
+        by: By<'_>,
+        due: Option<Date>,
+        now: Instant,
+    ) -> Result<Step, Refusal> {
         let due = due.ok_or_else(|| Refusal::Missing(say!("say by which day it is to be over: `due`")))?;
         let state = alert.state.after(Action::Postpone).map_err(Refusal::State)?;
         let today = self.policy.calendar.local(now).date();
@@ -161,7 +167,7 @@ impl Desk {
         (alert.case.due, alert.case.due_at, alert.case.past_due_told) = (Some(due.to_string()), end, false);
     }
 
-    fn comment(&self, mut alert: Alert, by: By<'_>, now: i64) -> Result<Step, Refusal> {
+    fn comment(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Comment).map_err(Refusal::State)?;
         let mentions = mentions(by.1.unwrap_or_default());
         alert.case.mention(&mentions);
@@ -174,7 +180,7 @@ impl Desk {
         mut alert: Alert,
         by: By<'_>,
         (outcome, amount): (Option<Outcome>, Option<i64>),
-        now: i64,
+        now: Instant,
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
         check_outcome(outcome, amount, self.policy.reviews.outcome).map_err(Refusal::Missing)?;
@@ -189,7 +195,7 @@ impl Desk {
     }
 
     /// Keeps what is proposed until a second officer has decided it.
-    fn propose(&self, mut alert: Alert, review: Review, now: i64) -> Result<Step, Refusal> {
+    fn propose(&self, mut alert: Alert, review: Review, now: Instant) -> Result<Step, Refusal> {
         alert.state.after(review.action).map_err(Refusal::State)?;
         let state = alert.state;
         let facts = Facts {
@@ -203,7 +209,7 @@ impl Desk {
         Ok(self.told(alert, state, (Action::Propose, (&by, Some(&why))), facts, now))
     }
 
-    fn approve(&self, mut alert: Alert, (who, why): By<'_>, now: i64) -> Result<Step, Refusal> {
+    fn approve(&self, mut alert: Alert, (who, why): By<'_>, now: Instant) -> Result<Step, Refusal> {
         let review = proposal(&mut alert)?;
         if is_same(who, &review.by) {
             return Err(Refusal::State(say!(
@@ -223,7 +229,7 @@ impl Desk {
         Ok(self.told(alert, state, (review.action, (who, Some(why))), facts, now))
     }
 
-    fn give_back(&self, mut alert: Alert, by: By<'_>, now: i64) -> Result<Step, Refusal> {
+    fn give_back(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
         let Review { action, by: proposed_by, .. } = proposal(&mut alert)?;
         if is_same(by.0, &proposed_by) {
             return Err(Refusal::State(say!("{who} proposed it, and can withdraw it", who = proposed_by)));
@@ -233,7 +239,7 @@ impl Desk {
         Ok(self.told(alert, state, (Action::Return, by), facts, now))
     }
 
-    fn withdraw(&self, mut alert: Alert, by: By<'_>, now: i64) -> Result<Step, Refusal> {
+    fn withdraw(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
         let Review { action, by: proposed_by, .. } = proposal(&mut alert)?;
         if !is_same(by.0, &proposed_by) {
             return Err(Refusal::State(say!(
@@ -254,7 +260,7 @@ impl Desk {
         mut alert: Alert,
         mut into: Alert,
         order: &Order,
-        now: i64,
+        now: Instant,
     ) -> Result<(Step, Step), Refusal> {
         let by = self.check(&alert, order)?;
         let (who, why) = (by.0, Some(by.1.as_str()).filter(|why| !why.is_empty()));
@@ -293,7 +299,7 @@ impl Desk {
         state: State,
         (action, by): (Action, By<'_>),
         facts: Facts,
-        now: i64,
+        now: Instant,
     ) -> Step {
         let step = self.moved(alert, state, (action, by.0, by.1), now);
         let change = step.change.map(|change| Change { facts, ..change });

@@ -14,7 +14,7 @@ use super::{
     route::{ALERT, OFFICERS, Route},
 };
 use crate::{
-    event::EventType,
+    event::{EventType, Instant, TimeDelta},
     finding::Finding,
     personal::Kinds,
     rule::{Mode, Rule, window::View},
@@ -43,7 +43,7 @@ pub struct Filing {
     /// The finding.
     pub finding: Finding,
     /// Its event time, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// Its rule.
     pub rule: Arc<Rule>,
     /// What its columns tell of persons.
@@ -125,14 +125,20 @@ impl Desk {
 
     /// Adds a finding to the alert of its rule and key that is not over, or opens one. `previous` is the last that is.
     #[must_use]
-    pub fn file(&self, current: Option<Alert>, previous: Option<String>, filing: &Filing, now: i64) -> Step {
+    pub fn file(
+        &self,
+        current: Option<Alert>,
+        previous: Option<String>,
+        filing: &Filing,
+        now: Instant,
+    ) -> Step {
         match current {
             Some(alert) => self.add(alert, filing, now),
             None => self.open(previous, filing, now),
         }
     }
 
-    fn open(&self, previous: Option<String>, filing: &Filing, now: i64) -> Step {
+    fn open(&self, previous: Option<String>, filing: &Filing, now: Instant) -> Step {
         let Filing { finding, at, rule, clears, .. } = filing;
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
@@ -177,7 +183,7 @@ impl Desk {
         self.step(alert, Some(change), entries)
     }
 
-    fn add(&self, mut alert: Alert, filing: &Filing, now: i64) -> Step {
+    fn add(&self, mut alert: Alert, filing: &Filing, now: Instant) -> Step {
         let Filing { finding, at, .. } = filing;
         alert.findings += 1;
         alert.case.count(finding);
@@ -211,7 +217,7 @@ impl Desk {
     ///
     /// # Errors
     /// If it cannot be carried out; nothing is to be stored then.
-    pub fn act(&self, alert: Alert, order: &Order, now: i64) -> Result<Step, Refusal> {
+    pub fn act(&self, alert: Alert, order: &Order, now: Instant) -> Result<Step, Refusal> {
         let (who, why) = self.check(&alert, order)?;
         let why = Some(why.as_str()).filter(|why| !why.is_empty());
         if let Some(done) = self.casework(&alert, order, (who, why), now) {
@@ -255,7 +261,7 @@ impl Desk {
 
     /// The condition is no longer true for a budget line: the alert resolves when no line is left.
     #[must_use]
-    pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: i64) -> Step {
+    pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: Instant) -> Step {
         alert.lines.retain(|known| *known != cleared.line);
         let why = format!("{} {}", cleared.line, cleared.event_id);
         match alert.state.after(Action::Resolve) {
@@ -267,7 +273,7 @@ impl Desk {
     }
 
     /// When the alert is to be escalated: nobody acknowledges it, or its last day is over.
-    fn escalates_at(&self, alert: &Alert) -> Option<i64> {
+    fn escalates_at(&self, alert: &Alert) -> Option<Instant> {
         // A letter that nobody answers is told of, however quiet its alert is.
         let letter = self.letter_fails_at(alert);
         if Policy::waits_for_digest(&alert.handling) {
@@ -288,7 +294,7 @@ impl Desk {
 
     /// Escalates an alert; its label `escalation` counts how often, for routes to match on.
     #[must_use]
-    pub fn escalate(&self, mut alert: Alert, now: i64) -> Step {
+    pub fn escalate(&self, mut alert: Alert, now: Instant) -> Step {
         alert.escalation += 1;
         alert.case.past_due_told |= alert.case.due_at.is_some_and(|due| due <= now);
         alert.version += 1;
@@ -308,7 +314,7 @@ impl Desk {
         mut alert: Alert,
         state: State,
         (action, who, why): (Action, &str, Option<&str>),
-        now: i64,
+        now: Instant,
     ) -> Step {
         let ends = state.is_over() && !alert.state.is_over();
         alert.state = state;
@@ -337,12 +343,12 @@ impl Desk {
         let sink = self.policy.officers.as_ref()?.sink.clone();
         let mut group = Labels::default();
         group.set(ALERT, &alert.alert_id);
-        let wait = Wait::Group { first: 0, next: 0 };
+        let wait = Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
         Some(Entry { matter, route: OFFICERS.to_owned(), sink, recipient: None, group, wait })
     }
 
     /// The entries for every sink of every route that the alert takes.
-    pub(super) fn entries(&self, alert: &Alert, matter: Matter, now: i64) -> Vec<Entry> {
+    pub(super) fn entries(&self, alert: &Alert, matter: Matter, now: Instant) -> Vec<Entry> {
         let Some(root) = &self.policy.routes else { return Vec::new() };
         let mut entries: Vec<Entry> = Vec::new();
         for route in root.select(&alert.labels) {
@@ -360,21 +366,21 @@ impl Desk {
         entries
     }
 
-    fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: i64) -> (Labels, Wait) {
+    fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: Instant) -> (Labels, Wait) {
         let at_once = matches!(matter, Matter::Escalated | Matter::Answered | Matter::Unanswered);
         if (route.digest || Policy::waits_for_digest(&alert.handling)) && !at_once {
             return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
         }
         let wait = match at_once {
             // So that whoever has not reacted does, and whoever waits for an answer goes on.
-            true => Wait::Group { first: 0, next: 0 },
+            true => Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO },
             false => Wait::Group { first: route.group_wait, next: route.group_interval },
         };
         (route.group(alert), wait)
     }
 }
 
-fn by_itself(alert: &Alert, action: Action, now: i64) -> Change {
+fn by_itself(alert: &Alert, action: Action, now: Instant) -> Change {
     let (who, facts) = (BY_ITSELF.to_owned(), Facts::default());
     Change { at: now, who, action, state: alert.state, why: None, facts }
 }

@@ -15,7 +15,7 @@ use super::{
     route::ALERT,
 };
 use crate::{
-    event::time::Calendar,
+    event::{Instant, TimeDelta, time::Calendar},
     lists::Lists,
     say,
     sql::functions::{HOLIDAYS, Workdays},
@@ -54,7 +54,7 @@ pub struct Inquiry {
     /// How far it has come.
     pub stage: Stage,
     /// When it came there, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// Who sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -69,7 +69,7 @@ pub struct Inquiry {
     pub linked: bool,
     /// When the unit answered last by its link, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answered_at: Option<i64>,
+    pub answered_at: Option<Instant>,
     /// Why it was refused for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
@@ -80,7 +80,7 @@ pub struct Inquiry {
 
 impl Inquiry {
     /// A letter that has just come to a stage.
-    pub(crate) const fn at(stage: Stage, at: i64) -> Self {
+    pub(crate) const fn at(stage: Stage, at: Instant) -> Self {
         let (by, due, note, linked) = (None, None, None, false);
         Self { stage, at, by, due, note, linked, answered_at: None, undelivered: None, failure_told: false }
     }
@@ -123,7 +123,7 @@ pub fn check_deadline(workdays: u16) -> Result<u16, String> {
 
 /// The workday that is so many workdays after today, by the list of holidays.
 #[must_use]
-pub fn due(now: i64, workdays: u16, calendar: &Calendar, lists: &Lists) -> Date {
+pub fn due(now: Instant, workdays: u16, calendar: &Calendar, lists: &Lists) -> Date {
     let known = Workdays::new(lists.get(HOLIDAYS).map(AsRef::as_ref));
     known.after(calendar.local(now).date(), workdays)
 }
@@ -183,7 +183,7 @@ impl From<Unreachable> for Refusal {
 
 impl Desk {
     /// The draft of a new alert, if its unit is to explain.
-    pub(super) fn draft(alert: &Alert, now: i64) -> Option<Inquiry> {
+    pub(super) fn draft(alert: &Alert, now: Instant) -> Option<Inquiry> {
         let asked = alert.handling == "explain" && alert.labels.first("unit_code").is_some();
         asked.then_some(Inquiry::at(Stage::Draft, now))
     }
@@ -195,11 +195,11 @@ impl Desk {
         let unit = alert.labels.first("unit_code").filter(|_| routes.iter().any(|r| r.send_letters))?;
         let mut group = Labels::default();
         group.set("unit_code", unit);
-        self.letter(group, Wait::Group { first: 60_000_000, next: 3_600_000_000 })
+        self.letter(group, Wait::Group { first: TimeDelta::MINUTE, next: TimeDelta::HOUR })
     }
 
     /// The entry of a letter that an officer sends: it goes out by itself and at once.
-    pub(super) fn letter_of(&self, alert: &Alert, now: i64) -> Option<Entry> {
+    pub(super) fn letter_of(&self, alert: &Alert, now: Instant) -> Option<Entry> {
         let mut group = Labels::default();
         group.set("unit_code", alert.labels.first("unit_code")?);
         group.set(ALERT, &alert.alert_id);
@@ -218,7 +218,7 @@ impl Desk {
         mut alert: Alert,
         (who, note): (&str, Option<&str>),
         letter: &Letter,
-        now: i64,
+        now: Instant,
     ) -> Result<Step, Refusal> {
         let sent = alert.inquiry.as_ref().filter(|known| is_out(known.stage) && !letter.again);
         if let Some(Inquiry { by, at, due, .. }) = sent {
@@ -253,7 +253,7 @@ impl Desk {
     ///
     /// # Errors
     /// If it is no draft any more.
-    pub fn inquire_by_itself(&self, alert: Alert, due: Date, now: i64) -> Result<Step, Refusal> {
+    pub fn inquire_by_itself(&self, alert: Alert, due: Date, now: Instant) -> Result<Step, Refusal> {
         match alert.inquiry.as_ref().map(|known| known.stage) {
             Some(Stage::Draft) => self.inquire(alert, (BY_ITSELF, None), &Letter { due, again: false }, now),
             _ => Err(Refusal::State(say!("the letter is no draft any more"))),
@@ -271,7 +271,7 @@ pub fn order(
     lists: &Lists,
     (who, note, version): (String, Option<String>, Option<i64>),
     (workdays, again): (Option<u16>, bool),
-    now: i64,
+    now: Instant,
 ) -> Result<Order, Refusal> {
     let policy = &desk.policy;
     contact(&alert.labels, policy.explain.as_ref(), lists)?;

@@ -21,7 +21,7 @@ pub mod worth;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::personal::Kinds;
+use crate::{event::Instant, personal::Kinds};
 
 pub use answer::Answer;
 pub use case::{Case, Facts, FileFact, Outcome, Review};
@@ -65,27 +65,27 @@ pub struct Alert {
     /// How many findings it has.
     pub findings: u64,
     /// When it was opened.
-    pub opened_at: i64,
+    pub opened_at: Instant,
     /// The event time of its first finding.
-    pub first_at: i64,
+    pub first_at: Instant,
     /// The event time of its latest finding.
-    pub last_at: i64,
+    pub last_at: Instant,
     /// When it last changed.
-    pub changed_at: i64,
+    pub changed_at: Instant,
     /// Who took it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// When it was first acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acknowledged_at: Option<i64>,
+    pub acknowledged_at: Option<Instant>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Instant>,
     /// How often it was escalated.
     pub escalation: u32,
     /// When it is escalated next: if nobody acknowledges it by then, or because its last day is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub escalates_at: Option<i64>,
+    pub escalates_at: Option<Instant>,
     /// The alert of the same rule and key before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
@@ -108,7 +108,7 @@ pub struct Alert {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// When.
-    pub at: i64,
+    pub at: Instant,
     /// Who: an officer's name, or `fiscwatch`.
     pub who: String,
     /// What was done.

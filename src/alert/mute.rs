@@ -9,7 +9,11 @@ use super::{
     desk::{name, reason},
     route::ALERT,
 };
-use crate::{event::time::Calendar, say, text::quoted};
+use crate::{
+    event::{Instant, time::Calendar},
+    say,
+    text::quoted,
+};
 
 /// 静默: an officer's order not to be told of some alerts for a while.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,15 +23,15 @@ pub struct Silence {
     /// What alerts it is about; at least one.
     pub matchers: Matchers,
     /// From when, in microseconds.
-    pub starts_at: i64,
+    pub starts_at: Instant,
     /// Until when, in microseconds.
-    pub ends_at: i64,
+    pub ends_at: Instant,
     /// Who ordered it.
     pub author: String,
     /// Why.
     pub reason: String,
     /// When it was ordered, in microseconds.
-    pub created_at: i64,
+    pub created_at: Instant,
     /// Who ended it early, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_by: Option<String>,
@@ -39,13 +43,13 @@ const MATCHERS_MAX: usize = 20;
 impl Silence {
     /// Whether it is in force.
     #[must_use]
-    pub fn is_active(&self, now: i64) -> bool {
+    pub fn is_active(&self, now: Instant) -> bool {
         self.starts_at <= now && now < self.ends_at
     }
 
     /// `pending`, `active` or `expired`.
     #[must_use]
-    pub fn state(&self, now: i64) -> &'static str {
+    pub fn state(&self, now: Instant) -> &'static str {
         match () {
             () if now < self.starts_at => "pending",
             () if now < self.ends_at => "active",
@@ -79,7 +83,7 @@ impl Silence {
     ///
     /// # Errors
     /// If it would be in force never, or for everything.
-    pub fn check(&self, now: i64) -> Result<(), String> {
+    pub fn check(&self, now: Instant) -> Result<(), String> {
         Self::check_matchers(&self.matchers)?;
         if self.ends_at <= now {
             return Err(say!("this silence would be over already"));
@@ -116,7 +120,7 @@ const DAY: u32 = 24 * 60;
 impl QuietHours {
     /// Whether it is quiet at this instant.
     #[must_use]
-    pub fn is_active(&self, now: i64) -> bool {
+    pub fn is_active(&self, now: Instant) -> bool {
         let (weekday, minute) = self.calendar.weekday_and_minute(now);
         let (start, end) = self.minutes;
         let starts_on = |day: usize| self.weekdays[day % 7];
@@ -228,18 +232,22 @@ mod tests {
         let silence = |texts: &[&str]| Silence {
             silence_id: 0,
             matchers: matchers(texts),
-            starts_at: 10,
-            ends_at: 20,
+            starts_at: Instant::from_micros(10),
+            ends_at: Instant::from_micros(20),
             author: String::from("王"),
             reason: String::from("盘点"),
-            created_at: 10,
+            created_at: Instant::from_micros(10),
             expired_by: None,
         };
-        assert!(silence(&["rule=large-cash"]).check(10).is_ok());
-        assert!(silence(&[]).check(10).is_err());
-        assert!(silence(&["rule=~\".*\""]).check(10).is_err());
-        assert!(silence(&["rule!=x"]).check(10).is_err());
-        assert!(silence(&["rule=x"]).check(20).is_err());
-        assert!(Silence { reason: String::new(), ..silence(&["rule=x"]) }.check(10).is_err());
+        assert!(silence(&["rule=large-cash"]).check(Instant::from_micros(10)).is_ok());
+        assert!(silence(&[]).check(Instant::from_micros(10)).is_err());
+        assert!(silence(&["rule=~\".*\""]).check(Instant::from_micros(10)).is_err());
+        assert!(silence(&["rule!=x"]).check(Instant::from_micros(10)).is_err());
+        assert!(silence(&["rule=x"]).check(Instant::from_micros(20)).is_err());
+        assert!(
+            Silence { reason: String::new(), ..silence(&["rule=x"]) }
+                .check(Instant::from_micros(10))
+                .is_err()
+        );
     }
 }

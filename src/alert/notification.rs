@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, Labels};
-use crate::finding::Finding;
+use crate::{event::Instant, finding::Finding};
 
 /// Why a notification is sent; a closed set, shown to templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,9 +67,9 @@ pub struct Notification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When it was made, in microseconds.
-    pub created_at: i64,
+    pub created_at: Instant,
     /// When the earliest event that led to it was committed, in microseconds, for `alert_delivery_seconds`.
-    pub received_at: i64,
+    pub received_at: Instant,
 }
 
 /// Alerts listed in one notification.

@@ -8,7 +8,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    event::{tick::Ticks, time::Calendar},
+    event::{Instant, TimeDelta, tick::Ticks, time::Calendar},
     rule::{Handling, Language, Severity},
 };
 
@@ -34,9 +34,9 @@ pub fn rank(severity: &str) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServiceLevel {
     /// From opened to acknowledged.
-    pub acknowledge: Option<i64>,
+    pub acknowledge: Option<TimeDelta>,
     /// From opened to over.
-    pub close: Option<i64>,
+    pub close: Option<TimeDelta>,
 }
 
 /// What a second officer decides, by severity.
@@ -56,7 +56,7 @@ pub struct Storm {
     /// A sink gets at most so many notifications within `window`; the rest comes as one summary.
     pub notifications: u32,
     /// In microseconds.
-    pub window: i64,
+    pub window: TimeDelta,
 }
 
 /// Whom the unit's explanation is asked from.
@@ -114,7 +114,7 @@ pub struct Policy {
     /// Hours in which alerts wait.
     pub quiet_hours: Vec<QuietHours>,
     /// How long an alert may be unacknowledged, in microseconds; `None` never escalates.
-    pub escalate_after: BySeverity<Option<i64>>,
+    pub escalate_after: BySeverity<Option<TimeDelta>>,
     /// How often an alert is escalated.
     pub escalations_max: u32,
     /// How many workdays an alert may take until it is over; `None` sets no day.
@@ -152,7 +152,7 @@ impl Policy {
             due_after: BySeverity::default(),
             reviews: Reviews::default(),
             service_levels: BySeverity::default(),
-            storm: Storm { notifications: 30, window: 600_000_000 },
+            storm: Storm { notifications: 30, window: TimeDelta::minutes(10) },
             digest: Ticks::Every(crate::event::period::Length::Days(1)),
             explain: None,
             officers: None,
@@ -170,14 +170,14 @@ impl Policy {
 
     /// The name of the quiet hours that these labels fall into now.
     #[must_use]
-    pub fn quiet(&self, labels: &Labels, now: i64) -> Option<&str> {
+    pub fn quiet(&self, labels: &Labels, now: Instant) -> Option<&str> {
         let quiet = self.quiet_hours.iter().find(|q| q.is_active(now) && q.matchers.matches(labels));
         quiet.map(|q| q.name.as_str())
     }
 
     /// When the next digest goes out, in microseconds.
     #[must_use]
-    pub fn next_digest(&self, now: i64) -> i64 {
+    pub fn next_digest(&self, now: Instant) -> Instant {
         self.digest.next_after(&self.calendar, now).unwrap_or(now)
     }
 }

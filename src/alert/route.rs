@@ -3,7 +3,7 @@
 
 use super::{Alert, Labels, Matchers};
 
-use crate::say;
+use crate::{event::TimeDelta, say};
 
 /// One route, with what it does not say taken from its parent. Durations are in microseconds.
 #[derive(Debug, Clone)]
@@ -18,11 +18,11 @@ pub struct Route {
     /// Alerts with equal values of these labels are told together; `alert` is a label that no two alerts share.
     pub group_by: Vec<String>,
     /// How long a new group waits for more alerts.
-    pub group_wait: i64,
+    pub group_wait: TimeDelta,
     /// How long a group that was told of waits before it is told of again.
-    pub group_interval: i64,
+    pub group_interval: TimeDelta,
     /// How long until alerts that nobody acknowledged are told of again; `None` never.
-    pub repeat_interval: Option<i64>,
+    pub repeat_interval: Option<TimeDelta>,
     /// Whether it is also told when alerts end.
     pub tell_ended: bool,
     /// Whether its alerts wait for the digest, whatever their handling.
@@ -157,8 +157,8 @@ mod tests {
             matchers: Matchers::parse(&texts).unwrap(),
             sinks: vec![path.to_owned()],
             group_by: Vec::new(),
-            group_wait: 0,
-            group_interval: 0,
+            group_wait: TimeDelta::ZERO,
+            group_interval: TimeDelta::ZERO,
             repeat_interval: None,
             tell_ended: true,
             digest: false,

@@ -37,7 +37,10 @@ pub fn rows<'a>(alerts: impl Iterator<Item = &'a Alert>, zone: &str) -> Option<R
         ];
         texts.iter_mut().zip(cells).for_each(|(text, cell)| text.append_option(cell));
         counts.append_value(i64::try_from(a.findings).unwrap_or(i64::MAX));
-        times.iter_mut().zip([a.first_at, a.last_at]).for_each(|(time, at)| time.append_value(at));
+        times
+            .iter_mut()
+            .zip([a.first_at, a.last_at])
+            .for_each(|(time, at)| time.append_value(at.as_micros()));
     }
     let mut columns: Vec<ArrayRef> =
         texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef).collect();

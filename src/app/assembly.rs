@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock, atomic::Ordering},
-    time::Instant,
 };
 
 use tokio::sync::mpsc;
@@ -19,6 +18,7 @@ use crate::{
     diagnostic,
     engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
     evaluate::Evaluator,
+    event::Instant,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
     stream::{Block, Position},
@@ -72,7 +72,7 @@ impl Assembly {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         let decoder = Arc::new(decoder(config));
         let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.settle(&config.calendar)?;
@@ -95,7 +95,7 @@ impl Assembly {
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
-        metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_seconds()));
         let windows = (config.keep_late, config.window_bytes);
         let mut windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
             .judging_again(store.lists_judged_by()?, config.rejudge);
@@ -114,7 +114,9 @@ impl Assembly {
             shared.saw_event(source, *latest);
         }
         shared.intake.holds(windowing.held().bytes.iter().sum());
-        shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
+        shared
+            .last_event_at
+            .store(store.latest_at()?.unwrap_or(Instant::EPOCH).as_micros(), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,

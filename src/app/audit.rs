@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use crate::{
     config::Config,
     daemon::signing_key,
+    event::Instant,
     private, say,
     store::{Audit, Seal},
 };
@@ -20,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// If the key, the state or the file outside cannot be read or written.
-pub(crate) fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
+pub(crate) fn seal(config: &Config, now: Instant) -> anyhow::Result<Option<Seal>> {
     let audit = Audit::open(&config.state_dir)?;
     // Where nothing is to be sealed, no key is made.
     let seal = match audit.is_sealed()? {

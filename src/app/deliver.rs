@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alert::{Action, Policy},
     daemon::{Shared, receivers::Receivers},
+    event::{Instant, TimeDelta},
     failpoint,
     notify::{
         Resender,
@@ -34,7 +35,7 @@ const FORWARD: usize = 1000;
 /// How long a run that ends by itself tries to deliver what is due.
 const FLUSH: Duration = Duration::from_secs(30);
 /// Alerts that ended within this time, in microseconds, are shown again to a sink that forgets.
-const ENDED: i64 = 15 * 60_000_000;
+const ENDED: TimeDelta = TimeDelta::minutes(15);
 /// The most alerts that are shown again.
 const CURRENT_MAX: usize = 10_000;
 /// How long is bundled at a time, before anything else is looked at; longer where it takes long to learn what has to be
@@ -221,7 +222,7 @@ impl Loop {
     async fn flush(&self, bundling: Outbox, receivers: &Receivers, deliveries: Deliveries) {
         let policy = self.shared.desk().policy;
         let waits = policy.routes.iter().flat_map(|root| root.all()).map(|route| route.group_wait);
-        let ahead = waits.max().unwrap_or(0);
+        let ahead = waits.max().unwrap_or(TimeDelta::ZERO);
         let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).has_untried();
         let flushed = async {
             let (mut bundling, mut more) = (self.bring_forward(bundling, ahead).await, true);
@@ -239,7 +240,7 @@ impl Loop {
 
 impl Loop {
     /// Nobody is to wait for a group any more that would be told within `ahead` microseconds.
-    async fn bring_forward(&self, mut outbox: Outbox, ahead: i64) -> Outbox {
+    async fn bring_forward(&self, mut outbox: Outbox, ahead: TimeDelta) -> Outbox {
         let now = self.shared.clock.now();
         let task = tokio::task::spawn_blocking(move || {
             loop {
@@ -273,11 +274,11 @@ impl Deliveries {
 fn rounds(
     outbox: &mut Outbox,
     dispatch: &Dispatch,
-    now: i64,
+    now: Instant,
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(usize, bool), StoreError> {
-    let (started, mut made) = (Instant::now(), 0);
+    let (started, mut made) = (std::time::Instant::now(), 0);
     let (mut pass, mut limit) = (None, BUNDLE);
     // Only a read, as long as nothing is due: the commits of the first loop never wait for an idle second one.
     while outbox.next_due()?.is_some_and(|due| due <= now) {
@@ -286,10 +287,10 @@ fn rounds(
             limit = BUNDLE.max(BUNDLE_FOR_PASS * started.elapsed());
         }
         let Some(pass) = &pass else { break };
-        let mut began = Instant::now();
+        let mut began = std::time::Instant::now();
         let report: Report = outbox.round(|round| {
             // Its turn has come: from now on others wait for it.
-            began = Instant::now();
+            began = std::time::Instant::now();
             dispatch.round(round, pass)
         })?;
         metrics.outbox_round.observe(began.elapsed().as_secs_f64());
@@ -314,17 +315,17 @@ fn rounds(
 #[derive(Debug, Default)]
 struct Gauged {
     /// When.
-    at: i64,
+    at: Instant,
     /// The last line of the history that was counted.
     history: i64,
     /// When it was last counted what is late.
-    late_at: i64,
+    late_at: Instant,
 }
 
 /// How often the gauges are made anew, in microseconds.
-const GAUGE: i64 = 5_000_000;
+const GAUGE: TimeDelta = TimeDelta::seconds(5);
 /// How often it is counted what is late, in microseconds; and how many units and officers are told of.
-const LATE: i64 = 60_000_000;
+const LATE: TimeDelta = TimeDelta::MINUTE;
 const LATE_MAX: usize = 20;
 /// Lines of the history that are counted at a time.
 const HISTORY: usize = 10_000;
@@ -336,9 +337,9 @@ impl Gauged {
         outbox: &Outbox,
         metrics: &Metrics,
         policy: &Policy,
-        now: i64,
+        now: Instant,
     ) -> Result<(), StoreError> {
-        if now.abs_diff(self.at) < GAUGE.unsigned_abs() {
+        if now.saturating_since(self.at).abs() < GAUGE {
             return Ok(());
         }
         self.at = now;
@@ -347,10 +348,13 @@ impl Gauged {
         {
             self.history = seq;
             #[allow(clippy::cast_precision_loss)]
-            let seconds = after.max(0) as f64 / 1e6;
+            let seconds = after.max(TimeDelta::ZERO).as_seconds_f64();
             if let Some(after) = after_letter {
                 #[allow(clippy::cast_precision_loss)]
-                metrics.alert_answer.with_label_values(&[&severity]).observe(after.max(0) as f64 / 1e6);
+                metrics
+                    .alert_answer
+                    .with_label_values(&[&severity])
+                    .observe(after.max(TimeDelta::ZERO).as_seconds_f64());
             }
             if action == Action::Acknowledge.word() {
                 metrics.alert_acknowledge.with_label_values(&[&severity]).observe(seconds);
@@ -368,7 +372,7 @@ impl Gauged {
                 metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
             }
         }
-        if now.abs_diff(self.late_at) >= LATE.unsigned_abs() {
+        if now.saturating_since(self.late_at).abs() >= LATE {
             self.late_at = now;
             late(outbox, metrics, now)?;
         }
@@ -377,7 +381,7 @@ impl Gauged {
 }
 
 /// What is past its last day, and whose it is. Who has none any more has no series.
-fn late(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+fn late(outbox: &Outbox, metrics: &Metrics, now: Instant) -> Result<(), StoreError> {
     metrics.cases_late.reset();
     for (by, word) in [(Late::Unit, "unit"), (Late::Officer, "officer")] {
         for (value, late) in outbox.late(by, now, LATE_MAX)? {
@@ -387,14 +391,16 @@ fn late(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn waiting(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+fn waiting(outbox: &Outbox, metrics: &Metrics, now: Instant) -> Result<(), StoreError> {
     let (waiting, oldest) = outbox.waiting()?;
     metrics.outbox_pending.reset();
     for (sink, n) in waiting {
         metrics.outbox_pending.with_label_values(&[&sink]).set(n);
     }
     #[allow(clippy::cast_precision_loss)]
-    metrics.outbox_oldest_age.set(oldest.map_or(0.0, |at| now.saturating_sub(at).max(0) as f64 / 1e6));
+    metrics
+        .outbox_oldest_age
+        .set(oldest.map_or(0.0, |at| now.saturating_since(at).max(TimeDelta::ZERO).as_seconds_f64()));
     metrics.alerts.reset();
     for (state, severity, n) in outbox.alert_counts()? {
         metrics.alerts.with_label_values(&[&state, &severity]).set(n);

@@ -36,6 +36,7 @@ use crate::{
     daemon::{RunOptions, Shared, intake, supervisor},
     decode::Decoder,
     engine::{BatchLimits, EngineError, Silence, Watermark, batches},
+    event::{Instant, TimeDelta},
     failpoint,
     replica::Keeper,
     rule::RuleSet,
@@ -243,8 +244,8 @@ pub(crate) fn watermark(config: &Config) -> Watermark {
 }
 
 /// Events later than this are rejected.
-fn time_limit(config: &Config, clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Option<i64> + Send + Sync> {
-    let max_future = i64::try_from(config.max_future.as_micros()).unwrap_or(i64::MAX);
+fn time_limit(config: &Config, clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Option<Instant> + Send + Sync> {
+    let max_future = TimeDelta::of(config.max_future);
     let clock = Arc::clone(clock);
     Arc::new(move || Some(clock.now().saturating_add(max_future)))
 }

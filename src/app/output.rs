@@ -10,6 +10,7 @@ use crate::{
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
     evaluate::{Held, standing::Watched},
+    event::{Instant, TimeDelta},
     finding::Finding,
     personal::number::{self, Tail},
     rule::RuleSet,
@@ -151,7 +152,7 @@ impl Output for StoreOutput {
 }
 
 /// What is stored of a batch.
-fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: i64) -> Commit {
+fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: Instant) -> Commit {
     Commit {
         spans: std::mem::take(&mut batch.spans),
         journal: batch.journal.take().into_iter().collect(),
@@ -169,7 +170,7 @@ fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: i64) -> Commit {
         versions: std::mem::take(&mut batch.versions),
         again: batch.again,
         now,
-        received_at: batch.received.map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
+        received_at: batch.received.map(|at| now - TimeDelta::of(at.elapsed())),
         ..Commit::default()
     }
 }
@@ -183,7 +184,7 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
         let rule = rule(&finding.rule_id)?;
         Some(Filing {
             finding,
-            at,
+            at: Instant::from_micros(at),
             rule: Arc::clone(&rule.rule),
             personal: Arc::clone(&rule.personal),
             clears: rule.clears.is_some(),
@@ -229,10 +230,10 @@ fn count(shared: &Shared, batch: &Committable) {
         m.ticks_passed.with_label_values(&[&passed.rule]).inc();
     }
     if let Some(start) = batch.journal_start {
-        m.journal_start.set(start.at / 1_000_000);
+        m.journal_start.set(start.at.as_seconds());
     }
     if let Some(at) = batch.last_at {
-        shared.last_event_at.fetch_max(at, Ordering::Relaxed);
+        shared.last_event_at.fetch_max(at.as_micros(), Ordering::Relaxed);
     }
     for (name, n) in &batch.unknown_fields {
         m.unknown_fields.inc_by(*n);
@@ -267,14 +268,13 @@ fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
 /// How far event time has come, and what windows hold.
 fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: Held) {
     let m = &shared.metrics;
-    let mut least: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut least: BTreeMap<&str, Instant> = BTreeMap::new();
     for (source, _, latest) in &watermark.partitions {
         let at = least.entry(source).or_insert(*latest);
         *at = (*at).min(*latest);
     }
     for (source, latest) in least {
-        #[allow(clippy::cast_precision_loss)]
-        let seconds = latest.saturating_sub(shared.lateness) as f64 / 1e6;
+        let seconds = (latest.saturating_sub(shared.lateness) - Instant::EPOCH).as_seconds_f64();
         m.watermark.with_label_values(&[m.source_label(source)]).set(seconds);
     }
     for (kind, items) in [("events", held.events), ("panes", held.panes)] {

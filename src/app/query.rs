@@ -29,7 +29,7 @@ use crate::{
         schedule::{self, Due},
         tables::budget_lines,
     },
-    event::{schema::MONEY_SCALE, time::Calendar},
+    event::{Instant, schema::MONEY_SCALE, time::Calendar},
     lists::Lists,
     personal::Kind,
     rule::{
@@ -49,7 +49,7 @@ use crate::{
 pub async fn query(
     config: &Config,
     sql: &str,
-    now: i64,
+    now: Instant,
 ) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
     let lists = config.read_lists().map_err(|problems| {
         let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -59,7 +59,12 @@ pub async fn query(
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
     let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
-        *tables = LedgerTables::read_by(&[rule], &reader.ledger(decoder.schema())?, &config.calendar, now);
+        *tables = LedgerTables::read_by(
+            &[rule],
+            &reader.ledger(decoder.schema())?,
+            &config.calendar,
+            now.as_micros(),
+        );
         Ok(())
     };
     query_over(config, lists, (sql, now), &Limits::default(), ledger).await
@@ -69,7 +74,7 @@ pub async fn query(
 async fn query_over(
     config: &Config,
     lists: Lists,
-    (sql, now): (&str, i64),
+    (sql, now): (&str, Instant),
     within: &Limits,
     ledger: impl FnOnce(&ScheduleRule, &mut LedgerTables) -> anyhow::Result<()>,
 ) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
@@ -77,7 +82,7 @@ async fn query_over(
     let (rule, kinds) =
         asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
-    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default(), attempt: 0 };
+    let mut due = Due { tick: now.as_micros(), rule: 0, ledger: LedgerTables::default(), attempt: 0 };
     if LedgerTables::are_read_by(&rule) {
         ledger(&rule, &mut due.ledger)?;
     }
@@ -103,7 +108,7 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
         let answered = async {
             let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
                 // The copy spares whoever pays; indicators are few.
-                tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now);
+                tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now.as_micros());
                 let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
                 tables.add_indicators(&[rule], &ledger, &config.calendar);
                 Ok(())
@@ -165,7 +170,11 @@ fn cell(field: &Field) -> Cell {
 ///
 /// # Errors
 /// If the state cannot be read, or it takes longer than a query may.
-pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> anyhow::Result<LineForecasts> {
+pub async fn line_forecasts(
+    config: &Config,
+    lines: &RecordBatch,
+    now: Instant,
+) -> anyhow::Result<LineForecasts> {
     let calendar = &config.calendar;
     let compiler = Compiler::new(calendar, Lists::default(), config.language);
     let context = compiler.session().context(config.query_limits.memory);
@@ -173,7 +182,7 @@ pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> a
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
     let limit = config.query_limits.time;
     let watch = Watch::new(limit);
-    let read = forecasts::read(lines, &context, &tables, calendar, now, &watch);
+    let read = forecasts::read(lines, &context, &tables, calendar, now.as_micros(), &watch);
     let read = tokio::time::timeout(limit, read).await;
     let (forecaster, forecasts) = read.map_err(|_| {
         anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
@@ -189,7 +198,7 @@ pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> a
 pub(crate) fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
     let config = Arc::clone(config);
     Box::new(move |lines, now| {
-        let table = budget_lines(lines.lines_covered(), &config.calendar, now, &|_| true);
+        let table = budget_lines(lines.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
         let table = table.with_context(|| say!("the budget lines make no table"));
         let made = table.and_then(|table| {
             tokio::runtime::Handle::current().block_on(line_forecasts(&config, &table, now))

@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use crate::{
     config::Config,
+    event::Instant,
     rule::RuleSet,
     say,
     store::{Check, History},
@@ -20,13 +21,13 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Range {
     /// Not before.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Before.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
 }
 
 impl Range {
-    fn has(self, at: i64) -> bool {
+    fn has(self, at: Instant) -> bool {
         self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
     }
 }

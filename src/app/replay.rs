@@ -16,6 +16,7 @@ use crate::{
         Output, Record, Scheduler, Sequencer, Versions, Windowing, batches,
     },
     evaluate::Evaluator,
+    event::Instant,
     ledger::Ledger,
     map::Map,
     rule::RuleSet,
@@ -144,7 +145,7 @@ impl Replay {
             &evaluator,
             None,
             (LATE_WITHOUT_HISTORY, u64::MAX),
-            (i64::MIN, i64::MIN),
+            (Instant::MIN, Instant::MIN),
             None,
         ) {
             Ok(windowing) => windowing,

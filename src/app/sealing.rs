@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::Config,
     daemon::Shared,
+    event::TimeDelta,
     store::{SealOptions, Sealer, Sealing, Store, StoreError},
 };
 
@@ -32,9 +33,8 @@ impl SealingParts {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(config: &Config, store: &Store) -> Result<Self, StoreError> {
-        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let sealer = store.sealer(SealOptions {
-            after: micros(config.seal_after),
+            after: TimeDelta::of(config.seal_after),
             retain: config.retain_micros(),
             calendar: Arc::clone(&config.calendar),
         })?;

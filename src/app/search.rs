@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::Config,
-    event::{Column, EventType, event_schema},
+    event::{Column, EventType, Instant, event_schema},
     lists::Lists,
     personal,
     rule::compile::Compiler,
@@ -121,9 +121,9 @@ impl<'c> Search<'c> {
 
     /// An instant in microseconds, to compare `occurred_at` with.
     #[must_use]
-    pub fn time(&self, micros: i64) -> Expr {
+    pub fn time(&self, at: Instant) -> Expr {
         let zone = self.config.calendar.zone_name.as_str();
-        lit(ScalarValue::TimestampMicrosecond(Some(micros), Some(zone.into())))
+        lit(ScalarValue::TimestampMicrosecond(Some(at.as_micros()), Some(zone.into())))
     }
 }
 

@@ -66,7 +66,10 @@ impl Tables for StoredTables {
         reader.export_findings(&Wanted::default(), take).map_err(|e| e.to_string())??;
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(FINDINGS, zone).ok_or("the table of findings has no columns")?;
-        in_memory(schema, tables::findings(found.iter().map(|(at, f)| (*at, f)), zone).into_iter().collect())
+        in_memory(
+            schema,
+            tables::findings(found.iter().map(|(at, f)| (at.as_micros(), f)), zone).into_iter().collect(),
+        )
     }
 
     fn desk(&self, table: &str) -> Result<Arc<dyn TableProvider>, String> {

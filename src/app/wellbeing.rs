@@ -13,6 +13,7 @@ use crate::{
     alert::{Notification, Reason},
     config::alerts::Watch,
     daemon::Shared,
+    event::{Instant, TimeDelta},
     notify::{
         SendError, Sinks,
         wellbeing::{Figures, News, Trouble, Wellbeing},
@@ -66,7 +67,7 @@ async fn look(shared: Arc<Shared>, watch: Watch) {
     }
 }
 
-fn figures(shared: &Shared, last_event: i64) -> Figures {
+fn figures(shared: &Shared, last_event: Instant) -> Figures {
     let m = &shared.metrics;
     let waiting = m.outbox_waiting();
     Figures {
@@ -77,7 +78,7 @@ fn figures(shared: &Shared, last_event: i64) -> Figures {
             .flat_map(|s| s.told().partitions.into_values())
             .map(|p| p.lag)
             .sum(),
-        outbox_age: (m.outbox_oldest_age.get() * 1e6) as i64,
+        outbox_age: TimeDelta::from_micros((m.outbox_oldest_age.get() * 1e6) as i64),
         waiting_for: waiting,
         parked: m.parked(),
         rule_errors: sum(&m.rule_errors),
@@ -89,7 +90,7 @@ fn figures(shared: &Shared, last_event: i64) -> Figures {
 }
 
 /// Says it in the log, and to every sink that is to hear of it. The outbox is left out: it may be what is wrong.
-async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: News, now: i64) {
+async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: News, now: Instant) {
     let News { trouble, is_over, text } = told;
     match is_over {
         true => tracing::info!(trouble = trouble.word(), "{text}"),
@@ -114,9 +115,11 @@ fn notification(
     sink: &str,
     recipient: Option<String>,
     (trouble, text): (Trouble, &str),
-    now: i64,
+    now: Instant,
 ) -> Notification {
-    let id = blake3::hash(format!("daemon {sink} {recipient:?} {} {now}", trouble.word()).as_bytes());
+    let id = blake3::hash(
+        format!("daemon {sink} {recipient:?} {} {}", trouble.word(), now.as_micros()).as_bytes(),
+    );
     Notification {
         id: id.to_hex()[..32].to_owned(),
         sink: sink.to_owned(),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Kind, Matter, Wish};
 use crate::{
     event::{
+        Instant,
         money::{format_cents, parse_amount},
         time::Calendar,
     },
@@ -66,7 +67,9 @@ pub fn wish(
         cents += amount;
         action.insert(String::from("amount"), format_cents(amount).into());
         // A day, so that what is sent twice is the same.
-        action.entry("occurred_at").or_insert_with(|| calendar.local(now).date().to_string().into());
+        action
+            .entry("occurred_at")
+            .or_insert_with(|| calendar.local(Instant::from_micros(now)).date().to_string().into());
         if let Some(Value::String(line)) = action.get("budget_line_id")
             && !lines.contains(line)
         {
@@ -97,7 +100,7 @@ pub fn events(matter: &Matter, calendar: &Calendar) -> Vec<Value> {
         event.insert(String::from("type"), "budget".into());
         event.extend(action.as_object().cloned().unwrap_or_default());
         event.remove("reason");
-        event.insert(String::from("recorded_at"), calendar.format(recorded_at).into());
+        event.insert(String::from("recorded_at"), calendar.format(Instant::from_micros(recorded_at)).into());
         Value::Object(event)
     };
     (1..).zip(actions).map(event).collect()

@@ -179,8 +179,8 @@ impl Reader<'_> {
 
     /// A fiscal year by its name.
     fn year(&self, year: i16) -> Read {
-        let (from, to) = self.calendar.fiscal_year(year.into())?;
-        Some((self.calendar.local(from).date(), self.calendar.local(to).date(), Some(year.into())))
+        let of = self.calendar.fiscal_year(year.into())?;
+        Some((self.calendar.local(of.start).date(), self.calendar.local(of.end).date(), Some(year.into())))
     }
 
     fn last(&self, how_many: &str, unit: &str) -> Read {

@@ -18,7 +18,7 @@ use crate::{
     access::Action,
     app::audit::last_kept,
     config::Config,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     say,
     store::{Audit, AuditEntry, AuditReport},
 };
@@ -119,7 +119,7 @@ pub(super) fn empty_table() -> Table {
 }
 
 /// A record in the table; its words are in the order of the columns.
-pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [String; 6], config: &Config) {
+pub(super) fn row(table: &mut Table, seq: &str, at: Instant, words: [String; 6], config: &Config) {
     let [who, place, action, subject, result, detail] = words.map(Cell::text);
     table.row([
         Cell::text(seq.to_owned()),

@@ -21,7 +21,7 @@ use crate::{
     decode::Decoder,
     diagnostic::nearest,
     evaluate::tables::budget_lines,
-    event::{money::format_cents, time::Calendar},
+    event::{Instant, money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -188,9 +188,9 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
 }
 
 /// What the line is expected to have executed at the end of its year. Without it the balances are shown all the same.
-fn forecast(ledger: &Ledger, id: &str, now: i64, config: &Config) -> anyhow::Result<Map<String, Value>> {
+fn forecast(ledger: &Ledger, id: &str, now: Instant, config: &Config) -> anyhow::Result<Map<String, Value>> {
     let runtime = runtime()?;
-    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"));
     let made = lines.and_then(|lines| runtime.block_on(line_forecasts(config, &lines, now)));
     runtime.shutdown_background();

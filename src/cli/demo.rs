@@ -24,7 +24,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     daemon::{self, RunOptions, Shared},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     http, say, shipped,
     simulate::{Plan, Treasury},
@@ -86,7 +86,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
-    let options = RunOptions { config_path: file, variables: Some(variables), once: false };
+    let options = RunOptions { config_path: file, variables: Some(variables), ..RunOptions::default() };
     runtime.block_on(play(config, treasury, &options, args))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -234,7 +234,7 @@ impl Screen {
         let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
         let findings: u64 = counts.values().map(|c| c.findings).sum();
         let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
-        let day = shared.calendar.local(at).date();
+        let day = shared.calendar.local(Instant::from_micros(at)).date();
         let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
         let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
         self.bar.set_message(say!(

@@ -17,7 +17,7 @@ use crate::{
         forecasts::{self, Forecaster},
         tables::budget_lines,
     },
-    event::{EventType, time::Calendar},
+    event::{EventType, Instant, TimeDelta, time::Calendar},
     forecast::{Level, Position},
     ledger::Ledger,
     say,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A last year counts if events reach so far before its end.
-const NEARLY_OVER: i64 = 7 * 86_400_000_000;
+const NEARLY_OVER: TimeDelta = TimeDelta::days(7);
 
 #[derive(Debug, Args)]
 pub(crate) struct ForecastArgs {
@@ -58,24 +58,24 @@ pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
 /// The events as they come, stopped at each month's end.
 struct Months {
     calendar: Arc<Calendar>,
-    lateness: i64,
+    lateness: TimeDelta,
     ledger: Ledger,
     /// What forecasts need of the events so far.
     events: Vec<RecordBatch>,
-    latest: i64,
+    latest: Instant,
     /// The month's end that comes next.
-    next: Option<i64>,
+    next: Option<Instant>,
     trial: Trial,
 }
 
 impl Months {
-    fn new(calendar: &Arc<Calendar>, lateness: i64) -> Self {
+    fn new(calendar: &Arc<Calendar>, lateness: TimeDelta) -> Self {
         Self {
             calendar: Arc::clone(calendar),
             lateness,
             ledger: Ledger::default(),
             events: Vec::new(),
-            latest: i64::MIN,
+            latest: Instant::MIN,
             next: None,
             trial: Trial::default(),
         }
@@ -86,7 +86,7 @@ impl Months {
         let times = events.column_by_name("occurred_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
         let mut start = 0;
         for row in 0..events.num_rows() {
-            self.latest = self.latest.max(times.value(row));
+            self.latest = self.latest.max(Instant::from_micros(times.value(row)));
             if self.next.is_none() {
                 self.next = self.month_end(self.latest);
             }
@@ -107,21 +107,21 @@ impl Months {
         self.events.extend(part.project(&columns.collect::<Vec<_>>()));
     }
 
-    fn month_end(&self, at: i64) -> Option<i64> {
+    fn month_end(&self, at: Instant) -> Option<Instant> {
         Some(Position::at(&self.calendar, at)?.month_end())
     }
 
     /// Looks at the month's ends up to a time.
-    fn pass(&mut self, until: i64) {
+    fn pass(&mut self, until: Instant) {
         while let Some(at) = self.next.filter(|at| *at <= until) {
             self.look(at);
             self.next = self.month_end(at);
         }
     }
 
-    fn look(&mut self, at: i64) -> Option<()> {
-        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at, &|_| true)?;
-        let mut forecaster = Forecaster::new(&lines, &self.calendar, at)?;
+    fn look(&mut self, at: Instant) -> Option<()> {
+        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at.as_micros(), &|_| true)?;
+        let mut forecaster = Forecaster::new(&lines, &self.calendar, at.as_micros())?;
         let month = forecaster.position().months();
         if month == 0 {
             self.trial.close(forecaster.position().year() - 1, &forecaster);

@@ -268,7 +268,9 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
 /// A test that no receiver takes for a repetition.
 fn trial(sink: &str, recipient: Option<String>, language: Language) -> Notification {
     let now = now();
-    let mut id = blake3::hash(format!("test {sink} {recipient:?} {now}").as_bytes()).to_hex().to_string();
+    let mut id = blake3::hash(format!("test {sink} {recipient:?} {}", now.as_micros()).as_bytes())
+        .to_hex()
+        .to_string();
     id.truncate(32);
     let thread = id.clone();
     let (created_at, received_at) = (now, now);

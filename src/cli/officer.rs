@@ -12,6 +12,7 @@ use crate::{
     access::Actor,
     clock::{Clock, SystemClock},
     config::Config,
+    event::{Instant, TimeDelta},
     say,
     text::quoted,
 };
@@ -73,7 +74,7 @@ fn logged_in() -> Option<String> {
 }
 
 /// Now, in microseconds.
-pub(crate) fn now() -> i64 {
+pub(crate) fn now() -> Instant {
     SystemClock.now()
 }
 
@@ -89,8 +90,8 @@ pub(crate) fn line(text: &str, columns_max: usize) -> String {
 }
 
 /// A span of time in its largest unit: `45s`, `12m`, `5h`, `3d`.
-pub(crate) fn span(micros: i64) -> String {
-    let seconds = micros.max(0) / 1_000_000;
+pub(crate) fn span(length: TimeDelta) -> String {
+    let seconds = length.max(TimeDelta::ZERO).as_seconds();
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m", seconds / 60),
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_their_largest_unit() {
-        let spans = [59, 60, 3_600, 86_400, 172_800].map(|s| span(s * 1_000_000));
+        let spans = [59, 60, 3_600, 86_400, 172_800].map(|s| span(TimeDelta::from_micros(s * 1_000_000)));
         assert_eq!(spans, ["59s", "1m", "1h", "24h", "2d"]);
     }
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     access::Action,
     config::Config,
+    event::Instant,
     http::lens::Lens,
     say,
     store::{Overflow, Reader, RejectFilter, StoredReject},
@@ -128,7 +129,7 @@ pub(super) fn empty_table() -> Table {
 }
 
 /// A record in the table: its reason, where it was, what is wrong, and what came.
-pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [&str; 4], config: &Config) {
+pub(super) fn row(table: &mut Table, seq: &str, at: Instant, words: [&str; 4], config: &Config) {
     let [reason, place, detail, raw] = words.map(|text| Cell::text(text.to_owned()));
     table.row([Cell::text(seq.to_owned()), Cell::time(at, &config.calendar), reason, place, detail, raw]);
 }

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     access::Action,
     config::Config,
-    event::event_schema,
     event::money::format_cents,
+    event::{Instant, TimeDelta, event_schema},
     say,
     settle::{
         COLUMNS, Figures, Group, Late, Row, Statement,
@@ -130,7 +130,7 @@ fn is_told_of(statement: &Statement) -> anyhow::Result<()> {
 fn freeze_now(config: &Config, statement: &Statement, until: i64) -> anyhow::Result<Freeze> {
     permit(config, Action::SettleYear)?;
     let (year, at) = (statement.fiscal_year, now());
-    let end = config.calendar.fiscal_year(year).map_or(i64::MAX, |(_, end)| end);
+    let end = config.calendar.fiscal_year(year).map_or(Instant::MAX, |year| year.end);
     anyhow::ensure!(
         at >= end,
         say!("the fiscal year {year} ends on {end}; it is frozen after that", year, end = statement.to)
@@ -154,7 +154,10 @@ fn table(statement: &Statement, by: By, config: &Config) -> Table {
     let mut columns = vec![Column::new(first.0, first.1).shrinks(8)];
     // A table of codes tells what units and classes are called at the end of the year.
     let codes = config.code_tables();
-    let end = config.calendar.fiscal_year(statement.fiscal_year).map_or(i64::MAX, |(_, end)| end - 1);
+    let end = config
+        .calendar
+        .fiscal_year(statement.fiscal_year)
+        .map_or(Instant::MAX, |year| year.end - TimeDelta::MICROSECOND);
     let is_named = by == By::Unit || (by != By::Line && codes.codes(first.0).is_some());
     let called = |row: &Row| match row.unit_name.is_empty() {
         true => codes.code_name(first.0, &row.code, end).unwrap_or_default().to_owned(),

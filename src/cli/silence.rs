@@ -19,7 +19,7 @@ use crate::{
     access::Action,
     alert::{Matcher, Matchers, Silence},
     config::Config,
-    event::{duration, time::TimeError},
+    event::{Instant, TimeDelta, duration, time::TimeError},
     http::view::SilenceView,
     say,
     store::Cases,
@@ -138,11 +138,11 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     told(&silence, args.json, &config)
 }
 
-fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
+fn order(args: &AddArgs, config: &Config, now: Instant) -> Result<Silence, String> {
     let time = |text: &String| config.calendar.parse(text).map_err(|e| no_time(text, &e));
     let starts_at = args.from.as_ref().map_or(Ok(now), time)?;
     let lasts = args.lasts.unwrap_or_default();
-    let end = starts_at.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX));
+    let end = starts_at.saturating_add(TimeDelta::of(lasts));
     let silence = Silence {
         silence_id: 0,
         matchers: Matchers(args.matchers.clone()),
@@ -198,7 +198,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         table.row([
             Cell::text(view.silence_id.to_string()),
             Cell::word(view.state, state_zh(view.state)),
-            if left > 0 { Cell::text(span(left)) } else { Cell::Missing },
+            if left > TimeDelta::ZERO { Cell::text(span(left)) } else { Cell::Missing },
             Cell::time(silence.ends_at, &config.calendar),
             Cell::text(view.matchers.join(", ")),
             Cell::text(&*view.author),

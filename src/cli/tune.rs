@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     diagnostic::suggest,
     engine::{Committable, EngineError, MemoryTables, Output},
-    event::EventType,
+    event::{EventType, Instant},
     rule::{
         Param, Rule,
         compile::Compiler,
@@ -171,7 +171,7 @@ struct Counting {
     keys: Vec<HashSet<String>>,
     errors: Vec<u64>,
     payments: u64,
-    span: Option<(i64, i64)>,
+    span: Option<(Instant, Instant)>,
     places: BTreeMap<String, usize>,
 }
 

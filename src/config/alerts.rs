@@ -16,7 +16,7 @@ use crate::{
         route::{ALERT, Route},
     },
     config::office::{Office, Thresholds},
-    event::{duration, tick::Ticks, time::Calendar},
+    event::{TimeDelta, duration, tick::Ticks, time::Calendar},
     rule::Severity,
     say,
     text::quoted,
@@ -60,7 +60,7 @@ pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
             r.problem(say!("alerts.heartbeat.url: {url} is no http address", url = quoted(&spec.url)));
         }
         let every = r.micros_from("alerts.heartbeat.every", &spec.every, "1s");
-        (spec.url.clone(), Duration::from_micros(every.unsigned_abs()))
+        (spec.url.clone(), every.to_duration())
     });
     Watch { sinks: spec.sinks.clone(), thresholds, heartbeat }
 }
@@ -286,9 +286,9 @@ fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> O
         matchers: Matchers::default(),
         sinks: sinks.to_vec(),
         group_by: vec![ALERT.to_owned()],
-        group_wait: 10_000_000,
-        group_interval: 300_000_000,
-        repeat_interval: Some(4 * 3_600_000_000),
+        group_wait: TimeDelta::seconds(10),
+        group_interval: TimeDelta::minutes(5),
+        repeat_interval: Some(TimeDelta::hours(4)),
         tell_ended: true,
         digest: false,
         send_letters: false,
@@ -307,10 +307,10 @@ fn route(r: &mut Resolver<'_>, spec: &RouteSpec, parent: &Route, path: String, s
     for sink in spec.sinks.iter().flatten().filter(|sink| !sinks.contains(sink)) {
         r.problem(no_sink(&path, sink));
     }
-    let mut time = |name: &str, text: &Option<String>, inherited: i64| match text {
-        Some(text) => r
-            .value(&format!("{path}.{name}"), duration(text).map(Some))
-            .map_or(inherited, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
+    let mut time = |name: &str, text: &Option<String>, inherited: TimeDelta| match text {
+        Some(text) => {
+            r.value(&format!("{path}.{name}"), duration(text).map(Some)).map_or(inherited, TimeDelta::of)
+        }
         None => inherited,
     };
     let group_wait = time("group_wait", &spec.group_wait, parent.group_wait);

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use super::raw::{OnUnavailable, WhenStale};
 use super::resolve::Resolver;
 use crate::{
-    event::money::{MoneyError, parse_amount},
+    event::{
+        TimeDelta,
+        money::{MoneyError, parse_amount},
+    },
     say,
     source::kafka::KafkaRequests,
     text::quoted,
@@ -15,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Decide {
     /// How long ago the latest event of a source may be, in microseconds; `None` if any age will do.
-    pub max_staleness: Option<i64>,
+    pub max_staleness: Option<TimeDelta>,
     /// The sources that this holds for.
     pub sources: Vec<String>,
     /// What is answered beyond that.
@@ -36,9 +39,9 @@ pub struct Overrides {
     /// Above how many cents two people have to grant it.
     pub two_above: i128,
     /// How long an override is good, in microseconds.
-    pub lasts: i64,
+    pub lasts: TimeDelta,
     /// How long at most.
-    pub lasts_max: i64,
+    pub lasts_max: TimeDelta,
 }
 
 /// Overrides: a blocked application passes once, because somebody answers for it.

@@ -37,7 +37,7 @@ use crate::{
     diagnostic::{Diagnostic, read_text},
     engine::BatchLimits,
     evaluate::schedule::Limits,
-    event::{Currency, time::Calendar},
+    event::{Currency, Instant, TimeDelta, time::Calendar},
     lists::{List, Lists, key_of},
     map::Map,
     rule::{Language, load::Override},
@@ -113,7 +113,7 @@ pub struct Config {
     /// How long the file of a list must have been left alone before it is read again.
     pub list_settle: Duration,
     /// How far back events are judged again by a list that has changed, in microseconds.
-    pub rejudge: i64,
+    pub rejudge: TimeDelta,
     /// The most records of a batch.
     pub batch_rows: usize,
     /// How long a batch waits for more.
@@ -121,17 +121,17 @@ pub struct Config {
     /// How far ahead of the clock an event may be.
     pub max_future: Duration,
     /// The earliest time of an event, in microseconds, where it does not follow from the budget lines.
-    pub min_time: Option<i64>,
+    pub min_time: Option<Instant>,
     /// From when on the journal has every event, in microseconds, where its first event does not show it.
-    pub journal_from: Option<i64>,
+    pub journal_from: Option<Instant>,
     /// How far ahead of all others an event moves time by itself, in microseconds.
-    pub outlier: i64,
+    pub outlier: TimeDelta,
     /// How much later than others an event may be before the watermark passes it, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     /// How long a source may be silent before its watermark moves with the clock, in microseconds.
-    pub idle: i64,
+    pub idle: TimeDelta,
     /// How late an event may be that still finds all of its window, in microseconds.
-    pub keep_late: i64,
+    pub keep_late: TimeDelta,
     /// Bytes that windows may hold before no more events are taken.
     pub window_bytes: u64,
     /// What the queries of schedules may use.
@@ -364,7 +364,7 @@ impl Config {
 
     /// The earliest time that an event can have, whatever the budget lines are.
     #[must_use]
-    pub fn earliest_time(&self) -> i64 {
+    pub fn earliest_time(&self) -> Instant {
         self.min_time.unwrap_or_else(|| self.calendar.instant(jiff::civil::date(2000, 1, 1)))
     }
 

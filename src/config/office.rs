@@ -1,5 +1,7 @@
 //! Whose daemon it is, and when it is unwell.
 
+use crate::event::TimeDelta;
+
 /// In whose name mails and letters are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Office {
@@ -15,15 +17,15 @@ pub struct Office {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thresholds {
     /// Without an event for so long; `None` is never wrong.
-    pub silent_after: Option<i64>,
+    pub silent_after: Option<TimeDelta>,
     /// So many records behind.
     pub lag_records: u64,
     /// What is due waits so long.
-    pub outbox_age: i64,
+    pub outbox_age: TimeDelta,
     /// So many records put into quarantine within an hour.
     pub rejects_per_hour: u64,
     /// Fewer bytes free.
     pub disk_free: u64,
     /// How long until what is still wrong is told again.
-    pub repeat: i64,
+    pub repeat: TimeDelta,
 }

@@ -24,7 +24,7 @@ use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
-    event::{Currency, duration, stamp::Unit, time::Calendar},
+    event::{Currency, Instant, TimeDelta, duration, stamp::Unit, time::Calendar},
     map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},
@@ -78,7 +78,7 @@ pub(super) fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
 }
 
 /// The start of a day of the configuration.
-fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
+fn first_day(calendar: &Calendar, text: &str) -> Result<Instant, String> {
     let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
     day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
 }
@@ -264,9 +264,9 @@ impl Resolver<'_> {
         })
     }
 
-    pub(super) fn micros(&mut self, key: &str, text: &str) -> i64 {
+    pub(super) fn micros(&mut self, key: &str, text: &str) -> TimeDelta {
         let duration = self.value(key, duration(text));
-        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+        TimeDelta::of(duration)
     }
 
     fn query_limits(&mut self, mib: usize, time: &str) -> Limits {
@@ -301,7 +301,7 @@ impl Resolver<'_> {
     }
 
     /// A duration that is not too short.
-    pub(super) fn micros_from(&mut self, key: &str, text: &str, least: &str) -> i64 {
+    pub(super) fn micros_from(&mut self, key: &str, text: &str, least: &str) -> TimeDelta {
         let micros = self.micros(key, text);
         let is_short = |least: Duration| duration(text).is_ok_and(|duration| duration < least);
         if duration(least).is_ok_and(is_short) {

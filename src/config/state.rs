@@ -13,7 +13,7 @@ use super::{
     sinks::Secret,
 };
 use crate::{
-    event::duration,
+    event::{TimeDelta, duration},
     replica::{Named, Place, S3Settings, Settings, WhenAway},
     say,
     store::WhenFull,
@@ -127,14 +127,14 @@ impl ReplicateSpec {
 impl Config {
     /// `state.duplicate_horizon` in microseconds.
     #[must_use]
-    pub fn duplicate_horizon_micros(&self) -> i64 {
-        i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
+    pub fn duplicate_horizon_micros(&self) -> TimeDelta {
+        TimeDelta::of(self.duplicate_horizon)
     }
 
     /// `state.retain` in microseconds.
     #[must_use]
-    pub fn retain_micros(&self) -> Option<i64> {
-        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
+    pub fn retain_micros(&self) -> Option<TimeDelta> {
+        self.retain.map(TimeDelta::of)
     }
 
     /// The store of a URL, with the key and the server of `state.replicate` if there is one.

@@ -14,6 +14,7 @@ use crate::{
     access::Actor,
     config::Config,
     diagnostic::Diagnostic,
+    event::Instant,
     rule::{RuleSet, agreed::Agreed},
     say,
     store::{AccountError, Cases, LabParams, Proposed, RuleSets, StoreError},
@@ -169,7 +170,7 @@ pub(crate) fn put_into_force(shared: &Shared, id: &str, by: &Actor) -> Result<(P
         }
         Err(why) => {
             if set.params.is_some() {
-                sets.adopt(&set.digest, before, by, now)?;
+                sets.adopt(&set.digest, before.map(Instant::from_micros), by, now)?;
             }
             Err(NotInForce::Reload(why))
         }

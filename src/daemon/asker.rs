@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::Shared;
-use crate::{access::Limits, config::ask::Model, personal::Kind, say};
+use crate::{access::Limits, config::ask::Model, event::Instant, personal::Kind, say};
 
 /// Rows that an answer has at most.
 pub const ROWS_MAX: usize = 1000;
@@ -41,7 +41,7 @@ pub struct Answered {
 }
 
 /// Answers one SELECT at a time (microseconds), on a thread that may wait. Of alerts only those within limits are there.
-pub type AnswerQuery = Box<dyn Fn(&Shared, &str, &Limits, i64) -> Result<Answered, String> + Send + Sync>;
+pub type AnswerQuery = Box<dyn Fn(&Shared, &str, &Limits, Instant) -> Result<Answered, String> + Send + Sync>;
 
 /// Who answers.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Asker {
         shared: &Arc<Shared>,
         sql: &str,
         limits: &Limits,
-        now: i64,
+        now: Instant,
     ) -> Result<Answered, String> {
         match self.answer.get() {
             Some((answer, _)) => answer(shared, sql, limits, now),

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::ledger::{Ledger, LedgerCopy};
@@ -23,7 +23,7 @@ struct Held {
     copy: Arc<LedgerCopy>,
     /// The commits there were before it was made.
     commits: u64,
-    made: Instant,
+    made: std::time::Instant,
     took: Duration,
 }
 
@@ -40,9 +40,9 @@ impl BalancesCopy {
         }
         // The old one is let go of first: there are never two that nobody reads.
         *held = None;
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let copy = Arc::new(ledger.read().unwrap_or_else(PoisonError::into_inner).copy());
-        let made = Instant::now();
+        let made = std::time::Instant::now();
         *held = Some(Held { copy: Arc::clone(&copy), commits, made, took: made - begun });
         copy
     }

@@ -4,13 +4,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Mutex;
 
 use super::Shared;
-use crate::{forecast::Forecast, ledger::LedgerCopy};
+use crate::{event::Instant, forecast::Forecast, ledger::LedgerCopy};
 
 /// How long forecasts are good for: a quarter of an hour says nothing of a year's end.
 const GOOD_FOR: Duration = Duration::from_mins(15);
@@ -22,19 +22,19 @@ const BAD_FOR: Duration = Duration::from_mins(1);
 pub type LineForecasts = HashMap<String, (Forecast, Option<i128>)>;
 
 /// Makes the forecasts of all lines at a time, in microseconds. It takes its time, on a thread that may wait.
-pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, i64) -> Result<LineForecasts, String> + Send + Sync>;
+pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecasts, String> + Send + Sync>;
 
 /// The forecasts of a moment.
 #[derive(Debug)]
 pub struct Outlook {
     /// The latest event time that they rest on, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// By line.
     pub lines: LineForecasts,
 }
 
 /// What came of making them, and when.
-type Kept = (Instant, Result<Arc<Outlook>, String>);
+type Kept = (std::time::Instant, Result<Arc<Outlook>, String>);
 
 /// Forecasts, made when they are asked for.
 #[derive(Default)]
@@ -69,11 +69,14 @@ impl Forecasts {
         let (make, shared) = (self.make.get().cloned(), Arc::clone(shared));
         let making = tokio::task::spawn_blocking(move || {
             let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
-            let lines = make.map_or_else(|| Ok(LineForecasts::new()), |make| make(&shared.lines(), at))?;
-            Ok(Arc::new(Outlook { at, lines }))
+            let lines = make.map_or_else(
+                || Ok(LineForecasts::new()),
+                |make| make(&shared.lines(), Instant::from_micros(at)),
+            )?;
+            Ok(Arc::new(Outlook { at: Instant::from_micros(at), lines }))
         });
         let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
-        *kept = Some((Instant::now(), outlook.clone()));
+        *kept = Some((std::time::Instant::now(), outlook.clone()));
         outlook
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::Shared;
 use crate::{
     evaluate::bounded,
-    event::{Column, time::Calendar},
+    event::{Column, Instant, TimeDelta, time::Calendar},
     ledger::Ledger,
     telemetry::{Metrics, OTHER, fits},
 };
@@ -30,12 +30,16 @@ pub fn scrape_gauges(shared: &Shared) {
     m.queries_left.set(bounded::left_behind().try_into().unwrap_or(i64::MAX));
     m.rules_skipped.set(shared.skipped().len().try_into().unwrap_or(i64::MAX));
     let now = shared.clock.now();
-    m.clock.set(seconds(now));
+    m.clock.set(seconds(now - Instant::EPOCH));
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_sub(*at)));
+        m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_since(*at)));
     }
     let last = shared.last_event_at.load(Ordering::Relaxed);
-    m.budget_year_elapsed.set(if last == 0 { 0.0 } else { year_elapsed(&shared.calendar, last) });
+    m.budget_year_elapsed.set(if last == 0 {
+        0.0
+    } else {
+        year_elapsed(&shared.calendar, Instant::from_micros(last))
+    });
     if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
     }
@@ -52,8 +56,14 @@ fn replica_gauges(shared: &Shared) {
         counter.inc_by(figure.load(Ordering::Relaxed).saturating_sub(counter.get()));
     }
     let made = figures.snapshot_at.load(Ordering::Relaxed);
-    m.snapshot_age.set(if made == 0 { 0.0 } else { seconds(shared.clock.now().saturating_sub(made)) });
-    m.waited.set(seconds(i64::try_from(figures.waited.load(Ordering::Relaxed)).unwrap_or(i64::MAX)));
+    m.snapshot_age.set(if made == 0 {
+        0.0
+    } else {
+        seconds(shared.clock.now().saturating_since(Instant::from_micros(made)))
+    });
+    m.waited.set(seconds(TimeDelta::from_micros(
+        i64::try_from(figures.waited.load(Ordering::Relaxed)).unwrap_or(i64::MAX),
+    )));
     m.waits.set(shared.turns.waits_for_replica().map_or(0.0, |waits| waits.as_secs_f64()));
 }
 
@@ -94,8 +104,8 @@ fn source_gauges(shared: &Shared) {
 
 // Gauges are floats by nature; the exact figures are in the ledger.
 #[allow(clippy::cast_precision_loss)]
-fn seconds(micros: i64) -> f64 {
-    micros as f64 / 1e6
+fn seconds(length: TimeDelta) -> f64 {
+    length.as_seconds_f64()
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -104,11 +114,11 @@ fn yuan(cents: i128) -> f64 {
 }
 
 /// Elapsed share of the fiscal year that an instant is in.
-fn year_elapsed(calendar: &Calendar, at: i64) -> f64 {
+fn year_elapsed(calendar: &Calendar, at: Instant) -> f64 {
     let year = i32::from(calendar.local(at).year());
     let years = (year - 1..=year + 1).filter_map(|year| calendar.fiscal_year(year));
-    let current = years.into_iter().find(|(start, end)| (*start..*end).contains(&at));
-    current.map_or(0.0, |(start, end)| seconds(at - start) / seconds(end - start))
+    let current = years.into_iter().find(|year| year.contains(at));
+    current.map_or(0.0, |year| seconds(at - year.start) / seconds(year.end - year.start))
 }
 
 /// Sums over the whole ledger, and the units that spent most; the others are one.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     alert::{Labels, Policy},
+    event::Instant,
     store::{Cases, StoreError},
 };
 
@@ -19,7 +20,7 @@ pub(crate) enum Held {
         /// Who ordered it.
         author: String,
         /// When it ends, in microseconds.
-        until: i64,
+        until: Instant,
     },
     /// A graver alert.
     Alert {
@@ -38,7 +39,7 @@ pub(crate) fn held(
     policy: &Policy,
     state: &Path,
     labels: &Labels,
-    now: i64,
+    now: Instant,
 ) -> Result<Vec<Held>, StoreError> {
     let mut held: Vec<_> =
         policy.quiet(labels, now).map(|name| Held::Quiet(name.to_owned())).into_iter().collect();

@@ -6,7 +6,7 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 
 use crate::{
     engine::{History, PortError},
-    event::EventType,
+    event::{EventType, Instant},
     store,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct StoredPast {
 impl History for StoredPast {
     fn replay(
         &self,
-        from: Option<i64>,
+        from: Option<Instant>,
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError> {

@@ -15,7 +15,7 @@ use super::Shared;
 use crate::{
     config::Config,
     diagnostic::{Diagnostic, os_reason, suggest},
-    event::schema::event_schema,
+    event::{Instant, schema::event_schema},
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, Compiler},
@@ -59,12 +59,12 @@ pub struct Job {
     /// Who asked.
     pub by: String,
     /// When it began, in microseconds.
-    pub begun_at: i64,
+    pub begun_at: Instant,
     /// Events that there are to go through.
     pub events: u64,
     /// How far it is.
     pub progress: Arc<Progress>,
-    end: Mutex<Option<(i64, End)>>,
+    end: Mutex<Option<(Instant, End)>>,
 }
 
 /// How a backtest ended.
@@ -81,7 +81,7 @@ pub enum End {
 impl Job {
     /// How it ended and when; `None` while it runs.
     #[must_use]
-    pub fn end(&self) -> Option<(i64, End)> {
+    pub fn end(&self) -> Option<(Instant, End)> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use super::Shared;
@@ -41,7 +41,7 @@ struct Watched {
     refused: Option<Stamp>,
     /// As it was when it was looked at last, and since when it is so.
     seen: Stamp,
-    since: Instant,
+    since: std::time::Instant,
 }
 
 impl WatchedLists {
@@ -54,7 +54,7 @@ impl WatchedLists {
     }
 
     /// The names of the files that have changed since they were read, and not for a while.
-    fn settled(&mut self, now: Instant) -> Vec<String> {
+    fn settled(&mut self, now: std::time::Instant) -> Vec<String> {
         let settle = self.config.list_settle;
         let files = self.files.iter_mut();
         files.filter_map(|(name, file)| file.settled(now, settle).then(|| name.clone())).collect()
@@ -79,10 +79,10 @@ impl WatchedLists {
 impl Watched {
     fn new(spec: &ListSpec) -> Self {
         let now = stamp(&spec.path);
-        Self { spec: spec.clone(), read: now, refused: None, seen: now, since: Instant::now() }
+        Self { spec: spec.clone(), read: now, refused: None, seen: now, since: std::time::Instant::now() }
     }
 
-    fn settled(&mut self, now: Instant, settle: Duration) -> bool {
+    fn settled(&mut self, now: std::time::Instant, settle: Duration) -> bool {
         let stamp = stamp(&self.spec.path);
         if stamp != self.seen {
             (self.seen, self.since) = (stamp, now);
@@ -168,7 +168,8 @@ fn shrinks(config: &Config, name: &str, (before, after): (usize, usize)) -> Diag
 /// stays until its file changes again. Says whether the rules should be read again as well: one that was left out may have
 /// wanted what a list has only now.
 pub(crate) fn refresh(shared: &Shared) -> bool {
-    let settled = || shared.lists.lock().unwrap_or_else(PoisonError::into_inner).settled(Instant::now());
+    let settled =
+        || shared.lists.lock().unwrap_or_else(PoisonError::into_inner).settled(std::time::Instant::now());
     if settled().is_empty() {
         return false;
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
     decode::Decoder,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     failpoint, say,
     store::{Cases, StoreError},
     stream::{Block, Payload},
@@ -59,7 +59,7 @@ impl Shared {
 pub(crate) fn check_actions(
     decoder: &Decoder,
     matter: &Matter,
-    (now, calendar): (i64, &Calendar),
+    (now, calendar): (Instant, &Calendar),
 ) -> Result<(), String> {
     let events = action::events(matter, calendar);
     let records: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
@@ -86,8 +86,8 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
             () = shared.approved.notified() => {}
             _ = due.tick() => {}
         }
-        if told.is_none_or(|at: Instant| at.elapsed() >= TOLD_EVERY) {
-            told = Some(Instant::now());
+        if told.is_none_or(|at: std::time::Instant| at.elapsed() >= TOLD_EVERY) {
+            told = Some(std::time::Instant::now());
             letters = waiting::look(&shared, letters).await;
         }
         if let Err(error) = round(&shared).await {
@@ -108,7 +108,7 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
         let (shared, id) = (Arc::clone(shared), matter.id);
         let note = move || {
             let now = shared.clock.now();
-            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now)?;
+            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now.as_micros())?;
             let word = if ok { "in_force" } else { "failed" };
             shared.metrics.approvals.with_label_values(&[matter.kind.word(), word]).inc();
             if ok {

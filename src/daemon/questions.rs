@@ -10,6 +10,7 @@ use crate::{
     config::{Config, decide::Decide},
     decision::{Decision, Lag, Mode, Override, Question, Unanswered},
     decode::{Decoded, Decoder},
+    event::TimeDelta,
     stream::{Block, Payload},
 };
 
@@ -30,7 +31,7 @@ pub struct Applications {
     /// Whether the answer has consequences.
     pub mode: Mode,
     /// How long what is allowed reserves money, by event time, in microseconds.
-    pub expires_in: Option<i64>,
+    pub expires_in: Option<TimeDelta>,
     /// Who asks.
     pub actor: Actor,
     /// By which override one application may pass.
@@ -109,14 +110,16 @@ impl Shared {
         let now = self.clock.now();
         let known = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.questions.config;
-        let age = |source: &String| known.get(source).map(|at| now.saturating_sub(*at).max(0));
-        let too_old =
-            |age: Option<i64>| config.max_staleness.is_some_and(|most| age.is_none_or(|age| age > most));
+        let age =
+            |source: &String| known.get(source).map(|at| now.saturating_since(*at).max(TimeDelta::ZERO));
+        let too_old = |age: Option<TimeDelta>| {
+            config.max_staleness.is_some_and(|most| age.is_none_or(|age| age > most))
+        };
         let is_stale = config.sources.iter().any(|source| too_old(age(source)));
         let lag = |source: &String| Lag {
             source: source.clone(),
             latest_event_at: known.get(source).map(|at| self.calendar.format(*at)),
-            behind_seconds: age(source).map(|age| age / 1_000_000),
+            behind_seconds: age(source).map(TimeDelta::as_seconds),
         };
         (config.sources.iter().map(lag).collect(), is_stale)
     }

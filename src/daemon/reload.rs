@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -34,6 +34,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::{History, Windowing},
     evaluate::Evaluator,
+    event::Instant,
     rule::RuleSet,
     say,
     store::{Accounts, Deed, LabParams, Reader, StoreError, Turns},
@@ -138,21 +139,21 @@ impl Reloads {
         let alone = (waiting < WAITING).then(|| self.alone());
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         let mut begun = alone.ok_or(Duration::from_secs(1))?;
-        begun.note(Instant::now())?;
+        begun.note(std::time::Instant::now())?;
         Ok(begun)
     }
 }
 
 /// When the last reloads began.
 #[derive(Debug, Default)]
-pub struct Begun(VecDeque<Instant>);
+pub struct Begun(VecDeque<std::time::Instant>);
 
 impl Begun {
     /// Notes a reload.
     ///
     /// # Errors
     /// After which time there can be one, if there were too many.
-    fn note(&mut self, now: Instant) -> Result<(), Duration> {
+    fn note(&mut self, now: std::time::Instant) -> Result<(), Duration> {
         while self.0.front().is_some_and(|first| now.duration_since(*first) >= ALLOWANCE) {
             self.0.pop_front();
         }
@@ -318,7 +319,7 @@ fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(
     let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
-    let latest = shared.last_event_at.load(Ordering::Relaxed);
+    let latest = Instant::from_micros(shared.last_event_at.load(Ordering::Relaxed));
     let (most, held) = (shared.intake.limit, shared.intake.held());
     let at = (latest.saturating_sub(shared.lateness), latest);
     let weigh = |beside: &Arc<RuleSet>, enough| {
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn sixty_reloads_a_minute_and_no_more() {
-        let (mut reloads, start) = (Begun::default(), Instant::now());
+        let (mut reloads, start) = (Begun::default(), std::time::Instant::now());
         let at = |millis| start + Duration::from_millis(millis);
         assert!((0..60).all(|n| reloads.note(at(n * 500)).is_ok()));
         assert_eq!(reloads.note(at(40_000)), Err(Duration::from_secs(20)));

@@ -31,7 +31,7 @@ use crate::{
         bounded::{Busy, Work},
         row::RuleCounts,
     },
-    event::time::Calendar,
+    event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     ledger::{Ledger, LedgerCopy},
     map::Map,
@@ -111,9 +111,9 @@ pub struct Shared {
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// How much later than others events may be, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     /// When the daemon started, in microseconds.
-    pub started_at: i64,
+    pub started_at: Instant,
     /// What rules that are due do to the stream.
     pub busy: Arc<Busy>,
     /// Rules that are tried.
@@ -125,7 +125,7 @@ pub struct Shared {
     /// The latest event time that is committed, in microseconds.
     pub last_event_at: AtomicI64,
     /// The same for each source since the start.
-    pub last_by_source: Mutex<BTreeMap<String, i64>>,
+    pub last_by_source: Mutex<BTreeMap<String, Instant>>,
     /// Bytes of the sealed files.
     pub sealed_bytes: AtomicU64,
     /// What happened to each rule since the start.
@@ -360,7 +360,7 @@ impl Shared {
     }
 
     /// Remembers the latest event time of a source, by its label.
-    pub fn saw_event(&self, source: &str, at: i64) {
+    pub fn saw_event(&self, source: &str, at: Instant) {
         let mut last = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
         match last.get_mut(source) {
             Some(latest) => *latest = at.max(*latest),

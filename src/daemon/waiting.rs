@@ -12,17 +12,16 @@ use crate::{
     access::User,
     alert::{Labels, Notification, Reason, policy::Officers},
     approval::{Matter, Person, State},
-    event::money::format_cents,
+    event::{Instant, TimeDelta, money::format_cents},
     say,
     store::{Accounts, Cases, MatterFilter, Outbox, StoreError},
 };
 
-const DAY: i64 = 86_400_000_000;
 /// For how long after its proposal somebody is told of it who was not yet: a sink that is set up later does not tell of all
 /// that ever waited, and notifications are kept for longer.
-const TOLD_WITHIN: i64 = 7 * DAY;
+const TOLD_WITHIN: TimeDelta = TimeDelta::days(7);
 /// How long before its end it is told again; of what is short, when half of its time is over.
-const REMINDED: i64 = DAY;
+const REMINDED: TimeDelta = TimeDelta::DAY;
 
 /// Letters that are known to be in the outbox are remembered, so many at most.
 const REMEMBERED: usize = 10_000;
@@ -46,7 +45,8 @@ pub(super) async fn look(shared: &Arc<Shared>, mut known: BTreeSet<String>) -> B
 fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError> {
     let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
     let now = shared.clock.now();
-    let waiting = Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now, usize::MAX), None)?;
+    let waiting =
+        Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now.as_micros(), usize::MAX), None)?;
     let waiting: Vec<Matter> = waiting.into_iter().map(|(_, matter)| matter).collect();
     measure(shared, &waiting, now);
     let config = shared.config();
@@ -73,22 +73,20 @@ fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError
 }
 
 /// By the roles that are missing.
-fn measure(shared: &Shared, waiting: &[Matter], now: i64) {
-    let mut levels: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+fn measure(shared: &Shared, waiting: &[Matter], now: Instant) {
+    let mut levels: BTreeMap<String, (i64, Instant)> = BTreeMap::new();
     for matter in waiting {
         let mut roles: Vec<&str> = matter.missing().iter().map(|role| role.word()).collect();
         roles.sort_unstable();
-        let (count, oldest) = levels.entry(roles.join("+")).or_insert((0, i64::MAX));
-        (*count, *oldest) = (*count + 1, (*oldest).min(matter.proposed_at));
+        let (count, oldest) = levels.entry(roles.join("+")).or_insert((0, Instant::MAX));
+        (*count, *oldest) = (*count + 1, (*oldest).min(proposed(matter)));
     }
     let m = &shared.metrics;
     m.approvals_waiting.reset();
     m.approvals_waiting_age.reset();
     for (level, (count, oldest)) in levels {
         m.approvals_waiting.with_label_values(&[&level]).set(count);
-        // A gauge is a float by nature.
-        #[allow(clippy::cast_precision_loss)]
-        let age = now.saturating_sub(oldest).max(0) as f64 / 1e6;
+        let age = now.saturating_since(oldest).max(TimeDelta::ZERO).as_seconds_f64();
         m.approvals_waiting_age.with_label_values(&[&level]).set(age);
     }
 }
@@ -98,7 +96,7 @@ fn letters(
     shared: &Shared,
     officers: &Officers,
     (waiting, users): (&[Matter], &[User]),
-    now: i64,
+    now: Instant,
 ) -> Vec<Notification> {
     let lists = &shared.rules_in_force().lists;
     let Some(list) = lists.get(&officers.list) else { return Vec::new() };
@@ -128,12 +126,20 @@ fn waits_for(matter: &Matter, person: &Person) -> bool {
         && person.roles.iter().any(|role| missing.contains(role))
 }
 
-fn is_new(matter: &Matter, now: i64) -> bool {
-    now.saturating_sub(matter.proposed_at) < TOLD_WITHIN
+fn proposed(matter: &Matter) -> Instant {
+    Instant::from_micros(matter.proposed_at)
 }
 
-fn ends_soon(matter: &Matter, now: i64) -> bool {
-    matter.expires_at.is_some_and(|end| now >= end - REMINDED.min(end.saturating_sub(matter.proposed_at) / 2))
+fn expires(matter: &Matter) -> Option<Instant> {
+    matter.expires_at.map(Instant::from_micros)
+}
+
+fn is_new(matter: &Matter, now: Instant) -> bool {
+    now.saturating_since(proposed(matter)) < TOLD_WITHIN
+}
+
+fn ends_soon(matter: &Matter, now: Instant) -> bool {
+    expires(matter).is_some_and(|end| now >= end - REMINDED.min(end.saturating_since(proposed(matter)) / 2))
 }
 
 /// A letter about a matter. What it says is what a list of approvals shows but for what people typed: that may name persons.
@@ -141,12 +147,12 @@ fn letter(
     shared: &Shared,
     (matter, word): (&Matter, &str),
     (sink, address): (&str, &str),
-    now: i64,
+    now: Instant,
 ) -> Notification {
     let id = blake3::hash(format!("approval {} {word} {address}", matter.digest).as_bytes());
-    let day = |at: i64| shared.calendar.local(at).date().to_string();
+    let day = |at: Instant| shared.calendar.local(at).date().to_string();
     let (number, kind, who) = (matter.id, matter.kind.titled(), &matter.proposed_by);
-    let on = day(matter.proposed_at);
+    let on = day(proposed(matter));
     let mut text = match matter.cents.map(format_cents) {
         Some(amount) => say!(
             "approval {number} ({kind}, {amount}, proposed by {who} on {on}) waits for you",
@@ -160,7 +166,7 @@ fn letter(
             say!("approval {number} ({kind}, proposed by {who} on {on}) waits for you", number, kind, who, on)
         }
     };
-    if let Some(end) = matter.expires_at {
+    if let Some(end) = expires(matter) {
         text.push('\n');
         text.push_str(&say!("it expires at {time}", time = shared.calendar.format(end)));
     }

@@ -21,7 +21,7 @@ use std::{
 pub(crate) use task::{Task, Versions};
 
 use super::Shared;
-use crate::{diagnostic::os_reason, private, say};
+use crate::{diagnostic::os_reason, event::Instant, private, say};
 
 /// Works that are kept.
 const KEPT: usize = 20;
@@ -46,10 +46,10 @@ pub(crate) struct Work {
     /// Who asked.
     pub by: String,
     /// When it began, in microseconds.
-    pub begun_at: i64,
+    pub begun_at: Instant,
     folder: PathBuf,
     stop: AtomicBool,
-    end: Mutex<Option<(i64, End)>>,
+    end: Mutex<Option<(Instant, End)>>,
 }
 
 /// How a work ended.
@@ -124,7 +124,7 @@ impl Works {
 
 impl Work {
     /// How it ended and when; `None` while it runs.
-    pub(crate) fn end(&self) -> Option<(i64, End)> {
+    pub(crate) fn end(&self) -> Option<(Instant, End)> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -139,7 +139,7 @@ impl Work {
         rows.map(|row| Ok(serde_json::from_str(&row?).unwrap_or_default())).collect()
     }
 
-    fn finish(&self, now: i64, end: End) {
+    fn finish(&self, now: Instant, end: End) {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, end));
     }
 }

@@ -12,7 +12,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::{access::Actor, stream::Block};
+use crate::{
+    access::Actor,
+    event::{Instant, TimeDelta},
+    stream::Block,
+};
 
 /// What is answered: what is found of an application weighs as much as the gravest finding.
 #[derive(
@@ -83,13 +87,13 @@ pub struct Question {
     /// Whether the answer has consequences.
     pub mode: Mode,
     /// How long an allowed application reserves money, by event time, in microseconds.
-    pub expires_in: Option<i64>,
+    pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.
     pub is_stale: bool,
     /// How far behind each source is.
     pub sources: Arc<[Lag]>,
     /// The clock's time in microseconds, for the answer.
-    pub now: i64,
+    pub now: Instant,
     /// Who asks.
     pub actor: Actor,
     /// By which override the application may pass what blocks it; it is alone then.
@@ -119,22 +123,22 @@ pub struct Decided {
     /// The hash of the application's content, by which the same one is known again.
     pub content: u64,
     /// The application's event time, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// When what it reserves is released, by event time, in microseconds; `None` if never.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<Instant>,
     /// Who asked.
     pub actor: Actor,
     /// When, by the clock, in microseconds.
-    pub asked_at: i64,
+    pub asked_at: Instant,
 }
 
 /// An application whose reservation is to be released.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     /// When the watermark is here, in microseconds.
-    pub due: i64,
+    pub due: Instant,
     /// The event time of the withdrawal, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// The application.
     pub event_id: String,
     /// Its line.

@@ -6,7 +6,10 @@ use utoipa::ToSchema;
 
 use super::{Decision, Verdict};
 use crate::{
-    event::money::{format_cents, parse_amount},
+    event::{
+        Instant,
+        money::{format_cents, parse_amount},
+    },
     say,
     text::quoted,
 };
@@ -17,7 +20,7 @@ pub struct Act {
     /// Who.
     pub who: String,
     /// When, by the clock, in microseconds.
-    pub at: i64,
+    pub at: Instant,
 }
 
 /// The permission for one application to pass what blocked it.
@@ -45,7 +48,7 @@ pub struct Override {
     /// Who did.
     pub grants: Vec<Act>,
     /// Until when it is good, by the clock, in microseconds.
-    pub expires_at: i64,
+    pub expires_at: Instant,
     /// Who took it back.
     pub revoked: Option<Act>,
     /// The application that passed by it.
@@ -82,7 +85,7 @@ pub struct Wish {
     /// The largest amount, in cents; that of the application without it.
     pub cents: Option<i128>,
     /// Until when, in microseconds.
-    pub expires_at: i64,
+    pub expires_at: Instant,
 }
 
 /// What passes by an override.
@@ -162,7 +165,7 @@ impl Override {
 
     /// Where it stands.
     #[must_use]
-    pub fn standing(&self, now: i64) -> Standing {
+    pub fn standing(&self, now: Instant) -> Standing {
         // What passed by it has passed, whatever came after.
         match self {
             _ if self.used_by.is_some() => Standing::Used,
@@ -175,7 +178,7 @@ impl Override {
 
     /// Whether it was used, or still can be: no second one is granted beside it.
     #[must_use]
-    pub fn stands(&self, now: i64) -> bool {
+    pub fn stands(&self, now: Instant) -> bool {
         !matches!(self.standing(now), Standing::Revoked | Standing::Expired)
     }
 
@@ -211,7 +214,7 @@ impl Override {
     ///
     /// # Errors
     /// If it may not: why.
-    pub fn lets_pass(&self, passing: Passing<'_>, now: i64) -> Result<(), String> {
+    pub fn lets_pass(&self, passing: Passing<'_>, now: Instant) -> Result<(), String> {
         let Passing { who, budget_line_id, subject, cents } = passing;
         let standing = self.standing(now);
         if standing != Standing::InForce {
@@ -248,7 +251,7 @@ impl Override {
     }
 
     /// Why nothing can be done with it.
-    fn is_over(&self, now: i64) -> String {
+    fn is_over(&self, now: Instant) -> String {
         let id = self.override_id;
         match self.standing(now) {
             Standing::Used => {
@@ -278,7 +281,7 @@ mod tests {
     use super::*;
 
     fn act(who: &str, at: i64) -> Act {
-        Act { who: who.to_owned(), at }
+        Act { who: who.to_owned(), at: Instant::from_micros(at) }
     }
 
     fn granted(needed: usize) -> Override {
@@ -293,7 +296,7 @@ mod tests {
             asked_by: String::from("platform"),
             needed,
             grants: vec![act("王芳", 1)],
-            expires_at: 10,
+            expires_at: Instant::from_micros(10),
             revoked: None,
             used_by: None,
         }
@@ -304,34 +307,38 @@ mod tests {
     #[test]
     fn one_application_passes_in_time_up_to_the_amount() {
         let one = granted(1);
-        assert_eq!(one.lets_pass(SAME, 9), Ok(()));
-        assert_eq!(one.lets_pass(Passing { cents: 1, ..SAME }, 9), Ok(()));
+        assert_eq!(one.lets_pass(SAME, Instant::from_micros(9)), Ok(()));
+        assert_eq!(one.lets_pass(Passing { cents: 1, ..SAME }, Instant::from_micros(9)), Ok(()));
         for other in [
             Passing { cents: 101, ..SAME },
             Passing { budget_line_id: "M", ..SAME },
             Passing { subject: "t", ..SAME },
             Passing { who: "王芳", ..SAME },
         ] {
-            assert!(one.lets_pass(other, 9).is_err(), "{other:?}");
+            assert!(one.lets_pass(other, Instant::from_micros(9)).is_err(), "{other:?}");
         }
-        assert!(one.lets_pass(SAME, 10).is_err(), "it has expired");
+        assert!(one.lets_pass(SAME, Instant::from_micros(10)).is_err(), "it has expired");
         let used = Override { used_by: Some(String::from("b")), ..granted(1) };
-        assert!(used.lets_pass(SAME, 9).is_err() && used.stands(11));
+        assert!(
+            used.lets_pass(SAME, Instant::from_micros(9)).is_err() && used.stands(Instant::from_micros(11))
+        );
         let mut back = granted(1);
         back.revoke(act("李雷", 3)).unwrap();
-        assert!(back.lets_pass(SAME, 9).is_err() && !back.stands(9));
+        assert!(
+            back.lets_pass(SAME, Instant::from_micros(9)).is_err() && !back.stands(Instant::from_micros(9))
+        );
         assert!(back.revoke(act("李雷", 4)).is_err());
     }
 
     #[test]
     fn two_are_two_people_and_neither_is_the_asker() {
         let mut two = granted(2);
-        assert_eq!(two.standing(5), Standing::Waiting);
-        assert!(two.lets_pass(SAME, 5).is_err());
+        assert_eq!(two.standing(Instant::from_micros(5)), Standing::Waiting);
+        assert!(two.lets_pass(SAME, Instant::from_micros(5)).is_err());
         assert!(two.grant(act("王芳", 5)).is_err() && two.grant(act("platform", 5)).is_err());
         assert!(two.grant(act("李雷", 10)).is_err(), "too late");
         two.grant(act("李雷", 5)).unwrap();
-        assert_eq!(two.lets_pass(SAME, 5), Ok(()));
+        assert_eq!(two.lets_pass(SAME, Instant::from_micros(5)), Ok(()));
         assert!(two.grant(act("韩梅", 6)).is_err());
         assert_eq!(two.overridden().granted_by, ["王芳", "李雷"]);
     }

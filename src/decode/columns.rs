@@ -12,7 +12,7 @@ use arrow::{
 };
 
 use crate::event::{
-    nothing,
+    Instant, nothing,
     schema::{FieldKind, FieldSpec},
 };
 
@@ -124,9 +124,9 @@ impl Columns {
         }
     }
 
-    pub(crate) fn time(&mut self, column: usize, row: usize, micros: i64) {
+    pub(crate) fn time(&mut self, column: usize, row: usize, at: Instant) {
         if let ColumnBuilder::Time(builder) = &mut self.builders[column] {
-            builder.put(row, self.rows_expected, micros);
+            builder.put(row, self.rows_expected, at.as_micros());
         }
     }
 

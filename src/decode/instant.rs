@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     event::{
-        Column,
+        Column, Instant,
         money::format_cents,
         schema::FIELDS,
         stamp::{Stamp, instant, likely_unit, local_time, looks_like_day},
-        time::{Calendar, TimeBounds, TimeError, check_micros},
+        time::{Calendar, TimeBounds, TimeError, check_years},
     },
     say,
     stream::Reason,
@@ -32,11 +32,11 @@ impl Instants<'_> {
     ///
     /// # Errors
     /// If it is none, or one that there cannot be.
-    pub(crate) fn read(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
+    pub(crate) fn read(&self, column: usize, cell: &Cell<'_>) -> Result<Instant, Fault> {
         let name = FIELDS[column].name;
         let bad =
             |shown: &str, why: TimeError| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)));
-        let micros = match cell {
+        let at = match cell {
             Cell::Text(text) if text::is_scientific(text) => {
                 return Err((Reason::Inexact, text::lost_digits(name, &format!("{:?}", shorten(text)))));
             }
@@ -47,15 +47,18 @@ impl Instants<'_> {
                 let number = format_cents(*cents);
                 self.time_of_number(&number).map_err(|e| bad(&number, e))?
             }
-            Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), e))?,
+            Cell::Micros(micros) => {
+                check_years(Instant::from_micros(*micros)).map_err(|e| bad(&micros.to_string(), e))?
+            }
             Cell::Local(micros) => self.time_of_clock(*micros).map_err(|(shown, e)| bad(&shown, e))?,
             _ => return Err(absent_or_wrong(column, cell)),
         };
-        if column != Column::OccurredAt.index() || self.bounds.contain(micros) {
-            return Ok(micros);
+        if column != Column::OccurredAt.index() || self.bounds.contain(at) {
+            return Ok(at);
         }
-        let at = self.calendar.format(micros);
-        Err(if micros > self.bounds.latest {
+        let is_future = at > self.bounds.latest;
+        let at = self.calendar.format(at);
+        Err(if is_future {
             (Reason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
         } else {
             let earliest = self.calendar.format(self.bounds.earliest);
@@ -70,7 +73,7 @@ impl Instants<'_> {
     }
 
     /// Formats without types write numbers as text.
-    fn time_of(&self, text: &str) -> Result<i64, TimeError> {
+    fn time_of(&self, text: &str) -> Result<Instant, TimeError> {
         if is_number(text) {
             return self.time_of_number(text);
         }
@@ -81,25 +84,25 @@ impl Instants<'_> {
     }
 
     /// What the clock of a column without a zone shows.
-    fn time_of_clock(&self, micros: i64) -> Result<i64, (String, TimeError)> {
+    fn time_of_clock(&self, micros: i64) -> Result<Instant, (String, TimeError)> {
         let local = Timestamp::from_microsecond(micros).map(|shown| TimeZone::UTC.to_datetime(shown));
         match local {
             Ok(local) => instant(local, self.reading.zone()).map_err(|e| (local.to_string(), e)),
-            Err(_) => check_micros(micros).map_err(|e| (micros.to_string(), e)),
+            Err(_) => check_years(Instant::from_micros(micros)).map_err(|e| (micros.to_string(), e)),
         }
     }
 
     /// A number has to be a time that there can be in its unit.
-    fn time_of_number(&self, number: &str) -> Result<i64, TimeError> {
+    fn time_of_number(&self, number: &str) -> Result<Instant, TimeError> {
         let (unit, calendar) = (self.reading.times(), self.calendar);
         let read = unit.read(number).and_then(|stamp| match stamp {
-            Stamp::Instant(micros) => Ok(micros),
+            Stamp::Instant(at) => Ok(at),
             Stamp::Day(day) => calendar.start_of_day(day),
             Stamp::Local(local) => instant(local, self.reading.zone()),
         });
         match read {
-            Ok(micros) if self.bounds.earliest == i64::MIN || self.bounds.contain(micros) => {
-                return Ok(micros);
+            Ok(at) if self.bounds.earliest == Instant::MIN || self.bounds.contain(at) => {
+                return Ok(at);
             }
             _ => {}
         }

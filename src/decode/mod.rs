@@ -27,7 +27,7 @@ use bytes::Bytes;
 
 use crate::{
     event::{
-        Currency, EventType, event_schema,
+        Currency, EventType, Instant, event_schema,
         time::{Calendar, TimeBounds},
     },
     stream::{Block, Dialect, Payload, Reason, Reject},
@@ -41,7 +41,7 @@ pub struct Decoder {
     calendar: Arc<Calendar>,
     schema: SchemaRef,
     /// No event can be before this, in microseconds.
-    earliest: i64,
+    earliest: Instant,
     currency: Currency,
     /// How the values of sources are written, by name, and of all others.
     readings: Arc<HashMap<String, Reading>>,
@@ -213,12 +213,12 @@ impl Decoder {
     pub fn new(calendar: Arc<Calendar>) -> Self {
         let schema = event_schema(&calendar.zone_name);
         let (currency, readings, reading) = (Currency::default(), Arc::default(), Arc::default());
-        Self { calendar, schema, earliest: i64::MIN, currency, readings, reading }
+        Self { calendar, schema, earliest: Instant::MIN, currency, readings, reading }
     }
 
     /// The same, which rejects events before `earliest` (microseconds).
     #[must_use]
-    pub fn not_before(self, earliest: i64) -> Self {
+    pub fn not_before(self, earliest: Instant) -> Self {
         Self { earliest, ..self }
     }
 
@@ -252,9 +252,9 @@ impl Decoder {
 
     /// Decodes the blocks of a batch. Events later than `time_max` (microseconds) are rejected.
     #[must_use]
-    pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
+    pub fn decode(&self, blocks: &[Block], time_max: Option<Instant>) -> Decoded {
         let rows = blocks.iter().map(|block| block.records).sum();
-        let bounds = TimeBounds { earliest: self.earliest, latest: time_max.unwrap_or(i64::MAX) };
+        let bounds = TimeBounds { earliest: self.earliest, latest: time_max.unwrap_or(Instant::MAX) };
         let mut builder = RowBuilder::new(self, bounds, rows);
         if let [block] = blocks
             && let Payload::Table(table) = &block.payload

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     event::{
-        BudgetAction, Column, EventType, FieldKind, TypeSet,
+        BudgetAction, Column, EventType, FieldKind, Instant, TypeSet,
         schema::{EVENT_ID_CHARS, FIELDS, LINE_ATTRIBUTES, TextKind, id_hash, required_by_action},
         time::TimeBounds,
     },
@@ -206,12 +206,12 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// The instant in a cell, if it is one.
-    pub(crate) fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<i64> {
+    pub(crate) fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<Instant> {
         self.instants().read(column, cell).ok()
     }
 
     /// Whether an event can have this time, in microseconds.
-    pub(crate) fn can_be(&self, at: i64) -> bool {
+    pub(crate) fn can_be(&self, at: Instant) -> bool {
         self.bounds.contain(at)
     }
 
@@ -315,9 +315,9 @@ impl<'c> RowBuilder<'c> {
                 Ok(hash(millionths))
             }
             FieldKind::Time => {
-                let micros = self.instants().read(column, cell)?;
-                self.columns.time(column, row, micros);
-                Ok(hash(micros.into()))
+                let at = self.instants().read(column, cell)?;
+                self.columns.time(column, row, at);
+                Ok(hash(at.as_micros().into()))
             }
             FieldKind::Year => {
                 let year = year(column, cell)?;

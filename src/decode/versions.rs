@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Decoded, Decoder, OriginRow, Reading, row::fold};
 use crate::{
     event::{
-        BankStatus, Column, FieldKind,
+        BankStatus, Column, FieldKind, Instant,
         money::format_cents,
         number::format_number,
         schema::{EVENT_ID_CHARS, FIELDS},
@@ -65,7 +65,7 @@ pub struct RowVersion {
     /// The version as it stands there.
     pub shown: Box<str>,
     /// When it changed, in microseconds, if the version is a time that can be one.
-    pub changed_at: Option<i64>,
+    pub changed_at: Option<Instant>,
     /// What it says.
     pub stated: Stated,
     /// Its first row among the decoded events; of none, where it would be.
@@ -114,7 +114,7 @@ impl RowVersions {
 impl Decoder {
     /// Makes events of what was checked before.
     pub(super) fn maker(&self) -> Self {
-        Self { earliest: i64::MIN, readings: std::sync::Arc::default(), ..self.clone() }
+        Self { earliest: Instant::MIN, readings: std::sync::Arc::default(), ..self.clone() }
             .reading(Reading::stored())
     }
 }
@@ -200,7 +200,9 @@ pub(crate) fn fields(events: &RecordBatch, row: usize) -> Map<String, Value> {
             FieldKind::Text(_) | FieldKind::Choice(_) => array.as_string_view().value(row).to_owned(),
             FieldKind::Money => format_cents(array.as_primitive::<Decimal128Type>().value(row)),
             FieldKind::Number => format_number(array.as_primitive::<Decimal128Type>().value(row)),
-            FieldKind::Time => time(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+            FieldKind::Time => {
+                time(Instant::from_micros(array.as_primitive::<TimestampMicrosecondType>().value(row)))
+            }
             FieldKind::Year => array.as_primitive::<Int32Type>().value(row).to_string(),
             FieldKind::Tags => {
                 let list = array.as_list::<i32>().value(row);
@@ -215,8 +217,8 @@ pub(crate) fn fields(events: &RecordBatch, row: usize) -> Map<String, Value> {
 
 /// A time as an event has it.
 #[must_use]
-pub(crate) fn time(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
+pub(crate) fn time(at: Instant) -> String {
+    jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

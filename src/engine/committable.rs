@@ -1,10 +1,6 @@
 //! A batch behind all stages but the last.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::record_batch::RecordBatch;
 
@@ -12,7 +8,7 @@ use super::{KeptEvents, ListsStep, SavedWatermark, VersionChange, VersionResult}
 use crate::{
     decision::Decided,
     evaluate::{Evaluation, Held, schedule::PassedTick},
-    event::{EventType, period::JournalStart},
+    event::{EventType, Instant, period::JournalStart},
     journal::JournalBlock,
     rule::RuleSet,
     stream::{Receipt, Reject, Span},
@@ -36,9 +32,9 @@ pub struct Committable {
     /// Cents of accepted payments.
     pub paid: i128,
     /// The earliest event time of the batch, in microseconds.
-    pub first_at: Option<i64>,
+    pub first_at: Option<Instant>,
     /// The latest one.
-    pub last_at: Option<i64>,
+    pub last_at: Option<Instant>,
     /// Findings with their event times, and what happened to each rule.
     pub evaluation: Evaluation,
     /// The rules that the batch was judged by.
@@ -60,7 +56,7 @@ pub struct Committable {
     /// From when on the journal holds everything.
     pub journal_start: Option<JournalStart>,
     /// The tick and the rule that this is the evaluation of.
-    pub tick: Option<(i64, String)>,
+    pub tick: Option<(Instant, String)>,
     /// What windows hold.
     pub held: Held,
     /// The ledger's changes, when it is time for a checkpoint.
@@ -82,7 +78,7 @@ pub struct Committable {
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.
-    pub received: Option<Instant>,
+    pub received: Option<std::time::Instant>,
     /// Time spent in the stages.
     pub stages: Stages,
 }

@@ -18,6 +18,8 @@ use super::{
     ports::{KnownEvent, KnownIds, PortError},
 };
 
+use crate::event::{Instant, TimeDelta};
+
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
@@ -36,16 +38,15 @@ const DAY_BITS: u32 = 20;
 const DAY_MASK: u64 = (1 << DAY_BITS) - 1;
 /// Added to a day of the epoch, so that the years 1900 to 2999 are positive.
 const DAY_ZERO: i64 = 30_000;
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// The events that were accepted.
 #[derive(Debug)]
 pub struct Dedup {
     shards: Vec<HashMap<u64, u64, BuildHasherDefault<Hashed>>>,
     len: usize,
-    horizon: Option<i64>,
+    horizon: Option<TimeDelta>,
     /// The latest event time, in microseconds.
-    latest_at: i64,
+    latest_at: Instant,
     /// The first day within the horizon of it.
     floor: u64,
     old: Option<Box<dyn KnownIds>>,
@@ -73,12 +74,12 @@ impl Dedup {
     /// Knows nothing yet. Events more than `horizon` microseconds older than the latest one can be forgotten;
     /// `latest_at` is the latest event time so far.
     #[must_use]
-    pub fn new(horizon: Option<i64>, latest_at: Option<i64>) -> Self {
+    pub fn new(horizon: Option<TimeDelta>, latest_at: Option<Instant>) -> Self {
         let mut dedup = Self {
             shards: (0..1 << SHARD_BITS).map(|_| HashMap::default()).collect(),
             len: 0,
             horizon,
-            latest_at: i64::MIN,
+            latest_at: Instant::MIN,
             floor: 0,
             old: None,
             forgotten: Forgotten::default(),
@@ -89,7 +90,7 @@ impl Dedup {
             next_shard: 0,
             tidied: 0,
         };
-        dedup.move_on(latest_at.unwrap_or(i64::MIN));
+        dedup.move_on(latest_at.unwrap_or(Instant::MIN));
         dedup
     }
 
@@ -101,7 +102,7 @@ impl Dedup {
 
     /// The first instant of which events are remembered, in microseconds.
     #[must_use]
-    pub fn remembers_from(&self) -> i64 {
+    pub fn remembers_from(&self) -> Instant {
         start_of(self.floor)
     }
 
@@ -140,7 +141,7 @@ impl Dedup {
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
-    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, PortError> {
+    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: Instant) -> Result<Seen, PortError> {
         match self.look(event_id, id, content)? {
             Seen::New => {}
             known => return Ok(known),
@@ -167,7 +168,7 @@ impl Dedup {
         }
         let floor = start_of(self.floor);
         if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
-            && let Some(known) = lookup.content(event_id, floor)?
+            && let Some(known) = lookup.content(event_id, floor.as_micros())?
         {
             return Ok(told(known, content));
         }
@@ -176,17 +177,17 @@ impl Dedup {
 
     /// The times that an event can have of which the id is known, from and before, in microseconds; `None` if it is new.
     #[must_use]
-    pub fn times(&self, id: u64) -> Option<(i64, i64)> {
+    pub fn times(&self, id: u64) -> Option<(Instant, Instant)> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
             let day = start_of(*known & DAY_MASK);
-            return Some((day, day + MICROS_A_DAY));
+            return Some((day, day + TimeDelta::DAY));
         }
-        self.forgotten.may_have(id).then(|| (i64::MIN, start_of(self.floor)))
+        self.forgotten.may_have(id).then(|| (Instant::MIN, start_of(self.floor)))
     }
 
     /// The latest event time, in microseconds.
     #[must_use]
-    pub fn latest_at(&self) -> i64 {
+    pub fn latest_at(&self) -> Instant {
         self.latest_at
     }
 
@@ -250,7 +251,7 @@ impl Dedup {
         }
     }
 
-    fn move_on(&mut self, at: i64) {
+    fn move_on(&mut self, at: Instant) {
         if at > self.latest_at {
             self.latest_at = at;
             self.floor = self.horizon.map_or(0, |horizon| day_of(at.saturating_sub(horizon)));
@@ -267,13 +268,15 @@ fn shard_of(id: u64) -> usize {
 }
 
 /// The UTC day of an instant, as it is remembered.
-fn day_of(at: i64) -> u64 {
-    (at.div_euclid(MICROS_A_DAY) + DAY_ZERO).clamp(0, DAY_MASK.cast_signed()).unsigned_abs()
+fn day_of(at: Instant) -> u64 {
+    (at.as_micros().div_euclid(TimeDelta::DAY.as_micros()) + DAY_ZERO)
+        .clamp(0, DAY_MASK.cast_signed())
+        .unsigned_abs()
 }
 
 /// The first microsecond of a day.
-fn start_of(day: u64) -> i64 {
-    (day.cast_signed() - DAY_ZERO) * MICROS_A_DAY
+fn start_of(day: u64) -> Instant {
+    Instant::EPOCH + TimeDelta::days(day.cast_signed() - DAY_ZERO)
 }
 
 /// The keys are hashes already. The bits that chose the shard are turned away from those that a table uses.
@@ -298,12 +301,12 @@ impl Hasher for Hashed {
 mod tests {
     use super::*;
 
-    const DAY: i64 = MICROS_A_DAY;
+    const DAY: i64 = TimeDelta::DAY.as_micros();
 
     #[test]
     fn tells_new_duplicate_and_conflict() {
         let mut dedup = Dedup::default();
-        let mut see = |id, content: u64| dedup.see("", id, content << DAY_BITS, 0).unwrap();
+        let mut see = |id, content: u64| dedup.see("", id, content << DAY_BITS, Instant::EPOCH).unwrap();
         assert_eq!(see(7, 1), Seen::New);
         assert_eq!(see(7, 1), Seen::Duplicate);
         assert_eq!(see(7, 2), Seen::Conflict);
@@ -315,7 +318,10 @@ mod tests {
     #[test]
     fn days_of_all_accepted_years_are_told_apart() {
         for at in [-2_208_988_800_000_000, -1, 0, 32_503_680_000_000_000] {
-            assert!((0..DAY).contains(&(at - start_of(day_of(at)))), "{at}");
+            assert!(
+                (0..DAY).contains(&(at - start_of(day_of(Instant::from_micros(at))).as_micros())),
+                "{at}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A batch on its way from sequencing to the commit.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::AsArray,
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
-    event::{Column, EventType},
+    event::{Column, EventType, Instant},
     journal::JournalBlock,
     ledger::Trial,
     stream::Block,
@@ -26,7 +26,7 @@ pub(crate) struct InFlight {
     unknown_fields: BTreeMap<String, u64>,
     step: Step,
     /// The largest event time before and in the batch.
-    pub latest: i64,
+    pub latest: Instant,
     /// What windows hold after it.
     pub held: Held,
     /// Time spent so far.
@@ -46,7 +46,7 @@ pub(crate) fn prepare(
     stages: Stages,
     step: Step,
 ) -> (InFlight, Prepared) {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let batch = Batch {
         events: &sequenced.events,
         types: &sequenced.types,
@@ -80,7 +80,7 @@ impl InFlight {
         moved: Moved,
         record: Record,
     ) -> Result<Committable, EngineError> {
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);
@@ -110,8 +110,8 @@ impl InFlight {
         Ok(Committable {
             accepted: accepted.collect(),
             paid: payments.map(|(_, cents)| *cents).sum(),
-            first_at: arrow::compute::min(times),
-            last_at: arrow::compute::max(times),
+            first_at: (arrow::compute::min(times)).map(Instant::from_micros),
+            last_at: (arrow::compute::max(times)).map(Instant::from_micros),
             rules,
             received: blocks.iter().map(|b| b.received).min(),
             bytes: blocks.iter().map(Block::bytes).sum(),

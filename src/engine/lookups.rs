@@ -17,7 +17,7 @@ use super::{
 use crate::{
     decode::Decoded,
     event::{
-        BudgetAction, Column, EventType,
+        BudgetAction, Column, EventType, Instant,
         schema::{FIELDS, LINE_ATTRIBUTES},
     },
     ledger::{Attributes, Ledger},
@@ -93,7 +93,9 @@ fn approvals(
             && BudgetAction::parse(actions.value(*row)) == Some(BudgetAction::Approve)
     };
     for row in (0..last).filter(is_approval) {
-        let refused = plausible.as_ref().is_some_and(|bound| bound.refuses(times.value(row)).is_some());
+        let refused = plausible
+            .as_ref()
+            .is_some_and(|bound| bound.refuses(Instant::from_micros(times.value(row))).is_some());
         let (id, content) = (decoded.ids[row], decoded.contents[row]);
         if refused || before.contains(&id) || known.look(ids.value(row), id, content)? != Seen::New {
             continue;

@@ -17,7 +17,7 @@ use crate::{
         plans::rows::{Rows, RowsTable, Timed, compacted},
         schedule::Tables,
     },
-    event::{EventType, event_schema, time::Calendar},
+    event::{EventType, Instant, event_schema, time::Calendar},
     finding::Finding,
     rule::RuleSet,
     sql::tables::{self, FINDINGS},
@@ -55,7 +55,7 @@ pub struct MemoryTables {
 
 #[derive(Debug)]
 struct Kept {
-    findings: Vec<(i64, Finding)>,
+    findings: Vec<(Instant, Finding)>,
     alerts: MemoryAlerts,
 }
 
@@ -147,7 +147,7 @@ impl MemoryTables {
         }
         drop(events);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = batch.evaluation.found.iter().map(|found| found.at);
+        let times = batch.evaluation.found.iter().map(|found| Instant::from_micros(found.at));
         kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
         kept.alerts.file(batch);
     }
@@ -188,7 +188,8 @@ impl Tables for MemoryTables {
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = tables::findings(kept.findings.iter().map(|(at, finding)| (*at, finding)), &self.zone);
+        let rows =
+            tables::findings(kept.findings.iter().map(|(at, finding)| (at.as_micros(), finding)), &self.zone);
         let schema = tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
         in_memory(schema, rows.into_iter().collect())
     }

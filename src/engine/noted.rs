@@ -8,8 +8,10 @@ use std::{
 
 use super::{Ticker, ports::Ticked};
 
+use crate::event::Instant;
+
 /// Ticks by rule and time, in microseconds.
-pub type RuleTicks = BTreeSet<(String, i64)>;
+pub type RuleTicks = BTreeSet<(String, Instant)>;
 
 /// The ticks that are still to come.
 pub struct Noted {
@@ -34,13 +36,13 @@ impl Noted {
     }
 
     /// The watermark has passed these ticks.
-    pub fn remember(&self, due: &[(i64, usize)], ticker: &Ticker) {
+    pub fn remember(&self, due: &[(Instant, usize)], ticker: &Ticker) {
         let passed = due.iter().map(|(tick, rule)| (ticker.rule(*rule).to_owned(), *tick));
         self.due.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
     }
 
     /// The ticks and rules that were due before the next event; it is taken in after that.
-    pub fn before_next(&mut self, ticker: &Ticker) -> Vec<(i64, usize)> {
+    pub fn before_next(&mut self, ticker: &Ticker) -> Vec<(Instant, usize)> {
         let Some(first) = self.ticks.front() else { return Vec::new() };
         let block = (self.block_of)(self.events);
         self.events += 1;
@@ -48,11 +50,11 @@ impl Noted {
     }
 
     /// Those that were after the last event.
-    pub fn rest(&mut self, ticker: &Ticker) -> Vec<(i64, usize)> {
+    pub fn rest(&mut self, ticker: &Ticker) -> Vec<(Instant, usize)> {
         self.until(i64::MAX, ticker)
     }
 
-    fn until(&mut self, block: i64, ticker: &Ticker) -> Vec<(i64, usize)> {
+    fn until(&mut self, block: i64, ticker: &Ticker) -> Vec<(Instant, usize)> {
         let mut due = Vec::new();
         while let Some(tick) = self.ticks.pop_front_if(|tick| tick.block < block) {
             // A rule that is not there any more is not evaluated.

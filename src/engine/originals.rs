@@ -18,7 +18,7 @@ use super::{
     ports::{Journal, PortError},
 };
 use crate::{
-    event::{Column, EventType},
+    event::{Column, EventType, TimeDelta},
     ledger::original::{LINE_FIELDS, ORIGINAL_FIELDS, Original, TAKEN_BACK},
 };
 
@@ -42,7 +42,7 @@ pub struct Originals {
     /// The last journal block that it can find events of.
     committed: i64,
     /// Events so many microseconds older than the latest one are not found.
-    retain: Option<i64>,
+    retain: Option<TimeDelta>,
 }
 
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Originals {
 
     /// Finds nothing that is older than events are kept for.
     #[must_use]
-    pub fn within(self, retain: Option<i64>) -> Self {
+    pub fn within(self, retain: Option<TimeDelta>) -> Self {
         Self { retain, ..self }
     }
 

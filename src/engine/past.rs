@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::ports::{History, PortError};
 use crate::{
     evaluate::{Batch, bounded::Busy},
-    event::period::JournalStart,
+    event::{Instant, period::JournalStart},
     ledger::{AfterEvent, Grouping, Ledger},
 };
 
 /// What is wanted of the past.
 pub struct Wanted<'w> {
     /// The first instant, in microseconds; `None` for all of history.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// The columns of the event schema.
     pub columns: &'w [usize],
     /// Whether the balances after each event are. They have to be counted from the first event on.
@@ -67,7 +67,7 @@ mod tests {
     impl History for Batches {
         fn replay(
             &self,
-            from: Option<i64>,
+            from: Option<Instant>,
             _: &[usize],
             take: &mut dyn FnMut(&RecordBatch, &[EventType]),
         ) -> Result<(), PortError> {
@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn every_batch_is_a_beat() {
         let past = Past { history: Arc::new(Batches(3)), journal: None, busy: Arc::default() };
-        let wanted = Wanted { from: Some(7), columns: &[], balances: true, groupings: &[] };
+        let wanted =
+            Wanted { from: Some(Instant::from_micros(7)), columns: &[], balances: true, groupings: &[] };
         let mut seen = Vec::new();
         assert_eq!(past.replay(&wanted, &mut |_| seen.push(past.busy.beats())).unwrap(), 0);
         assert_eq!((seen, past.busy.beats()), (vec![0, 1, 2], 3));

@@ -10,7 +10,7 @@ mod windows;
 
 use std::{
     sync::{Arc, RwLock, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     decode::{Decoded, Decoder},
     evaluate::{Evaluator, Prepared},
+    event::{Instant, TimeDelta},
     say,
     stream::Block,
 };
@@ -74,7 +75,7 @@ pub struct Engine {
     /// Evaluates rules on a schedule; without it they are not evaluated.
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment, in microseconds.
-    pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
+    pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
     /// Batches in work at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
     pub parallel: usize,
     /// Whether the input is complete when it ends, so that every open window closes then.
@@ -103,9 +104,9 @@ pub enum Record {
 #[derive(Clone)]
 pub struct Silence {
     /// The clock's time, in microseconds.
-    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// How long a source may be silent, in microseconds.
-    pub idle: i64,
+    pub idle: TimeDelta,
     /// How often is looked.
     pub every: Duration,
 }
@@ -198,13 +199,13 @@ async fn decode_all(
     mut batches: mpsc::Receiver<Vec<Block>>,
     out: mpsc::Sender<Decoding>,
     decoder: Arc<Decoder>,
-    time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
+    time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
     workers: Workers,
 ) {
     while let Some(blocks) = batches.recv().await {
         let (decoder, limit) = (Arc::clone(&decoder), time_max());
         let decoding = workers.work(move || {
-            let started = Instant::now();
+            let started = std::time::Instant::now();
             let decoded = decoder.decode(&blocks, limit);
             (blocks, decoded, started.elapsed())
         });

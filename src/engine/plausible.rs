@@ -9,7 +9,7 @@ use arrow::{
 };
 
 use crate::{
-    event::{BudgetAction, Column, EventType, time::Calendar},
+    event::{BudgetAction, Column, EventType, Instant, time::Calendar},
     say,
 };
 
@@ -22,7 +22,7 @@ pub struct Plausible {
     calendar: Arc<Calendar>,
     /// The fiscal years of the first two lines that were approved: one alone may be wrong, too.
     years: Vec<i32>,
-    earliest: Option<i64>,
+    earliest: Option<Instant>,
 }
 
 impl Plausible {
@@ -60,14 +60,14 @@ impl Plausible {
 
     fn settle(&mut self) {
         if let [a, b, ..] = self.years[..] {
-            self.earliest = self.calendar.fiscal_year(a.min(b) - YEARS).map(|(start, _)| start);
+            self.earliest = self.calendar.fiscal_year(a.min(b) - YEARS).map(|year| year.start);
         }
     }
 
     /// Why an event of this time is refused; `None` if it is not.
     #[inline]
     #[must_use]
-    pub fn refuses(&self, at: i64) -> Option<String> {
+    pub fn refuses(&self, at: Instant) -> Option<String> {
         let earliest = self.earliest.filter(|earliest| at < *earliest)?;
         Some(say!(
             "occurred_at {at} is before {earliest}, three fiscal years before the first budget lines; if it is right, set engine.min_time to an earlier day",

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use arrow::record_batch::RecordBatch;
 
 use super::versions::Kept;
-use crate::event::{Column, EventType};
+use crate::event::{Column, EventType, Instant};
 
 /// Why something outside the loop cannot answer, in its own words.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub struct KnownEvent {
     /// The hash of its content.
     pub content: u64,
     /// Its time, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// Its journal block; `None` if it is in a sealed file.
     pub block: Option<i64>,
 }
@@ -62,7 +62,7 @@ pub trait Journal: Debug + Send {
         &mut self,
         event_id: &str,
         id: u64,
-        times: (i64, i64),
+        times: (Instant, Instant),
         columns: &[Column],
     ) -> Result<Option<RecordBatch>, PortError>;
 
@@ -97,7 +97,7 @@ pub trait History: Send + Sync {
     /// If the store cannot be read.
     fn replay(
         &self,
-        from: Option<i64>,
+        from: Option<Instant>,
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError>;
@@ -107,7 +107,7 @@ pub trait History: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticked {
     /// The tick, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// The rule.
     pub rule_id: String,
     /// The journal block after which it was.

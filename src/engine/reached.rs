@@ -2,33 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Instant, TimeDelta};
+
 /// The two largest event times: what the second one confirms is believed. They do not depend on the order of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
-    first: i64,
-    second: Option<i64>,
+    first: Instant,
+    second: Option<Instant>,
     /// The event with the largest time is the one that came last.
     newest: bool,
     /// The clock's time, up to which the partition was silent.
-    clock: Option<i64>,
+    clock: Option<Instant>,
 }
 
 impl Reached {
     /// After one event.
     #[must_use]
-    pub fn new(at: i64) -> Self {
+    pub fn new(at: Instant) -> Self {
         Self { first: at, second: None, newest: true, clock: None }
     }
 
     /// After events that are beyond doubt.
     #[must_use]
-    pub fn certain(at: i64) -> Self {
+    pub fn certain(at: Instant) -> Self {
         Self { second: Some(at), ..Self::new(at) }
     }
 
     /// Takes in an event; whether one of the two times changed.
     #[inline]
-    pub fn observe(&mut self, at: i64) -> bool {
+    pub fn observe(&mut self, at: Instant) -> bool {
         self.newest = at >= self.first;
         if self.newest {
             self.second = Some(self.first);
@@ -42,13 +44,13 @@ impl Reached {
     }
 
     /// The partition was silent up to `now`.
-    pub fn pass_time(&mut self, now: i64) {
+    pub fn pass_time(&mut self, now: Instant) {
         self.clock = self.clock.max(Some(now));
     }
 
     /// The largest event time.
     #[must_use]
-    pub fn first(self) -> i64 {
+    pub fn first(self) -> Instant {
         self.first
     }
 
@@ -67,9 +69,9 @@ impl Reached {
     /// The largest time that is believed: the largest one if the second is no more than `outlier` before it, else the
     /// second.
     #[must_use]
-    pub fn mark(self, outlier: Option<i64>) -> Option<i64> {
+    pub fn mark(self, outlier: Option<TimeDelta>) -> Option<Instant> {
         let events = match (self.second, outlier) {
-            (Some(second), Some(outlier)) if self.first.saturating_sub(second) > outlier => Some(second),
+            (Some(second), Some(outlier)) if self.first.saturating_since(second) > outlier => Some(second),
             (None, Some(_)) => None,
             (_, None) | (Some(_), Some(_)) => Some(self.first),
         };
@@ -78,7 +80,7 @@ impl Reached {
 
     /// The largest time that two events have reached.
     #[must_use]
-    pub fn settled(self, outlier: Option<i64>) -> Option<i64> {
+    pub fn settled(self, outlier: Option<TimeDelta>) -> Option<Instant> {
         let events = if outlier.is_none() { Some(self.first) } else { self.second };
         events.max(self.clock)
     }

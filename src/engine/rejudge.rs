@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     evaluate::{Evaluation, Evaluator, Moved, bounded::Work},
-    event::Column,
+    event::{Column, Instant, TimeDelta},
     lists::Lists,
     rule::{Mode, RuleSet, compile::CompiledRule},
 };
@@ -42,13 +42,13 @@ pub struct Rejudging {
     /// How many processes have begun to judge by others, and did not end.
     attempts: u32,
     /// How far back events are judged again, in microseconds.
-    back: i64,
+    back: TimeDelta,
 }
 
 impl Rejudging {
     /// These lists were judged by so far, and so many processes ended while they judged by others.
     #[must_use]
-    pub fn new((judged, attempts): (BTreeMap<String, u64>, u32), back: i64) -> Self {
+    pub fn new((judged, attempts): (BTreeMap<String, u64>, u32), back: TimeDelta) -> Self {
         Self { judged: Some(judged), attempts, back }
     }
 
@@ -73,7 +73,11 @@ impl Rejudging {
         let asks = |rule: &CompiledRule| {
             rule.rule.mode != Mode::Disabled && rule.asks(&changed) && !rule.reads_beside().1
         };
-        if self.back == 0 || changed.is_empty() { RuleSet::default() } else { evaluator.rules().only(asks) }
+        if self.back == TimeDelta::ZERO || changed.is_empty() {
+            RuleSet::default()
+        } else {
+            evaluator.rules().only(asks)
+        }
     }
 
     /// What is to be committed before events are judged again: a process that dies of it must not begin for ever. `None` if
@@ -94,7 +98,7 @@ impl Rejudging {
         &mut self,
         evaluator: &Evaluator,
         past: &Past,
-        latest: i64,
+        latest: Instant,
     ) -> Result<Vec<Committable>, PortError> {
         let rules = self.rules(evaluator);
         let lists = self.changed(&evaluator.rules().lists).into_iter().collect::<Vec<_>>().join(", ");
@@ -127,7 +131,7 @@ fn again(
     evaluator: &Evaluator,
     rules: RuleSet,
     past: &Past,
-    from: i64,
+    from: Instant,
     lists: &str,
 ) -> Result<Vec<Committable>, PortError> {
     let balances = rules.rules.iter().any(|rule| rule.reads_beside().0);
@@ -141,7 +145,7 @@ fn again(
         reached = std::mem::replace(&mut reached, Ok(())).and(here);
         let times = batch.events.column(Column::OccurredAt.index());
         let latest = max(times.as_primitive::<TimestampMicrosecondType>());
-        if latest.is_none_or(|latest| latest < from) || findings >= FINDINGS_MAX {
+        if latest.is_none_or(|latest| latest < from.as_micros()) || findings >= FINDINGS_MAX {
             return;
         }
         let evaluation = since(judging.prepare(batch).conclude(Moved::default()), from);
@@ -164,8 +168,8 @@ fn again(
 }
 
 /// The findings about events from `from` on, and nothing else: where conditions stand now, the past does not tell.
-fn since(evaluation: Evaluation, from: i64) -> Evaluation {
+fn since(evaluation: Evaluation, from: Instant) -> Evaluation {
     let pairs = evaluation.found.into_iter().zip(evaluation.findings);
-    let (found, findings) = pairs.filter(|(found, _)| found.at >= from).unzip();
+    let (found, findings) = pairs.filter(|(found, _)| found.at >= from.as_micros()).unzip();
     Evaluation { findings, found, ..Evaluation::default() }
 }

@@ -29,7 +29,7 @@ use crate::{
     decision::Decided,
     decode::Decoded,
     evaluate::schedule::Due,
-    event::{Column, EventType, id_hash, period::JournalStart},
+    event::{Column, EventType, Instant, TimeDelta, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::RuleSet,
     stream::{Block, Reason, Receipt, Reject},
@@ -152,7 +152,7 @@ impl Sequencer {
 
     /// The watermark, in microseconds.
     #[must_use]
-    pub fn watermark(&self) -> i64 {
+    pub fn watermark(&self) -> Instant {
         self.watermark.at()
     }
 
@@ -165,7 +165,7 @@ impl Sequencer {
     /// Whether the watermark would move because a source is silent. `now` is the clock's time, and how long is
     /// too long.
     #[must_use]
-    pub fn is_silent(&self, (now, idle): (i64, i64)) -> bool {
+    pub fn is_silent(&self, (now, idle): (Instant, TimeDelta)) -> bool {
         let mut passed = self.watermark.clone();
         passed.pass_time(now, idle);
         (passed.at(), passed.settled()) != (self.watermark.at(), self.watermark.settled())
@@ -182,7 +182,7 @@ impl Sequencer {
         blocks: &[Block],
         decoded: Decoded,
         step: Step,
-        now: (i64, i64),
+        now: (Instant, TimeDelta),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
         let (mut decoded, mut resolved) = self.resolve(decoded, ticker.rules())?;
@@ -204,13 +204,13 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            let at = times.value(row);
+            let at = Instant::from_micros(times.value(row));
             if let Some((reason, detail)) = self.refused(&decoded, (row, at), resolved.is_made(row)) {
                 decoded.rejects.push(decoded.origins.reject(row, reason, detail));
                 accepted.push(false);
                 continue;
             }
-            let seen = self.dedup.see(event_ids.value(row), id, content, times.value(row))?;
+            let seen = self.dedup.see(event_ids.value(row), id, content, at)?;
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
@@ -230,16 +230,16 @@ impl Sequencer {
                     let original = original.map(|original| (watermarks.len(), original));
                     cleared.extend(original.clone().filter(|_| clears));
                     originals.extend(original);
-                    late += u64::from(times.value(row) < self.watermark.at());
-                    let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
+                    late += u64::from(at < self.watermark.at());
+                    let mut from = self.watermark.ticked().unwrap_or(at);
                     // What this event confirms has passed before it: ticks see what they see without the doubt.
-                    if let Some(at) = self.watermark.confirmed_by(place, times.value(row)) {
-                        self.watermark.reach(at);
+                    if let Some(confirmed) = self.watermark.confirmed_by(place, at) {
+                        self.watermark.reach(confirmed);
                         cuts.extend(self.cut(watermarks.len(), from, ticker));
-                        from = from.max(at);
+                        from = from.max(confirmed);
                     }
-                    self.watermark.observe(place, times.value(row), now.0);
-                    watermarks.push(self.watermark.settled());
+                    self.watermark.observe(place, at, now.0);
+                    watermarks.push(self.watermark.settled().as_micros());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
                     receipt.accepted += u64::from(resolved.leads(row));
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
@@ -310,7 +310,12 @@ impl Sequencer {
 
     /// Why an event is not taken: its time cannot be right, or its line is to tell what it lacks and does not. The time of
     /// one that is made of an accepted one is not judged again.
-    fn refused(&self, decoded: &Decoded, (row, at): (usize, i64), is_made: bool) -> Option<(Reason, String)> {
+    fn refused(
+        &self,
+        decoded: &Decoded,
+        (row, at): (usize, Instant),
+        is_made: bool,
+    ) -> Option<(Reason, String)> {
         let bound = self.watermark.known_plausible().filter(|_| !is_made);
         let implausible = bound.and_then(|bound| bound.refuses(at));
         let told = |reason: Reason| move |detail: String| (reason, detail);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    event::{tick::Ticks, time::Calendar},
+    event::{Instant, TimeDelta, tick::Ticks, time::Calendar},
     rule::{Mode, RuleSet, compile::CompiledView},
 };
 
 /// How long schedules go on while no event comes: 366 days. After that they rest until events come again, so that a
 /// gap in time costs the same however long it is.
-pub const RESTS_AFTER: i64 = 366 * 86_400_000_000;
+pub const RESTS_AFTER: TimeDelta = TimeDelta::days(366);
 /// Ticks of one rule in one gap at most.
 pub const TICKS_MAX: usize = 4096;
 
@@ -21,7 +21,7 @@ pub struct Ticker {
     /// The rules on a schedule, by position in the rule set.
     schedules: Vec<(usize, Ticks)>,
     /// The next tick of any, and the watermark that it was computed from.
-    next: Option<(i64, i64)>,
+    next: Option<(Instant, Instant)>,
 }
 
 impl Ticker {
@@ -62,7 +62,7 @@ impl Ticker {
     }
 
     /// Whether a tick lies after `from` and not after `to`; both in microseconds.
-    pub fn is_due(&mut self, from: i64, to: i64) -> bool {
+    pub fn is_due(&mut self, from: Instant, to: Instant) -> bool {
         if self.schedules.is_empty() || to <= from {
             return false;
         }
@@ -70,7 +70,7 @@ impl Ticker {
             Some((next, since)) if since <= from && from < next => next,
             _ => {
                 let ticks = self.schedules.iter().filter_map(|(_, t)| t.next_after(&self.calendar, from));
-                let next = ticks.min().unwrap_or(i64::MAX);
+                let next = ticks.min().unwrap_or(Instant::MAX);
                 self.next = Some((next, from));
                 next
             }
@@ -80,7 +80,7 @@ impl Ticker {
 
     /// The ticks after `from` and not after `to`, between which no event was.
     #[must_use]
-    pub fn due(&self, from: i64, to: i64) -> Stretch {
+    pub fn due(&self, from: Instant, to: Instant) -> Stretch {
         let until = to.min(from.saturating_add(RESTS_AFTER));
         let mut due = Vec::new();
         let mut rests = false;
@@ -105,7 +105,7 @@ impl Ticker {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
     /// The ticks in the order of time, with the rules that are due, in rule order.
-    pub due: Vec<(i64, usize)>,
+    pub due: Vec<(Instant, usize)>,
     /// The stretch is so long that later ticks are left out.
     pub rests: bool,
 }

@@ -12,34 +12,38 @@ use serde::{Deserialize, Serialize};
 
 use super::{plausible::Plausible, reached::Reached};
 use crate::{
-    event::{period::JournalStart, time::Calendar},
+    event::{Instant, TimeDelta, period::JournalStart, time::Calendar},
     stream::{Block, Payload},
 };
 
 /// The first and the last event of an input are believed so far from the others: nothing contradicts them. 366 days.
-const BELIEVED: i64 = 366 * 86_400_000_000;
+const BELIEVED: TimeDelta = TimeDelta::days(366);
+
+/// Ends of bounded inputs that are remembered: of a job that runs every night, more than a year.
+const ENDS_MAX: usize = 400;
 
 /// The watermark of all sources: the largest event time less the allowed lateness, the least over their partitions.
 #[derive(Debug, Clone)]
 pub struct Watermark {
-    lateness: i64,
-    outlier: Option<i64>,
+    lateness: TimeDelta,
+    outlier: Option<TimeDelta>,
     partitions: Vec<Partition>,
     index: BTreeMap<(Arc<str>, Option<Arc<str>>), usize>,
     /// It never goes back.
-    at: i64,
+    at: Instant,
     /// The same, as far as no single event has moved it.
-    settled: i64,
-    latest: i64,
+    settled: Instant,
+    latest: Instant,
     /// The time that schedules are due after.
-    first: Option<i64>,
+    first: Option<Instant>,
     /// There was one event so far.
     alone: bool,
     owed: Option<Owed>,
+    ends: Vec<Instant>,
     /// Sources that do not move with the clock, however long they are silent.
     waiting: Arc<BTreeSet<String>>,
     /// From when on the journal is said to be complete.
-    complete_from: Option<i64>,
+    complete_from: Option<Instant>,
     /// Which times are plausible, where that follows from the budget lines.
     plausible: Option<Plausible>,
 }
@@ -48,10 +52,10 @@ pub struct Watermark {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
     /// Every tick up to this one is done, in microseconds.
-    pub from: i64,
+    pub from: Instant,
     /// The last tick and rule after it that are done too.
     #[serde(default)]
-    pub done: Option<(i64, String)>,
+    pub done: Option<(Instant, String)>,
     /// How many processes have begun the next of them after the first.
     #[serde(default)]
     pub attempts: u32,
@@ -61,7 +65,7 @@ pub struct Owed {
 struct Partition {
     reached: Option<Reached>,
     /// When its last event arrived, by the clock; used only to find idle ones.
-    seen: i64,
+    seen: Instant,
     /// Whether it moves with the clock when it is silent.
     moves: bool,
 }
@@ -70,23 +74,26 @@ struct Partition {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedWatermark {
     /// The watermark, in microseconds; `None` before the first event.
-    pub at: Option<i64>,
+    pub at: Option<Instant>,
     /// What windows are closed up to; as `at` where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<i64>,
+    pub settled: Option<Instant>,
     /// The largest event time of all that is believed.
-    pub latest: Option<i64>,
+    pub latest: Option<Instant>,
     /// The time of the first event that arrived; schedules are due from then on.
     #[serde(default)]
-    pub first: Option<i64>,
+    pub first: Option<Instant>,
     /// Ticks that are still to be evaluated on what is stored with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<Owed>,
     /// The largest event time of each partition that is believed, by source and partition.
-    pub partitions: Vec<(String, Option<String>, i64)>,
+    pub partitions: Vec<(String, Option<String>, Instant)>,
     /// What each of them has reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<Reached>,
+    /// Where bounded inputs ended, at each of which every open window closed before its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<Instant>,
     /// The fiscal years of the first budget lines, from which the earliest plausible time follows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub years: Vec<i32>,
@@ -96,18 +103,19 @@ impl Watermark {
     /// A watermark before any event. An event more than `outlier` ahead of all others moves it only when a second one
     /// confirms it; `None` believes every event. Both in microseconds.
     #[must_use]
-    pub fn new(lateness: i64, outlier: Option<i64>) -> Self {
+    pub fn new(lateness: TimeDelta, outlier: Option<TimeDelta>) -> Self {
         Self {
             lateness,
             outlier,
             partitions: Vec::new(),
             index: BTreeMap::new(),
-            at: i64::MIN,
-            settled: i64::MIN,
-            latest: i64::MIN,
+            at: Instant::MIN,
+            settled: Instant::MIN,
+            latest: Instant::MIN,
             first: None,
             alone: false,
             owed: None,
+            ends: Vec::new(),
             waiting: Arc::default(),
             complete_from: None,
             plausible: None,
@@ -132,7 +140,7 @@ impl Watermark {
 
     /// The same with a journal that is complete from a time on, whatever its first event is.
     #[must_use]
-    pub fn complete_from(self, at: Option<i64>) -> Self {
+    pub fn complete_from(self, at: Option<Instant>) -> Self {
         Self { complete_from: at, ..self }
     }
 
@@ -156,18 +164,19 @@ impl Watermark {
 
     /// This watermark as it was stored. Whether a source is silent is known only from `now` on.
     #[must_use]
-    pub fn restore(mut self, saved: &SavedWatermark, now: i64) -> Self {
+    pub fn restore(mut self, saved: &SavedWatermark, now: Instant) -> Self {
         for (number, (source, partition, latest)) in saved.partitions.iter().enumerate() {
             let place = self.partition(Arc::from(source.as_str()), partition.as_deref().map(Arc::from), now);
             let reached = saved.reached.get(number).copied().unwrap_or_else(|| Reached::certain(*latest));
             self.partitions[place].reached = Some(reached);
         }
-        self.at = saved.at.unwrap_or(i64::MIN);
-        self.settled = saved.settled.or(saved.at).unwrap_or(i64::MIN);
-        self.latest = saved.latest.unwrap_or(i64::MIN);
+        self.at = saved.at.unwrap_or(Instant::MIN);
+        self.settled = saved.settled.or(saved.at).unwrap_or(Instant::MIN);
+        self.latest = saved.latest.unwrap_or(Instant::MIN);
         self.first = saved.first;
         self.alone = matches!(saved.reached[..], [only] if only.is_one_event());
         self.owed.clone_from(&saved.owed);
+        self.ends.clone_from(&saved.ends);
         if let Some(plausible) = &mut self.plausible {
             plausible.restore(&saved.years);
         }
@@ -177,13 +186,14 @@ impl Watermark {
     /// The watermark to store.
     #[must_use]
     pub fn save(&self) -> SavedWatermark {
-        let known = |at: i64| (at != i64::MIN).then_some(at);
+        let known = |at: Instant| (at != Instant::MIN).then_some(at);
         let mut saved = SavedWatermark {
             at: known(self.at),
             settled: known(self.settled),
             latest: known(self.latest),
             first: self.first,
             owed: self.owed.clone(),
+            ends: self.ends.clone(),
             years: self.plausible.as_ref().map_or(Vec::new(), |plausible| plausible.years().to_vec()),
             ..SavedWatermark::default()
         };
@@ -200,25 +210,25 @@ impl Watermark {
 
     /// The watermark, in microseconds.
     #[must_use]
-    pub fn at(&self) -> i64 {
+    pub fn at(&self) -> Instant {
         self.at
     }
 
     /// Windows that end at or before this are closed, in microseconds.
     #[must_use]
-    pub fn settled(&self) -> i64 {
+    pub fn settled(&self) -> Instant {
         self.settled
     }
 
     /// Every tick up to this has been; `None` before the first event.
     #[must_use]
-    pub fn ticked(&self) -> Option<i64> {
+    pub fn ticked(&self) -> Option<Instant> {
         self.first.map(|first| first.max(self.at))
     }
 
     /// The same with ticks after `from` to be evaluated yet.
     #[must_use]
-    pub fn owing(&self, from: i64) -> Self {
+    pub fn owing(&self, from: Instant) -> Self {
         self.owing_still(Owed { from, done: None, attempts: 0 })
     }
 
@@ -235,13 +245,13 @@ impl Watermark {
 
     /// The largest event time of all partitions that is believed.
     #[must_use]
-    pub fn latest(&self) -> i64 {
+    pub fn latest(&self) -> Instant {
         self.latest
     }
 
     /// The place of a block's partition. Only the partitions of a topic are apart: the files of a source follow one
     /// another.
-    pub fn place(&mut self, block: &Block, now: i64) -> usize {
+    pub fn place(&mut self, block: &Block, now: Instant) -> usize {
         let partition = match (&block.payload, &block.span) {
             (Payload::Messages { .. }, Some(span)) => Some(Arc::clone(&span.partition)),
             _ => None,
@@ -249,7 +259,7 @@ impl Watermark {
         self.partition(Arc::clone(&block.source), partition, now)
     }
 
-    fn partition(&mut self, source: Arc<str>, partition: Option<Arc<str>>, now: i64) -> usize {
+    fn partition(&mut self, source: Arc<str>, partition: Option<Arc<str>>, now: Instant) -> usize {
         let next = self.partitions.len();
         let moves = !self.waiting.contains(&*source);
         let place = *self.index.entry((source, partition)).or_insert(next);
@@ -261,7 +271,7 @@ impl Watermark {
 
     /// The watermark as the events before this one move it, if this one confirms the last of them.
     #[must_use]
-    pub fn confirmed_by(&self, place: usize, at: i64) -> Option<i64> {
+    pub fn confirmed_by(&self, place: usize, at: Instant) -> Option<Instant> {
         let reached = self.partitions[place].reached?;
         let pending = Some(reached.first());
         if reached.mark(self.outlier) >= pending {
@@ -278,13 +288,13 @@ impl Watermark {
     }
 
     /// Moves it to what [`Self::confirmed_by`] gave.
-    pub fn reach(&mut self, at: i64) {
+    pub fn reach(&mut self, at: Instant) {
         self.at = self.at.max(at);
     }
 
     /// Takes in an event of a partition.
     #[inline]
-    pub fn observe(&mut self, place: usize, at: i64, now: i64) {
+    pub fn observe(&mut self, place: usize, at: Instant, now: Instant) {
         if self.first.is_none() || self.alone {
             self.begin(at);
         }
@@ -303,9 +313,10 @@ impl Watermark {
     }
 
     /// The time that schedules are due after is that of the first event, unless the second one shows that it is wrong.
-    fn begin(&mut self, at: i64) {
-        let ahead = self.outlier.unwrap_or(i64::MAX);
-        let wrong = |first: i64| at.saturating_sub(first) > BELIEVED || first.saturating_sub(at) > ahead;
+    fn begin(&mut self, at: Instant) {
+        let ahead = self.outlier.unwrap_or(TimeDelta::MAX);
+        let wrong =
+            |first: Instant| at.saturating_since(first) > BELIEVED || first.saturating_since(at) > ahead;
         self.alone = self.first.is_none();
         if self.alone || (self.outlier.is_some() && self.first.is_some_and(wrong)) {
             self.first = Some(at);
@@ -315,22 +326,23 @@ impl Watermark {
     fn settle(&mut self) {
         let reached = || self.partitions.iter().filter_map(|p| p.reached);
         // A partition of one event holds the others back, and moves nothing by itself.
-        let least = |mark: &dyn Fn(Reached) -> Option<i64>| {
+        let least = |mark: &dyn Fn(Reached) -> Option<Instant>| {
             let marks = reached().map(|r| mark(r).unwrap_or(r.first()));
             reached().any(|r| mark(r).is_some()).then(|| marks.min()).flatten()
         };
         let (at, settled) = (least(&|r| r.mark(self.outlier)), least(&|r| r.settled(self.outlier)));
         let latest = reached().filter_map(|r| r.mark(self.outlier)).max();
-        let less = |mark: Option<i64>| mark.map_or(i64::MIN, |mark| mark.saturating_sub(self.lateness));
+        let less =
+            |mark: Option<Instant>| mark.map_or(Instant::MIN, |mark| mark.saturating_sub(self.lateness));
         (self.at, self.settled) = (self.at.max(less(at)), self.settled.max(less(settled)));
-        self.latest = self.latest.max(latest.unwrap_or(i64::MIN));
+        self.latest = self.latest.max(latest.unwrap_or(Instant::MIN));
     }
 
     /// Partitions that have been silent for `idle` microseconds move with the clock.
-    pub fn pass_time(&mut self, now: i64, idle: i64) -> i64 {
+    pub fn pass_time(&mut self, now: Instant, idle: TimeDelta) -> Instant {
         let mut moved = false;
         for partition in self.partitions.iter_mut().filter(|partition| partition.moves) {
-            let silent = now.saturating_sub(partition.seen) >= idle;
+            let silent = now.saturating_since(partition.seen) >= idle;
             if let Some(reached) = partition.reached.as_mut().filter(|_| silent)
                 && reached.mark(self.outlier).is_none_or(|mark| mark < now)
             {
@@ -346,15 +358,19 @@ impl Watermark {
 
     /// At the end of bounded input the watermark is the largest event time. One that is far ahead is believed there if
     /// it came last: nothing contradicts it.
-    pub fn end(&mut self) -> i64 {
+    pub fn end(&mut self) -> Instant {
         let (outlier, reached) = (self.outlier, self.partitions.iter().filter_map(|p| p.reached));
         let marked = reached.clone().filter_map(|r| r.mark(outlier)).max();
-        let near = |first: i64| marked.is_none_or(|mark| first.saturating_sub(mark) <= BELIEVED);
+        let near = |first: Instant| marked.is_none_or(|mark| first.saturating_since(mark) <= BELIEVED);
         let last = reached.filter(|r| r.is_newest() && near(r.first())).map(Reached::first).max();
-        let end = marked.max(last).unwrap_or(i64::MIN);
+        let end = marked.max(last).unwrap_or(Instant::MIN);
         self.latest = self.latest.max(end);
         self.at = self.at.max(self.latest);
         self.settled = self.settled.max(self.at);
+        if self.ends.last() != Some(&self.at) {
+            self.ends.drain(..(self.ends.len() + 1).saturating_sub(ENDS_MAX));
+            self.ends.push(self.at);
+        }
         self.at
     }
 }
@@ -363,90 +379,103 @@ impl Watermark {
 mod tests {
     use super::*;
 
+    fn at_micros(micros: i64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
     #[test]
     fn it_is_the_least_of_the_partitions_and_never_goes_back() {
-        let mut w = Watermark::new(10, None);
-        let a = w.partition("topic".into(), Some("0".into()), 0);
+        let mut w = Watermark::new(TimeDelta::from_micros(10), None);
+        let a = w.partition("topic".into(), Some("0".into()), Instant::EPOCH);
         let seen = |w: &mut Watermark, place, at| {
-            w.observe(place, at, 0);
+            w.observe(place, at, Instant::EPOCH);
             w.at()
         };
-        assert_eq!(seen(&mut w, a, 100), 90);
-        assert_eq!(seen(&mut w, a, 50), 90);
-        let b = w.partition("topic".into(), Some("1".into()), 0);
-        assert_eq!(seen(&mut w, b, 40), 90);
-        assert_eq!(seen(&mut w, a, 200), 90);
-        assert_eq!(seen(&mut w, b, 150), 140);
-        assert_eq!(w.end(), 200);
+        assert_eq!(seen(&mut w, a, at_micros(100)), at_micros(90));
+        assert_eq!(seen(&mut w, a, at_micros(50)), at_micros(90));
+        let b = w.partition("topic".into(), Some("1".into()), Instant::EPOCH);
+        assert_eq!(seen(&mut w, b, at_micros(40)), at_micros(90));
+        assert_eq!(seen(&mut w, a, at_micros(200)), at_micros(90));
+        assert_eq!(seen(&mut w, b, at_micros(150)), at_micros(140));
+        assert_eq!(w.end(), at_micros(200));
         let saved = w.save();
-        assert_eq!(Watermark::new(10, None).restore(&saved, 0).save(), saved);
+        assert_eq!(
+            Watermark::new(TimeDelta::from_micros(10), None).restore(&saved, Instant::EPOCH).save(),
+            saved
+        );
     }
 
     #[test]
     fn an_idle_partition_moves_with_the_clock() {
-        let mut w = Watermark::new(10, None);
-        let a = w.partition("a".into(), None, 0);
-        let b = w.partition("b".into(), None, 0);
-        w.observe(b, 500, 500);
-        w.observe(a, 1000, 1000);
-        assert_eq!(w.at(), 490);
-        assert_eq!(w.pass_time(1400, 600), 990);
-        assert_eq!(w.pass_time(2000, 600), 1990);
+        let mut w = Watermark::new(TimeDelta::from_micros(10), None);
+        let a = w.partition("a".into(), None, Instant::EPOCH);
+        let b = w.partition("b".into(), None, Instant::EPOCH);
+        w.observe(b, at_micros(500), at_micros(500));
+        w.observe(a, at_micros(1000), at_micros(1000));
+        assert_eq!(w.at(), at_micros(490));
+        assert_eq!(w.pass_time(at_micros(1400), TimeDelta::from_micros(600)), at_micros(990));
+        assert_eq!(w.pass_time(at_micros(2000), TimeDelta::from_micros(600)), at_micros(1990));
     }
 
     #[test]
     fn a_source_that_brings_a_history_waits_however_long_it_pauses() {
         let waiting = BTreeSet::from([String::from("history")]);
-        let mut w = Watermark::new(10, None).waiting_for(&waiting);
-        let a = w.partition("history".into(), None, 0);
-        w.observe(a, 500, 500);
-        assert_eq!(w.pass_time(1_000_000, 600), 490);
+        let mut w = Watermark::new(TimeDelta::from_micros(10), None).waiting_for(&waiting);
+        let a = w.partition("history".into(), None, Instant::EPOCH);
+        w.observe(a, at_micros(500), at_micros(500));
+        assert_eq!(w.pass_time(at_micros(1_000_000), TimeDelta::from_micros(600)), at_micros(490));
         // So it is after a start, and another source alone moves nothing.
-        let mut w = Watermark::new(10, None).restore(&w.save(), 0).waiting_for(&waiting);
-        let b = w.partition("live".into(), None, 0);
-        w.observe(b, 900_000, 0);
-        assert_eq!(w.pass_time(2_000_000, 600), 490);
-        let mut w = Watermark::new(10, None).restore(&w.save(), 0);
-        assert_eq!(w.pass_time(2_000_000, 600), 1_999_990, "without the flag they move");
+        let mut w = Watermark::new(TimeDelta::from_micros(10), None)
+            .restore(&w.save(), Instant::EPOCH)
+            .waiting_for(&waiting);
+        let b = w.partition("live".into(), None, Instant::EPOCH);
+        w.observe(b, at_micros(900_000), at_micros(0));
+        assert_eq!(w.pass_time(at_micros(2_000_000), TimeDelta::from_micros(600)), at_micros(490));
+        let mut w = Watermark::new(TimeDelta::from_micros(10), None).restore(&w.save(), Instant::EPOCH);
+        assert_eq!(
+            w.pass_time(at_micros(2_000_000), TimeDelta::from_micros(600)),
+            at_micros(1_999_990),
+            "without the flag they move"
+        );
     }
 
     const DAY: i64 = 86_400_000_000;
 
     fn marks(times: &[i64]) -> Watermark {
-        let mut w = Watermark::new(0, Some(DAY));
-        let place = w.partition("feed".into(), None, 0);
-        times.iter().for_each(|at| w.observe(place, *at, 0));
+        let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)));
+        let place = w.partition("feed".into(), None, Instant::EPOCH);
+        times.iter().for_each(|at| w.observe(place, at_micros(*at), Instant::EPOCH));
         w
     }
 
     #[test]
     fn a_far_event_waits_for_a_second_one() {
         let w = marks(&[0, 1, 9000 * DAY]);
-        assert_eq!((w.at(), w.settled(), w.latest()), (1, 1, 1));
+        assert_eq!([w.at(), w.settled(), w.latest()], [1, 1, 1].map(at_micros));
         // What comes after it goes on as if it were not there.
         let w = marks(&[0, 1, 9000 * DAY, 2]);
-        assert_eq!((w.at(), w.settled()), (2, 2));
+        assert_eq!([w.at(), w.settled()], [2, 2].map(at_micros));
         let w = marks(&[0, 1, 9000 * DAY, 9000 * DAY + 5]);
-        assert_eq!((w.at(), w.settled()), (9000 * DAY + 5, 9000 * DAY));
+        assert_eq!([w.at(), w.settled()], [9000 * DAY + 5, 9000 * DAY].map(at_micros));
         // Within a day schedules go on at once, windows wait all the same.
         let w = marks(&[0, 1, DAY]);
-        assert_eq!((w.at(), w.settled()), (DAY, 1));
+        assert_eq!([w.at(), w.settled()], [DAY, 1].map(at_micros));
     }
 
     #[test]
     fn the_start_is_that_of_the_stream() {
-        assert_eq!(marks(&[5]).ticked(), Some(5));
-        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(9000 * DAY + 1));
-        assert_eq!(marks(&[9000 * DAY, 0, 1]).ticked(), Some(1));
-        assert_eq!(marks(&[0, 60 * DAY]).ticked(), Some(0));
+        assert_eq!(marks(&[5]).ticked(), Some(at_micros(5)));
+        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(at_micros(9000 * DAY + 1)));
+        assert_eq!(marks(&[9000 * DAY, 0, 1]).ticked(), Some(at_micros(1)));
+        assert_eq!(marks(&[0, 60 * DAY]).ticked(), Some(at_micros(0)));
     }
 
     #[test]
     fn the_end_believes_what_came_last() {
-        assert_eq!(marks(&[0, 1, 60 * DAY]).end(), 60 * DAY);
-        assert_eq!(marks(&[0, 1, 60 * DAY, 2]).end(), 2);
-        assert_eq!(marks(&[0, 1, 9000 * DAY]).end(), 1);
-        assert_eq!(marks(&[7 * DAY]).end(), 7 * DAY);
+        assert_eq!(marks(&[0, 1, 60 * DAY]).end(), at_micros(60 * DAY));
+        assert_eq!(marks(&[0, 1, 60 * DAY, 2]).end(), at_micros(2));
+        assert_eq!(marks(&[0, 1, 9000 * DAY]).end(), at_micros(1));
+        assert_eq!(marks(&[7 * DAY]).end(), at_micros(7 * DAY));
     }
 
     #[test]
@@ -454,9 +483,10 @@ mod tests {
         for times in [&[3][..], &[0, 9000 * DAY], &[0, 1, 9000 * DAY, 2]] {
             let whole = marks(times);
             for cut in 0..times.len() {
-                let mut w = Watermark::new(0, Some(DAY)).restore(&marks(&times[..cut]).save(), 0);
-                let place = w.partition("feed".into(), None, 0);
-                times[cut..].iter().for_each(|at| w.observe(place, *at, 0));
+                let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)))
+                    .restore(&marks(&times[..cut]).save(), Instant::EPOCH);
+                let place = w.partition("feed".into(), None, Instant::EPOCH);
+                times[cut..].iter().for_each(|at| w.observe(place, at_micros(*at), Instant::EPOCH));
                 assert_eq!(w.save(), whole.save(), "{times:?} cut at {cut}");
             }
         }
@@ -464,13 +494,15 @@ mod tests {
 
     #[test]
     fn a_partition_of_one_event_holds_back_and_moves_nothing() {
-        let mut w = Watermark::new(0, Some(DAY));
-        let (a, b) =
-            (w.partition("t".into(), Some("0".into()), 0), w.partition("t".into(), Some("1".into()), 0));
-        w.observe(b, 4, 0);
-        [10, 20, 30].iter().for_each(|at| w.observe(a, *at, 0));
-        assert_eq!(w.at(), 4);
-        w.observe(b, 25, 0);
-        assert_eq!((w.at(), w.settled()), (25, 4));
+        let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)));
+        let (a, b) = (
+            w.partition("t".into(), Some("0".into()), Instant::EPOCH),
+            w.partition("t".into(), Some("1".into()), Instant::EPOCH),
+        );
+        w.observe(b, at_micros(4), at_micros(0));
+        [10, 20, 30].iter().for_each(|at| w.observe(a, at_micros(*at), Instant::EPOCH));
+        assert_eq!(w.at(), at_micros(4));
+        w.observe(b, at_micros(25), at_micros(0));
+        assert_eq!([w.at(), w.settled()], [25, 4].map(at_micros));
     }
 }

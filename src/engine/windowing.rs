@@ -20,7 +20,7 @@ use crate::{
         bounded::{Busy, Work},
         windows::Empty,
     },
-    event::period::JournalStart,
+    event::{Instant, TimeDelta, period::JournalStart},
     ledger::Trial,
     rule::{RuleSet, compile::CompiledView},
     say,
@@ -28,13 +28,13 @@ use crate::{
 
 /// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
 /// events are held that old ones are let go: 400 days, in microseconds.
-pub const LATE_WITHOUT_HISTORY: i64 = 400 * 86_400_000_000;
+pub const LATE_WITHOUT_HISTORY: TimeDelta = TimeDelta::days(400);
 
 /// The windows of the rules in force.
 pub struct Windowing {
     windows: Windows,
     history: Option<Arc<dyn History>>,
-    late: i64,
+    late: TimeDelta,
     /// From when on the journal holds everything.
     journal: Option<JournalStart>,
     lists: Rejudging,
@@ -49,7 +49,7 @@ pub struct Windowing {
     /// Whether windows are only weighed, and not to be used.
     weighs: bool,
     /// What reaches back to this or before does not fit into memory, as was found out.
-    too_far: i64,
+    too_far: Instant,
 }
 
 /// What is stored fills windows beyond what they may hold.
@@ -81,12 +81,13 @@ impl Windowing {
     pub fn new(
         evaluator: &Evaluator,
         history: Option<Arc<dyn History>>,
-        (late, limit): (i64, u64),
-        (watermark, latest): (i64, i64),
+        (late, limit): (TimeDelta, u64),
+        (watermark, latest): (Instant, Instant),
         journal: Option<JournalStart>,
     ) -> Result<Self, PortError> {
-        let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
-        none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+        let mut none =
+            Windows::new(&Arc::default(), evaluator.calendar(), late.as_micros(), watermark.as_micros());
+        none.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
         let (lightened, lists, busy) = (0, Rejudging::default(), Arc::default());
         let enough = weighs_enough(limit);
         let mut windowing = Self {
@@ -100,7 +101,7 @@ impl Windowing {
             lightened,
             enough,
             weighs: false,
-            too_far: i64::MIN,
+            too_far: Instant::MIN,
         };
         windowing.change(evaluator, latest)?;
         // From now on it is looked at between batches, and what a reload brings is weighed before.
@@ -117,11 +118,11 @@ impl Windowing {
         in_force: &Arc<RuleSet>,
         evaluator: &Evaluator,
         history: Arc<dyn History>,
-        (late, enough): (i64, u64),
-        (watermark, latest): (i64, i64),
+        (late, enough): (TimeDelta, u64),
+        (watermark, latest): (Instant, Instant),
     ) -> Result<u64, PortError> {
         let mut weighed = Self {
-            windows: Windows::new(in_force, evaluator.calendar(), late, watermark),
+            windows: Windows::new(in_force, evaluator.calendar(), late.as_micros(), watermark.as_micros()),
             history: Some(history),
             late,
             journal: None,
@@ -132,7 +133,7 @@ impl Windowing {
             lightened: 0,
             enough,
             weighs: true,
-            too_far: i64::MIN,
+            too_far: Instant::MIN,
         };
         weighed.change(evaluator, latest)?;
         Ok(weight(&mut weighed.windows))
@@ -147,7 +148,7 @@ impl Windowing {
     /// Judges events again when a list changes: `judged` are the lists that what is stored was judged by, with how many
     /// processes ended while they judged by others, and `back` is how far back events are judged again, in microseconds.
     #[must_use]
-    pub fn judging_again(self, judged: (BTreeMap<String, u64>, u32), back: i64) -> Self {
+    pub fn judging_again(self, judged: (BTreeMap<String, u64>, u32), back: TimeDelta) -> Self {
         Self { lists: Rejudging::new(judged, back), ..self }
     }
 
@@ -167,7 +168,11 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn judge_again(&mut self, evaluator: &Evaluator, latest: i64) -> Result<Vec<Committable>, PortError> {
+    pub fn judge_again(
+        &mut self,
+        evaluator: &Evaluator,
+        latest: Instant,
+    ) -> Result<Vec<Committable>, PortError> {
         let Some(past) = self.past() else { return Ok(Vec::new()) };
         self.lists.judge(evaluator, &past, latest)
     }
@@ -204,10 +209,10 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn change(&mut self, evaluator: &Evaluator, latest: i64) -> Result<(), PortError> {
+    pub fn change(&mut self, evaluator: &Evaluator, latest: Instant) -> Result<(), PortError> {
         let windows = std::mem::replace(
             &mut self.windows,
-            Windows::new(&Arc::default(), evaluator.calendar(), self.late, i64::MIN),
+            Windows::new(&Arc::default(), evaluator.calendar(), self.late.as_micros(), i64::MIN),
         );
         let (windows, empty) = windows.change(evaluator.rules());
         self.windows = windows;
@@ -218,7 +223,7 @@ impl Windowing {
                 return Err(PortError::new(NoRoom { limit: self.limit }));
             }
         }
-        self.too_far = i64::MIN;
+        self.too_far = Instant::MIN;
         Ok(())
     }
 
@@ -236,7 +241,8 @@ impl Windowing {
         let (windows, columns) = (&mut self.windows, filling.columns());
         // Windows hold nothing of groups.
         let (columns, balances) = (&columns, filling.balances());
-        let wanted = Wanted { from: filling.from(), columns, balances, groupings: &[] };
+        let wanted =
+            Wanted { from: filling.from().map(Instant::from_micros), columns, balances, groupings: &[] };
         let mut is_enough = false;
         let events = past.replay(&wanted, &mut |batch| {
             if is_enough {
@@ -267,15 +273,15 @@ impl Windowing {
     /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be
     /// judged: those that are open, and the watermark can be far behind the latest event (it is the least over partitions);
     /// and those that an event as late as `late` is in.
-    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: i64) -> Filling {
+    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Filling {
         let rules = evaluator.rules();
         let late = latest.saturating_sub(self.late);
-        let open = late.min(self.windows.watermark());
-        let sliding = |at: usize| Some(late.saturating_sub(rules.windows[at].reach.max_micros()));
+        let open = late.min(Instant::from_micros(self.windows.watermark()));
+        let sliding = |at: usize| Some(late.saturating_sub(rules.windows[at].reach.longest()).as_micros());
         let closing = |at: usize| match &rules.rules[at].view {
             // A key may have its last windows anywhere in the past.
             CompiledView::Closing(view) if view.anomaly.is_none() => {
-                Some(open.saturating_sub(view.size.max_micros()))
+                Some(open.saturating_sub(view.size.longest()).as_micros())
             }
             _ => None,
         };
@@ -286,19 +292,19 @@ impl Windowing {
     pub fn complete_from(&mut self, journal: Option<JournalStart>) {
         if self.journal != journal {
             self.journal = journal;
-            self.windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+            self.windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
         }
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.
-    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: i64) -> Moved {
+    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: Instant) -> Moved {
         if self.history.is_some() {
             self.windows.protect(prepared);
         }
         let mut moved = self.windows.observe(prepared, watermarks);
         self.refuse_beyond(&mut moved);
-        if watermarks.last().is_none_or(|last| *last < watermark) {
-            self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
+        if watermarks.last().is_none_or(|last| *last < watermark.as_micros()) {
+            self.windows.advance(watermark.as_micros(), watermarks.len().saturating_sub(1), &mut moved);
         }
         moved
     }

@@ -25,7 +25,12 @@ use super::{
     scale::Scale,
     sliding::Selected,
 };
-use crate::{diagnostic::at_run_time, event::period::Stretch, finding::Finding, rule::compile::KeyPart};
+use crate::{
+    diagnostic::at_run_time,
+    event::{Instant, period::Stretch},
+    finding::Finding,
+    rule::compile::KeyPart,
+};
 
 pub(crate) use judge::Judge;
 pub(crate) use state::State;
@@ -188,14 +193,14 @@ impl Closing {
             Next::Unknown => {}
         }
         let next = if self.closed == i64::MIN {
-            self.panes.keys().next().map(|start| judge.grid.pane(*start).end)
+            self.panes.keys().next().map(|start| judge.grid.pane(*start).end.as_micros())
         } else if self.closed == i64::MAX {
             None
         } else {
             let end = judge.grid.next_end(self.closed);
-            let from = judge.grid.window_until(end).start;
+            let from = judge.grid.window_until(end).start.as_micros();
             let first = self.panes.range(from..).next();
-            first.map(|(start, _)| if *start < end { end } else { judge.grid.pane(*start).end })
+            first.map(|(start, _)| if *start < end { end } else { judge.grid.pane(*start).end.as_micros() })
         };
         self.next = next.map_or(Next::Nothing, Next::At);
         next
@@ -212,7 +217,7 @@ impl Closing {
         let stride = judge.view.layout.stride();
         let row = &selected.packed.words[place * stride..][..stride];
         let stretch = judge.grid.pane(row[0].cast_signed());
-        if stretch.start < self.floor {
+        if stretch.start < Instant::from_micros(self.floor) {
             counts.beyond += 1;
             return Vec::new();
         }
@@ -222,8 +227,8 @@ impl Closing {
             ..Key::default()
         });
         let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
-        let pane = key.panes.get_or_insert_with(stretch.start, || {
-            self.panes.entry(stretch.start).or_default().push(hash);
+        let pane = key.panes.get_or_insert_with(stretch.start.as_micros(), || {
+            self.panes.entry(stretch.start.as_micros()).or_default().push(hash);
             self.held += 1;
             self.next = Next::Unknown;
             Pane::new(aggregates, layout)
@@ -233,7 +238,7 @@ impl Closing {
         if let Err(e) = pane.add(aggregates, layout, row, (beside, place)) {
             counts.fail(&at_run_time(&e));
         }
-        if stretch.end > self.closed {
+        if stretch.end > Instant::from_micros(self.closed) {
             return Vec::new();
         }
         // Late: windows that are closed are judged again. What closed before this event comes first.
@@ -247,7 +252,7 @@ impl Closing {
 
     /// Judges a closed window of one key again: a finding appears if the condition is newly true.
     fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
-        let past = |keys: &Keys| keys.get(&window.key)?.past.get(window.stretch.end).copied();
+        let past = |keys: &Keys| keys.get(&window.key)?.past.get(window.stretch.end.as_micros()).copied();
         let already = past(&self.keys).is_some_and(|past| past.found);
         let mut own = RuleCounts::default();
         self.measure(judge, window);
@@ -257,7 +262,7 @@ impl Closing {
             own.findings = 0;
         }
         counts.add(&own);
-        self.keys.get_mut(&window.key)?.past.get_mut(window.stretch.end)?.found |= already;
+        self.keys.get_mut(&window.key)?.past.get_mut(window.stretch.end.as_micros())?.found |= already;
         found.into_iter().next().filter(|_| !already)
     }
 
@@ -297,7 +302,7 @@ impl Closing {
     /// The keys with events in a window, ordered by their values, so that the order of findings does not depend on
     /// hashes.
     fn keys_in(&self, window: Stretch) -> Vec<u128> {
-        let panes = self.panes.range(window.start..window.end);
+        let panes = self.panes.range(window.start.as_micros()..window.end.as_micros());
         let mut keys: Vec<u128> = panes.flat_map(|(_, keys)| keys.iter().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -312,7 +317,7 @@ impl Closing {
         let Some(key) = self.keys.get(&window.key) else { return };
         let Stretch { start, end } = window.stretch;
         let panes: SmallVec<[&Pane; 1]> =
-            key.panes.between(start, end).iter().map(|(_, pane)| pane).collect();
+            key.panes.between(start.as_micros(), end.as_micros()).iter().map(|(_, pane)| pane).collect();
         self.waiting.add(judge, &panes, window);
     }
 
@@ -332,17 +337,20 @@ impl Closing {
         };
         let judged = |row: usize| !failed[row] && !j.is_partial(windows[row].stretch);
         let sound = BooleanBuffer::collect_bool(windows.len(), judged);
-        let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts);
+        let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end.as_micros(), counts);
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let window = windows[row];
-            let past = self.keys.get_mut(&window.key).and_then(|key| key.past.get_mut(window.stretch.end));
+            let past = self
+                .keys
+                .get_mut(&window.key)
+                .and_then(|key| key.past.get_mut(window.stretch.end.as_micros()));
             if let Some(past) = past {
                 past.found = true;
             }
             let place = Place { table: &table, row, more: &[], more_row: 0 };
             let finding = Finding::new(j.rule, &place, Subject::Window(window.stretch), j.calendar);
-            found.push((window.row, window.stretch.end, finding));
+            found.push((window.row, window.stretch.end.as_micros(), finding));
         }
         found
     }
@@ -360,7 +368,7 @@ impl Closing {
 
     /// Lets go of panes and history that no window needs any more.
     fn expire(&mut self, j: &Judge<'_>) {
-        let needed = self.closed.saturating_sub(j.late).saturating_sub(j.view.size.max_micros());
+        let needed = self.closed.saturating_sub(j.late).saturating_sub(j.view.size.longest().as_micros());
         self.floor = self.floor.max(needed.min(self.protect));
         let floor = self.floor;
         self.panes = self.panes.split_off(&floor);

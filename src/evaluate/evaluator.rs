@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     diagnostic::at_run_time,
-    event::{Column, EventType, TypeSet, period::Reaches, time::Calendar},
+    event::{Column, EventType, Instant, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
     ledger::{
         AfterEvent, Attributes,
@@ -291,7 +291,7 @@ impl Prepared {
             None => mask.clone(),
         };
         let reaches = Reaches::new(&evaluator.calendar, window.reach);
-        let from = |at| reaches.from(at);
+        let from = |at| reaches.from(Instant::from_micros(at)).as_micros();
         let compact = self.compacts.of(&self.table, &mask);
         let selected = select(&compact, &window.by, &window.lanes, &window.plan.layout, from);
         counts.nanos = nanos(started);

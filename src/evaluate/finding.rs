@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::row::Table;
 use crate::{
-    event::{Column, period::Stretch, time::Calendar},
+    event::{Column, Instant, period::Stretch, time::Calendar},
     finding::{Finding, WindowSpan},
     rule::compile::CompiledRule,
     sql::value,
@@ -39,7 +39,7 @@ impl Subject<'_> {
     pub fn at(&self) -> i64 {
         match self {
             Self::Event { at, .. } | Self::Tick(at) => *at,
-            Self::Window(stretch) | Self::From(stretch) => stretch.end,
+            Self::Window(stretch) | Self::From(stretch) => stretch.end.as_micros(),
         }
     }
 }
@@ -90,8 +90,8 @@ impl Finding {
             Subject::Window(Stretch { start, end }) | Subject::From(Stretch { start, end }) => {
                 let window = WindowSpan { start: calendar.format(start), end: calendar.format(end) };
                 let id = match subject {
-                    Subject::From(_) => format!("{start} {end}"),
-                    _ => end.to_string(),
+                    Subject::From(_) => format!("{} {}", start.as_micros(), end.as_micros()),
+                    _ => end.as_micros().to_string(),
                 };
                 (id, None, Some(window))
             }
@@ -103,7 +103,7 @@ impl Finding {
             handling: rule.rule.handling.word().to_owned(),
             mode: rule.rule.mode.word().to_owned(),
             key,
-            at: calendar.format(subject.at()),
+            at: calendar.format(Instant::from_micros(subject.at())),
             event_id,
             window,
             values,
@@ -116,7 +116,8 @@ impl Finding {
 impl Finding {
     /// What it is about, as its id was made of it, when it was made at an instant.
     #[must_use]
-    pub fn named_by(&self, at: i64) -> String {
+    pub fn named_by(&self, at: Instant) -> String {
+        let at = at.as_micros();
         let by_time = || at.to_string();
         let subject = self.event_id.clone().unwrap_or_else(by_time);
         let start = self.window.as_ref().and_then(|window| window.start.parse::<jiff::Timestamp>().ok());

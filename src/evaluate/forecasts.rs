@@ -17,7 +17,7 @@ use futures::StreamExt;
 
 use super::{bounded::Unread, guard::Watch, schedule::Tables};
 use crate::{
-    event::{BudgetAction, EventType, time::Calendar},
+    event::{BudgetAction, EventType, Instant, time::Calendar},
     forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
     ledger::columns::BALANCE_TYPE,
     say,
@@ -53,7 +53,7 @@ impl<'b> Forecaster<'b> {
             is_known: true,
         };
         let lines = (0..lines.num_rows()).map(line).collect();
-        Some(Self { lines, position: Position::at(calendar, now)? })
+        Some(Self { lines, position: Position::at(calendar, Instant::from_micros(now))? })
     }
 
     /// What earlier events say of earlier years.
@@ -129,20 +129,24 @@ pub(crate) fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()>
         let (line, at, cents) = (lines.value(row), at.value(row), amounts.value(row));
         let other = || cell(others, row).unwrap_or_default();
         match EventType::parse(types.value(row)) {
-            Some(EventType::Payment) => early.execute(line, at, cents),
-            Some(EventType::Refund | EventType::Reversal) => early.execute(line, at, -cents),
+            Some(EventType::Payment) => early.execute(line, Instant::from_micros(at), cents),
+            Some(EventType::Refund | EventType::Reversal) => {
+                early.execute(line, Instant::from_micros(at), -cents);
+            }
             Some(EventType::Correction) => {
-                early.execute(line, at, -cents);
-                early.execute(other(), at, cents);
+                early.execute(line, Instant::from_micros(at), -cents);
+                early.execute(other(), Instant::from_micros(at), cents);
             }
             Some(EventType::Budget) => match cell(actions, row).and_then(BudgetAction::parse) {
                 Some(BudgetAction::Approve | BudgetAction::Supplement | BudgetAction::CarryOver) => {
-                    early.budget(line, at, cents);
+                    early.budget(line, Instant::from_micros(at), cents);
                 }
-                Some(BudgetAction::Reduce | BudgetAction::Reclaim) => early.budget(line, at, -cents),
+                Some(BudgetAction::Reduce | BudgetAction::Reclaim) => {
+                    early.budget(line, Instant::from_micros(at), -cents);
+                }
                 Some(BudgetAction::Transfer) => {
-                    early.budget(line, at, -cents);
-                    early.budget(other(), at, cents);
+                    early.budget(line, Instant::from_micros(at), -cents);
+                    early.budget(other(), Instant::from_micros(at), cents);
                 }
                 _ => {}
             },

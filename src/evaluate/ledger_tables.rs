@@ -10,6 +10,7 @@ use arrow::{
 use super::tables::{budget_lines, elapsed_at};
 use crate::{
     event::{
+        Instant,
         schema::{NUMBER_TYPE, time_type},
         time::Calendar,
     },
@@ -109,9 +110,9 @@ fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
         numbers[0].append_value(indicator.target);
         numbers[1].append_option(indicator.actual);
         shares.append_option(indicator.achievement());
-        let year_end = || Some(calendar.fiscal_year(indicator.fiscal_year)?.1);
-        times[0].append_option(indicator.due.or_else(year_end));
-        times[1].append_value(indicator.stated_at);
+        let year_end = || Some(calendar.fiscal_year(indicator.fiscal_year)?.end);
+        times[0].append_option(indicator.due.or_else(year_end).map(Instant::as_micros));
+        times[1].append_value(indicator.stated_at.as_micros());
     }
     let mut columns: Vec<ArrayRef> = vec![Arc::new(ids.finish()), Arc::new(years.finish())];
     columns.extend(texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef));

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use crate::{
     event::{
+        Instant,
         period::{Length, Stretch},
         time::Calendar,
     },
@@ -37,23 +38,23 @@ impl<'c> Grid<'c> {
             (Length::Days(size), Length::Days(slide)) => usize::from(size / slide),
             _ => 1,
         };
-        Self { calendar, slide, count, known: Cell::new(Stretch { start: i64::MAX, end: i64::MIN }) }
+        Self { calendar, slide, count, known: Cell::new(Stretch { start: Instant::MAX, end: Instant::MIN }) }
     }
 
     /// The pane that an instant lies in.
     #[must_use]
     pub(crate) fn pane(&self, at: i64) -> Stretch {
-        if !self.known.get().contains(at) {
+        if !self.known.get().contains(Instant::from_micros(at)) {
             self.known.set(match self.slide {
-                Length::Exact(_) => self.calendar.day(at),
-                slide => self.calendar.stretch(at, slide),
+                Length::Exact(_) => self.calendar.day(Instant::from_micros(at)),
+                slide => self.calendar.stretch(Instant::from_micros(at), slide),
             });
         }
         let known = self.known.get();
         match self.slide {
-            Length::Exact(micros) => {
-                let start = known.start + (at - known.start) / micros * micros;
-                Stretch { start, end: (start + micros).min(known.end) }
+            Length::Exact(length) => {
+                let start = known.start + length * ((Instant::from_micros(at) - known.start) / length);
+                Stretch { start, end: (start + length).min(known.end) }
             }
             _ => known,
         }
@@ -62,14 +63,14 @@ impl<'c> Grid<'c> {
     /// The window that ends at the end of a pane.
     #[must_use]
     pub(crate) fn window_until(&self, end: i64) -> Stretch {
-        let start = (0..self.count).fold(end, |start, _| self.pane(start - 1).start);
-        Stretch { start, end }
+        let start = (0..self.count).fold(end, |start, _| self.pane(start - 1).start.as_micros());
+        Stretch { start: Instant::from_micros(start), end: Instant::from_micros(end) }
     }
 
     /// The first end of a window after an instant.
     #[must_use]
     pub(crate) fn next_end(&self, after: i64) -> i64 {
-        self.pane(after).end
+        self.pane(after).end.as_micros()
     }
 
     /// The windows that a pane is a part of, as far as they end at or before `until`; the earliest first.
@@ -78,11 +79,11 @@ impl<'c> Grid<'c> {
         let mut end = pane.end;
         let mut windows = Vec::new();
         for _ in 0..self.count {
-            if end > until {
+            if end > Instant::from_micros(until) {
                 break;
             }
-            windows.push(self.window_until(end));
-            end = self.next_end(end);
+            windows.push(self.window_until(end.as_micros()));
+            end = Instant::from_micros(self.next_end(end.as_micros()));
         }
         windows
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{closing::Judge, pane::Pane, timeline::Timeline};
 use crate::{
-    event::period::Stretch,
+    event::{Instant, period::Stretch},
     rule::window::{Method, Season},
 };
 
@@ -49,8 +49,8 @@ impl Key {
     /// The values of the windows before one, the oldest first.
     pub(crate) fn history(&self, j: &Judge<'_>, window: Stretch, most: usize, values: &mut Vec<f64>) {
         values.clear();
-        let before = self.past.before(window.end).iter().rev();
-        let comparable = before.filter(|(_, past)| j.same_season(past.start, window.start));
+        let before = self.past.before(window.end.as_micros()).iter().rev();
+        let comparable = before.filter(|(_, past)| j.same_season(past.start, window.start.as_micros()));
         values.extend(comparable.filter_map(|(_, past)| past.value).take(most));
         values.reverse();
     }
@@ -88,7 +88,10 @@ impl Judge<'_> {
         else {
             return true;
         };
-        let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
+        let (a, b) = (
+            self.calendar.local(Instant::from_micros(a)).date(),
+            self.calendar.local(Instant::from_micros(b)).date(),
+        );
         match anomaly.season {
             Season::Weekday => a.weekday() == b.weekday(),
             Season::Month => a.month() == b.month(),

@@ -13,7 +13,7 @@ use arrow::{
 
 use crate::{
     event::{
-        Column, EventType,
+        Column, EventType, Instant,
         schema::{LINE_ATTRIBUTES, time_type},
         time::Calendar,
     },
@@ -76,13 +76,14 @@ fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, 
             let ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
                 "executed_ratio" => line.balances.executed_ratio(),
                 "overspend_ratio" => line.balances.overspend_ratio(),
-                _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, now),
+                _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, Instant::from_micros(now)),
             };
             decimals(lines.iter().map(ratio).collect(), RATIO_TYPE)
         }
         _ => {
-            let times =
-                TimestampMicrosecondArray::from_iter_values(lines.iter().map(|(l, ..)| l.last_event_at));
+            let times = TimestampMicrosecondArray::from_iter_values(
+                lines.iter().map(|(l, ..)| l.last_event_at.as_micros()),
+            );
             Arc::new(times.with_data_type(time_type(&calendar.zone_name)))
         }
     }
@@ -97,7 +98,9 @@ pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<
     let mut elapsed = ElapsedYear::new(calendar);
     // Where it is not known at one time, it is not at another.
     let known = years.iter().zip(lines.column(at).as_primitive::<Decimal128Type>());
-    let share = |(year, known): (Option<i32>, Option<i128>)| elapsed.elapsed(known.and(year)?, now);
+    let share = |(year, known): (Option<i32>, Option<i128>)| {
+        elapsed.elapsed(known.and(year)?, Instant::from_micros(now))
+    };
     let shares = known.map(share).collect::<Decimal128Array>();
     let mut columns = lines.columns().to_vec();
     columns[at] = Arc::new(shares.with_data_type(RATIO_TYPE));

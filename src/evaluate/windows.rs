@@ -383,5 +383,5 @@ fn same_windows((known, before): (&CompiledRule, &Lists), (rule, lists): (&Compi
 }
 
 fn state(window: &SharedWindow, late: i64) -> Sliding {
-    Sliding::new(Arc::clone(&window.plan), window.reach.max_micros(), late)
+    Sliding::new(Arc::clone(&window.plan), window.reach.longest().as_micros(), late)
 }

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
-const DAY: i64 = 86_400_000_000;
+use super::TimeDelta;
+
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// Tells the local days of instants that mostly lie near one another.
@@ -39,7 +40,7 @@ impl<'z> LocalDays<'z> {
             self.until =
                 after.map_or(Timestamp::MAX.as_microsecond(), |change| change.timestamp().as_microsecond());
         }
-        (micros + self.offset).div_euclid(DAY)
+        (micros + self.offset).div_euclid(TimeDelta::DAY.as_micros())
     }
 
     /// The day of a number.
@@ -54,7 +55,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::time::Calendar;
+    use crate::event::{Instant, time::Calendar};
+
+    const DAY: i64 = TimeDelta::DAY.as_micros();
 
     proptest! {
         /// Also where days begin twice, have a change at midnight, or are left out.
@@ -69,7 +72,7 @@ mod tests {
             let changes = changes.map(|change| change.timestamp().as_microsecond());
             let near: Vec<i64> = changes.flat_map(|at| [at - 1, at, at + 1, at + DAY]).collect();
             for at in instants.into_iter().map(|at| at * 1_000_001).chain(near) {
-                prop_assert_eq!(LocalDays::date(days.number(at)), calendar.local(at).date(), "{} {}", zone, at);
+                prop_assert_eq!(LocalDays::date(days.number(at)), calendar.local(Instant::from_micros(at)).date(), "{} {}", zone, at);
             }
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod currency;
 pub(crate) mod dress;
 mod duration;
 pub(crate) mod hidden;
+mod instant;
 pub(crate) mod kind;
 pub(crate) mod local;
 pub mod money;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use currency::Currency;
 pub use duration::duration;
+pub use instant::{Instant, TimeDelta};
 pub use kind::{BankStatus, BudgetAction, EventType, TypeSet};
 pub use name::normal_name;
 pub(crate) use nothing::nothing;

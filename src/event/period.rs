@@ -1,4 +1,4 @@
-//! Stretches of the local calendar: what windows are aligned to. All instants are microseconds since the epoch.
+//! Stretches of the local calendar: what windows are aligned to.
 
 use std::{cell::Cell, fmt};
 
@@ -7,19 +7,16 @@ use jiff::{
     civil::{Date, DateTime},
 };
 
-use super::time::Calendar;
+use super::{Instant, TimeDelta, time::Calendar};
 
-const SECOND: i64 = 1_000_000;
-/// 24 hours; days of a zone with daylight saving may be longer or shorter.
-const DAY: i64 = 86_400 * SECOND;
 /// A Monday, from which stretches of several days are counted: weeks start on Mondays.
 const MONDAY: Date = jiff::civil::date(1970, 1, 5);
 
 /// A length of time as rules write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Length {
-    /// `90m`, `24h`: exact, in microseconds.
-    Exact(i64),
+    /// `90m`, `24h`: exact.
+    Exact(TimeDelta),
     /// `30d`, `2w`: local days.
     Days(u16),
     /// A month of the calendar.
@@ -45,27 +42,27 @@ impl Length {
         }
         let unit = text.chars().next_back()?;
         let number: u32 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| *n > 0)?;
-        let exact = |unit: i64| i64::from(number).checked_mul(unit * SECOND).map(Self::Exact);
+        let exact = |unit: TimeDelta| unit.checked_mul(i64::from(number)).map(Self::Exact);
         let days = |n: u32| u16::try_from(n).ok().filter(|n| *n <= DAYS_MAX).map(Self::Days);
         match unit {
-            's' => exact(1),
-            'm' => exact(60),
-            'h' => exact(3600),
+            's' => exact(TimeDelta::SECOND),
+            'm' => exact(TimeDelta::MINUTE),
+            'h' => exact(TimeDelta::HOUR),
             'd' => days(number),
             'w' => days(number.checked_mul(7)?),
             _ => None,
         }
     }
 
-    /// The longest it can be, in microseconds: a day of 25 hours, a month of 31 days, a leap year.
+    /// The longest it can be: a day of 25 hours, a month of 31 days, a leap year.
     #[must_use]
-    pub fn max_micros(self) -> i64 {
+    pub fn longest(self) -> TimeDelta {
         match self {
-            Self::Exact(micros) => micros,
-            Self::Days(days) => i64::from(days) * DAY + DAY / 12,
-            Self::Month => 32 * DAY,
-            Self::Quarter => 93 * DAY,
-            Self::Year => 367 * DAY,
+            Self::Exact(length) => length,
+            Self::Days(days) => TimeDelta::days(i64::from(days)) + TimeDelta::hours(2),
+            Self::Month => TimeDelta::days(32),
+            Self::Quarter => TimeDelta::days(93),
+            Self::Year => TimeDelta::days(367),
         }
     }
 }
@@ -73,9 +70,13 @@ impl Length {
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exact(micros) if micros % (3600 * SECOND) == 0 => write!(f, "{}h", micros / 3600 / SECOND),
-            Self::Exact(micros) if micros % (60 * SECOND) == 0 => write!(f, "{}m", micros / 60 / SECOND),
-            Self::Exact(micros) => write!(f, "{}s", micros / SECOND),
+            Self::Exact(length) if *length % TimeDelta::HOUR == TimeDelta::ZERO => {
+                write!(f, "{}h", *length / TimeDelta::HOUR)
+            }
+            Self::Exact(length) if *length % TimeDelta::MINUTE == TimeDelta::ZERO => {
+                write!(f, "{}m", *length / TimeDelta::MINUTE)
+            }
+            Self::Exact(length) => write!(f, "{}s", *length / TimeDelta::SECOND),
             Self::Days(days) => write!(f, "{days}d"),
             Self::Month => f.write_str("month"),
             Self::Quarter => f.write_str("quarter"),
@@ -94,11 +95,11 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The longest it can be, in microseconds.
+    /// The longest it can be.
     #[must_use]
-    pub fn max_micros(self) -> i64 {
+    pub fn longest(self) -> TimeDelta {
         match self {
-            Self::Last(length) | Self::ToDate(length) => length.max_micros(),
+            Self::Last(length) | Self::ToDate(length) => length.longest(),
         }
     }
 }
@@ -116,15 +117,15 @@ impl fmt::Display for Reach {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
     /// The first instant.
-    pub start: i64,
+    pub start: Instant,
     /// The first instant after it.
-    pub end: i64,
+    pub end: Instant,
 }
 
 impl Stretch {
     /// Whether an instant lies in it.
     #[must_use]
-    pub const fn contains(self, at: i64) -> bool {
+    pub fn contains(self, at: Instant) -> bool {
         self.start <= at && at < self.end
     }
 }
@@ -132,19 +133,19 @@ impl Stretch {
 /// From when on a journal holds everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalStart {
-    /// The instant, in microseconds.
-    pub at: i64,
+    /// The instant.
+    pub at: Instant,
     /// The first fiscal year that it holds from its beginning.
     pub year: i32,
 }
 
 /// A journal that begins so early in a fiscal year holds the whole year: little happens before its budgets are there.
-const YEAR_BEGINS: i64 = 31 * DAY;
+const YEAR_BEGINS: TimeDelta = TimeDelta::days(31);
 
 impl Calendar {
     /// From when on a journal whose first event was at `first` holds everything.
     #[must_use]
-    pub fn journal_start(&self, first: i64) -> JournalStart {
+    pub fn journal_start(&self, first: Instant) -> JournalStart {
         let year = self.stretch(first, Length::Year);
         let number = self.fiscal_year_of(self.local(first).date());
         match first - year.start <= YEAR_BEGINS {
@@ -155,19 +156,19 @@ impl Calendar {
 
     /// The local day.
     #[must_use]
-    pub fn day(&self, at: i64) -> Stretch {
+    pub fn day(&self, at: Instant) -> Stretch {
         self.days(at, 1)
     }
 
     /// The stretch of `length` that `at` lies in. Lengths below a day are counted from local midnight and end with
     /// the day; several days are counted from a Monday; quarters from the start of the fiscal year.
     #[must_use]
-    pub fn stretch(&self, at: i64, length: Length) -> Stretch {
+    pub fn stretch(&self, at: Instant, length: Length) -> Stretch {
         match length {
-            Length::Exact(micros) => {
+            Length::Exact(length) => {
                 let day = self.day(at);
-                let start = day.start + (at - day.start) / micros * micros;
-                Stretch { start, end: (start + micros).min(day.end) }
+                let start = day.start + length * ((at - day.start) / length);
+                Stretch { start, end: (start + length).min(day.end) }
             }
             Length::Days(days) => self.days(at, days),
             Length::Month => self.months(self.local(at).date().first_of_month(), 1),
@@ -182,9 +183,9 @@ impl Calendar {
 
     /// The first instant of a sliding window that ends with `at`: the window is closed on both sides.
     #[must_use]
-    pub fn reach(&self, at: i64, reach: Reach) -> i64 {
+    pub fn reach(&self, at: Instant, reach: Reach) -> Instant {
         match reach {
-            Reach::Last(Length::Exact(micros)) => at - micros + 1,
+            Reach::Last(Length::Exact(length)) => at - length + TimeDelta::MICROSECOND,
             Reach::Last(Length::Days(days)) => {
                 self.instant(self.local(at).date().saturating_sub((i32::from(days) - 1).days()))
             }
@@ -194,9 +195,9 @@ impl Calendar {
 
     /// The first instant that is not within `length` after `at`: local days are those after its own, to the end of the last.
     #[must_use]
-    pub fn forward(&self, at: i64, length: Length) -> i64 {
+    pub fn forward(&self, at: Instant, length: Length) -> Instant {
         match length {
-            Length::Exact(micros) => at.saturating_add(micros),
+            Length::Exact(length) => at.saturating_add(length),
             Length::Days(days) => {
                 self.instant(self.local(at).date().saturating_add((i32::from(days) + 1).days()))
             }
@@ -204,7 +205,7 @@ impl Calendar {
         }
     }
 
-    fn days(&self, at: i64, days: u16) -> Stretch {
+    fn days(&self, at: Instant, days: u16) -> Stretch {
         let date = self.local(at).date();
         let since = date.since(MONDAY).map_or(0, |span| span.get_days());
         let start = date.saturating_sub(since.rem_euclid(i32::from(days)).days());
@@ -220,16 +221,16 @@ impl Calendar {
 
     /// The first instant of a local day.
     #[must_use]
-    pub fn instant(&self, date: Date) -> i64 {
+    pub fn instant(&self, date: Date) -> Instant {
         let zoned = date.to_zoned_datetime(self.zone().clone());
-        zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
+        zoned.map_or(Instant::MAX, |zoned| Instant::from_micros(zoned.timestamp().as_microsecond()))
     }
 
     /// The instant of a local time; a time that daylight saving skips is the instant after the gap.
     #[must_use]
-    pub fn instant_of(&self, local: DateTime) -> i64 {
+    pub fn instant_of(&self, local: DateTime) -> Instant {
         let zoned = local.to_zoned_datetime(self.zone().clone());
-        zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
+        zoned.map_or(Instant::MAX, |zoned| Instant::from_micros(zoned.timestamp().as_microsecond()))
     }
 }
 
@@ -249,11 +250,11 @@ impl<'c> StretchCache<'c> {
     /// An empty cache.
     #[must_use]
     pub(crate) fn new(calendar: &'c Calendar, length: Length) -> Self {
-        Self { calendar, length, last: Cell::new(Stretch { start: i64::MAX, end: i64::MIN }) }
+        Self { calendar, length, last: Cell::new(Stretch { start: Instant::MAX, end: Instant::MIN }) }
     }
 
     /// The stretch that `at` lies in.
-    pub(crate) fn get(&self, at: i64) -> Stretch {
+    pub(crate) fn get(&self, at: Instant) -> Stretch {
         if !self.last.get().contains(at) {
             self.last.set(self.calendar.stretch(at, self.length));
         }
@@ -267,7 +268,8 @@ pub(crate) struct Reaches<'c> {
     calendar: &'c Calendar,
     reach: Reach,
     days: StretchCache<'c>,
-    known: Cell<(i64, i64)>,
+    /// The start of a day, and that of the windows that end in it.
+    known: Cell<Option<(Instant, Instant)>>,
 }
 
 impl<'c> Reaches<'c> {
@@ -275,21 +277,25 @@ impl<'c> Reaches<'c> {
     #[must_use]
     pub(crate) fn new(calendar: &'c Calendar, reach: Reach) -> Self {
         let days = StretchCache::new(calendar, Length::Days(1));
-        Self { calendar, reach, days, known: Cell::new((i64::MAX, 0)) }
+        Self { calendar, reach, days, known: Cell::new(None) }
     }
 
     /// The first instant of the window that ends with `at`.
     #[must_use]
-    pub(crate) fn from(&self, at: i64) -> i64 {
-        if let Reach::Last(Length::Exact(micros)) = self.reach {
-            return at - micros + 1;
+    pub(crate) fn from(&self, at: Instant) -> Instant {
+        if let Reach::Last(Length::Exact(length)) = self.reach {
+            return at - length + TimeDelta::MICROSECOND;
         }
         // Every such window starts where that of any other instant of the same day starts.
         let day = self.days.get(at).start;
-        if self.known.get().0 != day {
-            self.known.set((day, self.calendar.reach(at, self.reach)));
+        match self.known.get() {
+            Some((known, start)) if known == day => start,
+            _ => {
+                let start = self.calendar.reach(at, self.reach);
+                self.known.set(Some((day, start)));
+                start
+            }
         }
-        self.known.get().1
     }
 }
 
@@ -297,7 +303,7 @@ impl<'c> Reaches<'c> {
 mod tests {
     use super::*;
 
-    fn at(calendar: &Calendar, text: &str) -> i64 {
+    fn at(calendar: &Calendar, text: &str) -> Instant {
         calendar.parse(text).unwrap()
     }
 
@@ -329,7 +335,10 @@ mod tests {
         let from = |reach| c.format(c.reach(t, reach))[..16].to_owned();
         assert_eq!(from(Reach::Last(Length::Days(30))), "2026-02-03T00:00");
         assert_eq!(from(Reach::ToDate(Length::Year)), "2026-01-01T00:00");
-        assert_eq!(c.reach(t, Reach::Last(Length::Exact(SECOND))), t - SECOND + 1);
+        assert_eq!(
+            c.reach(t, Reach::Last(Length::Exact(TimeDelta::SECOND))),
+            t - TimeDelta::SECOND + TimeDelta::MICROSECOND
+        );
         let until = |length: &str| c.format(c.forward(t, Length::parse(length).unwrap()))[..16].to_owned();
         assert_eq!(until("90m"), "2026-03-04T11:50");
         assert_eq!(until("1d"), "2026-03-06T00:00");
@@ -340,13 +349,13 @@ mod tests {
         let c = Calendar::new("Europe/Berlin", 1, 1).unwrap();
         let hours = |text: &str| {
             let day = c.day(at(&c, text));
-            (day.end - day.start) / 3600 / SECOND
+            (day.end - day.start) / TimeDelta::HOUR
         };
         assert_eq!(hours("2026-03-29T12:00:00+02:00"), 23);
         assert_eq!(hours("2026-10-25T12:00:00+01:00"), 25);
         assert_eq!(hours("2026-06-01"), 24);
         // Six hours from midnight at a time; the last stretch ends with the day.
-        let last = c.stretch(at(&c, "2026-03-29T23:30:00+02:00"), Length::Exact(6 * 3600 * SECOND));
+        let last = c.stretch(at(&c, "2026-03-29T23:30:00+02:00"), Length::Exact(TimeDelta::hours(6)));
         assert_eq!(c.format(last.start), "2026-03-29T19:00:00+02:00");
         assert_eq!(c.format(last.end), "2026-03-30T00:00:00+02:00");
     }
@@ -368,10 +377,11 @@ mod tests {
     fn the_windows_of_many_events_are_those_of_each() {
         let c = Calendar::new("Europe/Berlin", 4, 6).unwrap();
         let start = at(&c, "2025-12-30");
-        let times: Vec<i64> = (0..3000).map(|n| start + n * 5_000_017 * 3600).collect();
+        let times: Vec<Instant> =
+            (0..3000).map(|n| start + TimeDelta::from_micros(n * 5_000_017 * 3600)).collect();
         for text in ["90m", "1d", "30d", "month"] {
             let reach = Reach::Last(Length::parse(text).unwrap());
-            let each: Vec<i64> = times.iter().map(|at| c.reach(*at, reach)).collect();
+            let each: Vec<Instant> = times.iter().map(|at| c.reach(*at, reach)).collect();
             let cached = Reaches::new(&c, reach);
             assert_eq!(times.iter().map(|at| cached.from(*at)).collect::<Vec<_>>(), each, "{text}");
         }

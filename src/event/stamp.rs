@@ -8,7 +8,10 @@ use jiff::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::time::{Calendar, TimeError, check_micros};
+use super::{
+    Instant,
+    time::{Calendar, TimeError, check_years},
+};
 use crate::say;
 
 /// What a number counts that is a time.
@@ -31,8 +34,8 @@ pub enum Unit {
 /// What a number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
-    /// An instant, in microseconds.
-    Instant(i64),
+    /// An instant.
+    Instant(Instant),
     /// A local day.
     Day(Date),
     /// A local time.
@@ -76,7 +79,7 @@ impl Unit {
             Self::Nanoseconds => count.div_euclid(1000),
             Self::Microseconds | Self::ExcelDays => count,
         };
-        check_micros(micros).map(Stamp::Instant)
+        check_years(Instant::from_micros(micros)).map(Stamp::Instant)
     }
 }
 
@@ -113,7 +116,7 @@ pub fn local_time(text: &str) -> Option<DateTime> {
 ///
 /// # Errors
 /// If no zone is known for it, or the clock showed it never or twice.
-pub fn instant(local: DateTime, zone: Option<&TimeZone>) -> Result<i64, TimeError> {
+pub fn instant(local: DateTime, zone: Option<&TimeZone>) -> Result<Instant, TimeError> {
     let Some(zone) = zone else {
         return Err(TimeError(say!(
             "a time without an offset. Write it with one (+08:00), or say with `zone` at the source (of posted events: http.events.zone) which zone such times are in"
@@ -122,7 +125,7 @@ pub fn instant(local: DateTime, zone: Option<&TimeZone>) -> Result<i64, TimeErro
     let found = zone.to_ambiguous_timestamp(local);
     let offset = found.offset();
     match found.unambiguous() {
-        Ok(instant) => check_micros(instant.as_microsecond()),
+        Ok(instant) => check_years(Instant::from_micros(instant.as_microsecond())),
         Err(_) if matches!(offset, AmbiguousOffset::Gap { .. }) => Err(TimeError(say!(
             "there was no such time: the clocks of {zone} were put forward",
             zone = name(zone)
@@ -144,7 +147,7 @@ pub fn likely_unit(number: &str, stated: Unit, calendar: &Calendar) -> Option<(U
     let plausible = |day: Date| (2000..2100).contains(&day.year());
     Unit::ALL.into_iter().filter(|unit| *unit != stated).find_map(|unit| {
         let (day, shown) = match unit.read(number).ok()? {
-            Stamp::Instant(micros) => (calendar.local(micros).date(), calendar.format(micros)),
+            Stamp::Instant(at) => (calendar.local(at).date(), calendar.format(at)),
             Stamp::Day(day) => (day, day.to_string()),
             Stamp::Local(time) => (time.date(), time.to_string()),
         };
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_number_is_what_its_unit_says() {
-        let at = Stamp::Instant(1_772_589_600_000_000);
+        let at = Stamp::Instant(Instant::from_micros(1_772_589_600_000_000));
         for (unit, number) in [
             (Unit::Seconds, "1772589600"),
             (Unit::Milliseconds, "1772589600000"),
@@ -200,7 +203,7 @@ mod tests {
     #[test]
     fn a_local_time_needs_a_zone() {
         let local = local_time("2026-12-31T17:00:00").unwrap();
-        assert_eq!(instant(local, Some(&shanghai())), Ok(1_798_707_600_000_000));
+        assert_eq!(instant(local, Some(&shanghai())), Ok(Instant::from_micros(1_798_707_600_000_000)));
         assert!(instant(local, None).unwrap_err().0.contains("zone"));
         assert_eq!(local_time("2026-12-31 17:00"), Some(local));
         for text in [

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use croner::Cron;
 use jiff::civil;
 
-use super::{period::Length, time::Calendar};
+use super::{Instant, period::Length, time::Calendar};
 
 /// When a schedule is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,9 @@ impl Ticks {
         Cron::from_str(text).map(|cron| Self::Cron(Box::new(cron))).map_err(|e| e.to_string())
     }
 
-    /// The first tick after `at`, in microseconds; `None` if there is none any more.
+    /// The first tick after `at`; `None` if there is none any more.
     #[must_use]
-    pub fn next_after(&self, calendar: &Calendar, at: i64) -> Option<i64> {
+    pub fn next_after(&self, calendar: &Calendar, at: Instant) -> Option<Instant> {
         match self {
             Self::Every(length) => Some(calendar.stretch(at, *length).end),
             Self::Cron(cron) => {

@@ -1,7 +1,8 @@
-//! Instants as whole microseconds since the epoch, and the local calendar they are read in.
+//! The local calendar that instants are read in, and times as they are written.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+use super::{Instant, period::Stretch};
 use crate::{say, text::quoted};
 
 /// The calendar of a treasury: its time zone and the first day of its fiscal year.
@@ -66,14 +67,14 @@ impl Calendar {
         &self.zone
     }
 
-    /// Microseconds of an RFC 3339 instant, or of the start of a bare local date.
+    /// The instant of an RFC 3339 text, or the start of a bare local date.
     /// Digits beyond the microsecond are cut off.
     ///
     /// # Errors
     /// If the text is neither, has no offset, or lies outside the years 1900 to 2999.
-    pub fn parse(&self, text: &str) -> Result<i64, TimeError> {
-        if let Some(micros) = plain_rfc3339(text.as_bytes()) {
-            return Ok(micros);
+    pub fn parse(&self, text: &str) -> Result<Instant, TimeError> {
+        if let Some(at) = plain_rfc3339(text.as_bytes()) {
+            return Ok(at);
         }
         if text.len() == 10
             && let Ok(date) = text.parse::<Date>()
@@ -94,40 +95,40 @@ impl Calendar {
         checked(instant)
     }
 
-    /// Microseconds of the start of a local day.
+    /// The start of a local day.
     ///
     /// # Errors
     /// Outside the years 1900 to 2999.
-    pub fn start_of_day(&self, date: Date) -> Result<i64, TimeError> {
+    pub fn start_of_day(&self, date: Date) -> Result<Instant, TimeError> {
         let zoned = date.to_zoned_datetime(self.zone.clone()).map_err(|e| TimeError(e.to_string()))?;
         checked(zoned.timestamp())
     }
 
     /// The local date and time of an instant.
     #[must_use]
-    pub fn local(&self, micros: i64) -> jiff::civil::DateTime {
-        let instant = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+    pub fn local(&self, at: Instant) -> jiff::civil::DateTime {
+        let instant = Timestamp::from_microsecond(at.as_micros()).unwrap_or(Timestamp::UNIX_EPOCH);
         self.zone.to_datetime(instant)
     }
 
     /// The local day of the week, from Monday = 0, and the minute of the day.
     #[must_use]
-    pub fn weekday_and_minute(&self, micros: i64) -> (usize, u32) {
-        let local = self.local(micros);
+    pub fn weekday_and_minute(&self, at: Instant) -> (usize, u32) {
+        let local = self.local(at);
         let part = |n: i8| u32::from(n.unsigned_abs());
         let weekday = usize::from(local.weekday().to_monday_zero_offset().unsigned_abs());
         (weekday, part(local.hour()) * 60 + part(local.minute()))
     }
 
-    /// Start and end (exclusive) of the fiscal year of this name, in microseconds.
+    /// The fiscal year of this name.
     #[must_use]
-    pub fn fiscal_year(&self, year: i32) -> Option<(i64, i64)> {
+    pub fn fiscal_year(&self, year: i32) -> Option<Stretch> {
         let year = year - self.years_ahead();
         let start = |year: i32| {
             let date = Date::new(i16::try_from(year).ok()?, self.fiscal_month, self.fiscal_day).ok()?;
             self.start_of_day(date).ok()
         };
-        Some((start(year)?, start(year + 1)?))
+        Some(Stretch { start: start(year)?, end: start(year + 1)? })
     }
 
     /// The name of the fiscal year that a day lies in.
@@ -178,53 +179,53 @@ impl Calendar {
 
     /// RFC 3339 in local time with offset, for people and findings.
     #[must_use]
-    pub fn format(&self, micros: i64) -> String {
+    pub fn format(&self, at: Instant) -> String {
+        let micros = at.as_micros();
         let Ok(instant) = Timestamp::from_microsecond(micros) else { return micros.to_string() };
         let offset = self.zone.to_offset(instant);
         instant.display_with_offset(offset).to_string()
     }
 }
 
-fn checked(instant: Timestamp) -> Result<i64, TimeError> {
-    let micros = instant.as_microsecond();
-    check_micros(micros)
+fn checked(instant: Timestamp) -> Result<Instant, TimeError> {
+    check_years(Instant::from_micros(instant.as_microsecond()))
 }
 
 /// An instant inside the accepted years.
 ///
 /// # Errors
 /// Outside the years 1900 to 2999.
-pub fn check_micros(micros: i64) -> Result<i64, TimeError> {
-    let year = Timestamp::from_microsecond(micros).map(|t| TimeZone::UTC.to_datetime(t).year());
+pub fn check_years(at: Instant) -> Result<Instant, TimeError> {
+    let year = Timestamp::from_microsecond(at.as_micros()).map(|t| TimeZone::UTC.to_datetime(t).year());
     match year {
-        Ok(year) if YEARS.contains(&year) => Ok(micros),
+        Ok(year) if YEARS.contains(&year) => Ok(at),
         _ => Err(TimeError(say!("outside the years 1900 to 2999"))),
     }
 }
 
-/// The instants that an event may have, in microseconds.
+/// The instants that an event may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeBounds {
     /// The first.
-    pub earliest: i64,
+    pub earliest: Instant,
     /// The last.
-    pub latest: i64,
+    pub latest: Instant,
 }
 
 impl TimeBounds {
     /// No bounds.
-    pub const NONE: Self = Self { earliest: i64::MIN, latest: i64::MAX };
+    pub const NONE: Self = Self { earliest: Instant::MIN, latest: Instant::MAX };
 
     /// Whether an instant is within them.
     #[must_use]
-    pub const fn contain(self, at: i64) -> bool {
+    pub fn contain(self, at: Instant) -> bool {
         self.earliest <= at && at <= self.latest
     }
 }
 
 /// `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)`, at most six fraction digits: the shape nearly every feed uses, read
 /// without the general parser. Anything unusual (leap seconds, other separators) returns `None`.
-fn plain_rfc3339(text: &[u8]) -> Option<i64> {
+fn plain_rfc3339(text: &[u8]) -> Option<Instant> {
     let two = |at: usize| -> Option<i64> {
         let (a, b) = (text.get(at)?.wrapping_sub(b'0'), text.get(at + 1)?.wrapping_sub(b'0'));
         (a < 10 && b < 10).then(|| i64::from(a) * 10 + i64::from(b))
@@ -251,7 +252,8 @@ fn plain_rfc3339(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let days = days_from_civil(year, month, day)?;
-    Some((days * 86_400 + hour * 3600 + minute * 60 + second - offset) * 1_000_000 + fraction)
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset;
+    Some(Instant::from_micros(seconds * 1_000_000 + fraction))
 }
 
 /// Whether an offset `±hh:mm` at the end is less than a day, as RFC 3339 has it.
@@ -291,15 +293,10 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + day_of_era - 719_468)
 }
 
-/// Microseconds of a duration, saturating.
-#[must_use]
-pub fn micros(duration: SignedDuration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::TimeDelta;
     use proptest::prelude::*;
 
     fn shanghai() -> Calendar {
@@ -309,7 +306,7 @@ mod tests {
     #[test]
     fn reads_what_the_contract_names() {
         let calendar = shanghai();
-        let expected = 1_767_225_600_000_000 - 8 * 3_600_000_000;
+        let expected = Instant::from_micros(1_767_225_600_000_000) - TimeDelta::hours(8);
         for text in [
             "2026-01-01",
             "2026-01-01T00:00:00+08:00",
@@ -320,7 +317,10 @@ mod tests {
         ] {
             assert_eq!(calendar.parse(text), Ok(expected), "{text}");
         }
-        assert_eq!(calendar.parse("2026-01-01T00:00:00.1234569+08:00"), Ok(expected + 123_456));
+        assert_eq!(
+            calendar.parse("2026-01-01T00:00:00.1234569+08:00"),
+            Ok(expected + TimeDelta::from_micros(123_456))
+        );
     }
 
     #[test]
@@ -347,13 +347,13 @@ mod tests {
     #[test]
     fn fiscal_years_follow_the_configured_start() {
         let april = Calendar::new("Europe/London", 4, 6).unwrap();
-        let (start, end) = april.fiscal_year(2026).unwrap();
-        assert_eq!(april.format(start), "2026-04-06T00:00:00+01:00");
-        assert_eq!(april.format(end), "2027-04-06T00:00:00+01:00");
+        let year = april.fiscal_year(2026).unwrap();
+        assert_eq!(april.format(year.start), "2026-04-06T00:00:00+01:00");
+        assert_eq!(april.format(year.end), "2027-04-06T00:00:00+01:00");
         let november = "2026-11-01".parse().unwrap();
         assert_eq!(april.fiscal_year_of(november), 2026);
         let named = april.with_years_named_by(NamedBy::End);
-        assert_eq!((named.fiscal_year(2027), named.fiscal_year_of(november)), (Some((start, end)), 2027));
+        assert_eq!((named.fiscal_year(2027), named.fiscal_year_of(november)), (Some(year), 2027));
         let whole = shanghai().with_years_named_by(NamedBy::End);
         assert_eq!(whole.fiscal_year(2026), shanghai().fiscal_year(2026));
         assert_eq!(whole.fiscal_year_named_by_text(), "beginning");
@@ -369,7 +369,7 @@ mod tests {
             let offset = jiff::tz::Offset::from_seconds(offset / 60 * 60).unwrap();
             let text = instant.display_with_offset(offset).to_string();
             if let Some(fast) = plain_rfc3339(text.as_bytes()) {
-                prop_assert_eq!(fast, text.parse::<Timestamp>().unwrap().as_microsecond());
+                prop_assert_eq!(fast.as_micros(), text.parse::<Timestamp>().unwrap().as_microsecond());
             }
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    event::{event_schema, normal_name},
+    event::{Instant, TimeDelta, event_schema, normal_name},
     finding::Finding,
     lists::{CODE_COLUMNS, Lists},
     personal::event::mask,
@@ -30,15 +30,13 @@ pub(crate) struct Asked<'a> {
     pub older: u64,
     pub case: Case,
     /// When it is made, and by whom.
-    pub made: (i64, &'a str),
+    pub made: (Instant, &'a str),
     /// Shows persons of a finding in part only, where they are to be; the case is given so.
     pub masked: Option<&'a dyn Fn(Finding) -> Finding>,
 }
 
 /// Rows of a list that are carried whole.
 const ROWS_WHOLE: usize = 2_000;
-/// A day, in microseconds.
-const DAY: i64 = 86_400_000_000;
 
 /// Gathers it.
 ///
@@ -99,12 +97,12 @@ fn codes(lists: &Lists, (events, findings): (&Events, &[Finding]), config: &Conf
     let mut rows = Vec::new();
     for column in CODE_COLUMNS {
         let Some(table) = lists.codes(column) else { continue };
-        let day = |at: Option<i64>| at.map(|at| config.calendar.local(at).date().to_string());
+        let day = |at: Option<Instant>| at.map(|at| config.calendar.local(at).date().to_string());
         let wanted = table.code_rows().filter(|row| named.contains(&(column, row.code)));
         rows.extend(wanted.map(|row| {
             json!({
                 "column": column, "code": row.code, "name": row.name, "parent": row.parent,
-                "from": day(row.from), "to": day(row.until.map(|until| until - 1)),
+                "from": day(row.from), "to": day(row.until.map(|until| until - TimeDelta::MICROSECOND)),
             })
         }));
     }
@@ -145,10 +143,13 @@ impl Chooser<'_> {
     fn choose(&self, findings: &[Finding], facts: &mut Facts) -> anyhow::Result<(Events, Rows)> {
         let time = |text: &str| self.config.calendar.parse(text).map_err(|e| anyhow::anyhow!("{text}: {e}"));
         let timed = findings.iter().map(|finding| Ok((time(&finding.at)?, finding.clone())));
-        let timed: Vec<(i64, Finding)> = timed.collect::<anyhow::Result<_>>()?;
+        let timed: Vec<(Instant, Finding)> = timed.collect::<anyhow::Result<_>>()?;
         let mut wanted = Wanted::of(&timed, self.config.lateness);
-        let first = timed.iter().map(|(at, _)| *at).min().unwrap_or(0);
-        let recent = self.rule.horizon().map(|reach| Choice::Recent(first.saturating_sub(reach + DAY)));
+        let first = timed.iter().map(|(at, _)| *at).min().unwrap_or(Instant::EPOCH);
+        let recent = self
+            .rule
+            .horizon()
+            .map(|reach| Choice::Recent(first.saturating_sub(reach.saturating_add(TimeDelta::DAY))));
         let mut best: Option<(usize, (Events, Rows))> = None;
         for choice in [Some(Choice::Own), recent, Some(Choice::All)].into_iter().flatten() {
             let Chosen::Events(events) = wanted.choose(self.history, choice, EVENTS_MAX)? else {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        Currency,
+        Currency, TimeDelta,
         time::{Calendar, NamedBy},
     },
     lists::{ColumnKind, List, Lists},
@@ -36,7 +36,7 @@ pub(crate) struct Recipe {
     pub language: Language,
     pub currency: String,
     /// How much later than others an event may be, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
 }
 
 /// A constant with its kind: a text is no number that looks the same.

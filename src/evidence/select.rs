@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     decode::versions::fields,
-    event::{Column, schema::field},
+    event::{Column, Instant, TimeDelta, schema::field},
     finding::Finding,
     journal::layout::ARRIVAL,
     store::{History, Order, Select, StoreError},
@@ -27,9 +27,9 @@ pub(crate) struct Wanted {
     /// The events of findings.
     ids: BTreeSet<String>,
     /// The end of the latest window or the latest tick, in microseconds; `None` if all findings are of events.
-    until: Option<i64>,
+    until: Option<Instant>,
     /// Time must have gone so far for that to be found.
-    moved: i64,
+    moved: Instant,
 }
 
 /// How much is chosen.
@@ -38,7 +38,7 @@ pub(crate) enum Choice {
     /// Events of the same budget lines and the same key, and those that they name.
     Own,
     /// Beside them all events from this time on, in microseconds.
-    Recent(i64),
+    Recent(Instant),
     /// All up to the findings.
     All,
 }
@@ -66,10 +66,10 @@ impl Row<'_> {
         array.is_valid(self.row).then(|| array.value(self.row))
     }
 
-    fn at(&self) -> i64 {
+    fn at(&self) -> Instant {
         let times = self.batch.column_by_name(Column::OccurredAt.spec().name);
         let times = times.and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
-        times.map_or(0, |times| times.value(self.row))
+        times.map_or(Instant::EPOCH, |times| Instant::from_micros(times.value(self.row)))
     }
 
     fn arrival(&self) -> i64 {
@@ -93,7 +93,7 @@ pub(crate) enum Chosen {
 
 impl Wanted {
     /// For these findings, of which each has its time; events may be so late.
-    pub(crate) fn of(findings: &[(i64, Finding)], lateness: i64) -> Self {
+    pub(crate) fn of(findings: &[(Instant, Finding)], lateness: TimeDelta) -> Self {
         let mut wanted = Self::default();
         for (at, finding) in findings {
             match &finding.event_id {
@@ -169,7 +169,7 @@ impl Wanted {
     /// findings on the way.
     fn last(&mut self, history: &History) -> Result<Last, StoreError> {
         let mut last = Last::default();
-        let mut latest = i64::MIN;
+        let mut latest = Instant::MIN;
         let columns = [Column::EventId, Column::OccurredAt, LINES[0], LINES[1]];
         let (ids, until, moved) = (self.ids.clone(), self.until, self.moved);
         let lines = &mut self.lines;
@@ -210,7 +210,7 @@ struct Last {
     /// The place of the last event of a finding.
     arrival: i64,
     /// Events up to this time, wherever they stand.
-    until: Option<i64>,
+    until: Option<Instant>,
     /// The place of the event that moved time on.
     moved_at: Option<i64>,
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::{LineYear, Position};
 
+use crate::event::Instant;
+
 /// Sums up what happened to lines of earlier years by the same point of their years.
 #[derive(Debug)]
 pub struct Early<'l, 'a> {
@@ -16,7 +18,7 @@ pub struct Early<'l, 'a> {
 struct Past {
     line: usize,
     /// The same point of its year, in microseconds.
-    point: i64,
+    point: Instant,
     /// All that is known to have happened to it.
     total: i128,
     executed: i128,
@@ -43,7 +45,7 @@ impl<'l, 'a> Early<'l, 'a> {
     }
 
     /// Money paid (or, below zero, given back) at an instant.
-    pub fn execute(&mut self, line: &str, at: i64, cents: i128) {
+    pub fn execute(&mut self, line: &str, at: Instant, cents: i128) {
         if let Some(past) = self.index.get_mut(line) {
             past.executed += cents;
             self.lines[past.line].early_executed += if at < past.point { cents } else { 0 };
@@ -51,7 +53,7 @@ impl<'l, 'a> Early<'l, 'a> {
     }
 
     /// Budget given (or, below zero, taken away) at an instant.
-    pub fn budget(&mut self, line: &str, at: i64, cents: i128) {
+    pub fn budget(&mut self, line: &str, at: Instant, cents: i128) {
         if let Some(past) = self.index.get_mut(line) {
             past.total += cents;
             self.lines[past.line].early_total += if at < past.point { cents } else { 0 };

@@ -3,31 +3,36 @@
 use jiff::ToSpan;
 
 use super::{YEARS, float};
-use crate::event::time::Calendar;
+use crate::event::{Instant, TimeDelta, period::Stretch, time::Calendar};
 
 /// A point of a fiscal year.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     year: i32,
     /// Start and end of the year, and the point in it, in microseconds.
-    start: i64,
-    end: i64,
-    now: i64,
+    start: Instant,
+    end: Instant,
+    now: Instant,
     /// Whole months of the year that are over, and the end of the one that is not.
     months: u8,
-    month_end: i64,
+    month_end: Instant,
     /// The same point of earlier years, the latest first.
-    earlier: Vec<i64>,
+    earlier: Vec<Instant>,
+}
+
+/// A length as a number that can be multiplied by money.
+fn micros(length: TimeDelta) -> i128 {
+    length.as_micros().into()
 }
 
 impl Position {
     /// Where `now` (microseconds) lies; `None` beyond the calendar.
     #[must_use]
-    pub fn at(calendar: &Calendar, now: i64) -> Option<Self> {
+    pub fn at(calendar: &Calendar, now: Instant) -> Option<Self> {
         let year = calendar.fiscal_year_of(calendar.local(now).date());
-        let (start, end) = calendar.fiscal_year(year)?;
-        let month = |year: i32, months: i64| -> Option<i64> {
-            let (start, _) = calendar.fiscal_year(year)?;
+        let Stretch { start, end } = calendar.fiscal_year(year)?;
+        let month = |year: i32, months: i64| -> Option<Instant> {
+            let start = calendar.fiscal_year(year)?.start;
             let date = calendar.local(start).date().checked_add(months.months()).ok()?;
             calendar.start_of_day(date).ok()
         };
@@ -36,10 +41,10 @@ impl Position {
         let months = i64::try_from(passed).ok()? - 1;
         // Months are of different lengths: the same point is as far into its month.
         let (from, to) = (month(year, months)?, month(year, months + 1)?);
-        let same_point = |year: i32| -> Option<i64> {
+        let same_point = |year: i32| -> Option<Instant> {
             let (first, last) = (month(year, months)?, month(year, months + 1)?);
-            let into = i128::from(now - from) * i128::from(last - first) / i128::from(to - from);
-            Some(first + i64::try_from(into).ok()?)
+            let into = micros(now - from) * micros(last - first) / micros(to - from);
+            Some(first + TimeDelta::from_micros(i64::try_from(into).ok()?))
         };
         let earlier = (1..=YEARS).map_while(|back| same_point(year - back)).collect();
         let passed = u8::try_from(months).ok()?;
@@ -60,13 +65,13 @@ impl Position {
 
     /// The end of the month of the fiscal year that it lies in, in microseconds.
     #[must_use]
-    pub fn month_end(&self) -> i64 {
+    pub fn month_end(&self) -> Instant {
         self.month_end
     }
 
     /// The same point of an earlier year, in microseconds; `None` for one that a forecast does not look at.
     #[must_use]
-    pub fn same_point(&self, year: i32) -> Option<i64> {
+    pub fn same_point(&self, year: i32) -> Option<Instant> {
         let back = usize::try_from(self.year.checked_sub(year)?).ok()?.checked_sub(1)?;
         self.earlier.get(back).copied()
     }
@@ -74,18 +79,18 @@ impl Position {
     /// The elapsed share of the year.
     #[must_use]
     pub fn elapsed(&self) -> f64 {
-        float(i128::from(self.now - self.start)) / float(i128::from(self.end - self.start))
+        float(micros(self.now - self.start)) / float(micros(self.end - self.start))
     }
 
     /// Executed at the end of the year if it went on as evenly as it went so far; `None` where nothing of the year is over.
     /// Of a closed year what was executed.
     #[must_use]
     pub fn pace(&self, year: i32, executed: i128) -> Option<i128> {
-        let elapsed = i128::from(self.now - self.start);
+        let elapsed = micros(self.now - self.start);
         match year.cmp(&self.year) {
             std::cmp::Ordering::Less => Some(executed),
             std::cmp::Ordering::Equal if elapsed > 0 => {
-                Some(executed * i128::from(self.end - self.start) / elapsed)
+                Some(executed * micros(self.end - self.start) / elapsed)
             }
             _ => None,
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::time::Calendar;
+use crate::event::{TimeDelta, time::Calendar};
 
 /// Half of 2025 is over.
 fn half() -> Position {
@@ -113,11 +113,11 @@ fn early_sums_end_at_the_point() {
     let point = position.same_point(2024).unwrap();
     let mut early = Early::new(&mut lines, &position);
     assert!(!early.is_empty());
-    early.budget("A-2024", point - 1, 100);
-    early.execute("A-2024", point - 1, 10);
+    early.budget("A-2024", point - TimeDelta::MICROSECOND, 100);
+    early.execute("A-2024", point - TimeDelta::MICROSECOND, 10);
     early.execute("A-2024", point, 1_000);
-    early.execute("A-2025", point - 1, 1_000);
-    early.execute("other", point - 1, 1_000);
+    early.execute("A-2025", point - TimeDelta::MICROSECOND, 1_000);
+    early.execute("other", point - TimeDelta::MICROSECOND, 1_000);
     early.finish();
     assert!(lines[1].is_known && !lines[0].is_known, "some of 2024 is not told");
     assert_eq!((lines[0].early_total, lines[0].early_executed), (100, 10));

@@ -20,6 +20,7 @@ use crate::{
     daemon::Shared,
     diagnostic::Diagnostic,
     evaluate::{row::RuleCounts, schedule::PassedTick},
+    event::Instant,
     finding::Finding,
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
     store::{CaseFilter, Cases, Reader, Verdicts},
@@ -256,7 +257,7 @@ fn skipped((rule_id, problem): (String, Diagnostic)) -> SkippedRule {
 fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
     PassedTickView {
         rule_id: passed.rule.clone(),
-        tick: shared.calendar.format(passed.tick),
+        tick: shared.calendar.format(Instant::from_micros(passed.tick)),
         why: passed.why.to_string(),
     }
 }
@@ -285,8 +286,8 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         version: env!("CARGO_PKG_VERSION"),
         ready: shared.ready() && shared.waits_for().is_none(),
         started_at: shared.calendar.format(shared.started_at),
-        last_event_at: (last != 0).then(|| shared.calendar.format(last)),
-        journal_from: journal_from.map(|at| shared.calendar.format(at)),
+        last_event_at: (last != 0).then(|| shared.calendar.format(Instant::from_micros(last))),
+        journal_from: journal_from.map(|at| shared.calendar.format(Instant::from_micros(at))),
         since_start: SinceStart {
             accepted: totals.accepted,
             duplicates: totals.duplicates,

@@ -268,7 +268,12 @@ async fn act(
         }
         let judgement = Judgement { verb, person: &person, why: why.trim(), seen: seen.as_deref() };
         let now = shared.clock.now();
-        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(id, &judgement, now, &office)?;
+        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(
+            id,
+            &judgement,
+            now.as_micros(),
+            &office,
+        )?;
         count(&shared, &matter, verb);
         shared.approved.notify_one();
         Ok(Json(seen_by.view(&matter)))
@@ -299,7 +304,7 @@ struct Seen<'s> {
 impl<'s> Seen<'s> {
     fn new(shared: &'s Shared, by: &'s By) -> Self {
         let (within, person) = (Within::new(shared, by.limits()), by.person(&by.unnamed()));
-        Self { shared, by, within, person, now: shared.clock.now() }
+        Self { shared, by, within, person, now: shared.clock.now().as_micros() }
     }
 
     /// A matter, if it is there for whoever asks.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     store::{Audit, AuditEntry, AuditFilter, AuditListing, AuditReport, Seal, filter},
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Listed {
 
 impl Listed {
     fn filter(self, calendar: &Calendar, limit: u32) -> Result<AuditFilter, String> {
-        let time = |text: Option<String>, read: &dyn Fn(&str) -> Result<i64, String>| {
+        let time = |text: Option<String>, read: &dyn Fn(&str) -> Result<Instant, String>| {
             text.as_deref().map(read).transpose()
         };
         Ok(AuditFilter {

@@ -23,6 +23,7 @@ use crate::{
         Shared,
         lab::{self, End, Job, NotBegun, Tried},
     },
+    event::Instant,
     finding::Finding,
     rule::RuleSet,
     say,
@@ -140,8 +141,8 @@ pub(crate) struct FormView {
 
 impl FormView {
     #[allow(clippy::cast_precision_loss)] // Counts that people look at.
-    fn new(form: &Form, span: Option<(i64, i64)>) -> Self {
-        let days = span.map_or(1.0, |(from, to)| ((to - from) as f64 / 86_400e6).max(1.0));
+    fn new(form: &Form, span: Option<(Instant, Instant)>) -> Self {
+        let days = span.map_or(1.0, |(from, to)| ((to - from).as_seconds_f64() / 86_400.0).max(1.0));
         let [confirmed, dismissed] = form.verdicts;
         let judged = confirmed + dismissed;
         Self {
@@ -197,7 +198,7 @@ impl Show<'_> {
     }
 
     fn outcome(&self, beside: &Beside) -> Outcome {
-        let time = |at: i64| self.shared.calendar.format(at);
+        let time = |at: Instant| self.shared.calendar.format(at);
         let findings = |findings: &[Finding]| {
             let shown = findings.iter().filter(|_| self.whole);
             shown.map(|finding| self.lens.finding(finding.clone(), &self.rules)).collect()

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     alert::{Action, Outcome, casework::Terms, desk::Order, worth::Worth},
     daemon::Shared,
-    event::money::parse_amount,
+    event::{Instant, money::parse_amount},
     rule::RuleSet,
     say,
     store::{Cases, HandOver, Kinship, StoreError},
@@ -269,10 +269,10 @@ fn of_unit(
     cases: &Cases,
     rules: &RuleSet,
     (rule, unit): (&str, &str),
-    now: i64,
+    now: Instant,
 ) -> Result<UnitVerdicts, StoreError> {
     let (said, suggests) = cases.verdicts_of(rule, unit)?;
-    let excepted_until = rules.excepted(rule, unit, now).map(str::to_owned);
+    let excepted_until = rules.excepted(rule, unit, now.as_micros()).map(str::to_owned);
     Ok(UnitVerdicts {
         unit: unit.to_owned(),
         confirmed: said.confirmed,

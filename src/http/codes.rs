@@ -17,6 +17,7 @@ use super::{
 use crate::{
     access::Limits,
     daemon::Shared,
+    event::{Instant, TimeDelta},
     lists::{CODE_COLUMNS, CodeRow},
     say,
     text::quoted,
@@ -124,13 +125,13 @@ pub(crate) async fn list(
         };
         let after = filter.after.as_deref().and_then(|after| after.parse::<usize>().ok()).unwrap_or(0);
         let rows: Vec<CodeRow<'_>> = table.code_rows().filter(is_meant).collect();
-        let day = |at: i64| shared.calendar.local(at).date().to_string();
+        let day = |at: Instant| shared.calendar.local(at).date().to_string();
         let view = |row: &CodeRow<'_>| CodeView {
             code: row.code.to_owned(),
             name: row.name.map(str::to_owned),
             parent: row.parent.filter(|code| allows(&limits, &column, code)).map(str::to_owned),
             from: row.from.map(day),
-            to: row.until.map(|until| day(until - 1)),
+            to: row.until.map(|until| day(until - TimeDelta::MICROSECOND)),
             valid: row.from.is_none_or(|from| from <= now) && row.until.is_none_or(|until| now < until),
         };
         let page = Page::new(limit).fill(rows.iter().skip(after).map(view));

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::{event_schema, money::format_cents, time::Calendar},
+    event::{Instant, event_schema, money::format_cents, time::Calendar},
     ledger::Figure,
     say,
     store::{DayStatement, History},
@@ -101,7 +101,11 @@ impl CompletenessView {
 ///
 /// # Errors
 /// If it is no day.
-pub fn day_span(calendar: &Calendar, given: Option<&str>, now: i64) -> Result<(String, (i64, i64)), String> {
+pub fn day_span(
+    calendar: &Calendar,
+    given: Option<&str>,
+    now: Instant,
+) -> Result<(String, (Instant, Instant)), String> {
     let date = match given {
         Some(text) => text
             .trim()

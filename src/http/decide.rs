@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError},
-    time::Instant,
 };
 
 use axum::{Json, extract::State, http::StatusCode};
@@ -23,7 +22,7 @@ use crate::{
     config::decide::WhenStale,
     daemon::{Applications, NotTaken, POSTED, Shared},
     decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
-    event::duration,
+    event::{Instant, TimeDelta, duration},
     say,
     store::{Cases, DecisionFilter, Decisions, StoredDecision},
     stream::{PLAIN, Payload, RECORD_BYTES_MAX},
@@ -113,7 +112,7 @@ pub async fn by_message(shared: &Arc<Shared>, actor: Actor, body: &[u8]) -> (u16
 
 /// What is answered, over HTTP or Kafka.
 async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> Result<Answer, Problem> {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let asked = Asked::read(body, how)?;
     let most = shared.questions.config.applications_max;
     if asked.records.len() > most {
@@ -179,7 +178,7 @@ struct Asked {
     records: Vec<Vec<u8>>,
     mode: Mode,
     atomic: bool,
-    expires_in: Option<i64>,
+    expires_in: Option<TimeDelta>,
     overriding: Option<i64>,
     /// Whether the body is one application.
     is_single: bool,
@@ -211,7 +210,7 @@ impl Asked {
         let records = values.iter().map(|value| record(value)).collect::<Result<_, _>>()?;
         let long = |text: &str| duration(text).map_err(Problem::unprocessable);
         let expires_in = how.expires_in.as_deref().map(long).transpose()?;
-        let expires_in = expires_in.map(|long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
+        let expires_in = expires_in.map(TimeDelta::of);
         Ok(Self {
             records,
             mode: how.mode.unwrap_or_default(),
@@ -404,7 +403,7 @@ pub(crate) async fn list(
     let limit = page_size(listed.limit)?;
     let place = |text: String| {
         let (at, id) = text.split_once(' ')?;
-        Some((at.parse().ok()?, id.to_owned()))
+        Some((Instant::from_micros(at.parse().ok()?), id.to_owned()))
     };
     let unknown = || Problem::bad_request(say!("`after` is not the `next` of another page"));
     let after = listed.after.map(|text| place(text).ok_or_else(unknown)).transpose()?;
@@ -412,7 +411,8 @@ pub(crate) async fn list(
     at_once(move || {
         let filter = DecisionFilter { decision, budget_line_id, after, limit: limit + 1 };
         let rows = Decisions::open(&shared.state_dir)?.list(&filter)?;
-        let places: Vec<_> = rows.iter().map(|row| format!("{} {}", row.at, row.decision.event_id)).collect();
+        let places: Vec<_> =
+            rows.iter().map(|row| format!("{} {}", row.at.as_micros(), row.decision.event_id)).collect();
         let page = Page::new(limit).fill(rows.into_iter().map(|row| shown(row, &shared)));
         let next = page.is_cut.then(|| places[page.rows.len() - 1].clone());
         Ok(Json(DecisionPage { decisions: page.rows, next }))

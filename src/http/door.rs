@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use tokio::sync::Notify;
@@ -40,7 +39,7 @@ struct Seats {
 #[derive(Debug)]
 struct Seat {
     /// Since when it has waited for its client; `None` while a request is under way.
-    waits_since: Option<Instant>,
+    waits_since: Option<std::time::Instant>,
     /// Whether something of the next request is there.
     begun: bool,
     /// The answer is made and not yet written; whether its request counts.
@@ -100,8 +99,12 @@ impl Door {
         }
         let (number, close) = (seats.next, CancellationToken::new());
         seats.next += 1;
-        let seat =
-            Seat { waits_since: Some(Instant::now()), begun: false, unwritten: None, close: close.clone() };
+        let seat = Seat {
+            waits_since: Some(std::time::Instant::now()),
+            begun: false,
+            unwritten: None,
+            close: close.clone(),
+        };
         seats.taken.insert(number, seat);
         self.gauge(&mut seats);
         Some(Place { door: Arc::clone(self), number, close })
@@ -139,7 +142,7 @@ impl Place {
         let mut seats = self.door.seats();
         let Some(seat) = seats.taken.get_mut(&self.number) else { return };
         let Some(counts) = seat.unwritten.take() else { return };
-        (seat.waits_since, seat.begun) = (Some(Instant::now()), false);
+        (seat.waits_since, seat.begun) = (Some(std::time::Instant::now()), false);
         seats.requests -= usize::from(counts);
         self.door.gauge(&mut seats);
         drop(seats);

@@ -26,7 +26,7 @@ use crate::{
     access::Actor,
     config::Config,
     daemon::{Shared, signing_key},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     evidence,
     finding::Finding,
     rule::RuleSet,
@@ -40,7 +40,7 @@ pub(crate) struct Asked<'a> {
     pub id: &'a str,
     pub lens: Lens,
     pub actor: &'a Actor,
-    pub now: i64,
+    pub now: Instant,
     /// Bytes of the case's files that go into it at most.
     pub room: u64,
 }
@@ -116,7 +116,7 @@ fn handed_in(
     cases: &mut Cases,
     id: &str,
     lens: Lens,
-    (now, room, calendar): (i64, u64, &Calendar),
+    (now, room, calendar): (Instant, u64, &Calendar),
 ) -> Result<(Files, Vec<String>), NoPack> {
     let known = cases.attachments(id)?;
     let bytes: u64 = known.iter().map(|one| one.file.bytes).sum();

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::{Column, EventType, id_hash},
+    event::{Column, EventType, Instant, id_hash},
     finding::Finding,
     rule::compile::{CompiledRule, CompiledView},
     say,
@@ -69,7 +69,7 @@ pub(crate) async fn explain(
         })?;
         let columns = [Column::Type, Column::OccurredAt];
         let event = Lookup::open(&shared.state_dir)?
-            .event(&asked.event, id_hash(&asked.event), (i64::MIN, i64::MAX), &columns)?
+            .event(&asked.event, id_hash(&asked.event), (Instant::MIN, Instant::MAX), &columns)?
             .ok_or_else(|| {
                 missing(say!("there is no event {id} in the journal", id = quoted(&asked.event)))
             })?;
@@ -88,14 +88,14 @@ pub(crate) async fn explain(
             calendar,
             rules: &rules,
             rule,
-            event: (&asked.event, at),
+            event: (&asked.event, Instant::from_micros(at)),
             time: TIME,
             lateness: shared.lateness,
             journal_from: config.journal_from,
             query: config.query_limits,
             tick,
         };
-        let known = stored(&shared, rule, (&asked.event, at))?;
+        let known = stored(&shared, rule, (&asked.event, Instant::from_micros(at)))?;
         let explained = question.explain(of, &known)?;
         let stored = explained.stored(&known, &asked.event).map(|finding| finding.finding_id.clone());
         let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param.to_json()));
@@ -110,8 +110,8 @@ pub(crate) async fn explain(
 fn stored(
     shared: &Shared,
     rule: &CompiledRule,
-    (event, at): (&str, i64),
-) -> Result<Vec<(i64, Finding)>, Problem> {
+    (event, at): (&str, Instant),
+) -> Result<Vec<(Instant, Finding)>, Problem> {
     let calendar = &shared.calendar;
     let timed = |finding: Finding| Some((calendar.parse(&finding.at).ok()?, finding));
     let found = match rule.view {

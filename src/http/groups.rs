@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
+    event::Instant,
     ledger::{GroupSums, Grouping, ratio, ratio_text},
     rule::{CompiledGroup, Text},
 };
@@ -76,7 +77,7 @@ struct Row {
 
 impl Row {
     fn place(&self, sort: Sort) -> (i128, &str) {
-        (sort.key(&self.sums.balances, 0), &self.place)
+        (sort.key(&self.sums.balances, Instant::EPOCH), &self.place)
     }
 
     fn view(&self) -> LineGroup {

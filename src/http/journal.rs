@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::{Column, EventType, event_schema, schema::FIELDS, time::Calendar},
+    event::{Column, EventType, Instant, event_schema, schema::FIELDS, time::Calendar},
     finding::Finding,
     lists::Lists,
     say,
@@ -92,7 +92,7 @@ impl EventFilter {
         let cents = |name: &str, text: &Option<String>| {
             text.as_ref().map(|text| filter::cents(name, text).map(i128::from)).transpose()
         };
-        let time = |text: &Option<String>, read: &dyn Fn(&str) -> Result<i64, String>| {
+        let time = |text: &Option<String>, read: &dyn Fn(&str) -> Result<Instant, String>| {
             text.as_deref().map(read).transpose()
         };
         Ok(Sought {
@@ -118,8 +118,10 @@ fn types(words: &str) -> Result<u16, String> {
     })
 }
 
-fn place(cursor: &str) -> Result<(i64, String), String> {
-    let place = cursor.split_once('~').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+fn place(cursor: &str) -> Result<(Instant, String), String> {
+    let place = cursor
+        .split_once('~')
+        .and_then(|(at, id)| Some((Instant::from_micros(at.parse().ok()?), id.to_owned())));
     place.ok_or_else(|| say!("before: take the `next` of the page before"))
 }
 
@@ -161,7 +163,7 @@ pub(crate) async fn list(
             Some(last) => Some(place_of(last)),
             None => found.next,
         };
-        let next = next.map(|(at, id)| format!("{at}~{id}"));
+        let next = next.map(|(at, id)| format!("{}~{id}", at.as_micros()));
         let searched_from = calendar.format(found.searched_from);
         Ok(Json(EventPage { events: page.rows, next, searched_from }))
     })

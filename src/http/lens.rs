@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Problem, view::AlertView};
 use crate::{
     alert::Alert,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     lists::Lists,
     notify::mask::{masked_alert, masked_finding},
@@ -120,7 +120,7 @@ impl Lens {
 impl AlertView {
     /// With what its codes are called.
     #[must_use]
-    pub(crate) fn named(mut self, lists: &Lists, at: i64) -> Self {
+    pub(crate) fn named(mut self, lists: &Lists, at: Instant) -> Self {
         let of_key = self.key.iter().filter_map(|(column, value)| Some((column, value.as_str()?)));
         let of_labels = self
             .labels

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::Problem;
 use crate::{
-    event::Column,
+    event::{Column, Instant},
     ledger::{Attributes, Balances, Line, report::sums},
     lists::{List, Lists},
     say,
@@ -108,13 +108,13 @@ impl LineFilter {
 pub(crate) struct Branch<'l> {
     table: Option<&'l List>,
     under: Option<&'l str>,
-    at: i64,
+    at: Instant,
     below: BTreeSet<&'l str>,
 }
 
 impl<'l> Branch<'l> {
     /// That of a unit, or of all, by the table of units.
-    pub(crate) fn of(lists: &'l Lists, under: Option<&'l str>, at: i64) -> Self {
+    pub(crate) fn of(lists: &'l Lists, under: Option<&'l str>, at: Instant) -> Self {
         let table = lists.codes("unit_code");
         let below = table.zip(under).map(|(table, under)| table.codes_below(under, at).collect());
         Self { table, under, at, below: below.unwrap_or_default() }
@@ -197,12 +197,12 @@ impl Sort {
     }
 
     /// What balances are sorted by.
-    pub(crate) fn key(self, balances: &Balances, last_event_at: i64) -> i128 {
+    pub(crate) fn key(self, balances: &Balances, last_event_at: Instant) -> i128 {
         match self.by {
             By::Name => 0,
             By::Sum(place) => sums(balances)[place].1,
             By::Ratio => balances.executed_ratio().unwrap_or(i128::MIN),
-            By::LastEvent => last_event_at.into(),
+            By::LastEvent => last_event_at.as_micros().into(),
         }
     }
 

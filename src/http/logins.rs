@@ -247,7 +247,7 @@ impl Logins {
                 return problem;
             }
         }
-        let seconds = u32::try_from(wait.micros / 1_000_000 + 1).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(wait.lasts.as_seconds() + 1).unwrap_or(u32::MAX);
         let detail = say!(
             "there were too many wrong passwords; try again in {seconds} s. Whoever manages users can set a new one with `fiscwatch user password`",
             seconds

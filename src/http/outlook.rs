@@ -59,7 +59,7 @@ pub(crate) async fn forecast(
     };
     Ok(Json(ForecastView {
         at: time(outlook.at),
-        ends_at: year.and_then(|year| shared.calendar.fiscal_year(year)).map(|(_, end)| time(end)),
+        ends_at: year.and_then(|year| shared.calendar.fiscal_year(year)).map(|year| time(year.end)),
         year_end: forecast.map(|f| format_cents(f.year_end)),
         year_end_low: forecast.map(|f| format_cents(f.low)),
         year_end_high: forecast.map(|f| format_cents(f.high)),

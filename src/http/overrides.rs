@@ -22,7 +22,7 @@ use crate::{
     approval::{Office, Person},
     daemon::Shared,
     decision::{Act, Override, Standing},
-    event::{money::format_cents, time::Calendar},
+    event::{Instant, money::format_cents, time::Calendar},
     store::{CaseError, Cases, OverrideFilter},
 };
 
@@ -64,7 +64,7 @@ pub(crate) struct ActView {
 }
 
 impl OverrideView {
-    fn new(of: Override, calendar: &Calendar, now: i64) -> Self {
+    fn new(of: Override, calendar: &Calendar, now: Instant) -> Self {
         let act = |act: Act| ActView { who: act.who, at: calendar.format(act.at) };
         Self {
             override_id: of.override_id,
@@ -232,7 +232,7 @@ async fn change(
     shared: Arc<Shared>,
     (by, actor): (By, Actor),
     counted: &'static str,
-    work: impl FnOnce(&mut Cases, (&Person, i64), &Office) -> Result<Override, CaseError> + Send + 'static,
+    work: impl FnOnce(&mut Cases, (&Person, Instant), &Office) -> Result<Override, CaseError> + Send + 'static,
 ) -> Result<Json<OverrideView>, Problem> {
     blocking(move || {
         let now = shared.clock.now();

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::telemetry::Metrics;
@@ -104,7 +104,7 @@ impl Cause {
 pub struct Refusals {
     metrics: Arc<Metrics>,
     /// By cause, when the log told of it last, and how many there were since.
-    told: Mutex<[(Option<Instant>, u64); Cause::ALL.len()]>,
+    told: Mutex<[(Option<std::time::Instant>, u64); Cause::ALL.len()]>,
 }
 
 impl Refusals {
@@ -125,7 +125,7 @@ impl Refusals {
         *clients += 1;
         if last.is_none_or(|last| last.elapsed() >= TOLD) {
             tracing::warn!(cause = cause.word(), clients = *clients, "HTTP clients were refused or cut off");
-            (*last, *clients) = (Some(Instant::now()), 0);
+            (*last, *clients) = (Some(std::time::Instant::now()), 0);
         }
     }
 }

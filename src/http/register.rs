@@ -21,7 +21,7 @@ use crate::{
     access::Actor,
     alert::Action,
     daemon::Shared,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     lists::Lists,
     say,
     store::{CaseError, CaseFilter, Cases, StoreError, Wanted},
@@ -84,7 +84,7 @@ pub(crate) fn register(
     cases: &mut Cases,
     mut wanted: Wanted,
     (lens, calendar, lists): (Lens, &Calendar, &Lists),
-    (actor, now): (&Actor, i64),
+    (actor, now): (&Actor, Instant),
 ) -> Result<(Vec<u8>, usize), NoRegister> {
     wanted.filter.limit = Some(CASES_MAX);
     if cases.count(&wanted)? > u64::from(CASES_MAX) {

@@ -21,7 +21,7 @@ use crate::{
     access::Actor,
     alert::Outcome,
     daemon::Shared,
-    event::{Column, money::format_cents, time::Calendar},
+    event::{Column, Instant, TimeDelta, money::format_cents, time::Calendar},
     say,
     store::{CaseLine, Cases, Month, ServiceNow, StepTimes, Took},
     text::quoted,
@@ -178,7 +178,7 @@ fn line(line: CaseLine) -> LineView {
 
 fn took(took: Took) -> TookView {
     #[allow(clippy::cast_precision_loss)] // Hours, to be read.
-    let hours = |micros: i64| (micros as f64 / 36_000_000.0).round() / 100.0;
+    let hours = |length: TimeDelta| (length.as_micros() as f64 / 36_000_000.0).round() / 100.0;
     TookView { count: took.count, median_hours: hours(took.median), most_hours: hours(took.most) }
 }
 
@@ -191,7 +191,7 @@ fn times(times: StepTimes) -> TimesView {
 ///
 /// # Errors
 /// If the text is no month.
-pub(crate) fn span(month: &str, calendar: &Calendar) -> Result<(i64, i64), String> {
+pub(crate) fn span(month: &str, calendar: &Calendar) -> Result<(Instant, Instant), String> {
     let wrong = || say!("{month} is no month; write it such as 2026-05", month = quoted(month));
     let first: Date = match month.len() {
         7 => format!("{month}-01").parse().map_err(|_| wrong())?,
@@ -223,7 +223,7 @@ pub(crate) fn view(name: &str, month: Month) -> MonthView {
 pub(crate) fn workbook(
     cases: &Cases,
     view: &MonthView,
-    (actor, now): (&Actor, i64),
+    (actor, now): (&Actor, Instant),
 ) -> Result<Vec<u8>, Problem> {
     let made = workbooks::month(view);
     let bytes =
@@ -278,7 +278,7 @@ pub(crate) async fn month_workbook(
 }
 
 /// How long it is looked back for times.
-const DAYS_90: i64 = 90 * 24 * 3_600_000_000;
+const DAYS_90: TimeDelta = TimeDelta::days(90);
 
 /// What is late now and whose it is, how long steps take, and which units come again
 #[utoipa::path(get, path = "/api/v1/reports/service", operation_id = "service_report", tag = "reports",
@@ -317,7 +317,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
-                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
+                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now.as_micros()).is_none())
                 .map(|(rule, unit, dismissed)| ExceptionView {
                     name: names.get(&unit).cloned(),
                     rule,

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::Actor,
     daemon::{NotInForce, Shared, changed_rules, put_into_force},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     rule::{RuleSet, manifest::Difference},
     store::{AccountError, LabParams, Proposed, RuleSets},
 };
@@ -270,7 +270,7 @@ pub(crate) async fn force(
 async fn judge(
     shared: Arc<Shared>,
     by: Actor,
-    act: impl FnOnce(&mut RuleSets, &Actor, i64) -> Result<Proposed, AccountError> + Send + 'static,
+    act: impl FnOnce(&mut RuleSets, &Actor, Instant) -> Result<Proposed, AccountError> + Send + 'static,
 ) -> Result<Json<RuleSetView>, Problem> {
     blocking(move || {
         let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);

@@ -6,7 +6,6 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use axum::{
@@ -35,12 +34,13 @@ use crate::{
     access::{Action, Actor, Identity, Rates, decide, is_same, network},
     clock::Clock,
     config::clients::Clients,
+    event::{Instant, TimeDelta},
     say,
     store::{Accounts, Deed, StoreError, Used},
 };
 
 /// How exactly it is known when somebody was here last, and how often a refusal is recorded of one address.
-const MINUTE: i64 = 60_000_000;
+const MINUTE: TimeDelta = TimeDelta::MINUTE;
 /// What a page sends with a change: the token of its session.
 const CSRF: &str = "x-csrf-token";
 /// What a page sends with what it asks by itself, so that this does not keep a session alive.
@@ -62,11 +62,11 @@ pub(crate) struct SignIn {
     writes: bool,
     accounts: Mutex<Option<Accounts>>,
     /// When it was last written what somebody did, by what is written.
-    noted: Mutex<BTreeMap<String, i64>>,
+    noted: Mutex<BTreeMap<String, Instant>>,
     /// How often those who are known ask, and from where those who are not.
     identities: Rates,
     strangers: Rates,
-    begun: Instant,
+    begun: std::time::Instant,
     trees: Trees,
 }
 
@@ -88,7 +88,7 @@ impl SignIn {
             noted: Mutex::default(),
             identities: Rates::new(clients.rate, IDENTITIES),
             strangers: Rates::new(clients.rate, REMEMBERED),
-            begun: Instant::now(),
+            begun: std::time::Instant::now(),
             trees: Trees::default(),
         }
     }
@@ -99,8 +99,8 @@ impl SignIn {
     }
 
     /// Time for rates, which no change of the clock makes go back.
-    fn pace(&self) -> i64 {
-        i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+    fn pace(&self) -> Instant {
+        Instant::EPOCH + TimeDelta::of(self.begun.elapsed())
     }
 
     fn too_often(&self, seconds: u32) -> Problem {
@@ -292,12 +292,12 @@ impl SignIn {
     }
 
     /// Whether something is to be written now that is written once a minute.
-    fn is_due(&self, what: String, now: i64, when_full: bool) -> bool {
+    fn is_due(&self, what: String, now: Instant, when_full: bool) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= REMEMBERED {
             noted.retain(|_, at| now - *at < MINUTE);
         }
-        let is_known = noted.get(&what).is_some_and(|at| now - at < MINUTE);
+        let is_known = noted.get(&what).is_some_and(|at| now - *at < MINUTE);
         if !is_known && noted.len() < REMEMBERED {
             noted.insert(what, now);
             return true;
@@ -306,7 +306,7 @@ impl SignIn {
         !is_known && when_full
     }
 
-    fn note_use(self: &Arc<Self>, used: Used, user: Option<String>, now: i64) {
+    fn note_use(self: &Arc<Self>, used: Used, user: Option<String>, now: Instant) {
         let what = format!("{used:?} {}", user.as_deref().unwrap_or_default());
         if self.writes && self.is_due(what, now, true) {
             self.write(move |accounts| accounts.used(&used, user.as_deref(), now));

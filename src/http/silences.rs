@@ -20,7 +20,7 @@ use super::{
 use crate::{
     alert::{Matchers, Silence},
     daemon::Shared,
-    event::duration,
+    event::{TimeDelta, duration},
     say,
     store::Cases,
     text::quoted,
@@ -112,7 +112,7 @@ pub(crate) async fn add(
         (Some(text), None) => time(text)?,
         (None, Some(text)) => {
             let duration = duration(text).map_err(Problem::unprocessable)?;
-            starts_at.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+            starts_at.saturating_add(TimeDelta::of(duration))
         }
         _ => return Err(Problem::unprocessable(say!("say until when: give either `ends_at` or `duration`"))),
     };

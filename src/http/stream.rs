@@ -33,6 +33,7 @@ use super::{
 use crate::{
     access::Action,
     daemon::Shared,
+    event::Instant,
     say,
     store::{Cases, News, Place},
 };
@@ -221,7 +222,7 @@ fn status(shared: &Shared) -> Result<Value, Problem> {
     let last = shared.last_event_at.load(Ordering::Relaxed);
     Ok(json!({
         "ready": shared.ready() && shared.waits_for().is_none(),
-        "last_event_at": (last != 0).then(|| shared.calendar.format(last)),
+        "last_event_at": (last != 0).then(|| shared.calendar.format(Instant::from_micros(last))),
         "alerts": Cases::open_read_only(&shared.state_dir)?.by_state()?,
     }))
 }
@@ -316,7 +317,7 @@ fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
             ("alert", data)
         }
         News::Matter(m) => {
-            let state = m.state(shared.clock.now());
+            let state = m.state(shared.clock.now().as_micros());
             ("approval", json!({ "approval_id": m.id, "kind": m.kind, "state": state, "acts": m.acts.len() }))
         }
     }

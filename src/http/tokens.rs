@@ -18,7 +18,7 @@ use super::{
 use crate::{
     access::{NewToken, Role, Roles, Token, token_lasts},
     daemon::Shared,
-    event::{duration, time::Calendar},
+    event::{Instant, duration, time::Calendar},
     store::{Accounts, TokenSpec},
 };
 
@@ -49,7 +49,7 @@ pub struct TokenView {
 impl TokenView {
     /// A token as it is at a moment.
     #[must_use]
-    pub fn new(token: &Token, calendar: &Calendar, now: i64) -> Self {
+    pub fn new(token: &Token, calendar: &Calendar, now: Instant) -> Self {
         Self {
             id: token.id.clone(),
             name: token.name.clone(),

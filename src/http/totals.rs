@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::Column,
+    event::{Column, Instant},
     ledger::{Attributes, Balances, ratio_text},
     say,
 };
@@ -182,7 +182,7 @@ pub(crate) async fn totals(
 }
 
 fn place<V>((_, group): &(V, Group), sort: Sort) -> (i128, &str) {
-    (sort.key(&group.balances, 0), &group.place)
+    (sort.key(&group.balances, Instant::EPOCH), &group.place)
 }
 
 fn group_view(values: &[Option<Cow<'_, str>>; 2], group: &Group, parts: usize) -> GroupView {

@@ -11,13 +11,12 @@ use super::by::Known;
 use crate::{
     access::{Below, Limits},
     daemon::Shared,
+    event::{Instant, TimeDelta},
     lists::{List, Lists},
 };
 
 /// Limits that are remembered; with more of them all are looked up again.
 const REMEMBERED: usize = 1024;
-/// Microseconds of a day: what is valid changes by days.
-const DAY: i64 = 86_400_000_000;
 
 /// Looks in the trees.
 #[derive(Default)]
@@ -40,7 +39,7 @@ impl Trees {
     }
 
     /// Somebody, with what lies below their limits.
-    pub(super) fn extend(&self, mut known: Known, now: i64) -> Known {
+    pub(super) fn extend(&self, mut known: Known, now: Instant) -> Known {
         let limits = known.identity.roles.limits();
         let Some(shared) = self.shared.as_ref().filter(|_| !limits.is_none()) else { return known };
         let rules = shared.rules_in_force();
@@ -49,7 +48,7 @@ impl Trees {
             return known;
         }
         let print = tables.iter().flatten().fold(0_u64, |print, table| print.rotate_left(7) ^ table.print());
-        let key = (limits.to_string(), print, now.div_euclid(DAY));
+        let key = (limits.to_string(), print, now.as_micros().div_euclid(TimeDelta::DAY.as_micros()));
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= REMEMBERED && !found.contains_key(&key) {
             found.clear();
@@ -62,7 +61,7 @@ impl Trees {
     }
 }
 
-fn below(limits: &Limits, lists: &Lists, now: i64) -> Below {
+fn below(limits: &Limits, lists: &Lists, now: Instant) -> Below {
     let of = |column: &str, prefixes: &[String]| match lists.codes(column) {
         Some(table) => codes(table, prefixes, now),
         None => BTreeSet::new(),
@@ -71,7 +70,7 @@ fn below(limits: &Limits, lists: &Lists, now: i64) -> Below {
 }
 
 /// Codes of which one of those above begins with a limit, and they themselves do not.
-fn codes(table: &List, prefixes: &[String], now: i64) -> BTreeSet<String> {
+fn codes(table: &List, prefixes: &[String], now: Instant) -> BTreeSet<String> {
     let is_meant = |code: &str| prefixes.iter().any(|prefix| code.starts_with(prefix.as_str()));
     let lies_below = |code: &&str| !is_meant(code) && table.codes_above(code, now).any(is_meant);
     table.keys().filter(lies_below).map(str::to_owned).collect()

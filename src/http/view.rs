@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     alert::{Action, Alert, Change, Facts, Outcome, Silence, State, inquiry::Stage},
-    event::{money::format_cents, time::Calendar},
+    event::{Instant, money::format_cents, time::Calendar},
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
 };
@@ -148,7 +148,7 @@ impl AlertView {
     /// An alert as it is shown.
     #[must_use]
     pub fn new(a: &Alert, calendar: &Calendar) -> Self {
-        let time = |micros: i64| calendar.format(micros);
+        let time = |at: Instant| calendar.format(at);
         let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in a.labels.iter() {
             labels.entry(name.to_owned()).or_default().push(value.to_owned());
@@ -288,7 +288,7 @@ pub(crate) struct SilenceView {
 impl SilenceView {
     /// A silence as it is shown.
     #[must_use]
-    pub(crate) fn new(s: &Silence, calendar: &Calendar, now: i64) -> Self {
+    pub(crate) fn new(s: &Silence, calendar: &Calendar, now: Instant) -> Self {
         Self {
             silence_id: s.silence_id,
             state: s.state(now),

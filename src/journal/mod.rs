@@ -19,7 +19,7 @@ use arrow::{
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
-    event::{Column, EventType},
+    event::{Column, EventType, Instant},
     say,
 };
 use layout::{conform, stored_type};
@@ -30,9 +30,9 @@ pub struct JournalBlock {
     /// The number of events.
     pub events: usize,
     /// The earliest event time, in microseconds.
-    pub first_at: i64,
+    pub first_at: Instant,
     /// The latest.
-    pub last_at: i64,
+    pub last_at: Instant,
     /// Compressed Arrow IPC.
     pub block: Vec<u8>,
     /// The id and content hash of each event.
@@ -56,8 +56,8 @@ impl JournalBlock {
         let ids = hashes.iter().flat_map(|(id, content)| [id.to_le_bytes(), content.to_le_bytes()]);
         Ok(Self {
             events: events.num_rows(),
-            first_at: min(times).unwrap_or(0),
-            last_at: max(times).unwrap_or(0),
+            first_at: Instant::from_micros(min(times).unwrap_or(0)),
+            last_at: Instant::from_micros(max(times).unwrap_or(0)),
             block,
             ids: ids.flatten().collect(),
         })

@@ -7,7 +7,7 @@ use arrow::{
 };
 
 use super::{Attributes, Balances, GroupAfter, Indicator, Ledger, LineNumber, Reversal, original::Naming};
-use crate::event::{BankStatus, BudgetAction, Column, EventType};
+use crate::event::{BankStatus, BudgetAction, Column, EventType, Instant};
 
 /// The columns that [`Ledger::apply`] reads.
 pub const LEDGER_COLUMNS: &[Column] = &[
@@ -181,8 +181,8 @@ impl<'b> Events<'b> {
             target: self.value::<Decimal128Type>(Column::Target, row).unwrap_or_default(),
             actual: self.value::<Decimal128Type>(Column::Actual, row),
             at_most: self.text(Column::Direction, row) == Some("at_most"),
-            due: self.value::<TimestampMicrosecondType>(Column::Due, row),
-            stated_at: self.at[row],
+            due: (self.value::<TimestampMicrosecondType>(Column::Due, row)).map(Instant::from_micros),
+            stated_at: Instant::from_micros(self.at[row]),
         }
     }
 }
@@ -208,7 +208,7 @@ impl Ledger {
             }
             let number = self.apply_event(&events, row, *event_type);
             let line = self.touch(number);
-            line.last_event_at = events.at[row];
+            line.last_event_at = Instant::from_micros(events.at[row]);
             self.groups.follow(&self.lines, &self.attributes);
             self.note(&mut after, Some(number));
             if let Some(other) = self.other.take().filter(|other| *other != number) {

@@ -14,7 +14,7 @@ use arrow::{
 };
 
 use super::{AfterEvent, Attributes, GroupAfter, line::RATIO_SCALE, ratio};
-use crate::event::{Column, schema::FIELDS, time::Calendar};
+use crate::event::{Column, Instant, TimeDelta, period::Stretch, schema::FIELDS, time::Calendar};
 
 /// `Decimal128(28, 2)`: see [`super::Balances`] for why no sum leaves it.
 pub(crate) const BALANCE_TYPE: DataType = DataType::Decimal128(28, 2);
@@ -114,7 +114,8 @@ impl BudgetColumn {
                 let mut year = ElapsedYear::new(calendar);
                 // NULL where a part of what was executed is not known: nothing can be compared with the calendar.
                 let known = |row: usize| line(row).filter(|_| after.covered[row])?.fiscal_year;
-                let elapsed = (0..rows).map(|row| year.elapsed(known(row)?, at.value(row)));
+                let elapsed =
+                    (0..rows).map(|row| year.elapsed(known(row)?, Instant::from_micros(at.value(row))));
                 Arc::new(elapsed.collect::<Decimal128Array>())
             }
             Self::Approved => {
@@ -204,7 +205,7 @@ impl GroupColumn {
 /// The elapsed share of fiscal years; most events are of the same year as the one before.
 pub(crate) struct ElapsedYear<'c> {
     calendar: &'c Calendar,
-    cached: Option<(i32, i64, i64)>,
+    cached: Option<(i32, Stretch)>,
 }
 
 impl<'c> ElapsedYear<'c> {
@@ -214,16 +215,17 @@ impl<'c> ElapsedYear<'c> {
         Self { calendar, cached: None }
     }
 
-    /// The share of `year` that is over at `micros`, 0 to 1, at `RATIO_SCALE`.
-    pub(crate) fn elapsed(&mut self, year: i32, micros: i64) -> Option<i128> {
-        let (start, end) = match self.cached {
-            Some((cached, start, end)) if cached == year => (start, end),
+    /// The share of `year` that is over at `at`, 0 to 1, at `RATIO_SCALE`.
+    pub(crate) fn elapsed(&mut self, year: i32, at: Instant) -> Option<i128> {
+        let Stretch { start, end } = match self.cached {
+            Some((cached, stretch)) if cached == year => stretch,
             _ => {
-                let (start, end) = self.calendar.fiscal_year(year)?;
-                self.cached = Some((year, start, end));
-                (start, end)
+                let stretch = self.calendar.fiscal_year(year)?;
+                self.cached = Some((year, stretch));
+                stretch
             }
         };
-        ratio(i128::from(micros.clamp(start, end) - start), i128::from(end - start))
+        let micros = |length: TimeDelta| i128::from(length.as_micros());
+        ratio(micros(at.clamp(start, end) - start), micros(end - start))
     }
 }

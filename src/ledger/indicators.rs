@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ratio;
 
+use crate::event::Instant;
+
 /// The latest statement of an indicator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Indicator {
@@ -31,9 +33,9 @@ pub struct Indicator {
     /// Whether less is better (反向指标).
     pub at_most: bool,
     /// By when, in microseconds; `None` is the end of the fiscal year.
-    pub due: Option<i64>,
+    pub due: Option<Instant>,
     /// The event time of the statement, in microseconds.
-    pub stated_at: i64,
+    pub stated_at: Instant,
 }
 
 impl Indicator {
@@ -129,12 +131,12 @@ mod tests {
         let mut indicators = Indicators::default();
         let at = |stated_at, target| Indicator { target, stated_at, ..Indicator::default() };
         for (stated_at, target) in [(5, 1), (3, 2), (5, 3), (4, 4)] {
-            indicators.state("a", at(stated_at, target));
+            indicators.state("a", at(Instant::from_micros(stated_at), target));
         }
-        assert_eq!(indicators.get("a"), Some(&at(5, 3)));
-        assert_eq!(indicators.take_changes(), [("a".into(), at(5, 3))]);
+        assert_eq!(indicators.get("a"), Some(&at(Instant::from_micros(5), 3)));
+        assert_eq!(indicators.take_changes(), [("a".into(), at(Instant::from_micros(5), 3))]);
         assert!(indicators.take_changes().is_empty());
-        indicators.state("a", at(1, 9));
+        indicators.state("a", at(Instant::from_micros(1), 9));
         assert!(indicators.take_changes().is_empty(), "an older statement changes nothing");
     }
 }

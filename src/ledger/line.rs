@@ -2,7 +2,7 @@
 
 use arrow::datatypes::i256;
 
-use crate::event::money::format_scaled;
+use crate::event::{Instant, money::format_scaled};
 
 /// Digits after the point of a ratio. 10⁻¹⁸ tells one cent in ten quadrillion yuan, so a comparison with a
 /// threshold is exact for every amount there can be.
@@ -116,7 +116,7 @@ pub struct Line {
     /// The sums.
     pub balances: Balances,
     /// The event time of the last event that named the line, in microseconds.
-    pub last_event_at: i64,
+    pub last_event_at: Instant,
     /// Changed since the last checkpoint.
     pub(super) changed: bool,
 }
@@ -125,7 +125,13 @@ impl Line {
     /// A line without money.
     #[must_use]
     pub fn new(id: &str, attributes: u32) -> Self {
-        Self { id: id.into(), attributes, balances: Balances::default(), last_event_at: 0, changed: false }
+        Self {
+            id: id.into(),
+            attributes,
+            balances: Balances::default(),
+            last_event_at: Instant::EPOCH,
+            changed: false,
+        }
     }
 }
 

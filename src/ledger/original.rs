@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{AfterEvent, columns::BALANCE_TYPE, reversals::Reversed};
-use crate::event::{Column, EventType, TypeSet, nothing};
+use crate::event::{Column, EventType, Instant, TypeSet, nothing};
 
 /// What is kept of an event that may be taken back.
 pub(crate) const ORIGINAL_FIELDS: [Column; 11] = [
@@ -131,9 +131,9 @@ impl Original {
 
     /// Its time, in microseconds.
     #[must_use]
-    pub fn at(&self) -> Option<i64> {
+    pub fn at(&self) -> Option<Instant> {
         let times = self.column(Column::OccurredAt)?.as_primitive_opt::<TimestampMicrosecondType>()?;
-        Some(times.value(self.row))
+        Some(Instant::from_micros(times.value(self.row)))
     }
 }
 
@@ -173,7 +173,7 @@ impl OriginalColumn {
                 Arc::new(cents.collect::<Decimal128Array>().with_data_type(data_type))
             }
             Self::Field(Column::OccurredAt) => {
-                let times = named.iter().map(|n| n.original.as_ref()?.at());
+                let times = named.iter().map(|n| Some(n.original.as_ref()?.at()?.as_micros()));
                 Arc::new(times.collect::<TimestampMicrosecondArray>().with_data_type(data_type))
             }
             Self::Field(column) => {

@@ -57,7 +57,7 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
 /// nobody stated a time.
 #[must_use]
 pub fn indicator_object(id: &str, indicator: &Indicator, calendar: &Calendar) -> Map<String, Value> {
-    let due = indicator.due.or_else(|| Some(calendar.fiscal_year(indicator.fiscal_year)?.1));
+    let due = indicator.due.or_else(|| Some(calendar.fiscal_year(indicator.fiscal_year)?.end));
     let object = json!({
         "indicator_id": id,
         "indicator_name": indicator.name,

@@ -5,7 +5,11 @@ use jiff::{ToSpan, civil::Date};
 use serde_json::{Map, Value};
 
 use super::{List, Lists};
-use crate::{event::time::Calendar, say, text::quoted};
+use crate::{
+    event::{Instant, time::Calendar},
+    say,
+    text::quoted,
+};
 
 /// The columns of events of which a table of codes can be configured.
 pub const CODE_COLUMNS: [&str; 7] =
@@ -64,7 +68,7 @@ pub(super) struct Codes {
     /// The row of the code above: the last one that has it.
     above: Vec<u32>,
     /// Valid from this instant, and before that one.
-    spans: Vec<(i64, i64)>,
+    spans: Vec<(Instant, Instant)>,
     /// The row before that has the same code.
     before: Vec<u32>,
 }
@@ -112,7 +116,7 @@ impl List {
         row: usize,
         (from, to): (Option<usize>, Option<usize>),
         calendar: &Calendar,
-    ) -> Result<(i64, i64), String> {
+    ) -> Result<(Instant, Instant), String> {
         let code = self.rows.cell(row, self.key);
         if code.is_empty() {
             return Err(say!("row {row} has no code", row = row + 1));
@@ -131,7 +135,7 @@ impl List {
                 )
             })
         };
-        let (from, until) = (day(from, 0)?.unwrap_or(i64::MIN), day(to, 1)?.unwrap_or(i64::MAX));
+        let (from, until) = (day(from, 0)?.unwrap_or(Instant::MIN), day(to, 1)?.unwrap_or(Instant::MAX));
         match from < until {
             true => Ok((from, until)),
             false => Err(say!("code {code} ends before it begins", code = quoted(code))),
@@ -207,7 +211,7 @@ impl List {
     }
 
     /// The row in which a code is valid at an instant, in microseconds; or why there is none.
-    pub(crate) fn code_at(&self, code: &str, at: i64) -> Result<usize, Unknown> {
+    pub(crate) fn code_at(&self, code: &str, at: Instant) -> Result<usize, Unknown> {
         let Some(codes) = &self.codes else { return self.row_of(code).ok_or(Unknown::Absent) };
         let mut row = self.row_of(code).ok_or(Unknown::Absent)?;
         let mut why = Unknown::Expired;
@@ -227,18 +231,18 @@ impl List {
     }
 
     /// The row of a code at an instant; without one the last row that has it: a name is better than none.
-    fn code_near(&self, code: &str, at: i64) -> Option<usize> {
+    fn code_near(&self, code: &str, at: Instant) -> Option<usize> {
         self.code_at(code, at).ok().or_else(|| self.row_of(code))
     }
 
     /// What a code is called at an instant, or was called last.
-    pub(crate) fn code_name(&self, code: &str, at: i64) -> Option<&str> {
+    pub(crate) fn code_name(&self, code: &str, at: Instant) -> Option<&str> {
         let column = self.codes.as_ref()?.name?;
         Some(self.rows.cell(self.code_near(code, at)?, column)).filter(|name| !name.is_empty())
     }
 
     /// A code and those above it, the nearest first; nothing for a code that no row has.
-    pub(crate) fn codes_above(&self, code: &str, at: i64) -> impl Iterator<Item = &str> {
+    pub(crate) fn codes_above(&self, code: &str, at: Instant) -> impl Iterator<Item = &str> {
         let mut next = self.code_near(code, at);
         let above = move || {
             let row = next?;
@@ -254,7 +258,7 @@ impl List {
 
     /// Whether two codes belong together at an instant: they stand under the same one, or one stands above the other.
     /// Unknown where no row has one of them.
-    pub(crate) fn codes_related(&self, one: &str, other: &str, at: i64) -> Option<bool> {
+    pub(crate) fn codes_related(&self, one: &str, other: &str, at: Instant) -> Option<bool> {
         self.row_of(one).and(self.row_of(other))?;
         let is_above = |code: &str, above: &str| self.codes_above(code, at).any(|c| c == above);
         let parent = |code: &str| self.codes_above(code, at).nth(1);
@@ -263,7 +267,7 @@ impl List {
     }
 
     /// What lies below a code, and it itself.
-    pub(crate) fn codes_below<'l>(&'l self, above: &'l str, at: i64) -> impl Iterator<Item = &'l str> {
+    pub(crate) fn codes_below<'l>(&'l self, above: &'l str, at: Instant) -> impl Iterator<Item = &'l str> {
         self.keys().filter(move |code| self.codes_above(code, at).any(|c| c == above))
     }
 }
@@ -276,8 +280,8 @@ pub(crate) struct CodeRow<'l> {
     /// The code above it.
     pub parent: Option<&'l str>,
     /// Valid from this instant and before that one, in microseconds.
-    pub from: Option<i64>,
-    pub until: Option<i64>,
+    pub from: Option<Instant>,
+    pub until: Option<Instant>,
 }
 
 impl List {
@@ -293,8 +297,8 @@ impl List {
                 parent: Some(codes.above[row])
                     .filter(|at| *at != NONE)
                     .and_then(|at| cell(at as usize, self.key)),
-                from: Some(from).filter(|from| *from != i64::MIN),
-                until: Some(until).filter(|until| *until != i64::MAX),
+                from: Some(from).filter(|from| *from != Instant::MIN),
+                until: Some(until).filter(|until| *until != Instant::MAX),
             })
         };
         (0..self.len()).filter_map(row)
@@ -314,7 +318,7 @@ const NAMED: [(&str, &str); 7] = [
 
 impl Lists {
     /// Puts the names of codes beside them, where a table has them and no name is there yet.
-    pub(crate) fn add_names(&self, object: &mut Map<String, Value>, at: i64) {
+    pub(crate) fn add_names(&self, object: &mut Map<String, Value>, at: Instant) {
         for (code, name) in NAMED {
             let is_named = object.get(name).is_some_and(|name| !name.is_null());
             let Some(found) = object.get(code).and_then(Value::as_str).filter(|_| !is_named) else {
@@ -354,7 +358,7 @@ mod tests {
     }
 
     fn at(day: &str) -> i64 {
-        calendar().parse(day).unwrap()
+        calendar().parse(day).unwrap().as_micros()
     }
 
     #[test]
@@ -365,17 +369,17 @@ mod tests {
             &["101001", "第一中学", "101", "2026-09-01", ""],
         ])
         .unwrap();
-        assert_eq!(list.code_at("101001", at("2026-06-30T23:59:59+08:00")), Ok(1));
-        assert_eq!(list.code_at("101001", at("2026-07-01")), Err(Unknown::Early));
-        assert_eq!(list.code_at("101001", at("2026-09-01")), Ok(2));
-        assert_eq!(list.code_at("101001", at("2019-12-31")), Err(Unknown::Early));
-        assert_eq!(list.code_at("x", at("2026-01-01")), Err(Unknown::Absent));
-        assert_eq!(list.code_name("101001", at("2026-03-01")), Some("一中"));
-        assert_eq!(list.code_name("101001", at("2027-03-01")), Some("第一中学"));
+        assert_eq!(list.code_at("101001", Instant::from_micros(at("2026-06-30T23:59:59+08:00"))), Ok(1));
+        assert_eq!(list.code_at("101001", Instant::from_micros(at("2026-07-01"))), Err(Unknown::Early));
+        assert_eq!(list.code_at("101001", Instant::from_micros(at("2026-09-01"))), Ok(2));
+        assert_eq!(list.code_at("101001", Instant::from_micros(at("2019-12-31"))), Err(Unknown::Early));
+        assert_eq!(list.code_at("x", Instant::from_micros(at("2026-01-01"))), Err(Unknown::Absent));
+        assert_eq!(list.code_name("101001", Instant::from_micros(at("2026-03-01"))), Some("一中"));
+        assert_eq!(list.code_name("101001", Instant::from_micros(at("2027-03-01"))), Some("第一中学"));
         // Between its times it keeps the name that it has last.
-        assert_eq!(list.code_name("101001", at("2026-07-15")), Some("第一中学"));
+        assert_eq!(list.code_name("101001", Instant::from_micros(at("2026-07-15"))), Some("第一中学"));
         let ended = units(&[&["101", "旧局", "", "", "2025-12-31"]]).unwrap();
-        assert_eq!(ended.code_at("101", at("2026-01-01")), Err(Unknown::Expired));
+        assert_eq!(ended.code_at("101", Instant::from_micros(at("2026-01-01"))), Err(Unknown::Expired));
     }
 
     #[test]
@@ -390,13 +394,19 @@ mod tests {
         ])
         .unwrap();
         let (before, after) = (at("2026-03-01"), at("2026-08-01"));
-        assert_eq!(list.codes_above("777", before).collect::<Vec<_>>(), ["777", "101", "A"]);
-        assert_eq!(list.codes_above("777", after).collect::<Vec<_>>(), ["777", "202", "A"]);
-        assert_eq!(list.codes_related("777", "888", before), Some(true));
-        assert_eq!(list.codes_related("777", "888", after), Some(false));
-        assert_eq!(list.codes_related("777", "101", before), Some(true));
-        assert_eq!(list.codes_related("777", "999", before), None);
-        let mut below: Vec<_> = list.codes_below("101", before).collect();
+        assert_eq!(
+            list.codes_above("777", Instant::from_micros(before)).collect::<Vec<_>>(),
+            ["777", "101", "A"]
+        );
+        assert_eq!(
+            list.codes_above("777", Instant::from_micros(after)).collect::<Vec<_>>(),
+            ["777", "202", "A"]
+        );
+        assert_eq!(list.codes_related("777", "888", Instant::from_micros(before)), Some(true));
+        assert_eq!(list.codes_related("777", "888", Instant::from_micros(after)), Some(false));
+        assert_eq!(list.codes_related("777", "101", Instant::from_micros(before)), Some(true));
+        assert_eq!(list.codes_related("777", "999", Instant::from_micros(before)), None);
+        let mut below: Vec<_> = list.codes_below("101", Instant::from_micros(before)).collect();
         below.sort_unstable();
         assert_eq!(below, ["101", "777", "888"]);
         let classes = List::of(
@@ -404,7 +414,10 @@ mod tests {
             &[&["201", "一般公共服务"], &["20501", "教育管理"], &["205", "教育"], &["2050101", "行政运行"]],
         );
         let classes = classes.into_codes(&CodeColumns::default(), &calendar()).unwrap();
-        assert_eq!(classes.codes_above("2050101", 0).collect::<Vec<_>>(), ["2050101", "20501", "205"]);
+        assert_eq!(
+            classes.codes_above("2050101", Instant::EPOCH).collect::<Vec<_>>(),
+            ["2050101", "20501", "205"]
+        );
     }
 
     #[test]

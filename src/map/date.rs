@@ -2,7 +2,11 @@
 
 use jiff::{civil::date, fmt::strtime::BrokenDownTime};
 
-use crate::{event::stamp::Stamp, say, text::quoted};
+use crate::{
+    event::{Instant, stamp::Stamp},
+    say,
+    text::quoted,
+};
 
 /// Formats, in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +83,10 @@ impl Format {
         }
         let read = BrokenDownTime::parse(&self.text, text).ok()?;
         if read.offset().is_some() {
-            return read.to_timestamp().ok().map(|at| Stamp::Instant(at.as_microsecond()));
+            return read
+                .to_timestamp()
+                .ok()
+                .map(|at| Stamp::Instant(Instant::from_micros(at.as_microsecond())));
         }
         match read.hour() {
             None => read.to_date().ok().map(Stamp::Day),
@@ -161,7 +168,7 @@ mod tests {
         for text in ["2026-03-05 09:30:00", "2026/3/5 9:30", "20260305093000"] {
             assert_eq!(dates.read(text), Some(Stamp::Local(day.at(9, 30, 0, 0))), "{text}");
         }
-        let at = Some(Stamp::Instant(1_772_674_200_000_000));
+        let at = Some(Stamp::Instant(Instant::from_micros(1_772_674_200_000_000)));
         assert_eq!(dates.read("2026-03-05T09:30:00+0800"), at);
         for text in ["2026111", "202603", "46085", "20261305", "2026年13月1日", "20260305x", ""] {
             assert_eq!(dates.read(text), None, "{text}");

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     alert::{Alert, Notification, Reason, Told},
     config::sinks::{AlertmanagerSpec, Secret},
-    event::duration,
+    event::{Instant, TimeDelta, duration},
     personal::number::Tail,
     rule::Language,
     say,
@@ -167,8 +167,8 @@ impl Alertmanager {
     }
 
     /// When an alert that is not sent again is taken for ended.
-    fn expiry(&self) -> i64 {
-        let resend = i64::try_from(self.resend.as_micros()).unwrap_or(i64::MAX);
+    fn expiry(&self) -> Instant {
+        let resend = TimeDelta::of(self.resend);
         self.setup.clock.now().saturating_add(resend.saturating_mul(4))
     }
 }
@@ -231,8 +231,8 @@ fn label_name(name: &str) -> String {
     valid
 }
 
-fn time(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
+fn time(at: Instant) -> String {
+    jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::{Limits, SendError, Sink};
 use crate::{
     alert::Notification,
     clock::Clock,
+    event::{Instant, TimeDelta},
     say,
     store::{Fate, Outbox, Pending, StoreError},
     telemetry::Metrics,
@@ -28,18 +29,18 @@ const LOOK: Duration = Duration::from_secs(2);
 const STOP: Duration = Duration::from_secs(5);
 
 /// The first pause after a failed attempt, and the longest, in microseconds.
-const PAUSE_FIRST: i64 = 1_000_000;
-const PAUSE_MAX: i64 = 300_000_000;
+const PAUSE_FIRST: TimeDelta = TimeDelta::SECOND;
+const PAUSE_MAX: TimeDelta = TimeDelta::minutes(5);
 /// The longest pause that a receiver may ask for.
-const ASKED_MAX: i64 = 3_600_000_000;
+const ASKED_MAX: TimeDelta = TimeDelta::HOUR;
 
 /// The pause before the next attempt, in microseconds: doubled each time up to five minutes, and then somewhere between
 /// its half and its whole, so that many do not come at once. `random` is uniform in 0 to 1.
 #[must_use]
 #[allow(clippy::cast_precision_loss)] // A pause is no sum of money.
-pub fn pause(attempts: u32, random: f64) -> i64 {
+pub fn pause(attempts: u32, random: f64) -> TimeDelta {
     let whole = PAUSE_FIRST.saturating_mul(1 << attempts.min(20)).min(PAUSE_MAX);
-    (whole as f64 * (0.5 + random / 2.0)) as i64
+    TimeDelta::from_micros((whole.as_micros() as f64 * (0.5 + random / 2.0)) as i64)
 }
 
 /// Delivers for one sink.
@@ -148,9 +149,7 @@ impl Delivery {
         let rate = not_before.saturating_duration_since(tokio::time::Instant::now());
         let (name, under_way) = (self.name.clone(), ids(under_way));
         let next = self.outbox(move |outbox| outbox.next_attempt(&name, &under_way)).await?;
-        let until = next.map_or(LOOK, |at| {
-            Duration::from_micros(u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0))
-        });
+        let until = next.map_or(LOOK, |at| at.saturating_since(self.clock.now()).to_duration());
         Ok(until.min(LOOK).max(rate))
     }
 
@@ -182,20 +181,18 @@ impl Delivery {
         self.outbox(move |outbox| outbox.record(&outcomes, now)).await
     }
 
-    fn outcome(&self, n: &Notification, before: u32, result: Result<(), SendError>, now: i64) -> Fate {
+    fn outcome(&self, n: &Notification, before: u32, result: Result<(), SendError>, now: Instant) -> Fate {
         let count = |word| self.metrics.notifications.with_label_values(&[self.name.as_str(), word]).inc();
         let recipient = n.recipient.as_deref().unwrap_or_default();
         let asked = match &result {
-            Err(SendError::Later(_, wait)) => {
-                i64::try_from(wait.as_micros()).unwrap_or(i64::MAX).min(ASKED_MAX)
-            }
-            _ => 0,
+            Err(SendError::Later(_, wait)) => TimeDelta::of(*wait).min(ASKED_MAX),
+            _ => TimeDelta::ZERO,
         };
         match result {
             Ok(()) => {
                 count("accepted");
                 #[allow(clippy::cast_precision_loss)]
-                let seconds = now.saturating_sub(n.received_at) as f64 / 1e6;
+                let seconds = now.saturating_since(n.received_at).as_seconds_f64();
                 self.metrics.alert_delivery.with_label_values(&[self.name.as_str()]).observe(seconds);
                 tracing::info!(sink = self.name, notification = n.id, reason = ?n.reason, alerts = n.alerts.len(), "notified");
                 Fate::Sent
@@ -207,7 +204,7 @@ impl Delivery {
                     sink = self.name,
                     notification = n.id,
                     attempts = before + 1,
-                    retry_in_s = pause / 1_000_000,
+                    retry_in_s = pause.as_seconds(),
                     "not accepted yet: {why}"
                 );
                 Fate::Later(now.saturating_add(pause), why)
@@ -245,10 +242,10 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_five_minutes_and_differ() {
-        assert_eq!(pause(0, 1.0), 1_000_000);
-        assert_eq!(pause(0, 0.0), 500_000);
-        assert_eq!(pause(3, 1.0), 8_000_000);
-        assert_eq!(pause(9, 1.0), 300_000_000);
-        assert_eq!(pause(u32::MAX, 1.0), 300_000_000);
+        assert_eq!(pause(0, 1.0), TimeDelta::from_micros(1_000_000));
+        assert_eq!(pause(0, 0.0), TimeDelta::from_micros(500_000));
+        assert_eq!(pause(3, 1.0), TimeDelta::from_micros(8_000_000));
+        assert_eq!(pause(9, 1.0), TimeDelta::from_micros(300_000_000));
+        assert_eq!(pause(u32::MAX, 1.0), TimeDelta::from_micros(300_000_000));
     }
 }

@@ -8,7 +8,7 @@ mod muting;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use letters::own_thread;
@@ -20,6 +20,7 @@ use crate::{
         desk::Matter,
         route::{ALERT, OFFICERS, Route},
     },
+    event::Instant,
     lists::Lists,
     store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
@@ -67,7 +68,7 @@ pub struct Dispatch {
 #[derive(Debug)]
 pub struct Pass {
     /// The time.
-    pub now: i64,
+    pub now: Instant,
     gravers: Gravers,
 }
 
@@ -75,9 +76,9 @@ pub struct Pass {
 struct Work<'w> {
     dispatch: &'w Dispatch,
     round: &'w Round<'w>,
-    now: i64,
+    now: Instant,
     gravers: &'w Gravers,
-    started: Instant,
+    started: std::time::Instant,
     silences: Vec<Silence>,
     /// By sink, how many notifications it was given lately.
     given: BTreeMap<String, u32>,
@@ -91,7 +92,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn pass(&self, outbox: &Outbox, now: i64) -> Result<Pass, StoreError> {
+    pub fn pass(&self, outbox: &Outbox, now: Instant) -> Result<Pass, StoreError> {
         Ok(Pass { now, gravers: Gravers::read(&self.policy, outbox)? })
     }
 
@@ -105,7 +106,7 @@ impl Dispatch {
             round,
             now: pass.now,
             gravers: &pass.gravers,
-            started: Instant::now(),
+            started: std::time::Instant::now(),
             silences: round.silences(pass.now)?,
             given: BTreeMap::new(),
             surplus: BTreeMap::new(),
@@ -160,7 +161,7 @@ impl Work<'_> {
 
     /// Works off the groups that are due, at least one of them.
     fn groups(&mut self) -> RoundResult<()> {
-        let mut after = (i64::MIN, 0);
+        let mut after = (Instant::MIN, 0);
         let mut seen = BTreeSet::new();
         loop {
             let due = self.round.due(self.now, &mut after, CHUNK)?;
@@ -384,10 +385,10 @@ fn notification_id(
     recipient: Option<&str>,
     group: &str,
     cause: &str,
-    now: i64,
+    now: Instant,
     reason: Reason,
 ) -> String {
-    let time = if reason == Reason::Repeat { now.to_string() } else { String::new() };
+    let time = if reason == Reason::Repeat { now.as_micros().to_string() } else { String::new() };
     let mut hasher = blake3::Hasher::new();
     for part in [sink, recipient.unwrap_or_default(), group, cause, &time] {
         hasher.update(&(part.len() as u64).to_le_bytes());

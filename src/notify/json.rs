@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Setup, sample::reason_word, view::link};
 use crate::{
     alert::{Case, Notification, Told},
-    event::money::format_cents,
+    event::{Instant, money::format_cents},
 };
 
 /// Grows when a field changes its meaning or goes; new fields may come at any time.
@@ -53,11 +53,13 @@ pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
         fields.remove("personal");
         for name in TIMES {
             if let Some(at) = fields.get(name).and_then(Value::as_i64) {
-                fields.insert(name.to_owned(), setup.calendar.format(at).into());
+                fields.insert(name.to_owned(), setup.calendar.format(Instant::from_micros(at)).into());
             }
         }
         if let Some(at) = fields.get_mut("inquiry").and_then(|letter| letter.get_mut("at")) {
-            *at = at.as_i64().map_or(Value::Null, |micros| setup.calendar.format(micros).into());
+            *at = at
+                .as_i64()
+                .map_or(Value::Null, |micros| setup.calendar.format(Instant::from_micros(micros)).into());
         }
         fields.remove("case");
         fields.extend(case(&told.alert.case));

@@ -19,7 +19,7 @@ use crate::{
         inquiry::{DEADLINE, Stage, Unreachable, contact, due},
     },
     config::{Config, office::Office},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     lists::Lists,
     rule::Language,
@@ -147,7 +147,7 @@ impl Drafts {
 
     /// The letter of an alert, with the deadline that it would have if it went out now; `None` if it is no draft.
     #[must_use]
-    pub fn write(&self, alert: &Alert, findings: &[Finding], now: i64) -> Option<Draft> {
+    pub fn write(&self, alert: &Alert, findings: &[Finding], now: Instant) -> Option<Draft> {
         let mut alert = alert.clone();
         let inquiry = alert.inquiry.as_mut().filter(|letter| letter.stage == Stage::Draft)?;
         let workdays = self.policy.explain.as_ref().map_or(DEADLINE, |explain| explain.deadline);
@@ -175,7 +175,7 @@ impl Drafts {
         }
     }
 
-    fn letter(&self, alert: Alert, findings: &[Finding], at: i64, style: &Style<'_>) -> Rendered {
+    fn letter(&self, alert: Alert, findings: &[Finding], at: Instant, style: &Style<'_>) -> Rendered {
         let evidence = findings.iter().take(EVIDENCE_MAX).cloned().collect();
         let notification = Notification {
             id: alert.alert_id.clone(),

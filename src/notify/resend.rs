@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{SendError, Sink};
-use crate::{alert::Told, clock::Clock, say, telemetry::Metrics};
+use crate::{alert::Told, clock::Clock, event::TimeDelta, say, telemetry::Metrics};
 
 /// An ended alert is told of for so long, in case the first telling was lost.
 const ENDED: Duration = Duration::from_mins(15);
@@ -63,7 +63,7 @@ impl Resender {
         let mut alerts = tokio::task::spawn_blocking(move || current()).await.map_err(|e| {
             SendError::Temporary(say!("the current alerts cannot be read: {error}", error = e))
         })?;
-        let since = self.clock.now() - i64::try_from(ENDED.as_micros()).unwrap_or(0);
+        let since = self.clock.now() - TimeDelta::of(ENDED);
         alerts.retain(|told| told.alert.ended_at.is_none_or(|at| at >= since));
         self.sink.resend(&alerts).await.map(|()| alerts.len())
     }

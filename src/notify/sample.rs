@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     alert::{Alert, Case, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
+    event::{Instant, TimeDelta},
     finding::Finding,
     personal::{Kind, Kinds},
     rule::Language,
@@ -28,8 +29,8 @@ pub const REASONS: [Reason; 14] = [
 ];
 
 /// 2026-03-04 10:00 in China, in microseconds.
-const AT: i64 = 1_772_589_600_000_000;
-const MINUTE: i64 = 60_000_000;
+const AT: Instant = Instant::from_micros(1_772_589_600_000_000);
+const MINUTE: TimeDelta = TimeDelta::MINUTE;
 
 /// A notification as it could be sent for this reason. It is the same every time.
 #[must_use]
@@ -58,7 +59,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         alerts,
         omitted: if reason == Reason::Storm { 3418 } else { 0 },
         message: message(reason, language),
-        created_at: AT + 5 * MINUTE,
+        created_at: AT + MINUTE * 5,
         received_at: AT,
     };
     notification.group.set("unit_code", "101001");
@@ -69,7 +70,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
     };
     for told in notification.alerts.iter_mut().rev().take(ended) {
         told.alert.state = State::Closed;
-        told.alert.ended_at = Some(AT + 4 * MINUTE);
+        told.alert.ended_at = Some(AT + MINUTE * 4);
         told.alert.owner = Some(String::from("lihua"));
     }
     if let (Reason::Explain, Some(told)) = (reason, notification.alerts.first_mut()) {
@@ -84,7 +85,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
                 )
                 .to_owned(),
             ),
-            ..Inquiry::at(Stage::Sent, AT + 5 * MINUTE)
+            ..Inquiry::at(Stage::Sent, AT + MINUTE * 5)
         });
     }
     if let (Reason::Answered | Reason::Unanswered, Some(told)) = (reason, notification.alerts.first_mut()) {
@@ -92,7 +93,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         told.alert.inquiry = Some(Inquiry {
             by: Some(String::from("lihua")),
             due: Some(String::from("2026-03-11")),
-            ..Inquiry::at(stage, AT + 5 * MINUTE)
+            ..Inquiry::at(stage, AT + MINUTE * 5)
         });
     }
     if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {
@@ -216,7 +217,7 @@ fn told(
         summary: summary.to_owned(),
         findings: 1,
         opened_at: AT,
-        first_at: AT - 95 * MINUTE,
+        first_at: AT - MINUTE * 95,
         last_at: AT,
         changed_at: AT,
         owner: None,
@@ -249,7 +250,8 @@ fn finding(
     summary: &str,
     values: Map<String, Value>,
 ) -> Finding {
-    let at = jiff::Timestamp::from_microsecond(AT - minutes_before * MINUTE).unwrap_or_default();
+    let at =
+        jiff::Timestamp::from_microsecond((AT - MINUTE * minutes_before).as_micros()).unwrap_or_default();
     let offset = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
     Finding {
         finding_id: blake3::hash(event.as_bytes()).to_hex()[..32].to_owned(),
@@ -285,7 +287,7 @@ pub(super) fn bare(told: Told) -> Notification {
         alerts: vec![told],
         omitted: 0,
         message: None,
-        created_at: 0,
-        received_at: 0,
+        created_at: Instant::EPOCH,
+        received_at: Instant::EPOCH,
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     alert::{Alert, Notification, Reason, Told},
+    event::Instant,
     finding::Finding,
 };
 
@@ -323,7 +324,7 @@ fn unit(notification: &Notification) -> String {
     one_line(name.as_deref().or(code).unwrap_or_default(), TEXT_MAX)
 }
 
-fn pairs(values: &Map<String, Value>, style: &Style<'_>, at: i64) -> Vec<Pair> {
+fn pairs(values: &Map<String, Value>, style: &Style<'_>, at: Instant) -> Vec<Pair> {
     let text = |value: &Value| match value {
         Value::String(text) => one_line(text, TEXT_MAX),
         other => one_line(&other.to_string(), TEXT_MAX),
@@ -336,7 +337,7 @@ fn pairs(values: &Map<String, Value>, style: &Style<'_>, at: i64) -> Vec<Pair> {
 }
 
 /// A value with the name of its column; beside a code stands what it is called.
-fn pair(name: &str, value: String, style: &Style<'_>, at: i64) -> Pair {
+fn pair(name: &str, value: String, style: &Style<'_>, at: Instant) -> Pair {
     let name = one_line(name, TEXT_MAX);
     let called = style.names.and_then(|names| names.code_name(&name, &value, at));
     let value = match called {
@@ -346,8 +347,8 @@ fn pair(name: &str, value: String, style: &Style<'_>, at: i64) -> Pair {
     Pair { label: words::column(&name, style.language).to_owned(), name, value }
 }
 
-fn time(micros: i64, style: &Style<'_>) -> String {
-    style.calendar.local(micros).strftime("%Y-%m-%d %H:%M:%S").to_string()
+fn time(at: Instant, style: &Style<'_>) -> String {
+    style.calendar.local(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// One line of at most so many characters: no line ends and controls, no invisible characters, and none that turn the

@@ -60,7 +60,7 @@ impl Sink for Webhook {
             false => json::notification(notification, &self.setup),
         };
         let body = body.to_string();
-        let timestamp = (self.setup.clock.now() / 1_000_000).to_string();
+        let timestamp = self.setup.clock.now().as_seconds().to_string();
         let mut request = self
             .client
             .post(self.url.reveal())

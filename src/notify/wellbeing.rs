@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::office::Thresholds;
+use crate::{
+    config::office::Thresholds,
+    event::{Instant, TimeDelta},
+};
 
 /// What can be wrong with the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +66,11 @@ impl Trouble {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// When the last event was committed, or the daemon started.
-    pub last_event: i64,
+    pub last_event: Instant,
     /// Records that sources are behind.
     pub lag_records: u64,
     /// How long the oldest of the outbox is due.
-    pub outbox_age: i64,
+    pub outbox_age: TimeDelta,
     /// The sinks that something waits for.
     pub waiting_for: Vec<String>,
     /// Notifications refused for good.
@@ -96,21 +99,21 @@ pub(crate) struct News {
 }
 
 /// What a count is compared with: what it was an hour ago, in steps of five minutes.
-const HOUR: i64 = 3_600_000_000;
-const STEP: i64 = 300_000_000;
+const HOUR: TimeDelta = TimeDelta::HOUR;
+const STEP: TimeDelta = TimeDelta::minutes(5);
 /// How long an error counts as present.
-const RECENT: i64 = 600_000_000;
+const RECENT: TimeDelta = TimeDelta::minutes(10);
 
 /// Remembers what was wrong.
 #[derive(Debug)]
 pub(crate) struct Wellbeing {
     thresholds: Thresholds,
     /// What is wrong, and when it was last told.
-    present: BTreeMap<Trouble, i64>,
+    present: BTreeMap<Trouble, Instant>,
     /// Counts of quarantined records at steps of time, oldest first; at most an hour's.
-    quarantined: Vec<(i64, u64)>,
+    quarantined: Vec<(Instant, u64)>,
     /// Counts of errors, and when they last grew.
-    grown: BTreeMap<Trouble, (u64, i64)>,
+    grown: BTreeMap<Trouble, (u64, Instant)>,
 }
 
 impl Wellbeing {
@@ -126,13 +129,13 @@ impl Wellbeing {
     }
 
     /// Looks at the figures, and says what has begun, is still there after long, or is over.
-    pub(crate) fn look(&mut self, figures: &Figures, now: i64) -> Vec<News> {
+    pub(crate) fn look(&mut self, figures: &Figures, now: Instant) -> Vec<News> {
         let wrong = self.wrong(figures, now);
         let mut told = Vec::new();
         for trouble in Trouble::ALL {
             match (wrong.get(&trouble), self.present.get(&trouble)) {
                 (Some(text), last) => {
-                    if last.is_none_or(|last| now - last >= self.thresholds.repeat) {
+                    if last.is_none_or(|last| now - *last >= self.thresholds.repeat) {
                         self.present.insert(trouble, now);
                         told.push(News { trouble, is_over: false, text: text.clone() });
                     }
@@ -148,7 +151,7 @@ impl Wellbeing {
         told
     }
 
-    fn wrong(&mut self, f: &Figures, now: i64) -> BTreeMap<Trouble, String> {
+    fn wrong(&mut self, f: &Figures, now: Instant) -> BTreeMap<Trouble, String> {
         let t = self.thresholds.clone();
         let rejects = self.within_an_hour(f.quarantined, now);
         let mut wrong = BTreeMap::new();
@@ -157,11 +160,14 @@ impl Wellbeing {
                 wrong.insert(trouble, text);
             }
         };
-        let silent = now.saturating_sub(f.last_event);
+        let silent = now.saturating_since(f.last_event);
         say(
             t.silent_after.is_some_and(|after| silent >= after),
             Trouble::Silent,
-            format!("{0} 分钟没有新事件 / no event for {0} minutes. Is the feed up?", silent / 60_000_000),
+            format!(
+                "{0} 分钟没有新事件 / no event for {0} minutes. Is the feed up?",
+                silent / TimeDelta::MINUTE
+            ),
         );
         say(
             f.lag_records >= t.lag_records,
@@ -173,7 +179,7 @@ impl Wellbeing {
             Trouble::Outbox,
             format!(
                 "通知已积压 {0} 分钟（{1}） / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
-                f.outbox_age / 60_000_000,
+                f.outbox_age / TimeDelta::MINUTE,
                 f.waiting_for.join(", ")
             ),
         );
@@ -214,17 +220,17 @@ impl Wellbeing {
         wrong
     }
 
-    fn within_an_hour(&mut self, count: u64, now: i64) -> u64 {
-        if self.quarantined.last().is_none_or(|(at, _)| now - at >= STEP) {
+    fn within_an_hour(&mut self, count: u64, now: Instant) -> u64 {
+        if self.quarantined.last().is_none_or(|(at, _)| now - *at >= STEP) {
             self.quarantined.push((now, count));
         }
-        self.quarantined.retain(|(at, _)| now - at <= HOUR);
+        self.quarantined.retain(|(at, _)| now - *at <= HOUR);
         count - self.quarantined.first().map_or(count, |(_, first)| (*first).min(count))
     }
 
-    fn grew_lately(&mut self, trouble: Trouble, count: u64, now: i64) -> bool {
+    fn grew_lately(&mut self, trouble: Trouble, count: u64, now: Instant) -> bool {
         // The first look sees what there was before; that is counted too, for it was since the start.
-        let (before, since) = self.grown.entry(trouble).or_insert((0, i64::MIN / 2));
+        let (before, since) = self.grown.entry(trouble).or_insert((0, Instant::from_micros(i64::MIN / 2)));
         if count > *before {
             (*before, *since) = (count, now);
         }
@@ -240,17 +246,22 @@ mod tests {
 
     fn wellbeing() -> Wellbeing {
         Wellbeing::new(Thresholds {
-            silent_after: Some(60 * MINUTE),
+            silent_after: Some(TimeDelta::from_micros(60 * MINUTE)),
             lag_records: 1000,
-            outbox_age: 15 * MINUTE,
+            outbox_age: TimeDelta::from_micros(15 * MINUTE),
             rejects_per_hour: 100,
             disk_free: 1 << 30,
-            repeat: 240 * MINUTE,
+            repeat: TimeDelta::from_micros(240 * MINUTE),
         })
     }
 
     fn fine(now: i64) -> Figures {
-        Figures { last_event: now, reloaded: true, disk_free: Some(1 << 40), ..Figures::default() }
+        Figures {
+            last_event: Instant::from_micros(now),
+            reloaded: true,
+            disk_free: Some(1 << 40),
+            ..Figures::default()
+        }
     }
 
     fn words(told: &[News]) -> Vec<(&'static str, bool)> {
@@ -260,13 +271,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_once_then_seldom_and_when_it_is_over() {
         let mut wellbeing = wellbeing();
-        assert_eq!(wellbeing.look(&fine(0), 0), []);
-        let silent = Figures { last_event: 0, ..fine(0) };
-        assert_eq!(words(&wellbeing.look(&silent, 59 * MINUTE)), []);
-        assert_eq!(words(&wellbeing.look(&silent, 60 * MINUTE)), [("silent", false)]);
-        assert_eq!(words(&wellbeing.look(&silent, 61 * MINUTE)), []);
-        assert_eq!(words(&wellbeing.look(&silent, 300 * MINUTE)), [("silent", false)]);
-        assert_eq!(words(&wellbeing.look(&fine(301 * MINUTE), 301 * MINUTE)), [("silent", true)]);
+        assert_eq!(wellbeing.look(&fine(0), Instant::EPOCH), []);
+        let silent = Figures { last_event: Instant::EPOCH, ..fine(0) };
+        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(59 * MINUTE))), []);
+        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(60 * MINUTE))), [("silent", false)]);
+        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(61 * MINUTE))), []);
+        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(300 * MINUTE))), [("silent", false)]);
+        assert_eq!(
+            words(&wellbeing.look(&fine(301 * MINUTE), Instant::from_micros(301 * MINUTE))),
+            [("silent", true)]
+        );
         assert_eq!(wellbeing.present().count(), 0);
     }
 
@@ -278,15 +292,15 @@ mod tests {
             quarantined,
             ..fine(minute * MINUTE)
         };
-        assert_eq!(words(&wellbeing.look(&with(0, 5000, 0), 0)), []);
-        assert_eq!(words(&wellbeing.look(&with(30, 5099, 0), 30 * MINUTE)), []);
+        assert_eq!(words(&wellbeing.look(&with(0, 5000, 0), Instant::EPOCH)), []);
+        assert_eq!(words(&wellbeing.look(&with(30, 5099, 0), Instant::from_micros(30 * MINUTE))), []);
         assert_eq!(
-            words(&wellbeing.look(&with(31, 5100, 1), 31 * MINUTE)),
+            words(&wellbeing.look(&with(31, 5100, 1), Instant::from_micros(31 * MINUTE))),
             [("rule_errors", false), ("quarantine", false)]
         );
         // An hour later there was no more, and the error was long ago.
         assert_eq!(
-            words(&wellbeing.look(&with(95, 5100, 1), 95 * MINUTE)),
+            words(&wellbeing.look(&with(95, 5100, 1), Instant::from_micros(95 * MINUTE))),
             [("rule_errors", true), ("quarantine", true)]
         );
     }
@@ -294,9 +308,9 @@ mod tests {
     #[test]
     fn each_figure_has_its_trouble() {
         let bad = Figures {
-            last_event: 0,
+            last_event: Instant::EPOCH,
             lag_records: 1000,
-            outbox_age: 15 * MINUTE,
+            outbox_age: TimeDelta::from_micros(15 * MINUTE),
             waiting_for: vec![String::from("mail")],
             parked: 1,
             rule_errors: 1,
@@ -305,7 +319,7 @@ mod tests {
             store_errors: 1,
             reloaded: false,
         };
-        let told = wellbeing().look(&bad, 60 * MINUTE);
+        let told = wellbeing().look(&bad, Instant::from_micros(60 * MINUTE));
         assert_eq!(told.len(), Trouble::ALL.len() - 1);
         assert!(told.iter().any(|t| t.text.contains("mail")));
     }

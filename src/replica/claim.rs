@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use super::{
     restore, snapshot,
 };
 use crate::{
+    event::Instant,
     failpoint, private, say,
     store::{StoreError, is_state},
 };
@@ -168,7 +169,7 @@ pub struct Candidate {
     pub(super) writer: String,
     pub(super) host: String,
     /// What was last seen of who has it, and since when.
-    seen: Option<(u64, Option<Lease>, Instant)>,
+    seen: Option<(u64, Option<Lease>, std::time::Instant)>,
     /// Whether that has ever changed.
     lives: bool,
 }
@@ -218,7 +219,7 @@ impl Candidate {
         let is_first = before.is_none();
         let same = before.filter(|(at, seen, _)| *at == number && *seen == lease);
         self.lives |= same.is_none() && !is_first;
-        let since = same.map_or_else(Instant::now, |(_, _, since)| since);
+        let since = same.map_or_else(std::time::Instant::now, |(_, _, since)| since);
         let goes_on = lease.as_ref().is_some_and(|lease| lease.goes_on && !lease.ended);
         self.seen = Some((number, lease, since));
         let silent = since.elapsed();
@@ -244,21 +245,25 @@ impl Candidate {
     ///
     /// # Errors
     /// If the store cannot be asked, or what it has cannot be restored.
-    pub fn claim(&self, now: i64) -> Result<Option<Claimed>, ReplicaError> {
+    pub fn claim(&self, now: Instant) -> Result<Option<Claimed>, ReplicaError> {
         self.take(now, true)
     }
 
     /// Takes the state that runs here once more; `None` if somebody else has it.
-    pub(super) fn claim_again(&self, now: i64) -> Result<Option<Claimed>, ReplicaError> {
+    pub(super) fn claim_again(&self, now: Instant) -> Result<Option<Claimed>, ReplicaError> {
         self.take(now, false)
     }
 
     /// What stands for a claim until there is one.
     pub(super) fn not_yet(&self) -> Claimed {
-        Claimed { number: 0, head: Record::claim(0, &self.writer, &self.host, 0).head, restored: false }
+        Claimed {
+            number: 0,
+            head: Record::claim(0, &self.writer, &self.host, Instant::EPOCH).head,
+            restored: false,
+        }
     }
 
-    fn take(&self, now: i64, may_restore: bool) -> Result<Option<Claimed>, ReplicaError> {
+    fn take(&self, now: Instant, may_restore: bool) -> Result<Option<Claimed>, ReplicaError> {
         let before = head(&self.bucket)?;
         let mark = Mark::read(&self.dir)?;
         let is_ours = is_ours(before.as_ref(), mark.as_ref());

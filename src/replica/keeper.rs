@@ -8,7 +8,6 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::Instant,
 };
 
 use super::{
@@ -156,7 +155,7 @@ impl Work {
             snapshot::make(&shipper.bucket, self.dir(), &pinned, &shipper.files, (number, claim, now))?;
         let figures = &shipper.figures;
         figures.bytes.fetch_add(bytes, Ordering::Relaxed);
-        figures.snapshot_at.store(now, Ordering::Relaxed);
+        figures.snapshot_at.store(now.as_micros(), Ordering::Relaxed);
         // If the store went away meanwhile, it is not in sync after all.
         let in_sync = shipper.line().tail.is_some();
         figures.in_sync.store(in_sync, Ordering::Relaxed);
@@ -166,9 +165,9 @@ impl Work {
 
     fn run(self, stopped: &Receiver<()>) {
         let pause = self.settings.takeover_after / BEATS;
-        let (mut beats, mut due) = (0, Instant::now() + self.settings.every);
+        let (mut beats, mut due) = (0, std::time::Instant::now() + self.settings.every);
         let mut records = 0;
-        let mut tried = Instant::now();
+        let mut tried = std::time::Instant::now();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
             beats += 1;
             self.beat(beats, false);
@@ -179,15 +178,16 @@ impl Work {
             let shipped = self.shipper.figures.records.load(Ordering::Relaxed);
             let done = if is_away {
                 self.come_back()
-            } else if (Instant::now() >= due || shipped - records >= RECORDS_MAX) && tried.elapsed() >= pause
+            } else if (std::time::Instant::now() >= due || shipped - records >= RECORDS_MAX)
+                && tried.elapsed() >= pause
             {
                 self.snapshot(false).inspect(|()| self.tidy())
             } else {
                 continue;
             };
-            tried = Instant::now();
+            tried = std::time::Instant::now();
             match done {
-                Ok(()) => (due, records) = (Instant::now() + self.settings.every, shipped),
+                Ok(()) => (due, records) = (std::time::Instant::now() + self.settings.every, shipped),
                 Err(ReplicaError::Bucket(error)) => self.shipper.failed(&error),
                 Err(error) => {
                     self.shipper.figures.failures.fetch_add(1, Ordering::Relaxed);
@@ -204,7 +204,7 @@ impl Work {
         if claim == 0 {
             return;
         }
-        let asked = Instant::now();
+        let asked = std::time::Instant::now();
         match Lease::later(bucket, claim) {
             Ok(Some(holder)) if !self.lost.swap(true, Ordering::SeqCst) => {
                 self.shipper.superseded_by(&holder);

@@ -12,6 +12,7 @@ use super::{
     objects::{local, patiently},
 };
 use crate::{
+    event::{Instant, TimeDelta},
     say,
     store::{Pinned, digest_of},
 };
@@ -31,9 +32,9 @@ pub struct LakeFile {
     /// Events.
     pub rows: i64,
     /// The earliest and the latest event time, in microseconds since the epoch.
-    pub first_at: i64,
+    pub first_at: Instant,
     /// See above.
-    pub last_at: i64,
+    pub last_at: Instant,
     /// Its size.
     pub bytes: u64,
     /// Its blake3 checksum.
@@ -46,7 +47,7 @@ pub struct LakeManifest {
     /// One more than the one before.
     pub number: u64,
     /// When it was made, in microseconds since the epoch.
-    pub made_at: i64,
+    pub made_at: Instant,
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
     /// The schema version of the state.
@@ -86,7 +87,12 @@ fn read(bucket: &Bucket, key: &str) -> Result<LakeManifest, BucketError> {
 ///
 /// # Errors
 /// If the state cannot be read, the store stays away, or another one publishes there at the same time.
-pub fn publish(bucket: &Bucket, dir: &Path, now: i64, keep: i64) -> Result<Published, ReplicaError> {
+pub fn publish(
+    bucket: &Bucket,
+    dir: &Path,
+    now: Instant,
+    keep: TimeDelta,
+) -> Result<Published, ReplicaError> {
     let (pinned, ()) = Pinned::at(dir, || Ok(()))?;
     let about = pinned.manifest(now)?;
     let manifests = patiently(|| bucket.list(MANIFESTS, ""))?;
@@ -149,7 +155,7 @@ pub fn publish(bucket: &Bucket, dir: &Path, now: i64, keep: i64) -> Result<Publi
 
 /// Deletes manifests that were followed by another one before a moment, and the files that only they name. What somebody
 /// else puts there at this moment is named by none yet, and stays.
-fn tidy(bucket: &Bucket, newest: &LakeManifest, before: i64) -> Result<u64, BucketError> {
+fn tidy(bucket: &Bucket, newest: &LakeManifest, before: Instant) -> Result<u64, BucketError> {
     let keys = bucket.list(MANIFESTS, "")?;
     let manifests = keys.iter().map(|key| read(bucket, key)).collect::<Result<Vec<_>, _>>()?;
     let followed = |at: usize| manifests.get(at + 1).is_some_and(|next| next.made_at <= before);

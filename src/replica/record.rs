@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    event::Instant,
     say,
     store::{Commits, Contents},
 };
@@ -39,7 +40,7 @@ pub(super) struct Head {
     /// The machine and process, for people.
     pub host: String,
     /// When, in microseconds since the epoch.
-    pub at: i64,
+    pub at: Instant,
     /// Files that are new since the record before, by their names in the state directory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Contents>,
@@ -64,7 +65,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Somebody's claim.
-    pub(super) fn claim(claim: u64, writer: &str, host: &str, at: i64) -> Self {
+    pub(super) fn claim(claim: u64, writer: &str, host: &str, at: Instant) -> Self {
         let head = Head {
             format: FORMAT,
             kind: Kind::Claim,
@@ -84,7 +85,7 @@ impl Record {
     ///
     /// # Errors
     /// If it cannot be packed.
-    pub(super) fn commit(claim: &Head, pages: &Commits, at: i64) -> std::io::Result<Self> {
+    pub(super) fn commit(claim: &Head, pages: &Commits, at: Instant) -> std::io::Result<Self> {
         let mut plain = Vec::with_capacity(pages.pages.len() * (pages.page_size as usize + 4));
         for (number, page) in &pages.pages {
             plain.extend_from_slice(&number.to_le_bytes());
@@ -155,11 +156,11 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_whole_or_not_at_all() {
-        let claim = Record::claim(7, "w", "host", 5);
+        let claim = Record::claim(7, "w", "host", Instant::from_micros(5));
         assert_eq!(Record::read(&claim.bytes()), Ok(claim.clone()));
         let pages =
             Commits { page_size: 8, database_pages: 300, pages: [(1, vec![1; 8]), (299, vec![2; 8])].into() };
-        let commit = Record::commit(&claim.head, &pages, 6).unwrap();
+        let commit = Record::commit(&claim.head, &pages, Instant::from_micros(6)).unwrap();
         let bytes = commit.bytes();
         let read = Record::read(&bytes).unwrap();
         assert_eq!(read, commit);

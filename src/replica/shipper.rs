@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -70,9 +70,9 @@ pub(super) struct Shipper {
     when_away: WhenAway,
     line: Mutex<Line>,
     superseded: Mutex<Option<String>>,
-    waiting: Mutex<Option<Instant>>,
+    waiting: Mutex<Option<std::time::Instant>>,
     /// When the store last said that the state is ours.
-    confirmed: Mutex<Instant>,
+    confirmed: Mutex<std::time::Instant>,
     takeover_after: Duration,
 }
 
@@ -89,7 +89,7 @@ impl Shipper {
     ) -> Self {
         let line = Mutex::new(Line { tail: None, next: number + 1, claim, folders: None });
         let (superseded, waiting, confirmed) =
-            (Mutex::default(), Mutex::default(), Mutex::new(Instant::now()));
+            (Mutex::default(), Mutex::default(), Mutex::new(std::time::Instant::now()));
         Self {
             bucket,
             dir,
@@ -116,7 +116,7 @@ impl Shipper {
     }
 
     /// The state is ours, as of a question that was asked then.
-    pub(super) fn confirmed_at(&self, asked: Instant) {
+    pub(super) fn confirmed_at(&self, asked: std::time::Instant) {
         *lock(&self.confirmed) = asked;
     }
 
@@ -168,11 +168,11 @@ impl Shipper {
         let unconfirmed = |why: String| Unshipped::Unconfirmed { why };
         let mut record = Record::commit(&line.claim, pages, self.clock.now())
             .map_err(|error| unconfirmed(error.to_string()))?;
-        let (started, mut pause, mut told) = (Instant::now(), Duration::from_millis(50), false);
+        let (started, mut pause, mut told) = (std::time::Instant::now(), Duration::from_millis(50), false);
         let mut files = BTreeMap::new();
         let mut asked;
         loop {
-            asked = Instant::now();
+            asked = std::time::Instant::now();
             let error = match self.attempt(line, &mut record, &mut files) {
                 Ok(Written::Ours) => break,
                 Ok(Written::Theirs(theirs)) => {
@@ -225,7 +225,7 @@ impl Ship for Shipper {
         let mut line = self.line();
         let Some(tail) = &mut line.tail else { return Ok(()) };
         let news = tail.look();
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         *lock(&self.waiting) = Some(started);
         let shipped = match news {
             Ok(TailNews::Nothing) => Ok(()),
@@ -260,6 +260,6 @@ impl Ship for Shipper {
     }
 
     fn waits(&self) -> Option<Duration> {
-        lock(&self.waiting).as_ref().map(Instant::elapsed)
+        lock(&self.waiting).as_ref().map(std::time::Instant::elapsed)
     }
 }

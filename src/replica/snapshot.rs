@@ -17,6 +17,7 @@ use super::{
     objects::{self, local, patiently},
 };
 use crate::{
+    event::Instant,
     private, say,
     store::{self, Contents, DATABASE, Pinned, digest_of},
 };
@@ -141,7 +142,7 @@ pub(super) fn make(
     dir: &Path,
     pinned: &Pinned,
     files: &Files,
-    (number, claim, now): (u64, u64, i64),
+    (number, claim, now): (u64, u64, Instant),
 ) -> Result<u64, ReplicaError> {
     let mut named = BTreeMap::new();
     for (name, _) in pinned.files()? {

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Exception, Rule};
-use crate::{event::time::Calendar, say, yaml::Placed};
+use crate::{
+    event::{Instant, time::Calendar},
+    say,
+    yaml::Placed,
+};
 
 /// What their names begin with. A constant has letters, digits and `_`.
 const BEGINS: &str = "exception:";
@@ -60,7 +64,8 @@ impl Agreed {
 }
 
 fn day(text: &str, calendar: &Calendar) -> Option<i64> {
-    text.parse::<jiff::civil::Date>().ok().and_then(|day| calendar.start_of_day(day).ok())
+    (text.parse::<jiff::civil::Date>().ok().and_then(|day| calendar.start_of_day(day).ok()))
+        .map(Instant::as_micros)
 }
 
 /// Whether a name in the rule lab's changes is that of an exception.
@@ -120,7 +125,7 @@ mod tests {
     fn an_exception_ends_and_breaks_out_of_no_text() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let now = calendar.parse("2026-05-01").unwrap();
-        assert!(agreed("101001", "2026-05-02").check(&calendar, now).is_ok());
+        assert!(agreed("101001", "2026-05-02").check(&calendar, now.as_micros()).is_ok());
         for (unit, until) in [
             ("101001", "2026-05-01"),
             ("101001", "soon"),
@@ -128,7 +133,7 @@ mod tests {
             ("1' OR '1' = '1", "2026-05-02"),
             ("1\n2", "2026-05-02"),
         ] {
-            assert!(agreed(unit, until).check(&calendar, now).is_err(), "{unit:?} {until}");
+            assert!(agreed(unit, until).check(&calendar, now.as_micros()).is_err(), "{unit:?} {until}");
         }
         let (name, value) = agreed("101001", "2026-05-02").entry();
         assert_eq!(unit_of(&name), Some("101001"));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    event::{Column, EventType, TypeSet, event_schema, time::Calendar},
+    event::{Column, EventType, TimeDelta, TypeSet, event_schema, time::Calendar},
     ledger::{Grouping, original::ORIGINAL_COLUMNS},
     lists::Lists,
     say,
@@ -147,19 +147,19 @@ impl CompiledRule {
     /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
     /// for a query, whose reach nobody knows.
     #[must_use]
-    pub fn horizon(&self) -> Option<i64> {
+    pub fn horizon(&self) -> Option<TimeDelta> {
         match (&self.view, &self.rule.view) {
             (CompiledView::Sliding(_), View::Sliding(windows)) => {
-                windows.iter().map(|over| over.reach.max_micros()).max()
+                windows.iter().map(|over| over.reach.longest()).max()
             }
             (CompiledView::Closing(closing), _) => {
                 let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
-                let history =
-                    closing.slide.max_micros().saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
-                Some(closing.size.max_micros().saturating_add(history))
+                let windows = i64::try_from(windows).unwrap_or(i64::MAX);
+                let history = closing.slide.longest().saturating_mul(windows);
+                Some(closing.size.longest().saturating_add(history))
             }
             (CompiledView::Schedule(_), _) => None,
-            _ => Some(0),
+            _ => Some(TimeDelta::ZERO),
         }
     }
 

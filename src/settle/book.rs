@@ -8,7 +8,7 @@ use arrow::{
 use serde::Serialize;
 
 use crate::{
-    event::{BudgetAction, Column, EventType, money::format_cents, time::Calendar},
+    event::{BudgetAction, Column, EventType, Instant, money::format_cents, time::Calendar},
     journal::layout::{block_of, row_of},
     ledger::{LEDGER_COLUMNS, Ledger},
     store::{History, Select, StoreError},
@@ -109,7 +109,7 @@ fn entry(
     let times = batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
     let amounts = batch.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
     Some(Entry {
-        occurred_at: calendar.format(times.value(row)),
+        occurred_at: calendar.format(Instant::from_micros(times.value(row))),
         event_id: owned(Column::EventId).unwrap_or_default(),
         budget_line_id: id.to_owned(),
         fiscal_year: attributes.fiscal_year,

@@ -13,7 +13,7 @@ use super::{
     suppress::{Hidden, TableCell, hidden},
 };
 use crate::{
-    event::{Column, EventType, money::format_cents, time::Calendar},
+    event::{Column, EventType, Instant, TimeDelta, money::format_cents, time::Calendar},
     say,
     spreadsheet::Rows,
     store::{History, Select, StoreError},
@@ -200,8 +200,9 @@ impl Sheets<'_> {
     /// The description: Fiscal Data Package 1.0-rc.1.
     fn package(&self, files: &BTreeMap<String, Vec<u8>>, calendar: &Calendar) -> Value {
         let year = self.statement.fiscal_year;
-        let day = |micros: i64| calendar.local(micros).date().to_string();
-        let span = calendar.fiscal_year(year).map(|(from, to)| (day(from), day(to - 1)));
+        let day = |at: Instant| calendar.local(at).date().to_string();
+        let span =
+            calendar.fiscal_year(year).map(|year| (day(year.start), day(year.end - TimeDelta::MICROSECOND)));
         let (start, end) = span.unwrap_or_default();
         let resources = FILES.iter().map(|(name, columns)| {
             let bytes = files.get(*name).map(Vec::as_slice).unwrap_or_default();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Figures;
 use crate::{
-    event::{BudgetAction, Column, EventType, money::format_cents, time::Calendar},
+    event::{BudgetAction, Column, EventType, Instant, money::format_cents, period::Stretch, time::Calendar},
     journal::layout::{block_of, row_of},
     ledger::{Attributes, LEDGER_COLUMNS, Ledger},
     say,
@@ -88,7 +88,7 @@ pub(crate) fn statement(
     until: i64,
     calendar: &Calendar,
 ) -> anyhow::Result<Statement> {
-    let Some((from, to)) = calendar.fiscal_year(year) else {
+    let Some(Stretch { start: from, end: to }) = calendar.fiscal_year(year) else {
         anyhow::bail!(say!("there is no fiscal year {year}", year));
     };
     let mut adding = Adding::default();
@@ -257,7 +257,7 @@ fn event(batch: &RecordBatch, row: usize, arrival: i64, calendar: &Calendar) -> 
         event_id: of(Column::EventId).unwrap_or_default(),
         r#type: of(Column::Type).unwrap_or_default(),
         action: of(Column::Action),
-        occurred_at: calendar.format(times.value(row)),
+        occurred_at: calendar.format(Instant::from_micros(times.value(row))),
         budget_line_id: of(Column::BudgetLineId).unwrap_or_default(),
         to_budget_line_id: of(Column::ToBudgetLineId),
         amount: format_cents(cents(batch, row)),

@@ -12,12 +12,7 @@ mod rows;
 pub(crate) mod status;
 mod whole;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
@@ -115,13 +110,13 @@ impl Outlet {
     /// Offers a block from a blocking thread, and waits for a while if there is no room.
     #[must_use]
     pub fn offer_blocking(&self, block: Block, wait: Duration) -> Room {
-        let until = Instant::now() + wait;
+        let until = std::time::Instant::now() + wait;
         let mut block = block;
         loop {
             match self.blocks.try_send(block) {
                 Ok(()) => return Room::Taken,
                 Err(TrySendError::Closed(_)) => return Room::Gone,
-                Err(TrySendError::Full(back)) if Instant::now() >= until => {
+                Err(TrySendError::Full(back)) if std::time::Instant::now() >= until => {
                     return Room::None(Box::new(back));
                 }
                 Err(TrySendError::Full(back)) => block = back,

@@ -10,7 +10,7 @@ use arrow::{
 use serde_json::Value;
 
 use crate::{
-    event::{money::format_scaled, time::Calendar},
+    event::{Instant, money::format_scaled, time::Calendar},
     ledger::ratio_text,
 };
 
@@ -31,9 +31,9 @@ pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
         DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
         DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            calendar.format(array.as_primitive::<TimestampMicrosecondType>().value(row)).into()
-        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => calendar
+            .format(Instant::from_micros(array.as_primitive::<TimestampMicrosecondType>().value(row)))
+            .into(),
         DataType::List(field) if *field.data_type() == DataType::Utf8 => {
             let items = array.as_list::<i32>().value(row);
             items.as_string::<i32>().iter().flatten().collect()

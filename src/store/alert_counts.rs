@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use rusqlite::{Row, params_from_iter, types::ValueRef};
 
 use super::{Cases, StoreError, alert_rows::Rows, filter::Wanted};
-use crate::alert::State;
+use crate::{alert::State, event::Instant};
 
 /// Values that counts are told of.
 const VALUES_MAX: usize = 50;
@@ -22,7 +22,7 @@ pub struct AlertCounts {
     /// Those that wait for a second officer.
     pub in_review: u64,
     /// When the oldest that nobody took on was opened, in microseconds.
-    pub oldest_open: Option<i64>,
+    pub oldest_open: Option<Instant>,
     /// By state and severity.
     pub by_state: Vec<(String, String, u64)>,
     /// By rule, the most first.
@@ -71,7 +71,7 @@ struct Counting {
 }
 
 impl Counting {
-    fn add(&mut self, row: &Row<'_>, now: i64) -> rusqlite::Result<()> {
+    fn add(&mut self, row: &Row<'_>, now: Instant) -> rusqlite::Result<()> {
         let (state, severity) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
         let counts = &mut self.counts;
         // There are few of them.
@@ -86,13 +86,13 @@ impl Counting {
         self.rules.add(row.get_ref(3)?)?;
         self.units.add(row.get_ref(4)?)?;
         self.owners.add(row.get_ref(5)?)?;
-        let due: Option<i64> = row.get(8)?;
+        let due: Option<Instant> = row.get(8)?;
         let is_over = state.parse::<State>().is_ok_and(State::is_over);
         counts.past_due += u64::from(!is_over && due.is_some_and(|due| due <= now));
         counts.in_review += u64::from(row.get_ref(9)? != ValueRef::Null);
         if state == "open" {
             counts.overdue += u64::from(row.get::<_, i64>(6)? > 0);
-            let opened: i64 = row.get(7)?;
+            let opened: Instant = row.get(7)?;
             counts.oldest_open = Some(counts.oldest_open.map_or(opened, |oldest| oldest.min(opened)));
         }
         Ok(())

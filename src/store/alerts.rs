@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
+    event::Instant,
     finding::Finding,
 };
 
@@ -20,14 +21,14 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// Now.
-    pub now: i64,
+    pub now: Instant,
     /// When the cause was received; for how long notifications take.
-    pub received_at: i64,
+    pub received_at: Instant,
 }
 
 impl Times {
     /// For what has no cause but itself.
-    pub(crate) fn at(now: i64) -> Self {
+    pub(crate) fn at(now: Instant) -> Self {
         Self { now, received_at: now }
     }
 }
@@ -74,7 +75,7 @@ pub(crate) fn file(
     Ok(done)
 }
 
-fn place(transaction: &Connection, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {
+fn place(transaction: &Connection, desk: &Desk, filing: &Filing, now: Instant) -> rusqlite::Result<Step> {
     let rule = &filing.finding.rule_id;
     let key = key_text(&filing.finding.key);
     let current = current(transaction, rule, &key)?;
@@ -202,7 +203,7 @@ pub(crate) fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> ru
         summed,
         &[
             alert_id.into(),
-            ValueRef::Integer(*at),
+            ValueRef::Integer((*at).as_micros()),
             who.as_str().into(),
             action.word().into(),
             state.word().into(),

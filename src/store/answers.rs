@@ -14,14 +14,15 @@ use super::{
 use crate::{
     access::{LinkKey, link_digest},
     alert::{Action, Alert, Answer, Change, Desk, desk::Step, policy::FileLimits},
+    event::{Instant, TimeDelta},
     say,
 };
 
 /// Answers that one link takes within an hour, and altogether.
 const HOURLY_MAX: u32 = 5;
 const ANSWERS_MAX: u32 = 20;
-const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
+const HOUR: TimeDelta = TimeDelta::HOUR;
+const DAY: TimeDelta = TimeDelta::DAY;
 
 /// Why a link leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub(super) fn issue(
     summed: &Summed<'_>,
     step: &Step,
     desk: &Desk,
-    now: i64,
+    now: Instant,
 ) -> rusqlite::Result<()> {
     let Some(letter) = step.alert.inquiry.as_ref().filter(|letter| letter.linked) else { return Ok(()) };
     let alert_id = &step.alert.alert_id;
@@ -72,7 +73,7 @@ pub(super) fn issue(
     let days = i64::from(explain.map_or(0, |explain| explain.link_days));
     let until = letter.due.as_deref().and_then(|due| due.parse::<jiff::civil::Date>().ok()?.tomorrow().ok());
     let until = until.and_then(|day| desk.policy.calendar.start_of_day(day).ok()).unwrap_or(now);
-    let (digest, expires_at, ended_at) = (&digest[..], until.saturating_add(days * DAY), None::<i64>);
+    let (digest, expires_at, ended_at) = (&digest[..], until.saturating_add(DAY * days), None::<i64>);
     insert!(summed.transaction, "INSERT OR IGNORE INTO answer_links", {
         digest, alert_id, made_at: now, expires_at, ended_at,
     })?;
@@ -80,7 +81,7 @@ pub(super) fn issue(
 }
 
 /// Ends the links of an alert.
-pub(super) fn end(summed: &Summed<'_>, alert_id: &str, now: i64) -> rusqlite::Result<()> {
+pub(super) fn end(summed: &Summed<'_>, alert_id: &str, now: Instant) -> rusqlite::Result<()> {
     let sql = "UPDATE answer_links SET ended_at = :now WHERE alert_id = :alert AND ended_at IS NULL";
     summed.change_where(&sums::ANSWER_LINKS, "alert_id = ?1", [alert_id], || {
         summed.transaction.prepare_cached(sql)?.execute(named_params! { ":now": now, ":alert": alert_id })
@@ -89,7 +90,11 @@ pub(super) fn end(summed: &Summed<'_>, alert_id: &str, now: i64) -> rusqlite::Re
 }
 
 /// The alert of a token, if its link is good now.
-fn alert_of(connection: &Connection, token: &str, now: i64) -> rusqlite::Result<Result<Alert, LinkError>> {
+fn alert_of(
+    connection: &Connection,
+    token: &str,
+    now: Instant,
+) -> rusqlite::Result<Result<Alert, LinkError>> {
     let Some(digest) = link_digest(token) else { return Ok(Err(LinkError::Unknown)) };
     let sql = "SELECT alert_id, expires_at, ended_at FROM answer_links WHERE digest = ?1";
     let found = connection.prepare_cached(sql)?.query_row([&digest[..]], |row| {
@@ -105,14 +110,18 @@ fn alert_of(connection: &Connection, token: &str, now: i64) -> rusqlite::Result<
     let Some(alert) = alerts::find(connection, &alert_id)? else { return Ok(Err(LinkError::Unknown)) };
     Ok(match () {
         () if ended_at.is_some() => Err(LinkError::Ended),
-        () if now >= expires_at => Err(LinkError::Expired),
+        () if now >= Instant::from_micros(expires_at) => Err(LinkError::Expired),
         () if alert.state.is_over() => Err(LinkError::Over),
         () => Ok(alert),
     })
 }
 
 /// Whether one more answer may come now.
-fn has_room(connection: &Connection, alert_id: &str, now: i64) -> rusqlite::Result<Result<(), LinkError>> {
+fn has_room(
+    connection: &Connection,
+    alert_id: &str,
+    now: Instant,
+) -> rusqlite::Result<Result<(), LinkError>> {
     let sql = "SELECT count(*), total(at > :since) FROM alert_history WHERE alert_id = :alert AND action = 'answer'";
     let (all, lately): (u32, f64) = connection
         .prepare_cached(sql)?
@@ -131,7 +140,7 @@ impl Cases {
     pub fn linked(
         &self,
         token: &str,
-        now: i64,
+        now: Instant,
         findings: u32,
     ) -> Result<(Alert, Vec<crate::finding::Finding>, Vec<Change>), LinkError> {
         let alert = self.read(|c| alert_of(c, token, now))??;
@@ -144,7 +153,7 @@ impl Cases {
     ///
     /// # Errors
     /// If it does not.
-    pub fn takes_answer(&self, token: &str, limits: FileLimits, now: i64) -> Result<u64, LinkError> {
+    pub fn takes_answer(&self, token: &str, limits: FileLimits, now: Instant) -> Result<u64, LinkError> {
         let alert = self.read(|c| alert_of(c, token, now))??;
         self.read(|c| has_room(c, &alert.alert_id, now))??;
         Ok(self.read(|c| attachments::room(c, &alert.alert_id, limits))?)
@@ -160,7 +169,7 @@ impl Cases {
         said: (String, String),
         files: &[Stored],
         desk: &Desk,
-        now: i64,
+        now: Instant,
     ) -> Result<Alert, LinkError> {
         let taken = self.keep_answer(token, said, files, desk, now);
         if taken.is_err() {
@@ -175,7 +184,7 @@ impl Cases {
         (text, name): (String, String),
         files: &[Stored],
         desk: &Desk,
-        now: i64,
+        now: Instant,
     ) -> Result<Alert, LinkError> {
         let dir = self.dir.clone();
         let fail = |error| LinkError::from(explain(&dir, error));

@@ -20,6 +20,7 @@ use crate::{
     access::Actor,
     alert::desk::Refusal,
     approval::{Kind, Matter, Office, Person, State, Verb, Wish, check_signed, rows::Rows},
+    event::Instant,
     say,
 };
 
@@ -185,8 +186,10 @@ pub(super) fn act(
         return Ok(Err(why));
     }
     let beside = match matter.kind {
-        Kind::Override => overrides::follow(summed, &matter, (verb, person, now))?,
-        Kind::Rules | Kind::Exception => rule_sets::follow(summed, &matter, (verb, person, now))?,
+        Kind::Override => overrides::follow(summed, &matter, (verb, person, Instant::from_micros(now)))?,
+        Kind::Rules | Kind::Exception => {
+            rule_sets::follow(summed, &matter, (verb, person, Instant::from_micros(now)))?
+        }
         Kind::Budget | Kind::List => Ok(()),
     };
     if let Err(why) = beside {
@@ -255,7 +258,12 @@ pub(super) fn tell(
         Kind::Override => overrides::named(matter),
         Kind::Budget | Kind::List => format!("{} {} {}", matter.id, matter.kind.word(), matter.subject),
     };
-    audit::record(summed, now, actor, Deed { action, subject: &subject, result: DONE, detail })
+    audit::record(
+        summed,
+        Instant::from_micros(now),
+        actor,
+        Deed { action, subject: &subject, result: DONE, detail },
+    )
 }
 
 /// The number of the next matter.

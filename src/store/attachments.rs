@@ -25,6 +25,7 @@ use crate::{
         desk::Refusal,
         policy::FileLimits,
     },
+    event::Instant,
     private, say,
 };
 
@@ -86,7 +87,7 @@ pub struct Attached {
     /// Its number.
     pub seq: i64,
     /// When it came, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// From whom.
     pub who: String,
     /// The file.
@@ -199,7 +200,7 @@ pub(super) fn add(
     summed: &Summed<'_>,
     (alert_id, who): (&str, &str),
     files: &[Stored],
-    at: i64,
+    at: Instant,
 ) -> rusqlite::Result<()> {
     for Stored { name, kind, bytes, digest } in files {
         if let Err(error) = std::fs::metadata(dir.join(ATTACHMENTS).join(digest)) {
@@ -236,7 +237,12 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or its bytes are not those that came.
-    pub fn open_attachment(&mut self, id: &str, seq: i64, now: i64) -> Result<(Attached, File), CaseError> {
+    pub fn open_attachment(
+        &mut self,
+        id: &str,
+        seq: i64,
+        now: Instant,
+    ) -> Result<(Attached, File), CaseError> {
         self.own(&self.connection, id)?;
         let sql = "SELECT seq, at, who, name, kind, bytes, digest FROM attachments WHERE alert_id = :id AND seq = :seq";
         let found = self.read(|c| {
@@ -282,7 +288,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no such alert, it is over, or has too many files.
-    pub fn attach(&mut self, id: &str, file: Stored, desk: &Desk, now: i64) -> Result<(), CaseError> {
+    pub fn attach(&mut self, id: &str, file: Stored, desk: &Desk, now: Instant) -> Result<(), CaseError> {
         let kept = self.keep_file(id, file.clone(), desk, now);
         if kept.is_err() {
             self.discard(&[file])?;
@@ -290,7 +296,7 @@ impl Cases {
         kept
     }
 
-    fn keep_file(&mut self, id: &str, file: Stored, desk: &Desk, now: i64) -> Result<(), CaseError> {
+    fn keep_file(&mut self, id: &str, file: Stored, desk: &Desk, now: Instant) -> Result<(), CaseError> {
         let dir = self.dir.clone();
         let fail = |error| CaseError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Row, named_params, params_from_iter};
 
 use super::{Cases, StoreError, alerts, cases::Verdicts, limited};
-use crate::alert::{Alert, Outcome, State, inquiry::Stage};
+use crate::{
+    alert::{Alert, Outcome, State, inquiry::Stage},
+    event::{Instant, TimeDelta},
+};
 
 /// Rules, units and officers that are told of one by one.
 const TOLD: usize = 50;
 /// So many confirmed alerts within the year make a unit one that comes again.
 const REPEATED: u64 = 2;
-const YEAR: i64 = 365 * 24 * 3_600_000_000;
+const YEAR: TimeDelta = TimeDelta::days(365);
 
 /// How long something took, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,13 +23,13 @@ pub struct Took {
     /// How often it was done.
     pub count: u64,
     /// Half of them took no longer.
-    pub median: i64,
+    pub median: TimeDelta,
     /// Nine of ten took no longer.
-    pub most: i64,
+    pub most: TimeDelta,
 }
 
 impl Took {
-    fn of(mut times: Vec<i64>) -> Option<Self> {
+    fn of(mut times: Vec<TimeDelta>) -> Option<Self> {
         times.sort_unstable();
         let at = |tenths: usize| times.get((times.len() * tenths).div_ceil(10).saturating_sub(1)).copied();
         Some(Self { count: times.len() as u64, median: at(5)?, most: at(9)? })
@@ -46,9 +49,9 @@ pub struct Times {
 
 #[derive(Debug, Default)]
 struct Timing {
-    acknowledge: Vec<i64>,
-    answer: Vec<i64>,
-    close: Vec<i64>,
+    acknowledge: Vec<TimeDelta>,
+    answer: Vec<TimeDelta>,
+    close: Vec<TimeDelta>,
 }
 
 impl Timing {
@@ -132,7 +135,12 @@ fn unit(alert: &Alert) -> &str {
 }
 
 impl Cases {
-    fn each(&self, condition: &str, values: &[i64], mut look: impl FnMut(&Alert)) -> Result<(), StoreError> {
+    fn each(
+        &self,
+        condition: &str,
+        values: &[Instant],
+        mut look: impl FnMut(&Alert),
+    ) -> Result<(), StoreError> {
         let mut conditions = limited::alerts(self.limits());
         conditions.and(condition, values.iter().map(|value| (*value).into()));
         let sql = format!("SELECT a.body FROM alerts a {}", conditions.clause());
@@ -148,11 +156,11 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn month(&self, from: i64, to: i64) -> Result<Month, StoreError> {
+    pub fn month(&self, from: Instant, to: Instant) -> Result<Month, StoreError> {
         let (mut month, mut timing) = (Month::default(), Timing::default());
         let (mut rules, mut units) = (HashMap::<String, Line>::new(), HashMap::<String, Line>::new());
         let mut outcomes = BTreeMap::<Option<Outcome>, (u64, i128)>::new();
-        let within = |at: i64| (from..to).contains(&at);
+        let within = |at: Instant| (from..to).contains(&at);
         // What ended has changed since; nothing that was opened later is meant.
         let condition = "a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
         self.each(condition, &[to, from, from], |alert| {
@@ -235,7 +243,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn service(&self, since: i64, now: i64) -> Result<Service, StoreError> {
+    pub fn service(&self, since: Instant, now: Instant) -> Result<Service, StoreError> {
         let (mut units, mut officers) =
             (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
         let (mut repeated, mut timing) = (BTreeMap::<String, (u64, i128)>::new(), Timing::default());
@@ -288,7 +296,7 @@ impl Cases {
     }
 }
 
-fn time(timing: &mut Timing, alert: &Alert, ended: Option<i64>) {
+fn time(timing: &mut Timing, alert: &Alert, ended: Option<Instant>) {
     timing.acknowledge.extend(alert.acknowledged_at.map(|at| at - alert.opened_at));
     let letter = alert.inquiry.as_ref();
     timing.answer.extend(letter.and_then(|letter| Some(letter.answered_at? - letter.at)));
@@ -310,7 +318,13 @@ mod tests {
     #[test]
     fn times_are_told_by_their_middle_and_by_nine_of_ten() {
         assert_eq!(Took::of(vec![]), None);
-        assert_eq!(Took::of(vec![7]), Some(Took { count: 1, median: 7, most: 7 }));
-        assert_eq!(Took::of((1..=10).rev().collect()), Some(Took { count: 10, median: 5, most: 9 }));
+        assert_eq!(
+            Took::of(vec![TimeDelta::from_micros(7)]),
+            Some(Took { count: 1, median: TimeDelta::from_micros(7), most: TimeDelta::from_micros(7) })
+        );
+        assert_eq!(
+            Took::of((1..=10).rev().map(TimeDelta::from_micros).collect()),
+            Some(Took { count: 10, median: TimeDelta::from_micros(5), most: TimeDelta::from_micros(9) })
+        );
     }
 }

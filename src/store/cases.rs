@@ -24,6 +24,7 @@ use crate::{
         Action, Alert, Change, Desk, Facts, State,
         desk::{Order, Refusal, Step},
     },
+    event::Instant,
     failpoint,
     finding::Finding,
     say,
@@ -117,7 +118,7 @@ impl Cases {
     pub(super) fn tell(
         &self,
         summed: &Summed<'_>,
-        (who, now): (&str, i64),
+        (who, now): (&str, Instant),
         (action, subject, detail): (&str, &str, &str),
     ) -> rusqlite::Result<()> {
         let actor = Actor { who: who.to_owned(), place: self.actor.place.clone() };
@@ -128,7 +129,7 @@ impl Cases {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn record(&self, actor: &Actor, deed: (&str, &str, &str), now: i64) -> Result<(), StoreError> {
+    pub fn record(&self, actor: &Actor, deed: (&str, &str, &str), now: Instant) -> Result<(), StoreError> {
         self.change(|summed| self.tell(summed, (&actor.who, now), deed))
     }
 
@@ -147,7 +148,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no such alert, or the order is refused.
-    pub fn act(&mut self, id: &str, order: &Order, desk: &Desk, now: i64) -> Result<Alert, CaseError> {
+    pub fn act(&mut self, id: &str, order: &Order, desk: &Desk, now: Instant) -> Result<Alert, CaseError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
@@ -170,7 +171,7 @@ impl Cases {
         summed: &Summed<'_>,
         step: &Step,
         order: &Order,
-        now: i64,
+        now: Instant,
     ) -> Result<(), CaseError> {
         let fail = |error| explain(&self.dir, error);
         alerts::save(summed, step, Times::at(now)).map_err(fail)?;

@@ -14,6 +14,7 @@ use crate::{
         casework::{NOBODY, Terms},
         desk::{Order, Refusal},
     },
+    event::Instant,
     say,
     text::quoted,
 };
@@ -60,7 +61,7 @@ impl Cases {
         summed: &Summed<'_>,
         id: &str,
         (order, desk): (&Order, &Desk),
-        now: i64,
+        now: Instant,
     ) -> Result<Alert, CaseError> {
         let alert = self.own(summed.transaction, id)?;
         if let (Action::Merge, Some(into)) = (order.action, &order.terms.into) {
@@ -114,7 +115,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there are none, or too many, or it is refused.
-    pub fn hand_over(&mut self, shift: &HandOver, desk: &Desk, now: i64) -> Result<usize, CaseError> {
+    pub fn hand_over(&mut self, shift: &HandOver, desk: &Desk, now: Instant) -> Result<usize, CaseError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;

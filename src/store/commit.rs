@@ -18,6 +18,7 @@ use crate::{
     decision::Decided,
     engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
     evaluate::schedule::PassedTick,
+    event::Instant,
     finding::Finding,
     journal::JournalBlock,
     ledger::Changes,
@@ -60,9 +61,9 @@ pub struct Commit {
     /// It is stored even if only the watermark is new.
     pub again: bool,
     /// The time of the commit, in microseconds, for quarantine and alerts.
-    pub now: i64,
+    pub now: Instant,
     /// When the first of its records was read, in microseconds, for how long notifications take.
-    pub received_at: Option<i64>,
+    pub received_at: Option<Instant>,
 }
 
 /// What became of a commit that is stored.

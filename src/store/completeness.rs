@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 
 use super::{History, Order, Select, StoreError, explain};
 use crate::{
-    event::{BankStatus, Column, EventType, id_hash, money::parse_amount},
+    event::{BankStatus, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
     ledger::{Completeness, Figure, Matching},
 };
 
 /// How long before a day confirmations of its payments are looked for, in microseconds: some come early. 31 days.
-const EARLY: i64 = 31 * 86_400_000_000;
+const EARLY: TimeDelta = TimeDelta::days(31);
 
 /// A day's statement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl History {
     /// If a file or block is damaged or the database cannot be read.
     pub fn completeness(
         &self,
-        day: (i64, i64),
+        day: (Instant, Instant),
         is_approved: &dyn Fn(&str) -> bool,
     ) -> Result<DayStatement, StoreError> {
         let mut matching = Matching::default();
@@ -110,7 +110,7 @@ impl History {
     }
 
     /// Records in quarantine that were received on the day. One that was read again is an event by now.
-    fn quarantined(&self, (from, to): (i64, i64)) -> Result<(Figure, u64), StoreError> {
+    fn quarantined(&self, (from, to): (Instant, Instant)) -> Result<(Figure, u64), StoreError> {
         let fail = |error| explain(&self.snapshot.dir, error);
         let connection = self.snapshot.connection();
         let sql = "SELECT raw FROM quarantine
@@ -152,8 +152,8 @@ fn cents(batch: &RecordBatch, row: usize) -> i128 {
     amounts.map_or(0, |amounts| amounts.value(row))
 }
 
-fn at(batch: &RecordBatch, row: usize) -> i64 {
+fn at(batch: &RecordBatch, row: usize) -> Instant {
     let times =
         column(batch, Column::OccurredAt).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-    times.map_or(i64::MIN, |times| times.value(row))
+    times.map_or(Instant::MIN, |times| Instant::from_micros(times.value(row)))
 }

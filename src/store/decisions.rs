@@ -17,6 +17,7 @@ use super::{
 use crate::{
     access::Action,
     decision::{Decided, Decision, Release, UNCHECKED, Verdict},
+    event::Instant,
 };
 
 /// The use of an override, in the audit log.
@@ -32,7 +33,7 @@ pub struct DecisionFilter {
     /// Only of this budget line.
     pub budget_line_id: Option<String>,
     /// Only those behind this one: its event time and application.
-    pub after: Option<(i64, String)>,
+    pub after: Option<(Instant, String)>,
     /// At most so many.
     pub limit: u32,
 }
@@ -91,7 +92,7 @@ pub struct StoredDecision {
     /// The hash of the application's content.
     pub content: u64,
     /// The application's event time, in microseconds.
-    pub at: i64,
+    pub at: Instant,
 }
 
 /// What was decided, for readers.
@@ -150,9 +151,9 @@ pub(crate) fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>
     let sql = "SELECT decision = 'block' AS is_blocked, coalesce(expires_at, at) AS ends_at, at, event_id, budget_line_id
          FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
     let release = |row: &Row<'_>| {
-        let (is_blocked, ends_at, at): (bool, i64, i64) =
+        let (is_blocked, ends_at, at): (bool, Instant, Instant) =
             (row.get("is_blocked")?, row.get("ends_at")?, row.get("at")?);
-        let (due, at) = if is_blocked { (i64::MIN, at) } else { (ends_at, ends_at) };
+        let (due, at) = if is_blocked { (Instant::MIN, at) } else { (ends_at, ends_at) };
         Ok(Release { due, at, event_id: row.get("event_id")?, budget_line_id: row.get("budget_line_id")? })
     };
     connection.prepare(sql)?.query_map([], release)?.collect()

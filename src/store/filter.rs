@@ -7,7 +7,7 @@ use crate::{
     access::Limits,
     alert::{Outcome, State, inquiry::Stage},
     event::{
-        duration,
+        Instant, TimeDelta, duration,
         money::{MoneyError, parse_amount},
         time::{Calendar, TimeError},
     },
@@ -99,11 +99,11 @@ pub(crate) const NOBODY: &str = "-";
 pub struct Wanted {
     /// The words.
     pub filter: CaseFilter,
-    pub(super) now: i64,
-    pub(super) from: Option<i64>,
-    pub(super) to: Option<i64>,
-    pub(super) opened_from: Option<i64>,
-    pub(super) opened_to: Option<i64>,
+    pub(super) now: Instant,
+    pub(super) from: Option<Instant>,
+    pub(super) to: Option<Instant>,
+    pub(super) opened_from: Option<Instant>,
+    pub(super) opened_to: Option<Instant>,
     pub(super) least: Option<i64>,
     pub(super) most: Option<i64>,
     pub(super) limits: Limits,
@@ -114,7 +114,7 @@ impl CaseFilter {
     ///
     /// # Errors
     /// What is wrong with one that would find nothing, ever.
-    pub fn understood(self, calendar: &Calendar, now: i64) -> Result<Wanted, String> {
+    pub fn understood(self, calendar: &Calendar, now: Instant) -> Result<Wanted, String> {
         for state in self.state.iter().flat_map(|states| split(states)).filter(|state| *state != ACTIVE) {
             state.parse::<State>().map_err(|error| say!("state: {error}, or active", error))?;
         }
@@ -136,7 +136,7 @@ impl CaseFilter {
         let ago = |name: &str, span: &Option<String>| {
             let back = |span: &String| {
                 let length = duration(span).map_err(|error| say!("{name}: {error}", name, error))?;
-                Ok::<_, String>(now.saturating_sub(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
+                Ok::<_, String>(now.saturating_sub(TimeDelta::of(length)))
             };
             span.as_ref().map(back).transpose()
         };
@@ -171,7 +171,7 @@ fn known(name: &str, given: Option<&str>, words: &[&str]) -> Result<(), String> 
 ///
 /// # Errors
 /// What is wrong with it; `name` is what it is given as.
-pub(crate) fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
+pub(crate) fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<Instant, String> {
     let wrong = |error: TimeError| {
         say!(
             "{name}: {text} is no time ({error}): write a date such as 2026-03-01, or 2026-03-01T08:00:00+08:00",
@@ -187,7 +187,7 @@ pub(crate) fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<i64
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn end(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
+pub(crate) fn end(name: &str, text: &str, calendar: &Calendar) -> Result<Instant, String> {
     let day = text.parse::<Date>().ok().filter(|_| text.len() == "2026-03-01".len());
     match day.and_then(|day| day.tomorrow().ok()) {
         Some(next) => instant(name, &next.to_string(), calendar),

@@ -14,7 +14,7 @@ use super::{
     Reader, StoreError,
     conditions::{Conditions, split},
 };
-use crate::event::time::Calendar;
+use crate::event::{Instant, time::Calendar};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -26,9 +26,9 @@ pub struct TimesFilter {
     /// Only of these severities.
     pub severity: Option<String>,
     /// Only from this event time on, in microseconds.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Only before this event time, in microseconds.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
 }
 
 /// How many findings there were, and when.
@@ -70,7 +70,8 @@ impl Kept {
         let is_one = |words: Option<&String>, value: &str| {
             words.is_none_or(|words| split(words).next().is_none() || split(words).any(|word| word == value))
         };
-        let (from, to) = (wanted.from.map(|at| at / HOUR), wanted.to.map(|at| at / HOUR));
+        let hour = |at: Instant| at.as_micros() / HOUR;
+        let (from, to) = (wanted.from.map(hour), wanted.to.map(hour));
         let of = self.of.iter().filter(|((rule, severity), _)| {
             is_one(wanted.rule.as_ref(), rule) && is_one(wanted.severity.as_ref(), severity)
         });
@@ -95,7 +96,9 @@ impl Reader {
         weeks: usize,
     ) -> Result<FindingTimes, StoreError> {
         let mut kept = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_whole = |at: Option<i64>| at.is_none_or(|at| at.rem_euclid(HOUR) == 0 && at >= 0);
+        let is_whole = |at: Option<Instant>| {
+            at.is_none_or(|at| at.as_micros().rem_euclid(HOUR) == 0 && at >= Instant::EPOCH)
+        };
         if kept.is_full
             || !is_whole(wanted.from)
             || !is_whole(wanted.to)
@@ -165,8 +168,8 @@ impl Reader {
 fn summed(rows: Vec<(i64, String, u64)>, calendar: &Calendar, weeks: usize) -> FindingTimes {
     let mut found = FindingTimes::default();
     for (hour, severity, findings) in rows {
-        let local = calendar.local(hour * HOUR);
-        let (day, minute) = calendar.weekday_and_minute(hour * HOUR);
+        let local = calendar.local(Instant::from_micros(hour * HOUR));
+        let (day, minute) = calendar.weekday_and_minute(Instant::from_micros(hour * HOUR));
         found.hours[day][minute as usize / 60] += findings;
         let of_week = found.weeks.entry(monday(local.date())).or_default();
         *of_week.entry(severity).or_default() += findings;

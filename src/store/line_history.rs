@@ -1,9 +1,6 @@
 //! What happened on one budget line, with its balances after each event: its part of the journal, applied once more.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use arrow::{
     array::{Array, AsArray, BooleanArray},
@@ -56,7 +53,7 @@ pub fn line_history(
     limit: usize,
     time: Duration,
 ) -> Result<LineHistory, StoreError> {
-    let (history, begun) = (History::open(dir, schema)?, Instant::now());
+    let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
     let types =
         EventType::ALL.into_iter().filter(|of| !matches!(of, EventType::Indicator | EventType::Receipt));
     let select = Select { types: Some(types.fold(0, |set, of| set | of.bit())), ..Select::default() };

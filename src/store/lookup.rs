@@ -17,7 +17,7 @@ use super::{
     sealed::{self, SealedFile},
 };
 use crate::{
-    event::{Column, event_schema},
+    event::{Column, Instant, event_schema},
     journal::{JournalBlock, layout::CONTENT_HASH, read_ids, stored_block},
     say,
 };
@@ -79,7 +79,7 @@ impl Lookup {
     /// If a file is damaged or the database cannot be read.
     pub fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, StoreError> {
         self.again(|lookup| {
-            lookup.search(event_id, (i64::MIN, before), &|dir, sealed, groups| {
+            lookup.search(event_id, (Instant::MIN, Instant::from_micros(before)), &|dir, sealed, groups| {
                 find(dir, sealed, groups, event_id)
             })
         })
@@ -93,7 +93,7 @@ impl Lookup {
         &mut self,
         event_id: &str,
         id: u64,
-        times: (i64, i64),
+        times: (Instant, Instant),
         columns: &[Column],
     ) -> Result<Option<RecordBatch>, StoreError> {
         let places: Vec<usize> = columns.iter().map(|column| column.index()).collect();
@@ -137,7 +137,7 @@ impl Lookup {
     fn in_blocks(
         &self,
         id: u64,
-        (from, before): (i64, i64),
+        (from, before): (Instant, Instant),
         shape: &Shape,
     ) -> Result<Option<RecordBatch>, StoreError> {
         let fail = |error| explain(&self.dir, error);
@@ -176,7 +176,7 @@ impl Lookup {
     fn search<T>(
         &mut self,
         event_id: &str,
-        (from, before): (i64, i64),
+        (from, before): (Instant, Instant),
         find: &Find<'_, T>,
     ) -> Result<Option<T>, StoreError> {
         for sealed in self.files.iter().filter(|file| file.first_at < before && file.last_at >= from) {

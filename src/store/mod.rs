@@ -29,6 +29,7 @@ mod finding_times;
 mod history;
 mod in_force;
 mod indicators;
+mod instants;
 mod limited;
 mod line_history;
 mod listed;
@@ -67,12 +68,12 @@ mod wanted;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{failpoint, private};
+use crate::{event::Instant, failpoint, private};
 
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
@@ -226,8 +227,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn latest_at(&self) -> Result<Option<i64>, StoreError> {
-        recover::number(self, recover::LATEST)
+    pub fn latest_at(&self) -> Result<Option<Instant>, StoreError> {
+        Ok(recover::number(self, recover::LATEST)?.map(Instant::from_micros))
     }
 }
 
@@ -264,7 +265,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// for. One that reads an earlier moment keeps what came after it from being moved: it is waited for, and then told.
 fn empty_log(dir: &Path, connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(1))?;
-    let (started, patience) = (Instant::now(), failpoint::within("patience.log", BUSY));
+    let (started, patience) = (std::time::Instant::now(), failpoint::within("patience.log", BUSY));
     while !is_moved(connection)? {
         if started.elapsed() >= patience {
             tracing::warn!(

@@ -3,7 +3,7 @@
 use rusqlite::{Row, named_params};
 
 use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
-use crate::{alert::desk::Refusal, say, text::quoted};
+use crate::{alert::desk::Refusal, event::Instant, say, text::quoted};
 
 /// A notification without its content. Times are in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +23,11 @@ pub struct Notice {
     /// How often it was tried.
     pub attempts: i64,
     /// When it is tried next, while it is pending.
-    pub next_at: i64,
+    pub next_at: Instant,
     /// When it was made.
-    pub created_at: i64,
+    pub created_at: Instant,
     /// When it was accepted or parked.
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Instant>,
     /// What the sink said last.
     pub error: Option<String>,
     /// The first of its alerts.
@@ -46,7 +46,7 @@ pub struct Waiting {
     /// The sink.
     pub sink: String,
     /// When it is looked at next, in microseconds.
-    pub due_at: i64,
+    pub due_at: Instant,
     /// What holds it back.
     pub held_by: Option<String>,
 }
@@ -121,7 +121,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn told_of(&self, alert_id: &str, opened_at: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
+    pub fn told_of(&self, alert_id: &str, opened_at: Instant, limit: u32) -> Result<Vec<Notice>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM notifications WHERE created_at >= :since AND instr(body, :named) > 0
              ORDER BY seq DESC LIMIT :limit"
@@ -181,7 +181,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or its sink has it already.
-    pub fn retry_one(&mut self, id: &str, now: i64) -> Result<Notice, CaseError> {
+    pub fn retry_one(&mut self, id: &str, now: Instant) -> Result<Notice, CaseError> {
         let notice = self.notification(id)?;
         if self.retry(Some(&notice.id), None, now)? == 0 {
             return Err(Refusal::State(say!(
@@ -197,7 +197,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
+    pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: Instant) -> Result<usize, StoreError> {
         let which =
             "state IN ('parked', 'pending') AND (:id IS NULL OR id = :id) AND (:sink IS NULL OR sink = :sink)
                      AND seq BETWEEN :first AND :last";

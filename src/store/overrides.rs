@@ -16,7 +16,7 @@ use crate::{
     alert::desk::{Refusal, name, reason},
     approval::{self, Kind, Matter, Office, Person, Verb},
     decision::{Act, Override, Wish},
-    event::money::format_cents,
+    event::{Instant, money::format_cents},
     say,
     text::quoted,
 };
@@ -97,7 +97,7 @@ impl Cases {
     pub fn confirm_override(
         &mut self,
         id: i64,
-        (person, now): (&Person, i64),
+        (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Override, CaseError> {
         self.judge_override(id, (Verb::Approve, person, now), office)
@@ -110,7 +110,7 @@ impl Cases {
     pub fn revoke_override(
         &mut self,
         id: i64,
-        (person, now): (&Person, i64),
+        (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Override, CaseError> {
         self.judge_override(id, (Verb::Withdraw, person, now), office)
@@ -119,7 +119,7 @@ impl Cases {
     fn judge_override(
         &mut self,
         id: i64,
-        (verb, person, now): (Verb, &Person, i64),
+        (verb, person, now): (Verb, &Person, Instant),
         office: &Office,
     ) -> Result<Override, CaseError> {
         name(&person.who).map_err(Refusal::Missing)?;
@@ -141,7 +141,7 @@ impl Cases {
                 },
             };
             let judgement = Judgement { verb, person, why: "", seen: None };
-            match approvals::act(summed, (matter, &actor), &judgement, now, office)? {
+            match approvals::act(summed, (matter, &actor), &judgement, now.as_micros(), office)? {
                 Ok(_) => Ok(find(summed.transaction, id)?.ok_or_else(|| none(id))),
                 Err(why) => Ok(Err(refused(why))),
             }
@@ -152,7 +152,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn released(&mut self, application: &str, now: i64) -> Result<(), StoreError> {
+    pub fn released(&mut self, application: &str, now: Instant) -> Result<(), StoreError> {
         let who = self.actor.who.clone();
         self.change(|summed| {
             self.tell(summed, (&who, now), (Action::ReleaseDecisions.word(), application, ""))
@@ -200,9 +200,9 @@ fn proposed(
     let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
     let by = if wish.is_granted { &asker } else { person };
     let now = wish.by.at;
-    let mut matter = Matter::propose(id, matter_wish(of), (by, now), office)?;
+    let mut matter = Matter::propose(id, matter_wish(of), (by, now.as_micros()), office)?;
     if wish.is_granted {
-        matter.approve((person, now, ""), None, office)?;
+        matter.approve((person, now.as_micros(), ""), None, office)?;
     }
     Ok(matter)
 }
@@ -210,10 +210,10 @@ fn proposed(
 /// The matter of an override of a version that knew none.
 fn of_before(id: i64, of: &Override, office: &Office) -> Result<Matter, String> {
     let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
-    let began = of.grants.first().map_or(0, |act| act.at);
-    let mut matter = Matter::propose(id, matter_wish(of), (&asker, began), office)?;
+    let began = of.grants.first().map_or(Instant::EPOCH, |act| act.at);
+    let mut matter = Matter::propose(id, matter_wish(of), (&asker, began.as_micros()), office)?;
     for act in &of.grants {
-        matter.approve((&Person::anybody(&act.who), act.at, ""), None, office)?;
+        matter.approve((&Person::anybody(&act.who), act.at.as_micros(), ""), None, office)?;
     }
     Ok(matter)
 }
@@ -233,12 +233,12 @@ fn matter_wish(of: &Override) -> approval::Wish {
         }),
         cents: Some(of.cents),
         reason: of.reason.clone(),
-        expires_at: Some(of.expires_at),
+        expires_at: Some(of.expires_at.as_micros()),
     }
 }
 
 /// An override after somebody did something with it.
-fn changed(mut of: Override, (verb, person, now): (Verb, &Person, i64)) -> Result<Override, String> {
+fn changed(mut of: Override, (verb, person, now): (Verb, &Person, Instant)) -> Result<Override, String> {
     let act = Act { who: person.who.clone(), at: now };
     match verb {
         Verb::Approve => of.grant(act)?,
@@ -252,7 +252,7 @@ fn changed(mut of: Override, (verb, person, now): (Verb, &Person, i64)) -> Resul
 pub(super) fn follow(
     summed: &Summed<'_>,
     matter: &Matter,
-    what: (Verb, &Person, i64),
+    what: (Verb, &Person, Instant),
 ) -> rusqlite::Result<Result<(), String>> {
     let found = match matter.subject.parse() {
         Ok(id) => find(summed.transaction, id)?,
@@ -280,7 +280,7 @@ pub(super) fn named(matter: &Matter) -> String {
 pub(crate) fn uses(
     transaction: &Transaction<'_>,
     id: i64,
-    (application, now): (&str, i64),
+    (application, now): (&str, Instant),
 ) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &sums::OVERRIDES);
     change.before([id])?;
@@ -288,7 +288,7 @@ pub(crate) fn uses(
     transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
     change.after([id])?;
     change.end()?;
-    approvals::used(transaction, id, application, now)
+    approvals::used(transaction, id, application, now.as_micros())
 }
 
 /// Deletes those granted before a time, in microseconds.

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
@@ -13,12 +13,11 @@ use super::{
     History, Order, Select, StoreError,
     search::{Rows, SHOWN},
 };
-use crate::event::{Column, EventType};
+use crate::event::{Column, EventType, Instant, TimeDelta};
 
-const DAY: i64 = 86_400_000_000;
 /// The first stretch that is looked through, and the longest.
-const STRETCH: i64 = 16 * DAY;
-const STRETCH_MAX: i64 = 128 * DAY;
+const STRETCH: TimeDelta = TimeDelta::days(16);
+const STRETCH_MAX: TimeDelta = TimeDelta::days(128);
 /// Payees that are told apart; payments to others are counted together.
 const PAYEES_MAX: usize = 200_000;
 /// Names, and units, that are kept of a payee.
@@ -49,9 +48,9 @@ pub enum PayeeKey {
 #[derive(Debug, Clone, Default)]
 pub struct PayeesSought {
     /// Not before this time, in microseconds.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Before this time.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
     /// Of units whose code begins so.
     pub unit: Option<String>,
     /// Whose name has this in it, in lower case.
@@ -76,7 +75,7 @@ pub struct Payee {
     /// How many there are.
     pub payments: u64,
     /// The first and the last, in microseconds.
-    pub span: (i64, i64),
+    pub span: (Instant, Instant),
     /// The event of the last, by which the payee is named.
     pub last_event: String,
     /// How much each unit paid: its name, cents and payments by its code; of the payees of a list only the codes count. At
@@ -92,7 +91,7 @@ pub struct Payees {
     /// Payments to payees that there was no room for.
     pub left_out: u64,
     /// How far back was looked, in microseconds, and whether that is all that was asked for.
-    pub searched_from: i64,
+    pub searched_from: Instant,
     /// Whether all was looked through.
     pub complete: bool,
 }
@@ -103,14 +102,14 @@ impl PayeesSought {
     /// # Errors
     /// If the state cannot be read, or is damaged.
     pub fn find(&self, dir: &Path, schema: &SchemaRef, time: Duration) -> Result<Payees, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, Instant::now());
+        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
-        let from = self.from.unwrap_or(i64::MIN).max(earliest);
-        let mut end = self.to.unwrap_or(i64::MAX).min(latest.saturating_add(1));
+        let from = self.from.unwrap_or(Instant::MIN).max(earliest);
+        let mut end = self.to.unwrap_or(Instant::MAX).min(latest.saturating_add(TimeDelta::MICROSECOND));
         let mut sums = Sums::default();
         let mut stretch = STRETCH;
         while end > from && begun.elapsed() < time {
-            let (start, started) = (from.max(end.saturating_sub(stretch)), Instant::now());
+            let (start, started) = (from.max(end.saturating_sub(stretch)), std::time::Instant::now());
             self.look(&history, (start, end), &mut sums)?;
             end = start;
             if started.elapsed() < time / 20 {
@@ -122,7 +121,12 @@ impl PayeesSought {
         Ok(Payees { payees, left_out, searched_from: end.max(from), complete: end <= from })
     }
 
-    fn look(&self, history: &History, (from, to): (i64, i64), sums: &mut Sums) -> Result<(), StoreError> {
+    fn look(
+        &self,
+        history: &History,
+        (from, to): (Instant, Instant),
+        sums: &mut Sums,
+    ) -> Result<(), StoreError> {
         let types = Some(EventType::Payment.bit());
         let select = Select { from: Some(from), to: Some(to), types, ..Select::default() };
         let places: Vec<usize> = COLUMNS.iter().map(|column| column.index()).collect();
@@ -180,14 +184,14 @@ impl Sums {
         let text = |column| payments.text(column, row).unwrap_or_default();
         let payee = self.by_key.entry(key).or_insert_with(|| Payee {
             account: payments.text(Column::PayeeAccount, row).map(str::to_owned),
-            span: (at, i64::MIN),
+            span: (Instant::from_micros(at), Instant::MIN),
             ..Payee::default()
         });
         payee.cents += cents;
         payee.payments += 1;
-        payee.span.0 = payee.span.0.min(at);
-        if (at, text(Column::EventId)) > (payee.span.1, &payee.last_event) {
-            payee.span.1 = at;
+        payee.span.0 = payee.span.0.min(Instant::from_micros(at));
+        if (at, text(Column::EventId)) > (payee.span.1.as_micros(), &payee.last_event) {
+            payee.span.1 = Instant::from_micros(at);
             text(Column::EventId).clone_into(&mut payee.last_event);
             payee.owner = payments.text(Column::PayeeType, row).map(str::to_owned);
         }

@@ -5,7 +5,7 @@ use arrow::record_batch::RecordBatch;
 use super::{Lookup, StoreError};
 use crate::{
     engine::{EngineError, Journal, KnownIds, PortError},
-    event::Column,
+    event::{Column, Instant},
 };
 
 impl From<StoreError> for PortError {
@@ -35,7 +35,7 @@ impl Journal for Lookup {
         &mut self,
         event_id: &str,
         id: u64,
-        times: (i64, i64),
+        times: (Instant, Instant),
         columns: &[Column],
     ) -> Result<Option<RecordBatch>, PortError> {
         Ok(Self::event(self, event_id, id, times, columns)?)

@@ -14,7 +14,7 @@ use super::{
     named::insert,
     sums::{self, Change, meta, set_meta},
 };
-use crate::stream::Reject;
+use crate::{event::Instant, stream::Reject};
 
 /// What the quarantine needs in the database beyond its own table. It may stand in any schema version.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS quarantine_overflow (
@@ -120,7 +120,7 @@ fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Re
 
 struct Entries<'t> {
     transaction: &'t Transaction<'t>,
-    now: i64,
+    now: Instant,
     bytes: u64,
     /// Whether room was looked for already.
     tried: bool,

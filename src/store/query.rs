@@ -25,7 +25,7 @@ use super::{
     sealed::FOLDER,
 };
 use crate::{
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     journal::{JournalBlock, decode_block},
     ledger::Ledger,
@@ -66,9 +66,9 @@ pub struct StateInfo {
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
     /// Event time of the first and last event, in microseconds.
-    pub first_at: Option<i64>,
+    pub first_at: Option<Instant>,
     /// The last.
-    pub last_at: Option<i64>,
+    pub last_at: Option<Instant>,
     /// Findings.
     pub findings: i64,
     /// Records in quarantine that were not replayed.
@@ -152,7 +152,7 @@ impl Reader {
             self.rows(&sql, vec![rule.to_owned().into()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut found: BTreeMap<Date, u64> = BTreeMap::new();
         for (hour, findings) in hours {
-            let day = calendar.format(hour * HOUR);
+            let day = calendar.format(Instant::from_micros(hour * HOUR));
             let Some(day) = day.get(..10).and_then(|day| day.parse::<Date>().ok()) else { continue };
             *found.entry(monday(day)).or_default() += findings;
         }

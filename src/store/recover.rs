@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{KnownEvent, SavedWatermark},
-    event::{BankStatus, Column, EventType, id_hash},
+    event::{BankStatus, Column, EventType, Instant, id_hash},
     journal::{JournalBlock, decode_block, read_ids, stored_block},
     ledger::{Ledger, Reversal},
     say,
@@ -132,7 +132,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn events_since(&self, at: i64) -> Result<u64, StoreError> {
+    pub fn events_since(&self, at: Instant) -> Result<u64, StoreError> {
         let sql = "SELECT (SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times WHERE last_at >= ?1)
             + (SELECT coalesce(sum(events), 0) FROM sealed WHERE last_at >= ?1)";
         let read = self.connection.query_row(sql, [at], |row| row.get::<_, i64>(0));
@@ -185,7 +185,7 @@ impl Store {
                 .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
                 .ok_or_else(|| damaged(say!("journal block {seq} has no times", seq)))?;
             for ((id, content), at) in read_ids(ids).zip(times.values()) {
-                known(KnownEvent { id, content, at: *at, block: Some(seq) });
+                known(KnownEvent { id, content, at: Instant::from_micros(*at), block: Some(seq) });
             }
         }
         sums::expect(&self.dir, &self.connection, &sums::JOURNAL, sum)
@@ -214,7 +214,7 @@ fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
     let event = |((id, at), content): ((&str, &i64), &u64)| KnownEvent {
         id: id_hash(id),
         content: *content,
-        at: *at,
+        at: Instant::from_micros(*at),
         block: None,
     };
     ids.zip(times).zip(contents).map(event).collect()

@@ -14,13 +14,13 @@ use super::{
     named::insert,
     sums::{self, Summed},
 };
-use matters::{KINDS, in_force, matter_of, wish};
-
 pub(super) use matters::follow;
+use matters::{KINDS, in_force, matter_of, wish};
 
 use crate::{
     access::Actor,
     approval::{Kind, Matter, Office, Person, State, Verb},
+    event::Instant,
     rule::manifest::Manifest,
     say,
     text::quoted,
@@ -35,12 +35,12 @@ pub struct Proposed {
     pub manifest: Manifest,
     /// Why.
     pub reason: String,
-    /// When, in microseconds.
-    pub proposed_at: i64,
+    /// When.
+    pub proposed_at: Instant,
     /// By whom.
     pub proposed_by: String,
     /// When it was approved, and by whom.
-    pub approved: Option<(i64, String)>,
+    pub approved: Option<(Instant, String)>,
     /// The constants that it changes beside the configuration; `None` if it does not come from the rule lab.
     pub params: Option<LabParams>,
 }
@@ -135,7 +135,7 @@ impl RuleSets {
         set: (&Manifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
-        now: i64,
+        now: Instant,
     ) -> Result<Proposed, AccountError> {
         self.propose_as((Kind::Rules, Value::Null), set, reason, by, now)
     }
@@ -150,7 +150,7 @@ impl RuleSets {
         (manifest, params): (&Manifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
-        now: i64,
+        now: Instant,
     ) -> Result<Proposed, AccountError> {
         let digest = manifest.digest();
         let reason = &approvals::reason(reason).map_err(AccountError::Refused)?;
@@ -158,8 +158,8 @@ impl RuleSets {
         let proposed = self.act(&digest, |summed| {
             let wish = wish((kind, what), (&digest, params), reason);
             let proposer = Person { who: by.who.clone(), roles: Vec::new() };
-            let matter =
-                Matter::propose(approvals::next(summed.transaction)?, wish, (&proposer, now), &office);
+            let (next, proposed) = (approvals::next(summed.transaction)?, (&proposer, now.as_micros()));
+            let matter = Matter::propose(next, wish, proposed, &office);
             let matter = match matter {
                 Ok(matter) => matter,
                 Err(why) => return Ok(Err(why)),
@@ -208,7 +208,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, it is approved already, or who approves it proposed it.
-    pub fn approve(&mut self, prefix: &str, by: &Actor, now: i64) -> Result<Proposed, AccountError> {
+    pub fn approve(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
         self.approve_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -221,7 +221,7 @@ impl RuleSets {
         prefix: &str,
         by: &Actor,
         person: &Person,
-        now: i64,
+        now: Instant,
     ) -> Result<Proposed, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
@@ -241,7 +241,7 @@ impl RuleSets {
                 Err(why) => return Ok(Err(why)),
             };
             let judgement = Judgement { verb: Verb::Approve, person, why: "", seen: None };
-            Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
+            Ok(approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?.map(|_| ()))
         });
         self.office = office;
         approved
@@ -251,7 +251,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, or it is not approved.
-    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: i64) -> Result<Proposed, AccountError> {
+    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
         self.withdraw_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -264,7 +264,7 @@ impl RuleSets {
         prefix: &str,
         by: &Actor,
         person: &Person,
-        now: i64,
+        now: Instant,
     ) -> Result<Proposed, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
@@ -273,7 +273,8 @@ impl RuleSets {
             match matter.filter(Matter::was_approved) {
                 Some(matter) => {
                     let judgement = Judgement { verb: Verb::Withdraw, person, why: "", seen: None };
-                    Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
+                    let act = approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?;
+                    Ok(act.map(|_| ()))
                 }
                 // It was approved by a version that knew no matters, or is not.
                 None if judge(summed, &known.digest, None)? == 0 => {
@@ -290,7 +291,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn took_effect(&self, digest: &str, now: i64) -> Result<(), StoreError> {
+    pub fn took_effect(&self, digest: &str, now: Instant) -> Result<(), StoreError> {
         self.cases.change(|summed| in_force(summed, digest, now))
     }
 
@@ -313,9 +314,9 @@ impl RuleSets {
     pub fn adopt(
         &mut self,
         digest: &str,
-        at: Option<i64>,
+        at: Option<Instant>,
         by: &Actor,
-        now: i64,
+        now: Instant,
     ) -> Result<Option<i64>, AccountError> {
         let before = self.cases.change(|summed| {
             let sql = "SELECT adopted_at FROM rule_params JOIN rule_sets USING (digest)
@@ -348,7 +349,7 @@ impl RuleSets {
 }
 
 /// Approves a set, or takes that back; whether that changed something.
-fn judge(summed: &Summed<'_>, digest: &str, approved: Option<(i64, &str)>) -> rusqlite::Result<usize> {
+fn judge(summed: &Summed<'_>, digest: &str, approved: Option<(Instant, &str)>) -> rusqlite::Result<usize> {
     let sql = "UPDATE rule_sets SET approved_at = :at, approved_by = :who
                WHERE digest = :digest AND (approved_at IS NULL) = (:at IS NOT NULL)";
     let (at, who) = approved.unzip();
@@ -358,7 +359,7 @@ fn judge(summed: &Summed<'_>, digest: &str, approved: Option<(i64, &str)>) -> ru
 
 fn tell(
     summed: &Summed<'_>,
-    now: i64,
+    now: Instant,
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
 ) -> rusqlite::Result<Result<(), String>> {
@@ -386,7 +387,7 @@ fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Propo
 
 fn set(row: &Row<'_>) -> rusqlite::Result<Proposed> {
     let text: String = row.get("manifest")?;
-    let (at, who): (Option<i64>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
+    let (at, who): (Option<Instant>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
     Ok(Proposed {
         digest: row.get("digest")?,
         manifest: Manifest::read(&text).unwrap_or_default(),

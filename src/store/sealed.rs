@@ -21,7 +21,7 @@ use super::{
     reach,
     sums::{self, Change},
 };
-use crate::{diagnostic::os_reason, private, say};
+use crate::{diagnostic::os_reason, event::Instant, private, say};
 
 /// The folder of the sealed files in the state directory.
 pub(crate) const FOLDER: &str = "sealed";
@@ -39,9 +39,9 @@ pub(crate) struct SealedFile {
     /// The local day, `2026-03-04`.
     pub day: String,
     /// The earliest event time, in microseconds.
-    pub first_at: i64,
+    pub first_at: Instant,
     /// The latest.
-    pub last_at: i64,
+    pub last_at: Instant,
     /// The number of events.
     pub events: i64,
     /// The first journal block that has events in it.

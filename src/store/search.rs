@@ -2,12 +2,7 @@
 //! The journal is looked through from its end towards its beginning, a stretch at a time, until a page is full or the time
 //! is over; so a page of yesterday costs a day of the journal and no more.
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeSet,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{cmp::Reverse, collections::BTreeSet, path::Path, time::Duration};
 
 use arrow::{
     array::{Array, AsArray, StringViewArray},
@@ -16,11 +11,11 @@ use arrow::{
 };
 
 use super::{History, Order, Select, StoreError, explain, recover::LATEST};
-use crate::event::{Column, TypeSet};
+use crate::event::{Column, Instant, TimeDelta, TypeSet};
 
 /// The first stretch that is looked through, and the longest.
-const DAY: i64 = 86_400_000_000;
-const STRETCH_MAX: i64 = 64 * DAY;
+const DAY: TimeDelta = TimeDelta::DAY;
+const STRETCH_MAX: TimeDelta = TimeDelta::days(64);
 /// Characters of an account that masks leave.
 pub(super) const SHOWN: usize = 4;
 
@@ -30,9 +25,9 @@ pub struct Sought {
     /// Of these types; all without.
     pub types: Option<TypeSet>,
     /// Not before this time, in microseconds.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Before this time.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
     /// A column is one of these words; one that ends with `*` means all that begin so.
     pub codes: Vec<(Column, Vec<String>)>,
     /// One of some columns has this text in it, whatever its case.
@@ -43,7 +38,7 @@ pub struct Sought {
     /// Cents, at least and at most.
     pub amount: (Option<i128>, Option<i128>),
     /// Only what comes after this event in the list: its time and its id.
-    pub before: Option<(i64, String)>,
+    pub before: Option<(Instant, String)>,
 }
 
 /// What was found.
@@ -52,9 +47,9 @@ pub struct Found {
     /// The latest first; one row each, with all columns.
     pub events: Vec<RecordBatch>,
     /// The time and id of the last of them, or where the search stopped; `None` if nothing is left.
-    pub next: Option<(i64, String)>,
+    pub next: Option<(Instant, String)>,
     /// How far back was looked, in microseconds.
-    pub searched_from: i64,
+    pub searched_from: Instant,
 }
 
 impl Sought {
@@ -80,18 +75,18 @@ impl Sought {
         limit: usize,
         time: Duration,
     ) -> Result<Found, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, Instant::now());
+        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
-        let from = self.from.unwrap_or(i64::MIN).max(earliest);
-        let mut end = self.to.unwrap_or(i64::MAX).min(latest.saturating_add(1));
+        let from = self.from.unwrap_or(Instant::MIN).max(earliest);
+        let mut end = self.to.unwrap_or(Instant::MAX).min(latest.saturating_add(TimeDelta::MICROSECOND));
         if let Some((at, _)) = &self.before {
-            end = end.min(at.saturating_add(1));
+            end = end.min(at.saturating_add(TimeDelta::MICROSECOND));
         }
         let mut found = BTreeSet::new();
         let mut stretch = DAY;
         while end > from && found.len() <= limit && begun.elapsed() < time {
             let start = from.max(end.saturating_sub(stretch));
-            let started = Instant::now();
+            let started = std::time::Instant::now();
             self.look(&history, (start, end), limit, &mut found)?;
             end = start;
             // Where little is found in little time, the next stretch is longer.
@@ -100,7 +95,7 @@ impl Sought {
             }
         }
         let is_more = found.len() > limit;
-        let mut page: Vec<(i64, String)> = found.into_iter().map(|Reverse(place)| place).collect();
+        let mut page: Vec<(Instant, String)> = found.into_iter().map(|Reverse(place)| place).collect();
         page.truncate(limit);
         let next = match (is_more, end > from) {
             (true, _) => page.last().cloned(),
@@ -115,9 +110,9 @@ impl Sought {
     fn look(
         &self,
         history: &History,
-        (from, to): (i64, i64),
+        (from, to): (Instant, Instant),
         limit: usize,
-        found: &mut BTreeSet<Reverse<(i64, String)>>,
+        found: &mut BTreeSet<Reverse<(Instant, String)>>,
     ) -> Result<(), StoreError> {
         let select = Select { from: Some(from), to: Some(to), types: self.types, ..Select::default() };
         let columns = self.columns();
@@ -129,7 +124,10 @@ impl Sought {
                 if !self.is_sought(&row, at) {
                     continue;
                 }
-                let place = (row.times[at], row.text(Column::EventId, at).unwrap_or_default().to_owned());
+                let place = (
+                    Instant::from_micros(row.times[at]),
+                    row.text(Column::EventId, at).unwrap_or_default().to_owned(),
+                );
                 if self.before.as_ref().is_none_or(|before| place < *before) {
                     found.insert(Reverse(place));
                 }
@@ -204,17 +202,21 @@ impl<'b> Rows<'b> {
 
 /// The time and the id of an event, by which lists are sorted.
 #[must_use]
-pub fn place_of(event: &RecordBatch) -> (i64, String) {
+pub fn place_of(event: &RecordBatch) -> (Instant, String) {
     let rows = Rows::new(event, &[Column::EventId]);
     let at = rows.times.first().copied().unwrap_or_default();
-    (at, rows.text(Column::EventId, 0).unwrap_or_default().to_owned())
+    (Instant::from_micros(at), rows.text(Column::EventId, 0).unwrap_or_default().to_owned())
 }
 
 /// Whole events by their places, in this order.
-fn whole(history: &History, page: &[(i64, String)]) -> Result<Vec<RecordBatch>, StoreError> {
+fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatch>, StoreError> {
     let times = page.iter().map(|(at, _)| *at);
     let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(Vec::new()) };
-    let select = Select { from: Some(first), to: Some(last.saturating_add(1)), ..Select::default() };
+    let select = Select {
+        from: Some(first),
+        to: Some(last.saturating_add(TimeDelta::MICROSECOND)),
+        ..Select::default()
+    };
     let mut events: Vec<Option<RecordBatch>> = vec![None; page.len()];
     for batch in history.scan(&select, None, Order::Any)? {
         let batch = batch?;
@@ -223,7 +225,8 @@ fn whole(history: &History, page: &[(i64, String)]) -> Result<Vec<RecordBatch>, 
             let id = rows.text(Column::EventId, row).unwrap_or_default();
             let at = rows.times[row];
             // The latest stands first.
-            let place = page.binary_search_by(|(own_at, own_id)| (at, id).cmp(&(*own_at, own_id.as_str())));
+            let place = page
+                .binary_search_by(|(own_at, own_id)| (at, id).cmp(&((*own_at).as_micros(), own_id.as_str())));
             if let Ok(place) = place {
                 events[place] = Some(batch.slice(row, 1));
             }
@@ -237,13 +240,13 @@ impl History {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn span(&self) -> Result<(i64, i64), StoreError> {
+    pub fn span(&self) -> Result<(Instant, Instant), StoreError> {
         let connection = self.snapshot.connection();
         let number = |sql: &str| {
             let read = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
             read.map_err(|error| explain(&self.snapshot.dir, error))
         };
         let (first, last) = (number(super::recover::EARLIEST)?, number(LATEST)?);
-        Ok((first.unwrap_or(0), last.unwrap_or(-1)))
+        Ok((Instant::from_micros(first.unwrap_or(0)), Instant::from_micros(last.unwrap_or(-1))))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     commit, explain,
     sums::{meta, set_meta},
 };
-use crate::{access::Actor, journal::layout::arrival};
+use crate::{access::Actor, event::Instant, journal::layout::arrival};
 
 /// What a year was frozen at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Freeze {
     /// The last place in the journal that it takes in.
     pub until: i64,
     /// When, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// A digest of the statement, so that another one of the same events is not taken for it.
     pub print: i64,
 }
@@ -35,9 +35,11 @@ impl History {
     pub fn frozen(&self, year: i32) -> Result<Option<Freeze>, StoreError> {
         let connection = self.snapshot.connection();
         let read = |name: &str| meta(&connection, &format!("{name}{year}"));
-        let freeze = || Ok(Freeze { year, until: read(UNTIL)?, at: read(AT)?, print: read(PRINT)? });
+        let freeze = || {
+            Ok(Freeze { year, until: read(UNTIL)?, at: Instant::from_micros(read(AT)?), print: read(PRINT)? })
+        };
         let freeze = freeze().map_err(|error| explain(&self.snapshot.dir, error))?;
-        Ok(Some(freeze).filter(|freeze| freeze.at > 0))
+        Ok(Some(freeze).filter(|freeze| freeze.at > Instant::EPOCH))
     }
 
     /// A place in the journal that all of its events are before.
@@ -62,7 +64,7 @@ pub fn freeze(dir: &Path, freeze: &Freeze, by: &Actor) -> Result<bool, StoreErro
         if meta(summed.transaction, &name(AT))? > 0 {
             return Ok(false);
         }
-        for (prefix, value) in [(UNTIL, until), (AT, at), (PRINT, print)] {
+        for (prefix, value) in [(UNTIL, until), (AT, at.as_micros()), (PRINT, print)] {
             set_meta(summed.transaction, &name(prefix), value)?;
         }
         let (subject, detail) = (year.to_string(), format!("until {until}"));

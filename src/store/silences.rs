@@ -16,6 +16,7 @@ use crate::{
         Alert, Matchers, Silence,
         desk::{Refusal, name, reason},
     },
+    event::Instant,
     say,
 };
 
@@ -39,7 +40,7 @@ impl Cases {
     ///
     /// # Errors
     /// If it is refused.
-    pub fn silence(&mut self, silence: &Silence, now: i64) -> Result<Silence, CaseError> {
+    pub fn silence(&mut self, silence: &Silence, now: Instant) -> Result<Silence, CaseError> {
         silence.check(now).map_err(Refusal::Missing)?;
         let silence = Silence {
             author: name(&silence.author).map_err(Refusal::Missing)?.to_owned(),
@@ -63,7 +64,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn count_silences(&self, now: i64, expired: bool) -> Result<u64, StoreError> {
+    pub fn count_silences(&self, now: Instant, expired: bool) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM silences WHERE :expired OR ends_at > :now";
         let values = named_params! { ":expired": expired, ":now": now };
         self.read(|c| c.query_row(sql, values, |row| row.get(0)))
@@ -75,7 +76,7 @@ impl Cases {
     /// If the database cannot be read.
     pub fn silences(
         &self,
-        now: i64,
+        now: Instant,
         expired: bool,
         before: Option<i64>,
         limit: u32,
@@ -104,7 +105,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or it is over.
-    pub fn expire(&mut self, id: i64, who: &str, now: i64) -> Result<Silence, CaseError> {
+    pub fn expire(&mut self, id: i64, who: &str, now: Instant) -> Result<Silence, CaseError> {
         let who = name(who).map_err(Refusal::Missing)?;
         let found = self.find_silence(id)?;
         if found.ends_at <= now {
@@ -179,7 +180,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn in_force(&self, now: i64) -> Result<Vec<Silence>, StoreError> {
+    pub fn in_force(&self, now: Instant) -> Result<Vec<Silence>, StoreError> {
         let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
         self.read(|c| c.prepare_cached(sql)?.query_map([now], silence)?.collect())
     }
@@ -192,13 +193,15 @@ const EXPIRE: &str = "expire";
 fn record(
     summed: &Summed<'_>,
     id: i64,
-    at: i64,
+    at: Instant,
     who: &str,
     action: &str,
     body: &str,
 ) -> rusqlite::Result<()> {
-    chain::SILENCES
-        .add(summed, &[ValueRef::Integer(id), ValueRef::Integer(at), who.into(), action.into(), body.into()])
+    chain::SILENCES.add(
+        summed,
+        &[ValueRef::Integer(id), ValueRef::Integer(at.as_micros()), who.into(), action.into(), body.into()],
+    )
 }
 
 /// The history of silences of before there was one, as far as they tell it themselves: when each was ordered and ended.

@@ -1,11 +1,7 @@
 //! What became of an event: the application before a payment, what the bank confirmed of it, what was returned, charged
 //! elsewhere or withdrawn. Events name each other by their ids; the journal is looked through for those that name one.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use arrow::{
     array::{Array, AsArray},
@@ -14,14 +10,14 @@ use arrow::{
 };
 
 use super::{History, Lookup, Order, Select, StoreError};
-use crate::event::{Column, schema::id_hash};
+use crate::event::{Column, Instant, TimeDelta, schema::id_hash};
 
 /// Events that one trace has.
 const EVENTS_MAX: usize = 200;
 /// How often the journal is looked through: for what names the event, what names that, and once more.
 const ROUNDS: usize = 3;
 /// What follows an event may have an earlier time: systems have clocks of their own.
-const EARLIER: i64 = 31 * 86_400_000_000;
+const EARLIER: TimeDelta = TimeDelta::days(31);
 
 /// The columns that name other events.
 const NAMING: [Column; 2] = [Column::ApplicationId, Column::OriginalEventId];
@@ -42,9 +38,9 @@ pub struct Trace {
 /// # Errors
 /// If the state cannot be read, or is damaged.
 pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result<Option<Trace>, StoreError> {
-    let begun = Instant::now();
+    let begun = std::time::Instant::now();
     let mut lookup = Lookup::open(dir)?;
-    let mut find = |id: &str| lookup.event(id, id_hash(id), (i64::MIN, i64::MAX), Column::ALL);
+    let mut find = |id: &str| lookup.event(id, id_hash(id), (Instant::MIN, Instant::MAX), Column::ALL);
     let Some(event) = find(id)? else { return Ok(None) };
     let mut known: BTreeMap<String, RecordBatch> = BTreeMap::from([(id.to_owned(), event.clone())]);
     // What it names, and what that names.
@@ -76,14 +72,14 @@ pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result
 fn followers(
     history: &History,
     known: &mut BTreeMap<String, RecordBatch>,
-    begun: Instant,
+    begun: std::time::Instant,
     time: Duration,
 ) -> Result<bool, StoreError> {
     let from = known.values().map(at).min().map(|first| first.saturating_sub(EARLIER));
     let select = Select { from, ..Select::default() };
     let columns = [Column::EventId, NAMING[0], NAMING[1]];
     let places = columns.map(Column::index);
-    let mut hits: Vec<(String, Option<i64>)> = Vec::new();
+    let mut hits: Vec<(String, Option<Instant>)> = Vec::new();
     let mut projection: Vec<usize> = places.to_vec();
     projection.push(Column::OccurredAt.index());
     projection.sort_unstable();
@@ -105,7 +101,8 @@ fn followers(
     }
     let mut lookup = Lookup::open(&history.snapshot.dir)?;
     for (id, at) in hits {
-        let times = at.map_or((i64::MIN, i64::MAX), |at| (at, at.saturating_add(1)));
+        let times =
+            at.map_or((Instant::MIN, Instant::MAX), |at| (at, at.saturating_add(TimeDelta::MICROSECOND)));
         if let Some(event) = lookup.event(&id, id_hash(&id), times, Column::ALL)? {
             known.insert(id, event);
         }
@@ -123,11 +120,13 @@ fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&str> {
     array.is_valid(row).then(|| array.value(row))
 }
 
-fn time_of(batch: &RecordBatch, row: usize) -> Option<i64> {
+fn time_of(batch: &RecordBatch, row: usize) -> Option<Instant> {
     let times = batch.column_by_name(Column::OccurredAt.spec().name)?;
-    Some(times.as_primitive_opt::<arrow::datatypes::TimestampMicrosecondType>()?.value(row))
+    Some(Instant::from_micros(
+        times.as_primitive_opt::<arrow::datatypes::TimestampMicrosecondType>()?.value(row),
+    ))
 }
 
-fn at(event: &RecordBatch) -> i64 {
-    time_of(event, 0).unwrap_or(0)
+fn at(event: &RecordBatch) -> Instant {
+    time_of(event, 0).unwrap_or(Instant::EPOCH)
 }

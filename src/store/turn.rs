@@ -10,7 +10,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
@@ -48,8 +48,8 @@ pub struct Turns {
 /// A time in which another program holds the database, however many have waited for it.
 #[derive(Debug)]
 struct Hold {
-    since: Instant,
-    told: Option<Instant>,
+    since: std::time::Instant,
+    told: Option<std::time::Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ impl Turns {
         connection: &'c Connection,
         patience: Option<Duration>,
     ) -> rusqlite::Result<Turn<'c>> {
-        let until = patience.map(|patience| Instant::now() + patience);
+        let until = patience.map(|patience| std::time::Instant::now() + patience);
         let place = self.stand_in_line(until).ok_or_else(busy)?;
         if let Some(why) = self.refusal() {
             return Err(why.into_database());
@@ -175,7 +175,7 @@ impl Turns {
         Ok(Turn { transaction: transaction?, place })
     }
 
-    fn stand_in_line(self: &Arc<Self>, until: Option<Instant>) -> Option<Place> {
+    fn stand_in_line(self: &Arc<Self>, until: Option<std::time::Instant>) -> Option<Place> {
         let mut line = lock(&self.line);
         let number = line.next;
         line.next += 1;
@@ -215,7 +215,7 @@ impl Turns {
     fn ask<'c>(
         &self,
         connection: &'c Connection,
-        until: Option<Instant>,
+        until: Option<std::time::Instant>,
     ) -> rusqlite::Result<Transaction<'c>> {
         loop {
             // Immediate: a transaction that reads first cannot wait for another one when it comes to write.
@@ -242,21 +242,21 @@ impl Turns {
     /// Notes that another program holds the database, and tells of it now and then.
     fn is_held(&self) {
         let mut hold = lock(&self.hold);
-        let hold = hold.get_or_insert_with(|| Hold { since: Instant::now(), told: None });
+        let hold = hold.get_or_insert_with(|| Hold { since: std::time::Instant::now(), told: None });
         let held = hold.since.elapsed();
         if held < TOLD || hold.told.is_some_and(|told| told.elapsed() < TOLD_AGAIN) {
             return;
         }
         self.holds.fetch_add(u64::from(hold.told.is_none()), Ordering::Relaxed);
-        hold.told = Some(Instant::now());
+        hold.told = Some(std::time::Instant::now());
         tracing::warn!(
             seconds = held.as_secs(),
             "another program holds the database of the state; writing waits for it, and nothing is lost; end that program (sqlite3, a backup tool, a check of the disk)"
         );
     }
 
-    fn is_over(&self, until: Option<Instant>) -> bool {
-        self.given_up.load(Ordering::SeqCst) || until.is_some_and(|until| Instant::now() >= until)
+    fn is_over(&self, until: Option<std::time::Instant>) -> bool {
+        self.given_up.load(Ordering::SeqCst) || until.is_some_and(|until| std::time::Instant::now() >= until)
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
         });
         let modest = open();
         for _ in 0..20 {
-            let started = Instant::now();
+            let started = std::time::Instant::now();
             turns.begin(&modest, None).unwrap().commit().unwrap();
             assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
         }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     engine::{Kept, KnownVersions, PortError, VersionChange},
+    event::Instant,
     say,
 };
 
@@ -36,7 +37,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) ->
 }
 
 /// Lets go of some records whose latest event is before `before` (microseconds), and says how many.
-pub(crate) fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<usize> {
+pub(crate) fn let_go(transaction: &Transaction<'_>, before: Instant) -> rusqlite::Result<usize> {
     let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < :before LIMIT :limit";
     let mut old = transaction.prepare_cached(sql)?;
     let names = old.query_map(named_params! { ":before": before, ":limit": LET_GO }, |row| {
@@ -55,7 +56,7 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Re
 }
 
 /// Whether there are records whose latest event is before `before` (microseconds).
-pub(crate) fn are_before(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
+pub(crate) fn are_before(connection: &Connection, before: Instant) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM versions INDEXED BY versions_at WHERE at < ?1)";
     connection.prepare_cached(sql)?.query_row([before], |row| row.get(0))
 }
@@ -97,21 +98,25 @@ mod tests {
         let change = |number: i64| VersionChange {
             source: "vouchers".into(),
             key: format!("V{number}").into(),
-            kept: Kept { at: number, ..Kept::default() },
+            kept: Kept { at: Instant::from_micros(number), ..Kept::default() },
             number,
         };
         let transaction = connection.transaction().unwrap();
         write(&transaction, &(1..=9).map(change).collect::<Vec<_>>()).unwrap();
         write(
             &transaction,
-            &[VersionChange { number: 10, kept: Kept { at: 7, ..Kept::default() }, ..change(2) }],
+            &[VersionChange {
+                number: 10,
+                kept: Kept { at: Instant::from_micros(7), ..Kept::default() },
+                ..change(2)
+            }],
         )
         .unwrap();
         assert_eq!(meta(&transaction, LAST).unwrap(), 10);
         sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
-        assert!(are_before(&transaction, 5).unwrap());
-        assert_eq!(let_go(&transaction, 5).unwrap(), 3);
-        assert!(!are_before(&transaction, 5).unwrap());
+        assert!(are_before(&transaction, Instant::from_micros(5)).unwrap());
+        assert_eq!(let_go(&transaction, Instant::from_micros(5)).unwrap(), 3);
+        assert!(!are_before(&transaction, Instant::from_micros(5)).unwrap());
         let left = "SELECT group_concat(\"key\", ' ') FROM (SELECT \"key\" FROM versions ORDER BY \"key\")";
         let left: String = transaction.query_row(left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, "V2 V5 V6 V7 V8 V9");

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     evaluate::schedule::Limits,
-    event::{EventType, event_schema, period::Reaches, time::Calendar},
+    event::{EventType, Instant, TimeDelta, event_schema, period::Reaches, time::Calendar},
     finding::Finding,
     lists::Lists,
     personal::Kinds,
@@ -48,17 +48,17 @@ pub(crate) struct Asked<'a> {
     /// The rule.
     pub rule: &'a CompiledRule,
     /// The event, and its time in microseconds.
-    pub event: (&'a str, i64),
+    pub event: (&'a str, Instant),
     /// How long the journal is read.
     pub time: Duration,
     /// How much later than others events may be, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     /// From when on the journal is said to be complete, in microseconds.
-    pub journal_from: Option<i64>,
+    pub journal_from: Option<Instant>,
     /// What a query may use.
     pub query: Limits,
     /// The tick that is asked for, in microseconds; without it the one that found something, or the first that saw the event.
-    pub tick: Option<i64>,
+    pub tick: Option<Instant>,
 }
 
 /// What the rule said.
@@ -121,9 +121,9 @@ pub(crate) struct Explained {
 #[derive(Debug)]
 pub(crate) struct Window {
     /// Its first instant, the first after it, and whether it is over; `None` of windows that end with the event.
-    pub stretch: Option<(i64, i64, bool)>,
+    pub stretch: Option<(Instant, Instant, bool)>,
     /// The latest events, in the order in which they were accepted, with their times and amounts.
-    pub events: Vec<(String, i64, Value)>,
+    pub events: Vec<(String, Instant, Value)>,
     /// How many there are.
     pub total: usize,
 }
@@ -145,15 +145,16 @@ impl Explained {
     }
 
     /// The stored finding that tells of the event: of it, of its window, or of the tick.
-    pub(crate) fn stored<'s>(&self, known: &'s [(i64, Finding)], event: &str) -> Option<&'s Finding> {
+    pub(crate) fn stored<'s>(&self, known: &'s [(Instant, Finding)], event: &str) -> Option<&'s Finding> {
         let window = self.window.as_ref().and_then(|window| window.stretch);
         // Of windows from events several may end together.
-        let about = |finding: &Finding, (start, end): (i64, i64)| {
+        let about = |finding: &Finding, (start, end): (Instant, Instant)| {
             let named = finding.named_by(end);
+            let (start, end) = (start.as_micros(), end.as_micros());
             named == end.to_string() || named == format!("{start} {end}")
         };
         let own = self.tick.as_ref().map(|tick| (tick.at, &tick.own));
-        let is_told = |(at, finding): &&(i64, Finding)| match (window, own) {
+        let is_told = |(at, finding): &&(Instant, Finding)| match (window, own) {
             (Some((start, end, _)), _) => {
                 *at == end && finding.key == self.key && about(finding, (start, end))
             }
@@ -174,7 +175,11 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// If the state cannot be read, or the rule cannot be taken apart.
-    pub(crate) fn explain(&self, of: EventType, stored: &[(i64, Finding)]) -> Result<Explained, StoreError> {
+    pub(crate) fn explain(
+        &self,
+        of: EventType,
+        stored: &[(Instant, Finding)],
+    ) -> Result<Explained, StoreError> {
         let is_query = matches!(self.rule.view, CompiledView::Schedule(_));
         if !is_query && self.rule.rule.trigger & of.bit() == 0 {
             return Ok(Explained::without(Verdict::NotAsked, Vec::new()));
@@ -236,8 +241,8 @@ impl Asked<'_> {
             }
             (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
                 let reach = windows.first().map(|over| over.reach);
-                let from = reach.map_or(i64::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
-                let is_in = |(_, at, _): &(String, i64, Value)| *at >= from && *at <= self.event.1;
+                let from = reach.map_or(Instant::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
+                let is_in = |(_, at, _): &(String, Instant, Value)| *at >= from && *at <= self.event.1;
                 let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
                 let total = events.len();
                 events.drain(..total.saturating_sub(EVENTS_MAX));

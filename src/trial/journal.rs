@@ -30,7 +30,7 @@ use crate::{
         row::RuleCounts,
         schedule::{Limits, PassedTick, Tables},
     },
-    event::{Column, EventType, time::Calendar},
+    event::{Column, EventType, Instant, TimeDelta, time::Calendar},
     finding::Finding,
     journal::layout::block_of,
     ledger::Ledger,
@@ -51,11 +51,11 @@ pub struct Course {
     /// How much a batch has.
     pub batch: BatchLimits,
     /// How late events may be, and from how far ahead on one waits for a second, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     /// See `lateness`.
-    pub outlier: i64,
+    pub outlier: TimeDelta,
     /// How long events are kept, in microseconds.
-    pub retain: Option<i64>,
+    pub retain: Option<TimeDelta>,
     /// What queries of rules on a schedule may use.
     pub query: Limits,
     /// How much goes on at a time.
@@ -116,7 +116,7 @@ pub struct Again {
     /// What happened to each rule, by its position.
     pub counts: Vec<RuleCounts>,
     /// The first and the last time of events, in microseconds.
-    pub span: Option<(i64, i64)>,
+    pub span: Option<(Instant, Instant)>,
 }
 
 /// A finding that was made again.
@@ -125,7 +125,7 @@ pub struct Made {
     /// The number of the journal block after whose events it was made.
     pub block: i64,
     /// Its time, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// The finding.
     pub finding: Finding,
 }
@@ -177,7 +177,7 @@ pub async fn replay(
             &evaluator,
             None,
             (LATE_WITHOUT_HISTORY, u64::MAX),
-            (i64::MIN, i64::MIN),
+            (Instant::MIN, Instant::MIN),
             None,
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
@@ -280,7 +280,7 @@ struct Past {
     through: Arc<Through>,
     remembered: Arc<Remembered>,
     /// Findings so far; none are kept where no rule asks for them.
-    findings: Mutex<Vec<(i64, Finding)>>,
+    findings: Mutex<Vec<(Instant, Finding)>>,
     /// Alerts so far, as if nobody worked on them.
     alerts: Mutex<MemoryAlerts>,
 }
@@ -300,7 +300,8 @@ impl Tables for Past {
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
         let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = tables::findings(findings.iter().map(|(at, finding)| (*at, finding)), &self.zone);
+        let rows =
+            tables::findings(findings.iter().map(|(at, finding)| (at.as_micros(), finding)), &self.zone);
         let schema: SchemaRef =
             tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
         let rows: Vec<RecordBatch> = rows.into_iter().collect();
@@ -347,9 +348,9 @@ impl Gather {
             {
                 if asked {
                     let mut kept = self.tables.findings.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.push((at, finding.clone()));
+                    kept.push((Instant::from_micros(at), finding.clone()));
                 }
-                new.insert(Made { block, at, finding });
+                new.insert(Made { block, at: Instant::from_micros(at), finding });
             }
         }
         let room = TOLD.saturating_sub(self.again.refused.len());

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::journal::{Again, Course, Progress, replay};
 use crate::{
     evaluate::finding_id,
+    event::Instant,
     finding::Finding,
     rule::RuleSet,
     store::{Cases, History},
@@ -48,7 +49,7 @@ pub struct Beside {
     /// How many only the present form has, and the latest of them.
     pub gone: (u64, Vec<Finding>),
     /// The first and the last time of events, in microseconds.
-    pub span: Option<(i64, i64)>,
+    pub span: Option<(Instant, Instant)>,
 }
 
 /// Runs both forms, which `rules` has under [`names`], over the journal of a state, and compares what they find.
@@ -81,7 +82,7 @@ pub(crate) async fn beside(
 fn compared(rule: &str, again: Again, verdicts: &BTreeMap<String, bool>) -> Beside {
     let names = names(rule);
     let mut beside = Beside { span: again.span, ..Beside::default() };
-    let mut found: [BTreeMap<String, (i64, Finding)>; 2] = Default::default();
+    let mut found: [BTreeMap<String, (Instant, Finding)>; 2] = Default::default();
     let mut keys: [std::collections::BTreeSet<String>; 2] = Default::default();
     for made in again.findings.into_values() {
         let Some(form) = names.iter().position(|name| *name == made.finding.rule_id) else { continue };
@@ -103,7 +104,7 @@ fn compared(rule: &str, again: Again, verdicts: &BTreeMap<String, bool>) -> Besi
     }
     let [present, tried] = found;
     beside.kept = present.keys().filter(|id| tried.contains_key(*id)).count() as u64;
-    let only = |of: &BTreeMap<String, (i64, Finding)>, other: &BTreeMap<String, (i64, Finding)>| {
+    let only = |of: &BTreeMap<String, (Instant, Finding)>, other: &BTreeMap<String, (Instant, Finding)>| {
         let mut only: Vec<_> =
             of.iter().filter(|(id, _)| !other.contains_key(*id)).map(|(_, found)| found.clone()).collect();
         only.sort_by_key(|(at, _)| std::cmp::Reverse(*at));

@@ -7,6 +7,7 @@ use crate::{
     decode::Decoder,
     engine::{Dedup, Engine, MemoryTables, Output, Record, Scheduler, Sequencer, Watermark, Windowing},
     evaluate::{Evaluator, schedule::Limits},
+    event::{Instant, TimeDelta},
     ledger::Ledger,
     rule::{RuleSet, limits::STACK},
     stream::Block,
@@ -19,7 +20,7 @@ use crate::{
 pub(crate) fn run(
     rules: Arc<RuleSet>,
     decoder: Decoder,
-    lateness: i64,
+    lateness: TimeDelta,
     block: Block,
     (tables, output): (Arc<MemoryTables>, &mut impl Output),
     calendar: &Arc<crate::event::time::Calendar>,
@@ -31,8 +32,14 @@ pub(crate) fn run(
     let engine = Engine {
         decoder: Arc::new(decoder),
         sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
-        windowing: Windowing::new(&evaluator, None, (i64::MAX, u64::MAX), (i64::MIN, i64::MIN), None)
-            .map_err(|e| e.to_string())?,
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (TimeDelta::MAX, u64::MAX),
+            (Instant::MIN, Instant::MIN),
+            None,
+        )
+        .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(tables as _, Limits::default(), Arc::default())),

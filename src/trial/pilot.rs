@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::{event::time::Calendar, finding::Finding};
+use crate::{
+    event::{Instant, time::Calendar},
+    finding::Finding,
+};
 
 /// Findings of a rule that are shown.
 const SAMPLE: usize = 5;
@@ -51,7 +54,7 @@ fn subjects(day: Date, finding: &Finding) -> Vec<String> {
 
 impl Pilots {
     /// Takes a finding of the time that is looked at.
-    pub(crate) fn take(&mut self, at: i64, finding: Finding, calendar: &Calendar) {
+    pub(crate) fn take(&mut self, at: Instant, finding: Finding, calendar: &Calendar) {
         let day = calendar.local(at).date();
         if finding.mode == "shadow" {
             self.shadow.entry(finding.rule_id.clone()).or_default().push((day, finding));
@@ -123,7 +126,7 @@ mod tests {
         const DAY: i64 = 86_400_000_000;
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let mut pilots = Pilots::default();
-        let mut take = |day: i64, finding| pilots.take(day * DAY, finding, &calendar);
+        let mut take = |day: i64, finding| pilots.take(Instant::from_micros(day * DAY), finding, &calendar);
         for n in 0..12 {
             let day = i64::try_from(n / 6).unwrap();
             take(day, finding("new", "shadow", &format!("u{}", n % 3), Some(&format!("e{n}")), n));

@@ -5,7 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{diagnostic::json_fault, event::time::Calendar, finding::Finding, say, text::quoted};
+use crate::{
+    diagnostic::json_fault,
+    event::{Instant, time::Calendar},
+    finding::Finding,
+    say,
+    text::quoted,
+};
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
@@ -61,8 +67,8 @@ pub(crate) struct Labels {
 #[derive(Debug)]
 struct Known {
     label: Label,
-    from: i64,
-    to: i64,
+    from: Instant,
+    to: Instant,
     /// The rules that found it.
     found_by: BTreeSet<String>,
 }
@@ -124,7 +130,7 @@ impl Labels {
     }
 
     /// Counts a finding; `at` is its time and `window` the span it is about, in microseconds. Whether it is right.
-    pub(crate) fn count(&mut self, finding: &Finding, at: i64, window_start: Option<i64>) -> bool {
+    pub(crate) fn count(&mut self, finding: &Finding, at: Instant, window_start: Option<Instant>) -> bool {
         let matching = self.matching(finding, at, window_start);
         for &index in &matching {
             self.known[index].found_by.insert(finding.rule_id.clone());
@@ -141,7 +147,7 @@ impl Labels {
     /// The anomalies that a finding is about, of those that its rule may find: the event is one of theirs; or the
     /// key is theirs, and the event took place between their events, or after them if the key is more than a unit;
     /// or the window or tick comes not before them.
-    fn matching(&self, finding: &Finding, at: i64, window_start: Option<i64>) -> Vec<usize> {
+    fn matching(&self, finding: &Finding, at: Instant, window_start: Option<Instant>) -> Vec<usize> {
         let may_find = |index: &usize| self.known[*index].label.rule_ids.contains(&finding.rule_id);
         let events = finding.event_id.as_ref().and_then(|event| self.by_event.get(event));
         let of_event: Vec<usize> = events.into_iter().flatten().copied().filter(may_find).collect();

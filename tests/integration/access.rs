@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use fiscwatch::{
     access::{Action, Actor, Role, Roles, decide},
     cli,
+    event::Instant,
     http::ROUTES,
     store::{Accounts, Store, TokenSpec},
 };
@@ -19,7 +20,7 @@ log: { level: warn }
 sinks: [{ name: dead, webhook: { url: 'http://127.0.0.1:1/' } }]
 ";
 
-const NEVER: i64 = i64::MAX;
+const NEVER: Instant = Instant::MAX;
 
 fn by(who: &str) -> Actor {
     Actor { who: who.to_owned(), place: String::from("test") }
@@ -46,7 +47,7 @@ fn token_of(accounts: &mut Accounts, role: Role) -> String {
     let spec = match role.is_for_programs() {
         true => TokenSpec { name: name.to_owned(), owner: None, roles: only(role), expires_at: NEVER },
         false => {
-            accounts.add_user(name, &only(role), &by("test"), 1).unwrap();
+            accounts.add_user(name, &only(role), &by("test"), Instant::EPOCH).unwrap();
             TokenSpec {
                 name: name.to_owned(),
                 owner: Some(name.to_owned()),
@@ -55,7 +56,7 @@ fn token_of(accounts: &mut Accounts, role: Role) -> String {
             }
         }
     };
-    accounts.add_token(&spec, &by("test"), 1).unwrap().text
+    accounts.add_token(&spec, &by("test"), Instant::EPOCH).unwrap().text
 }
 
 /// Sends a request with these headers; the status and the body.
@@ -191,14 +192,14 @@ fn every_command_answers_every_role_as_the_table_says() {
 
     let bench = bench(CONFIG);
     let (me, mut accounts) = (me(), accounts(&bench));
-    accounts.add_user("safe", &only(Role::Security), &by("test"), 1).unwrap();
+    accounts.add_user("safe", &only(Role::Security), &by("test"), Instant::EPOCH).unwrap();
     // The system's user that has the state may, as long as nobody of that name has roles.
     let (code, out, err) = run(bench.path(), &arguments("user list"));
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("safe"), "{out}");
-    accounts.add_user(&me, &only(Role::Officer), &by("test"), 1).unwrap();
+    accounts.add_user(&me, &only(Role::Officer), &by("test"), Instant::EPOCH).unwrap();
     for role in Role::ALL.into_iter().filter(|role| !role.is_for_programs()) {
-        accounts.set_roles(&me, &only(role), &by("test"), 2).unwrap();
+        accounts.set_roles(&me, &only(role), &by("test"), Instant::from_micros(2)).unwrap();
         for (command, action) in asks {
             let (_, _, err) = run(bench.path(), &arguments(command));
             let may = decide(&only(role), *action);
@@ -206,7 +207,7 @@ fn every_command_answers_every_role_as_the_table_says() {
             assert!(!err.contains("Usage") && !err.contains("panicked"), "{command}: {err}");
         }
     }
-    accounts.set_enabled(&me, false, &by("test"), 3).unwrap();
+    accounts.set_enabled(&me, false, &by("test"), Instant::from_micros(3)).unwrap();
     let (code, _, err) = run(bench.path(), &arguments("user list"));
     assert!(code == Some(1) && err.contains("and this is for auditor, security"), "{err}");
     let audit = audit(&bench);
@@ -278,7 +279,7 @@ fn who_acts_is_who_is_known_and_a_revoked_token_is_worth_nothing() {
     for token in accounts.tokens().unwrap() {
         let used = token.used_at.is_some();
         wait_until(|| used || accounts.tokens().unwrap().iter().all(|t| t.used_at.is_some()));
-        accounts.revoke(&token.id, &by("test"), 3).unwrap();
+        accounts.revoke(&token.id, &by("test"), Instant::from_micros(3)).unwrap();
     }
     assert_eq!(ask(&daemon, ("GET", "/api/v1/alerts"), &[officer], "").0, 401);
     assert_eq!(ask(&daemon, ("POST", "/api/v1/events"), &[ingest], "").0, 401);
@@ -298,7 +299,7 @@ fn a_name_counts_from_a_proxy_that_is_listed() {
         let config =
             CONFIG.replace("auth: true", &format!("auth: true, user_header: X-User, proxies: {proxies}"));
         let bench = bench(&config);
-        accounts(&bench).add_user("王芳", &only(Role::Officer), &by("test"), 1).unwrap();
+        accounts(&bench).add_user("王芳", &only(Role::Officer), &by("test"), Instant::EPOCH).unwrap();
         let daemon = Daemon::start(bench.path());
         let alerts = ("GET", "/api/v1/alerts");
         let named = |name: &str| ask(&daemon, alerts, &[("x-user", name)], "").0;

@@ -12,6 +12,7 @@ use fiscwatch::{
         inquiry::{self, Stage},
     },
     decode::Decoder,
+    event::TimeDelta,
     lists::List,
     store::{
         ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, Late, LinkError, NotTaken, Store, Stored,
@@ -24,7 +25,7 @@ use crate::{
     support::calendar,
 };
 
-const DAY: i64 = 24 * HOUR;
+const DAY: TimeDelta = TimeDelta::DAY;
 
 const CONFIG: &str = "
 alerts:
@@ -182,9 +183,9 @@ fn urgent(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
 fn what_nobody_answered_and_units_that_come_again_are_counted() {
     let mut w = world(CONFIG);
     let [silent, one, other] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
-    w.pass(0, "boss");
+    w.pass(TimeDelta::ZERO, "boss");
     send(&w, &silent, false);
-    w.pass(0, "mail");
+    w.pass(TimeDelta::ZERO, "mail");
     w.pass(2 * DAY, "boss");
     for (id, action) in
         [&one, &other].into_iter().flat_map(|id| [(id, Action::Acknowledge), (id, Action::Confirm)])
@@ -226,9 +227,9 @@ fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     let rows: &[&[&str]] = &[&["王芳", "wangfang@treasury.example.cn"]];
     w.dispatch.lists.insert("officers", List::of(&["name", "email"], rows));
     let [answered, silent, refused] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
-    w.pass(0, "boss");
+    w.pass(TimeDelta::ZERO, "boss");
     let tokens = [&answered, &silent, &refused].map(|id| send(&w, id, false));
-    let letters = w.pass(0, "mail");
+    let letters = w.pass(TimeDelta::ZERO, "mail");
     answer(&w, &tokens[0], "已核实。", &[]).unwrap();
     let to_officer = |made: &[Notification]| -> Vec<(Reason, Option<String>, String)> {
         let of = |n: &Notification| (n.reason, n.recipient.clone(), n.alerts[0].alert.alert_id.clone());
@@ -236,50 +237,50 @@ fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     };
     let her = Some(String::from("wangfang@treasury.example.cn"));
     let told_of = |reason, id: &String| (reason, her.clone(), id.clone());
-    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Answered, &answered)]);
+    assert_eq!(to_officer(&w.pass(TimeDelta::ZERO, "mail")), [told_of(Reason::Answered, &answered)]);
     assert!(
-        told(&w.pass(0, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered),
+        told(&w.pass(TimeDelta::ZERO, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered),
         "she is told alone"
     );
     let of_refused = letters.iter().find(|letter| letter.alerts[0].alert.alert_id == refused).unwrap();
     let fate = Fate::Parked(String::from("550 no such user"));
     w.outbox.record(&[(of_refused.id.clone(), fate)], w.now).unwrap();
-    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Unanswered, &refused)]);
+    assert_eq!(to_officer(&w.pass(TimeDelta::ZERO, "mail")), [told_of(Reason::Unanswered, &refused)]);
     assert_eq!(to_officer(&w.pass(2 * DAY, "mail")), [told_of(Reason::Unanswered, &silent)]);
 
     let mut w = world(CONFIG);
     let id = w.find("asked", "L1", "101001");
-    w.pass(0, "boss");
+    w.pass(TimeDelta::ZERO, "boss");
     let token = send(&w, &id, false);
     answer(&w, &token, "已核实。", &[]).unwrap();
-    assert_eq!(told(&w.pass(0, "boss")), [(Reason::Answered, vec![&*id])]);
+    assert_eq!(told(&w.pass(TimeDelta::ZERO, "boss")), [(Reason::Answered, vec![&*id])]);
 }
 
 #[test]
 fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     let mut w = world(CONFIG);
     let (silent, refused) = (w.find("asked", "L1", "101001"), w.find("asked", "L2", "101001"));
-    w.pass(0, "boss");
+    w.pass(TimeDelta::ZERO, "boss");
     send(&w, &silent, false);
     assert_eq!(urgent(&w.pass(DAY, "boss")), [], "its last day is not over");
-    w.pass(0, "mail");
+    w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(urgent(&w.pass(DAY, "boss")), [(Reason::Unanswered, vec![&*silent])]);
     assert_eq!(urgent(&w.pass(30 * DAY, "boss")), []);
     let (_, history) = show(&w, &silent);
     assert_eq!(history.iter().filter(|line| *line == "fiscwatch unanswered").count(), 1);
 
     send(&w, &refused, false);
-    let mail = w.pass(0, "mail");
+    let mail = w.pass(TimeDelta::ZERO, "mail");
     let fate = Fate::Parked(String::from("550 no such user"));
     w.outbox.record(&[(mail[0].id.clone(), fate)], w.now).unwrap();
-    assert_eq!(urgent(&w.pass(0, "boss")), [(Reason::Unanswered, vec![&*refused])]);
+    assert_eq!(urgent(&w.pass(TimeDelta::ZERO, "boss")), [(Reason::Unanswered, vec![&*refused])]);
     let (_, history, _) = Cases::open(w.dir.path()).unwrap().show(&refused, 1).unwrap();
     let last = history.last().unwrap();
     assert_eq!((last.action, last.why.as_deref()), (Action::Undelivered, Some("550 no such user")));
     // A letter without a link is answered by mail, which nobody here sees.
     let mut w = world(&CONFIG.replace("answer_url: https://answers.example.cn, ", ""));
     let id = w.find("asked", "L1", "101001");
-    w.pass(0, "boss");
+    w.pass(TimeDelta::ZERO, "boss");
     let order = inquiry::order(
         &show(&w, &id).0,
         &w.desk(),

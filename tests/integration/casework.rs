@@ -9,6 +9,7 @@ use fiscwatch::{
         desk::{Matter, Order},
     },
     decode::Decoder,
+    event::TimeDelta,
     lists::List,
     sql::functions::Workdays,
     store::{Accounts, CaseError, CaseFilter, Cases, HandOver, History, Kinship},
@@ -16,12 +17,9 @@ use fiscwatch::{
 use jiff::civil::date;
 use serde_json::Value;
 
-use crate::{
-    dispatch::{HOUR, World},
-    support::calendar,
-};
+use crate::{dispatch::World, support::calendar};
 
-const DAY: i64 = 24 * HOUR;
+const DAY: TimeDelta = TimeDelta::DAY;
 
 const CONFIG: &str = "
 alerts: { escalate_after: {}, due: { critical: 3, high: 5 }, review: { dismiss: [high], close: [] }, inhibit: [] }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use fiscwatch::{
-    event::Column,
+    event::{Column, Instant},
     source::{Chunks, Format},
     stream::Payload,
 };
@@ -150,7 +150,7 @@ fn a_time_ahead_of_the_clock_is_refused_only_with_a_clock() {
     let text = lines(&[payment("e", "L", "1.00")]);
     let blocks = [block(Payload::JsonLines(text.into()))];
     assert_eq!(decoder().decode(&blocks, None).rejects, []);
-    let decoded = decoder().decode(&blocks, Some(1_700_000_000_000_000));
+    let decoded = decoder().decode(&blocks, Some(Instant::from_micros(1_700_000_000_000_000)));
     assert_eq!(decoded.rejects[0].reason.code(), "future_time");
 }
 

@@ -10,6 +10,7 @@ use fiscwatch::{
         policy::Reviews,
     },
     config::Config,
+    event::{Instant, TimeDelta},
     finding::Finding,
     lists::{List, Lists},
     notify::{SendError, Sink, Sinks, dispatch::Dispatch},
@@ -21,10 +22,10 @@ use serde_json::{Map, json};
 
 use crate::support::calendar;
 
-pub const MINUTE: i64 = 60_000_000;
-pub const HOUR: i64 = 60 * MINUTE;
+pub const MINUTE: TimeDelta = TimeDelta::MINUTE;
+pub const HOUR: TimeDelta = TimeDelta::HOUR;
 /// 2026-03-04, a Wednesday, 10:00 in China.
-const START: i64 = 1_772_589_600_000_000;
+const START: Instant = Instant::from_micros(1_772_589_600_000_000);
 
 const RULES: &str = "
 rules:
@@ -55,7 +56,7 @@ pub struct World {
     pub(crate) outbox: Outbox,
     rules: Arc<RuleSet>,
     pub dispatch: Dispatch,
-    pub now: i64,
+    pub now: Instant,
     findings: usize,
     /// What the columns of findings tell of persons.
     personal: Kinds,
@@ -163,8 +164,8 @@ impl World {
     }
 
     /// Lets time pass, bundles what is due, and gives what was made for a sink, taken as accepted.
-    pub fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
-        self.now += micros;
+    pub fn pass(&mut self, after: TimeDelta, sink: &str) -> Vec<Notification> {
+        self.now += after;
         self.bundle();
         let now = self.now;
         let pending = self.outbox.pending(sink, now, &[], 10_000).unwrap();
@@ -191,8 +192,8 @@ fn a_group_waits_then_tells_of_new_ones_and_of_ends_to_those_who_know() {
     let a = w.find("exhausted", "L1", "101001");
     let b = w.find("used", "L2", "101001");
     let other = w.find("used", "L3", "101002");
-    assert_eq!(told(&w.pass(59_000_000, "mail")), []);
-    let first = w.pass(1_000_000, "mail");
+    assert_eq!(told(&w.pass(TimeDelta::seconds(59), "mail")), []);
+    let first = w.pass(TimeDelta::SECOND, "mail");
     assert_eq!(told(&first), [(Reason::First, vec![&*a, &*b]), (Reason::First, vec![&*other])]);
     // Another finding of an open alert is not told by itself; a new alert is, after the interval.
     w.find("exhausted", "L1", "101001");
@@ -251,7 +252,7 @@ routes: { sinks: [mail], group_wait: 0s, repeat_interval: never, routes: [{ matc
 ",
     );
     let (a, b) = (w.find("exhausted", "L1", "101001"), w.find("exhausted", "L2", "101001"));
-    assert_eq!(w.pass(0, "mail").len(), 2);
+    assert_eq!(w.pass(TimeDelta::ZERO, "mail").len(), 2);
     w.act(&b, Action::Acknowledge);
     assert_eq!(told(&w.pass(29 * MINUTE, "boss")), []);
     assert_eq!(told(&w.pass(MINUTE, "boss")), [(Reason::Escalated, vec![&*a])]);
@@ -298,7 +299,7 @@ routes: { sinks: [mail], group_wait: 0s }
     for line in 0..3 {
         expected.insert(w.find("exhausted", &format!("A{line}"), "101001"));
     }
-    assert_eq!(hear(&w.pass(0, "mail")), [Reason::First; 3]);
+    assert_eq!(hear(&w.pass(TimeDelta::ZERO, "mail")), [Reason::First; 3]);
     for line in 0..40 {
         expected.insert(w.find("exhausted", &format!("B{line}"), "101001"));
     }
@@ -330,7 +331,7 @@ routes: { sinks: [mail], group_wait: 0s, repeat_interval: never }
     let grave = w.find("exhausted", "L1", "101001");
     let lesser = w.find("used", "L1", "101001");
     let elsewhere = w.find("used", "L2", "101001");
-    let made = w.pass(0, "mail");
+    let made = w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(told(&made), [(Reason::First, vec![&*grave]), (Reason::First, vec![&*elsewhere])]);
     assert_eq!(told(&w.pass(HOUR, "mail")), []);
     w.clear("exhausted", "L1");

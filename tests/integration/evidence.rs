@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 use fiscwatch::{
     access::{Actor, Roles},
     alert::{Desk, Policy},
+    event::Instant,
     rule::Language,
     store::{Accounts, Audit, Cases, Incoming, TokenSpec},
 };
@@ -162,7 +163,7 @@ fn files_of_the_case_go_along() {
     file.add(b"%PDF-1.7 the contract").unwrap();
     let desk = Desk::new(Arc::new(Policy::silent(Language::Zh, &calendar())));
     let file = file.finish("合同.pdf").unwrap();
-    Cases::open(&state).unwrap().attach(&id, file, &desk, 1).unwrap();
+    Cases::open(&state).unwrap().attach(&id, file, &desk, Instant::from_micros(1)).unwrap();
     pack(&bench, &id, "case.zip");
     let (code, report) = verify(bench.path(), "case.zip", &[]);
     assert_eq!(code, Some(0), "{report}");
@@ -271,10 +272,15 @@ fn packs_over_the_api_are_checked_and_recorded() {
     let tokens = [("lin", "supervisor"), ("limited", "supervisor unit:101"), ("wang", "officer")];
     let tokens = tokens.map(|(name, roles)| {
         let mut accounts = Accounts::open(&state).unwrap();
-        accounts.add_user(name, &roles.parse().unwrap(), &by, 1).unwrap();
+        accounts.add_user(name, &roles.parse().unwrap(), &by, Instant::from_micros(1)).unwrap();
         let owner = Some(name.to_owned());
-        let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
-        accounts.add_token(&spec, &by, 1).unwrap().text
+        let spec = TokenSpec {
+            name: name.to_owned(),
+            owner,
+            roles: Roles::default(),
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
+        accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text
     });
     let daemon = Daemon::start(bench.path());
     let take = |token: &str, id: &str, unmasked: bool| {

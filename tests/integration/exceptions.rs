@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Audit, TokenSpec},
 };
 use serde_json::{Value, json};
@@ -35,12 +36,14 @@ fn token(state: &Path, name: &str, role: Role) -> String {
     let (owner, roles) = match Roles::of_program([role]) {
         Ok(roles) => (None, roles),
         Err(_) => {
-            accounts.add_user(name, &Roles::of_person([role]).unwrap(), &by, 1).unwrap();
+            accounts
+                .add_user(name, &Roles::of_person([role]).unwrap(), &by, Instant::from_micros(1))
+                .unwrap();
             (Some(name.to_owned()), Roles::default())
         }
     };
-    let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
-    accounts.add_token(&spec, &by, 1).unwrap().text
+    let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
+    accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text
 }
 
 struct Office {

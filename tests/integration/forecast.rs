@@ -159,7 +159,8 @@ fn model(events: &[Value], position: &Position) -> Model {
             if event["unit_code"].is_string() && event["budget_line_id"] == id {
                 attributes.clone_from(event);
             }
-            let early = position.same_point(id[3..].parse().unwrap()).is_none_or(|point| at < point);
+            let early =
+                position.same_point(id[3..].parse().unwrap()).is_none_or(|point| at < point.as_micros());
             let early = i128::from(early);
             for (sum, more) in sums.iter_mut().zip([total, executed, early * total, early * executed]) {
                 *sum += more;
@@ -208,7 +209,7 @@ fn forecasts_take_what_a_plain_model_takes() {
     for tick in [ticks[0], ticks[ticks.len() - 1]] {
         let now = calendar.parse(tick).unwrap();
         let position = Position::at(&calendar, now).unwrap();
-        let model = model(seen(&events, now), &position);
+        let model = model(seen(&events, now.as_micros()), &position);
         let line = |(id, (attributes, sums)): (&'_ String, &'_ (Value, [i128; 4]))| {
             let text = |name: &str| attributes[name].as_str().unwrap().to_owned();
             (id.clone(), text("unit_code"), text("economic_code"), *sums)

@@ -9,7 +9,7 @@ use std::{
 use fiscwatch::{
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
     evaluate::Evaluator,
-    event::Column,
+    event::{Column, Instant, TimeDelta},
     ledger::{Attributes, Balances, Ledger, Trial},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
@@ -96,14 +96,15 @@ struct Stream {
 impl Stream {
     fn new(rules: &Arc<RuleSet>) -> Self {
         let ledger = Arc::new(RwLock::new(Ledger::default()));
-        let sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0, None), None);
+        let sequencer =
+            Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
         Self { ledger, sequencer, ticker: Ticker::new(rules, &calendar()) }
     }
 
     fn takes(&mut self, events: &[Value]) -> fiscwatch::engine::Sequenced {
         let blocks = [block(Payload::JsonLines(lines(events).into()))];
         let decoded = decoder().decode(&blocks, None);
-        let now = (0, i64::MAX);
+        let now = (Instant::EPOCH, TimeDelta::MAX);
         self.sequencer.sequence(&blocks, decoded, Step::Events, now, &mut self.ticker).unwrap().pop().unwrap()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fiscwatch::{
     decode::Decoder,
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
-    event::{BudgetAction, EventType},
+    event::{BudgetAction, EventType, TimeDelta},
     ledger::Ledger,
     stream::Payload,
 };
@@ -175,7 +175,13 @@ fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     let blocks = [block(Payload::JsonLines(lines(events).into()))];
     let decoded = decoder.decode(&blocks, None);
     let sequenced = sequencer
-        .sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut no_ticks())
+        .sequence(
+            &blocks,
+            decoded,
+            Step::Events,
+            (fiscwatch::event::Instant::EPOCH, fiscwatch::event::TimeDelta::MAX),
+            &mut no_ticks(),
+        )
         .unwrap()
         .pop()
         .unwrap();
@@ -195,7 +201,7 @@ proptest! {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
         let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
-        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0, None), None);
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);

@@ -10,6 +10,7 @@ use fiscwatch::{
         inquiry::{self, Stage},
     },
     config::office::Office,
+    event::TimeDelta,
     lists::List,
     notify::{
         render::{Rendered, Style, render},
@@ -74,7 +75,7 @@ fn a_letter_is_a_draft_until_an_officer_sends_it_and_is_sent_once() {
     assert_eq!(sent.escalates_at, None);
     assert_eq!(drafts(&w), [""; 0]);
 
-    let made = w.pass(0, "mail");
+    let made = w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(told(&made), [(Reason::Explain, vec![&*id])]);
     assert_eq!(made[0].recipient.as_deref(), Some("unit@x.cn"));
     assert_eq!(made[0].alerts[0].alert.inquiry.as_ref().unwrap().note.as_deref(), Some("请附合同。"));
@@ -86,7 +87,7 @@ fn a_letter_is_a_draft_until_an_officer_sends_it_and_is_sent_once() {
     );
     assert_eq!(told(&w.pass(HOUR, "mail")), []);
     send(&w, &id, None, true).unwrap();
-    let again = w.pass(0, "mail");
+    let again = w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(told(&again), [(Reason::Explain, vec![&*id])]);
     assert_ne!((&again[0].id, &again[0].thread), (&made[0].id, &made[0].thread));
 
@@ -118,7 +119,7 @@ fn a_draft_is_withdrawn_with_its_alert_and_a_letter_that_was_ordered_is_not() {
     Cases::open(w.dir.path()).unwrap().silence(&silence, w.now).unwrap();
     send(&w, &ordered, None, false).unwrap();
     w.clear("asked", "L2");
-    assert_eq!(told(&w.pass(0, "mail")), [(Reason::Explain, vec![&*ordered])]);
+    assert_eq!(told(&w.pass(TimeDelta::ZERO, "mail")), [(Reason::Explain, vec![&*ordered])]);
     assert_eq!(alert(&w, &ordered).inquiry.unwrap().stage, Stage::Sent);
 }
 
@@ -138,7 +139,7 @@ fn whoever_cannot_be_reached_is_named_before_anything_is_stored() {
     let other = w.find("used", "L4", "101001");
     assert_eq!(alert(&w, &other).inquiry, None);
     send(&w, &other, None, false).unwrap();
-    assert_eq!(told(&w.pass(0, "mail")), [(Reason::Explain, vec![&*other])]);
+    assert_eq!(told(&w.pass(TimeDelta::ZERO, "mail")), [(Reason::Explain, vec![&*other])]);
     let nobody = world("alerts: { escalate_after: {}, inhibit: [] }");
     let order = inquiry::order(
         &alert(&w, &known),
@@ -160,7 +161,7 @@ fn a_route_sends_letters_without_an_officer_only_if_it_says_so() {
     let faster = w.find("asked", "L4", "101001");
     send(&w, &faster, None, false).unwrap();
     w.clear("asked", "L2");
-    let mut made = w.pass(0, "mail");
+    let mut made = w.pass(TimeDelta::ZERO, "mail");
     assert_eq!(told(&made), [(Reason::Explain, vec![&*faster])]);
     made = w.pass(MINUTE, "mail");
     assert_eq!(told(&made), [(Reason::Explain, vec![&*a])], "one ended, one an officer has sent");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fiscwatch::{
     access::{Actor, Limits, Role, Roles},
+    event::Instant,
     http::{ROUTES, WITHIN_LIMITS},
     store::{Accounts, Store, TokenSpec},
 };
@@ -27,14 +28,14 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str], re
     let owned = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
     let limits = Limits::new(owned(units), owned(regions)).unwrap();
     let roles = Roles::of_person(roles.iter().copied()).unwrap().limited_to(limits);
-    accounts.add_user(name, &roles, &by(), 1).unwrap();
+    accounts.add_user(name, &roles, &by(), Instant::from_micros(1)).unwrap();
     let spec = TokenSpec {
         name: String::from("t"),
         owner: Some(name.to_owned()),
         roles: Roles::default(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
-    format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text)
+    format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text)
 }
 
 /// Status, headers and body together.
@@ -94,9 +95,12 @@ fn bench() -> (Bench, BTreeMap<&'static str, String>) {
         name: String::from("feed"),
         owner: None,
         roles: Roles::of_program([Role::Ingest]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
-    tokens.insert("feed", format!("Bearer {}", accounts.add_token(&feed, &by(), 1).unwrap().text));
+    tokens.insert(
+        "feed",
+        format!("Bearer {}", accounts.add_token(&feed, &by(), Instant::from_micros(1)).unwrap().text),
+    );
     (bench, tokens)
 }
 
@@ -220,7 +224,10 @@ fn commands_read_everything_and_are_not_for_whoever_is_limited() {
     let me = String::from_utf8(me).unwrap().trim().to_owned();
     let limits = Limits::new(vec![String::from("101")], Vec::new()).unwrap();
     let roles = Roles::of_person([Role::Supervisor]).unwrap().limited_to(limits);
-    Accounts::open(&bench.path().join("state")).unwrap().add_user(&me, &roles, &by(), 1).unwrap();
+    Accounts::open(&bench.path().join("state"))
+        .unwrap()
+        .add_user(&me, &roles, &by(), Instant::from_micros(1))
+        .unwrap();
     for command in [&["alerts", "list"][..], &["findings", "export"], &["state", "query", "SELECT 1"]] {
         let (code, out, err) = run(bench.path(), &[command, &["--config", "fiscwatch.yaml"]].concat());
         assert!(

@@ -68,6 +68,7 @@ mod plans;
 mod postgres;
 mod priority;
 mod propose;
+mod quantities;
 mod readme;
 mod refusals;
 mod replica;

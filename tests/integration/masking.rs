@@ -3,6 +3,7 @@
 use fiscwatch::{
     access::{Action, Actor, Role, Roles, decide},
     cli,
+    event::Instant,
     http::ROUTES,
     store::{Accounts, Cases, Store, TokenSpec},
 };
@@ -56,12 +57,17 @@ fn persons_are_masked_for_everybody_and_shown_to_who_may_and_asks() {
     let mut token = |role: Role| {
         let roles: Roles = role.word().parse().unwrap();
         let owner = (!role.is_for_programs()).then(|| {
-            accounts.add_user(role.word(), &roles, &by, 1).unwrap();
+            accounts.add_user(role.word(), &roles, &by, Instant::from_micros(1)).unwrap();
             role.word().to_owned()
         });
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec { name: role.word().to_owned(), owner, roles, expires_at: i64::MAX };
-        (role, accounts.add_token(&spec, &by, 1).unwrap().text)
+        let spec = TokenSpec {
+            name: role.word().to_owned(),
+            owner,
+            roles,
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
+        (role, accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text)
     };
     let tokens: Vec<_> = Role::ALL.into_iter().map(&mut token).collect();
     let of = |wanted: Role| tokens.iter().find(|(role, _)| *role == wanted).unwrap().1.as_str();
@@ -225,10 +231,12 @@ fn commands_mask_persons_by_the_role_of_who_runs_them() {
     // Whoever has the state and no roles, then each role.
     walk(None);
     // Somebody manages users, whatever becomes of the one who walks.
-    accounts.add_user("keeper", &Role::Security.word().parse().unwrap(), &by, 1).unwrap();
-    accounts.add_user(&me, &Role::Officer.word().parse().unwrap(), &by, 1).unwrap();
+    accounts
+        .add_user("keeper", &Role::Security.word().parse().unwrap(), &by, Instant::from_micros(1))
+        .unwrap();
+    accounts.add_user(&me, &Role::Officer.word().parse().unwrap(), &by, Instant::from_micros(1)).unwrap();
     for role in Role::ALL.into_iter().filter(|role| !role.is_for_programs()) {
-        accounts.set_roles(&me, &role.word().parse().unwrap(), &by, 2).unwrap();
+        accounts.set_roles(&me, &role.word().parse().unwrap(), &by, Instant::from_micros(2)).unwrap();
         walk(Some(role));
     }
     assert!(shown >= 30 && masked >= 30, "{shown} {masked}");

@@ -3,6 +3,7 @@
 use fiscwatch::{
     access::{Actor, Role, Roles},
     decision::withdrawal,
+    event::Instant,
     store::{Accounts, Store, TokenSpec},
 };
 use rusqlite::Connection;
@@ -277,12 +278,13 @@ fn a_supervisor_grants_and_releases_and_who_asks_does_not() {
     let mut token = |name: &str, role: Role, owner: bool| {
         let roles = role.word().parse().unwrap();
         if owner {
-            accounts.add_user(name, &roles, &test, 1).unwrap();
+            accounts.add_user(name, &roles, &test, Instant::from_micros(1)).unwrap();
         }
         let owner = owner.then(|| name.to_owned());
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
-        accounts.add_token(&spec, &test, 1).unwrap().text
+        let spec =
+            TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
+        accounts.add_token(&spec, &test, Instant::from_micros(1)).unwrap().text
     };
     let [ingest, platform, officer, supervisor] = [
         token("feed", Role::Ingest, false),

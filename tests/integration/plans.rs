@@ -11,7 +11,7 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::{Evaluator, schedule::Tables},
-    event::EventType,
+    event::{EventType, TimeDelta},
     finding::Finding,
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
@@ -101,8 +101,20 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
-        windowing: Windowing::new(&evaluator, None, (0, u64::MAX), (i64::MIN, i64::MIN), None).unwrap(),
+        sequencer: Sequencer::new(
+            Arc::default(),
+            Dedup::default(),
+            Watermark::new(TimeDelta::ZERO, None),
+            None,
+        ),
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )
+        .unwrap(),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(asked, limits, Arc::default())),

@@ -5,6 +5,7 @@ use std::path::Path;
 use fiscwatch::{
     access::{Actor, Role, Roles, SealKey},
     approval::Office,
+    event::Instant,
     rule::manifest::Manifest,
     store::{Accounts, RuleSets, TokenSpec},
 };
@@ -88,9 +89,14 @@ fn a_start_with_rules_that_nobody_approved_is_refused_and_says_what_to_do() {
     assert_eq!(start().0, Some(1));
     // What a command does afterwards is done only if all that was done before is signed.
     let mut sets = RuleSets::open(&bench.path().join("state")).unwrap().judged_by(office(&bench));
-    sets.approve(digest, &by("陈静"), 7).unwrap();
+    sets.approve(digest, &by("陈静"), Instant::from_micros(7)).unwrap();
     assert_eq!(start().0, Some(0));
-    assert!(sets.approve(digest, &by("李雷"), 8).unwrap_err().to_string().contains("approved already"));
+    assert!(
+        sets.approve(digest, &by("李雷"), Instant::from_micros(8))
+            .unwrap_err()
+            .to_string()
+            .contains("approved already")
+    );
 
     // Another file, another constant of the configuration, another rule: another set. The folder's name is none of it.
     std::fs::rename(bench.path().join("rules"), bench.path().join("rules.next")).unwrap();
@@ -132,14 +138,19 @@ fn a_reload_keeps_the_old_rules_until_an_approver_has_approved_the_new_ones() {
     let state = bench.path().join("state");
     let mut sets = RuleSets::open(&state).unwrap();
     let first = sets.all().unwrap()[0].digest.clone();
-    sets.approve(&first, &by("陈静"), 1).unwrap();
+    sets.approve(&first, &by("陈静"), Instant::from_micros(1)).unwrap();
     let mut accounts = Accounts::open(&state).unwrap();
     let mut token = |name: &str, roles: &[Role]| {
         let roles = Roles::of_person(roles.iter().copied()).unwrap();
-        accounts.add_user(name, &roles, &by("test"), 1).unwrap();
+        accounts.add_user(name, &roles, &by("test"), Instant::from_micros(1)).unwrap();
         let owner = Some(name.to_owned());
-        let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
-        accounts.add_token(&spec, &by("test"), 1).unwrap().text
+        let spec = TokenSpec {
+            name: name.to_owned(),
+            owner,
+            roles: Roles::default(),
+            expires_at: fiscwatch::event::Instant::MAX,
+        };
+        accounts.add_token(&spec, &by("test"), Instant::from_micros(1)).unwrap().text
     };
     let author = token("赵敏", &[Role::Author]);
     let approver = token("陈静", &[Role::Approver]);
@@ -214,7 +225,10 @@ fn a_proposal_and_an_approval_are_there_with_their_records_or_not_at_all() {
     drop(RuleSets::open_or_make(&state).unwrap());
     write(&state, "audit.key", &"4f".repeat(32));
     let mut sets = RuleSets::open(&state).unwrap().judged_by(office(&bench));
-    let digest = sets.propose((&Manifest::default(), None), "somebody's", &by("赵敏"), 1).unwrap().digest;
+    let digest = sets
+        .propose((&Manifest::default(), None), "somebody's", &by("赵敏"), Instant::from_micros(1))
+        .unwrap()
+        .digest;
     let acts: [(&[&str], &str); 2] = [
         (&["rules", "propose", "--reason", "x"], "SELECT count(*) FROM rule_sets"),
         (&["rules", "approve", &digest], "SELECT count(*) FROM rule_sets WHERE approved_at IS NOT NULL"),
@@ -261,10 +275,15 @@ fn a_pack_is_signed_and_checked() {
 fn token(state: &Path, name: &str, role: Role) -> String {
     let mut accounts = Accounts::open(state).unwrap();
     let roles = Roles::of_person([role]).unwrap();
-    accounts.add_user(name, &roles, &by("test"), 1).unwrap();
+    accounts.add_user(name, &roles, &by("test"), Instant::from_micros(1)).unwrap();
     let owner = Some(name.to_owned());
-    let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
-    accounts.add_token(&spec, &by("test"), 1).unwrap().text
+    let spec = TokenSpec {
+        name: name.to_owned(),
+        owner,
+        roles: Roles::default(),
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
+    accounts.add_token(&spec, &by("test"), Instant::from_micros(1)).unwrap().text
 }
 
 fn ask(daemon: &Daemon, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
@@ -287,7 +306,7 @@ fn constants_from_the_lab_come_into_force_without_a_restart_and_outlive_one() {
     assert_eq!(command(&bench, &["rules", "propose", "--reason", "first"]).0, Some(0));
     let mut sets = RuleSets::open(&state).unwrap();
     let first = sets.all().unwrap()[0].digest.clone();
-    sets.approve(&first, &by("陈静"), 1).unwrap();
+    sets.approve(&first, &by("陈静"), Instant::from_micros(1)).unwrap();
     let [author, approver] =
         [("赵敏", Role::Author), ("陈静", Role::Approver)].map(|(name, role)| token(&state, name, role));
     let daemon = Daemon::start(bench.path());

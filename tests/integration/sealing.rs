@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
 use arrow::{
@@ -14,7 +13,7 @@ use arrow::{
 use datafusion::prelude::SessionContext;
 use fiscwatch::{
     engine::{Dedup, Seen},
-    event::{Column, EventType},
+    event::{Column, EventType, Instant, TimeDelta},
     journal::JournalBlock,
     store::{
         Commit, History, JournalTable, Lookup, Order, SealOptions, Sealer, Sealing, Select, Store, StoreError,
@@ -73,7 +72,10 @@ fn fill(events: &[Value], rows: usize) -> Filled {
         let times = decoded.events.column(Column::OccurredAt.index());
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let new: Vec<bool> = (0..hashes.len())
-            .map(|row| dedup.see("", hashes[row].0, hashes[row].1, times.value(row)).unwrap() == Seen::New)
+            .map(|row| {
+                dedup.see("", hashes[row].0, hashes[row].1, Instant::from_micros(times.value(row))).unwrap()
+                    == Seen::New
+            })
             .collect();
         let accepted = arrow::compute::filter_record_batch(&decoded.events, &new.clone().into()).unwrap();
         let hashes: Vec<_> = hashes.into_iter().zip(&new).filter(|(_, new)| **new).map(|(h, _)| h).collect();
@@ -96,12 +98,12 @@ impl Filled {
         self.dir.path()
     }
 
-    fn sealer(&self, after: i64, retain: Option<i64>) -> Sealer {
+    fn sealer(&self, after: TimeDelta, retain: Option<TimeDelta>) -> Sealer {
         self.store.sealer(SealOptions { after, retain, calendar: calendar() }).unwrap()
     }
 
     /// Seals all that can be sealed, and tells the sum of what was done.
-    fn seal(&self, after: i64, retain: Option<i64>) -> Sealing {
+    fn seal(&self, after: TimeDelta, retain: Option<TimeDelta>) -> Sealing {
         let mut sealer = self.sealer(after, retain);
         let mut sum = Sealing::default();
         while let Some(done) = sealer.step().unwrap() {
@@ -161,7 +163,7 @@ fn a_scan_gives_the_accepted_events_whatever_is_sealed() {
     // From nearly nothing to nearly all.
     let mut sealed = 0;
     for days in [8, 5, 2, 0] {
-        let done = filled.seal(days * DAY, None);
+        let done = filled.seal(TimeDelta::days(days), None);
         assert!(done.events > 0, "{days}");
         sealed += done.events;
         let history = filled.history();
@@ -179,7 +181,7 @@ fn a_scan_gives_the_accepted_events_whatever_is_sealed() {
 #[test]
 fn selections_are_exact() {
     let filled = fill(&stream(2, 4000, 5 * 60_000_000), 90);
-    filled.seal(4 * DAY, None);
+    filled.seal(TimeDelta::days(4), None);
     let history = filled.history();
     let all = scan(&history, &Select::default(), None, Order::Arrival);
     let times = all.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().clone();
@@ -193,8 +195,8 @@ fn selections_are_exact() {
             |rng: &mut ChaCha8Rng| times.value(rng.random_range(0..all.num_rows())) + rng.random_range(0..2);
         let arrival = |rng: &mut ChaCha8Rng| arrivals.value(rng.random_range(0..all.num_rows()));
         let select = Select {
-            from: rng.random_bool(0.5).then(|| at(&mut rng)),
-            to: rng.random_bool(0.5).then(|| at(&mut rng)),
+            from: (rng.random_bool(0.5).then(|| at(&mut rng))).map(Instant::from_micros),
+            to: (rng.random_bool(0.5).then(|| at(&mut rng))).map(Instant::from_micros),
             after: rng.random_bool(0.3).then(|| arrival(&mut rng)),
             until: rng.random_bool(0.3).then(|| arrival(&mut rng)),
             types: rng.random_bool(0.5).then(|| rng.random_range(1..64)),
@@ -203,8 +205,8 @@ fn selections_are_exact() {
             .map(|row| {
                 let (at, arrival) = (times.value(row), arrivals.value(row));
                 let bit = EventType::parse(types.value(row)).unwrap().bit();
-                select.from.is_none_or(|from| at >= from)
-                    && select.to.is_none_or(|to| at < to)
+                select.from.is_none_or(|from| at >= from.as_micros())
+                    && select.to.is_none_or(|to| at < to.as_micros())
                     && select.after.is_none_or(|after| arrival > after)
                     && select.until.is_none_or(|until| arrival <= until)
                     && select.types.is_none_or(|types| types & bit != 0)
@@ -219,12 +221,12 @@ fn selections_are_exact() {
 #[test]
 fn a_snapshot_survives_compaction_and_retention() {
     let filled = fill(&stream(3, 3000, 6 * 60_000_000), 60);
-    filled.seal(6 * DAY, None);
+    filled.seal(TimeDelta::days(6), None);
     let history = filled.history();
     let before = scan(&history, &Select::default(), None, Order::Arrival);
     let files = filled.files();
     let late = history.scan(&Select::default(), None, Order::Arrival).unwrap();
-    let done = filled.seal(0, Some(3 * DAY));
+    let done = filled.seal(TimeDelta::ZERO, Some(TimeDelta::days(3)));
     assert!(done.blocks > 0 && done.retired_files > 0, "{done:?}");
     assert_eq!(scan(&history, &Select::default(), None, Order::Arrival), before);
     let read: usize = late.map(|batch| batch.unwrap().num_rows()).sum();
@@ -232,7 +234,7 @@ fn a_snapshot_survives_compaction_and_retention() {
     assert!(files.iter().all(|file| file.exists()), "a file went while somebody read it");
     drop(history);
     // Now nobody does.
-    filled.seal(0, Some(3 * DAY));
+    filled.seal(TimeDelta::ZERO, Some(TimeDelta::days(3)));
     let registered: usize = filled.sql("SELECT count(*) FROM sealed");
     let names: Vec<_> = filled.files();
     assert_eq!(names.len(), registered, "{names:?}");
@@ -246,7 +248,7 @@ fn retention_deletes_whole_files_that_are_too_old_and_nothing_else() {
         batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values().to_vec()
     };
     let latest = *times(&all).iter().max().unwrap();
-    let done = filled.seal(0, Some(4 * DAY));
+    let done = filled.seal(TimeDelta::ZERO, Some(TimeDelta::days(4)));
     let kept = scan(&filled.history(), &Select::default(), None, Order::Arrival);
     assert_eq!(done.retired_events, (all.num_rows() - kept.num_rows()) as u64);
     assert_eq!(filled.sql::<u64>("SELECT value FROM meta WHERE name = 'retired'"), done.retired_events);
@@ -279,23 +281,23 @@ fn blocks_after_the_checkpoint_stay_for_recovery() {
     let mut filled = fill(&[payment("a", "L", "1.00")], 1);
     commit_one(&mut filled, "b", "2026-03-05T10:00:00+08:00", false);
     commit_one(&mut filled, "c", "2026-03-20T10:00:00+08:00", false);
-    assert_eq!(filled.seal(0, None).blocks, 1);
+    assert_eq!(filled.seal(TimeDelta::ZERO, None).blocks, 1);
     assert_eq!(filled.store.recover(&filled.schema, &mut |_| {}).unwrap().replayed, 2);
     commit_one(&mut filled, "d", "2026-03-20T11:00:00+08:00", true);
-    assert_eq!(filled.seal(0, None).blocks, 1);
+    assert_eq!(filled.seal(TimeDelta::ZERO, None).blocks, 1);
     assert_eq!(filled.store.recover(&filled.schema, &mut |_| {}).unwrap().replayed, 0);
     // The day of the latest event is never complete, nor are the two days before it if they must be past.
     commit_one(&mut filled, "e", "2026-03-22T23:59:59+08:00", true);
-    assert_eq!(filled.seal(2 * DAY, None).blocks, 0);
+    assert_eq!(filled.seal(TimeDelta::days(2), None).blocks, 0);
     commit_one(&mut filled, "f", "2026-03-23T00:00:00+08:00", true);
-    assert_eq!(filled.seal(2 * DAY, None).blocks, 2);
+    assert_eq!(filled.seal(TimeDelta::days(2), None).blocks, 2);
 }
 
 #[test]
 fn block_numbers_go_on_when_no_block_is_left() {
     let mut filled = fill(&[payment("a", "L", "1.00")], 1);
     commit_one(&mut filled, "b", "2026-03-06T10:00:00+08:00", true);
-    assert_eq!(filled.seal(0, None).blocks, 1);
+    assert_eq!(filled.seal(TimeDelta::ZERO, None).blocks, 1);
     // The block of the latest event stays, so this does not happen by itself.
     let database = rusqlite::Connection::open(filled.path().join("fiscwatch.db")).unwrap();
     database.execute_batch("DELETE FROM journal; UPDATE meta SET value = 2 WHERE name = 'sealed'").unwrap();
@@ -336,7 +338,7 @@ async fn sql_sees_the_same_tables_and_prunes_by_time() {
     };
     let (before, _) = answers().await;
     assert!(before.iter().all(|answer| answer.lines().count() > 4), "{before:#?}");
-    assert!(filled.seal(2 * DAY, None).events > 0);
+    assert!(filled.seal(TimeDelta::days(2), None).events > 0);
     let (after, plan) = answers().await;
     assert_eq!(after, before);
     assert!(
@@ -365,7 +367,7 @@ fn a_damaged_file_is_named_with_what_to_do() {
             _ => *bytes.last_mut().unwrap() ^= 1,
         };
         let filled = fill(&stream(7, 1500, 5 * 60_000_000), 90);
-        filled.seal(0, None);
+        filled.seal(TimeDelta::ZERO, None);
         let file = filled.files().remove(1);
         let mut bytes = std::fs::read(&file).unwrap();
         damage(&mut bytes);
@@ -398,7 +400,7 @@ fn a_damaged_file_is_named_with_what_to_do() {
 fn a_file_that_is_gone_keeps_the_state_from_opening() {
     let Filled { dir, store, .. } = {
         let filled = fill(&stream(8, 1500, 5 * 60_000_000), 90);
-        filled.seal(0, None);
+        filled.seal(TimeDelta::ZERO, None);
         filled
     };
     drop(store);
@@ -411,7 +413,7 @@ fn a_file_that_is_gone_keeps_the_state_from_opening() {
 #[test]
 fn orphans_go_at_the_next_start_and_strangers_stay() {
     let filled = fill(&stream(9, 1500, 5 * 60_000_000), 90);
-    filled.seal(0, None);
+    filled.seal(TimeDelta::ZERO, None);
     let registered = filled.files();
     let folder = filled.path().join("sealed");
     for name in ["2025-01-03.7-9.parquet", "2025-01-04.parquet.tmp", "notes.txt"] {
@@ -430,8 +432,8 @@ fn orphans_go_at_the_next_start_and_strangers_stay() {
 #[test]
 fn events_older_than_the_horizon_are_found_in_files() {
     let filled = fill(&stream(10, 3000, 10 * 60_000_000), 100);
-    let horizon = 5 * DAY;
-    filled.seal(0, None);
+    let horizon = TimeDelta::days(5);
+    filled.seal(TimeDelta::ZERO, None);
     let mut dedup = Dedup::new(Some(horizon), filled.store.latest_at().unwrap());
     let recovered = filled.store.recover(&filled.schema, &mut |event| dedup.restore(&event)).unwrap();
     assert_eq!(recovered.events, filled.accepted.num_rows() as u64);
@@ -446,12 +448,17 @@ fn events_older_than_the_horizon_are_found_in_files() {
         let first = *firsts.entry(ids.value(row)).or_insert(again.contents[row]);
         let expected = if first == again.contents[row] { Seen::Duplicate } else { Seen::Conflict };
         let at = times.value(row);
-        let seen = dedup.see(ids.value(row), again.ids[row], again.contents[row], at).unwrap();
+        let seen =
+            dedup.see(ids.value(row), again.ids[row], again.contents[row], Instant::from_micros(at)).unwrap();
         assert_eq!(seen, expected, "{}", ids.value(row));
-        let seen = dedup.see(ids.value(row), again.ids[row], !again.contents[row], at + DAY).unwrap();
+        let seen = dedup
+            .see(ids.value(row), again.ids[row], !again.contents[row], Instant::from_micros(at + DAY))
+            .unwrap();
         assert_eq!(seen, Seen::Conflict, "{}", ids.value(row));
     }
-    let new = |dedup: &mut Dedup, id: &str| dedup.see(id, fiscwatch::event::id_hash(id), 77, START).unwrap();
+    let new = |dedup: &mut Dedup, id: &str| {
+        dedup.see(id, fiscwatch::event::id_hash(id), 77, Instant::from_micros(START)).unwrap()
+    };
     assert_eq!(new(&mut dedup, "never seen"), Seen::New);
     assert_eq!(new(&mut dedup, "never seen"), Seen::Duplicate);
 }
@@ -516,7 +523,7 @@ fn killed_while_it_seals_it_ends_where_an_undisturbed_run_ends() {
         let expected = bench.backtest(&[]);
         // Something is sealed before the first kill.
         std::fs::write(bench.path().join("events.jsonl"), lines(&events[..3000])).unwrap();
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         assert_eq!(run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]).0, Some(0));
         assert_ne!(info(&bench)["sealed_files"], json!(0));
         let part = started.elapsed();

@@ -9,6 +9,7 @@ use std::{
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Store, TokenSpec},
 };
 use serde_json::json;
@@ -46,9 +47,14 @@ fn bench() -> (Bench, String) {
     }
     std::fs::remove_file(bench.path().join("password")).unwrap();
     let roles = Roles::of_program([Role::Read]).unwrap();
-    let spec = TokenSpec { name: String::from("reader"), owner: None, roles, expires_at: i64::MAX };
+    let spec = TokenSpec {
+        name: String::from("reader"),
+        owner: None,
+        roles,
+        expires_at: fiscwatch::event::Instant::MAX,
+    };
     let by = Actor { who: String::from("test"), place: String::from("test") };
-    let token = Accounts::open(&state).unwrap().add_token(&spec, &by, 1).unwrap().text;
+    let token = Accounts::open(&state).unwrap().add_token(&spec, &by, Instant::from_micros(1)).unwrap().text;
     (bench, token)
 }
 

@@ -1,12 +1,10 @@
 //! People in a browser: passwords, sessions, and what is done to them by others.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Duration};
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, TokenSpec},
 };
 use rusqlite::Connection;
@@ -202,7 +200,9 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
     let daemon = Daemon::start(bench.path());
     let roles = |role: Role| Roles::of_person([role, Role::Approver]).unwrap();
     let acts: [(&str, &mut dyn FnMut()); 3] = [
-        ("roles", &mut || accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), 5).unwrap()),
+        ("roles", &mut || {
+            accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), Instant::from_micros(5)).unwrap();
+        }),
         ("password", &mut || {
             let args =
                 ["user", "password", "王芳", "--password-file", "password", "--config", "fiscwatch.yaml"];
@@ -212,7 +212,7 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
         ("disable", &mut || {
             Accounts::open(&bench.path().join("state"))
                 .unwrap()
-                .set_enabled("王芳", false, &by("safe"), 6)
+                .set_enabled("王芳", false, &by("safe"), Instant::from_micros(6))
                 .unwrap();
         }),
     ];
@@ -225,7 +225,10 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
     assert_eq!(log_in(&daemon, "王芳", PASSWORD, &[]).status, 401, "whoever is disabled does not log in");
 
     // Whoever manages users sees who is logged in, and ends it; others see nothing of it.
-    Accounts::open(&bench.path().join("state")).unwrap().set_enabled("王芳", true, &by("safe"), 7).unwrap();
+    Accounts::open(&bench.path().join("state"))
+        .unwrap()
+        .set_enabled("王芳", true, &by("safe"), Instant::from_micros(7))
+        .unwrap();
     let ((cookie, csrf), (safe, safe_csrf)) = (session(&daemon, "王芳"), session(&daemon, "safe"));
     let list = |cookie: &str| ask(&daemon, "GET", "/api/v1/sessions", &[("cookie", cookie)], &Value::Null);
     assert_eq!(list(&cookie).status, 403);
@@ -260,12 +263,12 @@ fn a_stream_ends_soon_after_its_reader_may_no_longer() {
         assert_eq!(answer.status(), 200);
         std::thread::spawn(move || {
             let _ = answer.body_mut().read_to_string();
-            Instant::now()
+            std::time::Instant::now()
         })
     };
     let (disabled, stays) = (open("王芳"), open("李强"));
-    accounts(&bench).set_enabled("王芳", false, &by("safe"), 6).unwrap();
-    let at = Instant::now();
+    accounts(&bench).set_enabled("王芳", false, &by("safe"), Instant::from_micros(6)).unwrap();
+    let at = std::time::Instant::now();
     assert!(disabled.join().unwrap() - at < Duration::from_secs(8));
     assert!(!stays.is_finished(), "others read on");
     assert_eq!(daemon.stop("-TERM"), Some(0));
@@ -275,7 +278,10 @@ fn a_stream_ends_soon_after_its_reader_may_no_longer() {
 fn the_last_who_manages_users_is_not_limited_to_units() {
     let bench = bench(CONFIG, &[("safe", "security"), ("王芳", "officer")]);
     let limited: Roles = "security unit:101".parse().unwrap();
-    let refused = accounts(&bench).set_roles("safe", &limited, &by("王芳"), 5).unwrap_err().to_string();
+    let refused = accounts(&bench)
+        .set_roles("safe", &limited, &by("王芳"), Instant::from_micros(5))
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("the last one who manages users"), "{refused}");
 }
 
@@ -286,9 +292,10 @@ fn somebody_changes_their_own_password() {
         name: String::from("feed"),
         owner: None,
         roles: Roles::of_program([Role::Read]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: Instant::MAX,
     };
-    let token = format!("Bearer {}", accounts(&bench).add_token(&token, &by("test"), 1).unwrap().text);
+    let token =
+        format!("Bearer {}", accounts(&bench).add_token(&token, &by("test"), Instant::EPOCH).unwrap().text);
     let daemon = Daemon::start(bench.path());
     let ((cookie, csrf), (elsewhere, _)) = (session(&daemon, "王芳"), session(&daemon, "王芳"));
     let change = |headers: &[(&str, &str)], old: &str, new: &str| {

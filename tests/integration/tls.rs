@@ -10,6 +10,7 @@ use std::{
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Store, TokenSpec},
 };
 use openssl::{
@@ -133,10 +134,13 @@ fn the_listener_speaks_tls_and_reads_its_certificate_again() {
         name: String::from("scrape"),
         owner: None,
         roles: Roles::of_program([Role::Metrics]).unwrap(),
-        expires_at: i64::MAX,
+        expires_at: fiscwatch::event::Instant::MAX,
     };
     let by = Actor { who: String::from("test"), place: String::from("test") };
-    let token = Accounts::open(&bench.path().join("state")).unwrap().add_token(&metrics, &by, 1).unwrap();
+    let token = Accounts::open(&bench.path().join("state"))
+        .unwrap()
+        .add_token(&metrics, &by, Instant::from_micros(1))
+        .unwrap();
     let daemon = start(&bench, &authority);
     let health = |version| get(&daemon, &authority, None, version, "/-/healthy HTTP/1.1");
     for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
@@ -179,7 +183,9 @@ fn whoever_shows_a_certificate_of_the_authority_is_its_user() {
     let (bench, authority) = bench();
     let by = Actor { who: String::from("test"), place: String::from("test") };
     let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
-    accounts.add_user("wang.fang", &Roles::of_person([Role::Officer]).unwrap(), &by, 1).unwrap();
+    accounts
+        .add_user("wang.fang", &Roles::of_person([Role::Officer]).unwrap(), &by, Instant::from_micros(1))
+        .unwrap();
     let daemon = start(&bench, &authority);
     let alerts = |own: Option<&Pair>| {
         let answer = get(&daemon, &authority, own, None, "/api/v1/alerts HTTP/1.1").map(|(answer, _)| answer);
@@ -195,7 +201,7 @@ fn whoever_shows_a_certificate_of_the_authority_is_its_user() {
         "another authority of the same name"
     );
     assert!(alerts(Some(&Pair::new("wang.fang", None))).is_err(), "signed by itself");
-    accounts.set_enabled("wang.fang", false, &by, 2).unwrap();
+    accounts.set_enabled("wang.fang", false, &by, Instant::from_micros(2)).unwrap();
     assert_eq!(alerts(Some(&own)).unwrap(), "401");
 }
 
@@ -227,8 +233,13 @@ fn a_program_comes_by_its_certificate_as_long_as_its_token_is_good() {
     let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
     let mut token = |name: &str, role: Role, expires_at: i64| {
         let roles = Roles::of_program([role]).unwrap();
-        let spec = TokenSpec { name: name.to_owned(), owner: None, roles, expires_at };
-        accounts.add_token(&spec, &by, 1).unwrap().id
+        let spec = TokenSpec {
+            name: name.to_owned(),
+            owner: None,
+            roles,
+            expires_at: Instant::from_micros(expires_at),
+        };
+        accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().id
     };
     let good = token("feeder", Role::Metrics, i64::MAX);
     token("late", Role::Metrics, 2);
@@ -254,7 +265,7 @@ fn a_program_comes_by_its_certificate_as_long_as_its_token_is_good() {
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     wait_until(|| metrics(&again).is_err());
     assert_eq!(metrics(&feeder).unwrap(), "200");
-    Accounts::open(&bench.path().join("state")).unwrap().revoke(&good, &by, 3).unwrap();
+    Accounts::open(&bench.path().join("state")).unwrap().revoke(&good, &by, Instant::from_micros(3)).unwrap();
     assert_eq!(metrics(&feeder).unwrap(), "401", "its token is revoked");
 }
 

@@ -12,6 +12,7 @@ use std::{
 use fiscwatch::{
     access::{Actor, LinkKey},
     alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
+    event::Instant,
     rule::{Language, manifest::Manifest},
     store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, RuleSets, Store},
 };
@@ -123,7 +124,10 @@ fn answered(bench: &Bench, ids: &[String]) {
         link_days: 14,
     };
     let policy = Policy { explain: Some(explain), ..Policy::silent(Language::Zh, &calendar()) };
-    let (desk, now) = (Desk::new(Arc::new(policy)), jiff::Timestamp::now().as_microsecond());
+    let (desk, now) = (
+        Desk::new(Arc::new(policy)),
+        fiscwatch::event::Instant::from_micros(jiff::Timestamp::now().as_microsecond()),
+    );
     for id in ids {
         let letter = Some(Letter { due: jiff::civil::date(9000, 1, 1), again: false });
         let (who, terms) = (String::from("王芳"), Terms::default());
@@ -148,7 +152,9 @@ fn elsewhere(bench: &Bench) {
     let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
     for subject in ["7", "8"] {
         let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
-        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
+        accounts
+            .arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", Instant::from_micros(1))
+            .unwrap();
     }
 }
 
@@ -163,7 +169,7 @@ fn proposed(bench: &Bench) {
         )]);
         let manifest =
             Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
-        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, Instant::from_micros(1)).unwrap();
     }
     for id in ["one", "two"] {
         let rule = format!(

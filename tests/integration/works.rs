@@ -4,6 +4,7 @@ use std::{path::Path, process::Command};
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
+    event::Instant,
     store::{Accounts, Audit, TokenSpec},
 };
 use serde_json::{Value, json};
@@ -59,11 +60,17 @@ impl Desk {
         let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
         let by = Actor { who: String::from("test"), place: String::from("test") };
         let tokens = people.map(|(name, role)| {
-            accounts.add_user(name, &Roles::of_person([role]).unwrap(), &by, 1).unwrap();
+            accounts
+                .add_user(name, &Roles::of_person([role]).unwrap(), &by, Instant::from_micros(1))
+                .unwrap();
             let owner = Some(name.to_owned());
-            let spec =
-                TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
-            (name, accounts.add_token(&spec, &by, 1).unwrap().text)
+            let spec = TokenSpec {
+                name: name.to_owned(),
+                owner,
+                roles: Roles::default(),
+                expires_at: fiscwatch::event::Instant::MAX,
+            };
+            (name, accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text)
         });
         let daemon = Daemon::start(bench.path());
         Self { bench, daemon, tokens: tokens.to_vec() }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Labels;
 
+use crate::event::{Instant, TimeDelta};
+
 /// What an outbox entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,12 +75,12 @@ pub enum Wait {
     /// After `group_wait`, or `group_interval` after the group's last notification.
     Group {
         /// `group_wait`
-        first: i64,
+        first: TimeDelta,
         /// `group_interval`
-        next: i64,
+        next: TimeDelta,
     },
     /// At this instant.
-    Until(i64),
+    Until(Instant),
 }
 
 impl Entry {
@@ -97,7 +99,7 @@ impl Entry {
     /// When it is due: with what waits already in its group, else after the group's wait. `told` is when the group was
     /// last told of.
     #[must_use]
-    pub fn due(&self, now: i64, waiting: Option<i64>, told: Option<i64>) -> i64 {
+    pub fn due(&self, now: Instant, waiting: Option<Instant>, told: Option<Instant>) -> Instant {
         match self.wait {
             Wait::Until(at) => at,
             Wait::Group { first, next } => {

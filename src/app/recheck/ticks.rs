@@ -6,7 +6,7 @@ use super::{Range, compare::Known};
 use crate::{
     engine::{RESTS_AFTER, RuleTicks, SavedWatermark, TICKS_MAX, Ticked},
     evaluate::schedule::PassedTick,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     say,
     store::{Check, History, Outcome, Problems},
     trial::journal::Again,
@@ -19,13 +19,16 @@ pub(crate) struct StoredTicks {
     /// Those that were passed without an answer.
     pub passed: RuleTicks,
     /// Later ones are still to be evaluated.
-    pub owed_after: Option<i64>,
+    pub owed_after: Option<Instant>,
 }
 
 impl StoredTicks {
     /// Reads them.
     pub(crate) fn read(history: &History) -> anyhow::Result<Self> {
-        let passed = history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick));
+        let passed = history
+            .passed_ticks()?
+            .into_iter()
+            .map(|passed| (passed.rule, Instant::from_micros(passed.tick)));
         Ok(Self {
             noted: history.ticks()?,
             passed: passed.collect(),
@@ -61,9 +64,13 @@ impl TickCheck<'_> {
             let Some(known) = self.known.get(tick.rule.as_str()) else { return false };
             let noted = self.stored.noted.iter().flatten();
             let mut before = noted.filter(|noted| noted.block <= known.since.after_block);
-            let by_another = before.any(|noted| noted.at == tick.tick && noted.rule_id == tick.rule);
-            let is_passed = self.stored.passed.contains(&(tick.rule.clone(), tick.tick));
-            self.range.has(tick.tick) && !is_passed && (known.since.after_block == 0 || !by_another)
+            let by_another =
+                before.any(|noted| noted.at == Instant::from_micros(tick.tick) && noted.rule_id == tick.rule);
+            let is_passed =
+                self.stored.passed.contains(&(tick.rule.clone(), Instant::from_micros(tick.tick)));
+            self.range.has(Instant::from_micros(tick.tick))
+                && !is_passed
+                && (known.since.after_block == 0 || !by_another)
         };
         again.passed.iter().filter(is_compared).collect()
     }
@@ -85,7 +92,7 @@ impl TickCheck<'_> {
         }
         let is_damaged = !problems.is_empty();
         for PassedTick { rule, tick, why } in unanswered {
-            let at = self.calendar.format(*tick);
+            let at = self.calendar.format(Instant::from_micros(*tick));
             problems.add(say!("not compared: {rule} at {at}, {why}", rule, at, why));
         }
         let mut detail = say!("{count} ticks", count = noted.len());
@@ -101,9 +108,9 @@ impl TickCheck<'_> {
     }
 
     /// The ticks that were due, and that the state neither evaluated nor passed.
-    fn forgotten<'a>(&self, noted: &[Ticked], again: &'a Again) -> Vec<(&'a str, i64)> {
+    fn forgotten<'a>(&self, noted: &[Ticked], again: &'a Again) -> Vec<(&'a str, Instant)> {
         let evaluated: RuleTicks = noted.iter().map(|tick| (tick.rule_id.clone(), tick.at)).collect();
-        let reached = self.watermark.at.unwrap_or(i64::MIN);
+        let reached = self.watermark.at.unwrap_or(Instant::MIN);
         let reached = self.stored.owed_after.map_or(reached, |owed| reached.min(owed));
         let missing = again.due.iter().filter(|tick| {
             tick.1 <= reached
@@ -117,7 +124,7 @@ impl TickCheck<'_> {
 
     /// Whether the daemon must have come upon a tick that the replay comes upon. The journal does not tell which partition
     /// an event came from, so of several only what holds in every order of theirs is expected.
-    fn is_expected(&self, noted: &[Ticked], rule: &str, at: i64) -> bool {
+    fn is_expected(&self, noted: &[Ticked], rule: &str, at: Instant) -> bool {
         let Some(known) = self.known.get(rule) else { return false };
         let after_block = known.since.after_block;
         let is_single = self.watermark.partitions.len() <= 1;
@@ -132,7 +139,7 @@ impl TickCheck<'_> {
 }
 
 /// Whether a tick may lie in a stretch that schedules rested in: what came before it in one step is too long, or too much.
-fn rests(noted: &[Ticked], rule: &str, at: i64) -> bool {
+fn rests(noted: &[Ticked], rule: &str, at: Instant) -> bool {
     let Some(last) = noted.iter().filter(|tick| tick.at < at).max_by_key(|tick| tick.at) else { return true };
     let begun = noted.iter().filter(|tick| tick.block < last.block).map(|tick| tick.at).max();
     let in_step = noted.iter().filter(|tick| tick.block == last.block && tick.rule_id == rule).count();

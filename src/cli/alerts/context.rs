@@ -13,7 +13,7 @@ use crate::{
     cli::officer::now,
     config::Config,
     decode::Decoder,
-    event::{EventType, schema::field},
+    event::{EventType, TimeDelta, schema::field},
     finding::Finding,
     http::{AlertDetail, lens::Lens, view::AlertView},
     ledger::report::line_object,
@@ -28,7 +28,7 @@ use crate::{
 /// Rows of each list.
 const SHOWN: usize = 10;
 /// How far back payments are looked for, in microseconds: a year.
-const BACK: i64 = 365 * 86_400_000_000;
+const BACK: TimeDelta = TimeDelta::days(365);
 
 /// What stands around an alert.
 #[derive(Debug, Default, Serialize)]

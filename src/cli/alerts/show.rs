@@ -20,7 +20,7 @@ use crate::{
     },
     config::Config,
     diagnostic::Diagnostic,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     http::{
         AlertDetail,
@@ -198,7 +198,7 @@ impl Page<'_> {
             say!("state"),
             Cell::text(say!("{state}, version {version}", state = state.shown(), version = a.version)),
         );
-        let at = self.calendar.parse(&a.last_at).unwrap_or(i64::MAX);
+        let at = self.calendar.parse(&a.last_at).unwrap_or(Instant::MAX);
         for (name, value) in &a.key {
             let called = value.as_str().and_then(|code| self.codes.code_name(name, code, at));
             let shown = plain(value);

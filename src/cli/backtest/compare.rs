@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     daemon::load_rules,
     engine::{Committable, EngineError, MemoryTables, Output},
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     say,
     trial::compare::{Change, Comparison},
@@ -47,21 +47,23 @@ fn findings(args: &BacktestArgs, config: &Config) -> anyhow::Result<Vec<Finding>
     let (judged, read) = runtime()?.block_on(replay.run(config, rules, &mut kept));
     judged?;
     read?;
-    let wanted = |at: i64| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
+    let wanted = |at: Instant| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
     Ok(kept.findings.into_iter().filter(|(at, _)| wanted(*at)).map(|(_, finding)| finding).collect())
 }
 
 /// Keeps findings with their times.
 struct Kept {
     tables: Arc<MemoryTables>,
-    findings: Vec<(i64, Finding)>,
+    findings: Vec<(Instant, Finding)>,
 }
 
 impl Output for Kept {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for mut batch in batches {
             self.tables.keep(&batch);
-            self.findings.extend(batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)));
+            self.findings.extend(
+                batch.evaluation.take_findings().map(|(at, _, finding)| (Instant::from_micros(at), finding)),
+            );
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use std::{
     io::{BufWriter, IsTerminal, Write},
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use anyhow::Context;
@@ -19,7 +18,7 @@ use crate::{
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::row::RuleCounts,
-    event::{EventType, money::format_cents, period::JournalStart, time::Calendar},
+    event::{EventType, Instant, money::format_cents, period::JournalStart, time::Calendar},
     finding::Finding,
     rule::Mode,
     say,
@@ -30,8 +29,8 @@ use crate::{
 /// What a backtest found.
 pub(crate) struct Report {
     findings: Option<BufWriter<File>>,
-    from: Option<i64>,
-    to: Option<i64>,
+    from: Option<Instant>,
+    to: Option<Instant>,
     rules: Vec<(Arc<crate::rule::Rule>, RuleReport)>,
     by_type: BTreeMap<EventType, u64>,
     duplicates: u64,
@@ -42,13 +41,13 @@ pub(crate) struct Report {
     paid: i128,
     bytes: u64,
     stages: Stages,
-    started: Instant,
+    started: std::time::Instant,
     progress: ProgressBar,
     /// What schedules query.
     tables: Arc<MemoryTables>,
     scoring: Option<Scoring>,
     /// The times of the first and the last event, in microseconds.
-    span: Option<(i64, i64)>,
+    span: Option<(Instant, Instant)>,
     calendar: Arc<Calendar>,
     journal_start: Option<JournalStart>,
     rests: u64,
@@ -74,7 +73,7 @@ impl Report {
         config: &Config,
         tables: Arc<MemoryTables>,
     ) -> anyhow::Result<Self> {
-        let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
+        let time = |text: &Option<String>, flag| -> anyhow::Result<Option<Instant>> {
             text.as_ref()
                 .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t))))
                 .transpose()
@@ -107,7 +106,7 @@ impl Report {
             paid: 0,
             bytes: 0,
             stages: Stages::default(),
-            started: Instant::now(),
+            started: std::time::Instant::now(),
             progress,
             tables,
             scoring: args.labels.as_deref().map(|path| Scoring::read(path, config)).transpose()?,
@@ -152,8 +151,10 @@ impl Report {
             report.counts.add(counts);
         }
         let (from, to) = (self.from, self.to);
-        let wanted = |at: i64| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        for (at, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
+        let wanted = |at: Instant| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
+        for (at, cents, finding) in
+            batch.evaluation.take_findings().filter(|(at, ..)| wanted(Instant::from_micros(*at)))
+        {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
                 writeln!(out, "{line}").map_err(|e| {
@@ -162,7 +163,7 @@ impl Report {
             }
             self.count(&finding, cents);
             if let Some(scoring) = &mut self.scoring {
-                scoring.count(&finding, at);
+                scoring.count(&finding, Instant::from_micros(at));
             }
         }
         let events: u64 = self.by_type.values().sum();
@@ -197,7 +198,7 @@ impl Report {
     /// What became of time: where the events begin within a year, and where schedules rested.
     fn print_time(&self) {
         let within = |start: &JournalStart| {
-            self.calendar.fiscal_year(start.year).is_some_and(|(year, _)| start.at < year)
+            self.calendar.fiscal_year(start.year).is_some_and(|year| start.at < year.start)
         };
         if let Some(start) = self.journal_start.filter(within) {
             let day = self.calendar.local(start.at).date();
@@ -352,7 +353,7 @@ impl RuleReport {
 }
 
 /// The span of event times with those of a batch.
-pub(crate) fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, i64)> {
+pub(crate) fn span_with(span: Option<(Instant, Instant)>, batch: &Committable) -> Option<(Instant, Instant)> {
     match (span, batch.last_at) {
         (Some((from, to)), Some(last)) => Some((from, to.max(last))),
         (None, Some(last)) => Some((batch.first_at.unwrap_or(last), last)),
@@ -362,8 +363,8 @@ pub(crate) fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option
 
 /// The days of a span, at least one.
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn days(span: Option<(i64, i64)>) -> f64 {
-    span.map_or(1.0, |(from, to)| ((to - from) as f64 / 86_400e6).max(1.0))
+pub(crate) fn days(span: Option<(Instant, Instant)>) -> f64 {
+    span.map_or(1.0, |(from, to)| ((to - from).as_seconds_f64() / 86_400.0).max(1.0))
 }
 
 /// What a mode is called.

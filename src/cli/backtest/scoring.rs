@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::table::{Cell, Column, Screen, Table, handling},
     config::Config,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     say,
     trial::score::{Labels, RuleScore},
@@ -54,7 +54,7 @@ impl Scoring {
     }
 
     /// Counts a finding about the time `at`, in microseconds.
-    pub(crate) fn count(&mut self, finding: &Finding, at: i64) {
+    pub(crate) fn count(&mut self, finding: &Finding, at: Instant) {
         let start = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
         let right = self.labels.count(finding, at, start);
         let seen = self.rules.entry(finding.rule_id.clone()).or_default();

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     decode::Decoder,
     evaluate::tables::budget_lines,
-    event::{self, money::format_cents, money::parse_amount},
+    event::{self, Instant, money::format_cents, money::parse_amount},
     ledger::{Attributes, Ledger},
     say,
     settle::propose::{
@@ -117,7 +117,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
     let now = SystemClock.now();
     let last = year - 1;
     let mut past = Past::default();
-    let open = config.calendar.fiscal_year(last).is_some_and(|(_, end)| now < end);
+    let open = config.calendar.fiscal_year(last).is_some_and(|year| now < year.end);
     let forecasts = if open { expected(config, &ledger, now)? } else { BTreeMap::new() };
     if open {
         past.forecast.insert(last);
@@ -141,8 +141,8 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
 }
 
 /// What lines will have executed at the end of their year.
-fn expected(config: &Config, ledger: &Ledger, now: i64) -> anyhow::Result<BTreeMap<String, i128>> {
-    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
+fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BTreeMap<String, i128>> {
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"))?;
     let runtime = runtime()?;
     let made = runtime.block_on(line_forecasts(config, &lines, now));

@@ -15,6 +15,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     diagnostic::Diagnostic,
+    event::TimeDelta,
     http, notify,
     rule::{
         self, Mode,
@@ -68,7 +69,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     if let Some(retain) = config.retain {
-        warn_of_retention(&loaded.set.rules, i64::try_from(retain.as_micros()).unwrap_or(i64::MAX));
+        warn_of_retention(&loaded.set.rules, TimeDelta::of(retain));
     }
     feeds::warn(&config);
     let live = loaded.set.rules.iter().filter(|r| r.rule.mode == Mode::Live).count();
@@ -131,8 +132,8 @@ fn sinks(config: &Config) -> Vec<Diagnostic> {
 }
 
 /// A window is filled from the journal at a start, so what the journal has forgotten is missing there.
-fn warn_of_retention(rules: &[CompiledRule], retain: i64) {
-    let days = |micros: i64| (micros + DAY - 1) / DAY;
+fn warn_of_retention(rules: &[CompiledRule], retain: TimeDelta) {
+    let days = |length: TimeDelta| (length + TimeDelta::DAY - TimeDelta::MICROSECOND) / TimeDelta::DAY;
     for rule in rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled) {
         match rule.horizon() {
             Some(horizon) if horizon > retain => {
@@ -162,6 +163,3 @@ fn warn_of_retention(rules: &[CompiledRule], retain: i64) {
         }
     }
 }
-
-/// In microseconds.
-const DAY: i64 = 86_400_000_000;

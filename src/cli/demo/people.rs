@@ -10,6 +10,7 @@ use crate::{
     alert::{Action, Outcome, casework::Terms, desk::Order},
     config::clients::Offer,
     daemon::Shared,
+    event::Instant,
     say,
     store::{Accounts, CaseFilter, Cases},
     text::{Language, spoken},
@@ -52,7 +53,7 @@ pub(crate) fn offers() -> Vec<Offer> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn add(offers: &[Offer], state: &Path, now: i64) -> anyhow::Result<()> {
+pub(crate) fn add(offers: &[Offer], state: &Path, now: Instant) -> anyhow::Result<()> {
     let mut accounts = Accounts::open(state)?;
     for (offer, (.., role)) in offers.iter().zip(PEOPLE) {
         let wrong = |why: String| anyhow::anyhow!(why);

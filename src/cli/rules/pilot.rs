@@ -15,7 +15,7 @@ use crate::{
         table::{Cell, Column, Form, Table, visible},
     },
     daemon::load_rules,
-    event::event_schema,
+    event::{TimeDelta, event_schema},
     rule::Mode,
     say,
     store::{Cases, History},
@@ -43,7 +43,7 @@ pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
     let calendar = &config.calendar;
     let parse = |text: &String| calendar.parse(text).map_err(|e| anyhow::anyhow!("--at {text}: {e}"));
     let until = args.at.as_ref().map(parse).transpose()?.unwrap_or_else(now);
-    let from = until.saturating_sub(i64::from(args.days) * 86_400_000_000);
+    let from = until.saturating_sub(TimeDelta::days(i64::from(args.days)));
     let rules = load_rules(&config).map_err(problems)?;
     let mut pilots = Pilots::default();
     let history = History::open(&config.state_dir, &event_schema(&calendar.zone_name))?;

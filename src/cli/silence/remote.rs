@@ -14,6 +14,7 @@ use crate::{
         table::Cell,
     },
     config::Config,
+    event::TimeDelta,
     say,
 };
 
@@ -67,7 +68,7 @@ pub(crate) fn list(socket: &Socket, args: &ListArgs) -> anyhow::Result<ExitCode>
         table.row([
             Cell::text(silence["silence_id"].to_string()),
             Cell::word(text("state"), state_zh(text("state"))),
-            if left > 0 { Cell::text(span(left)) } else { Cell::Missing },
+            if left > TimeDelta::ZERO { Cell::text(span(left)) } else { Cell::Missing },
             Cell::time(ends(silence), &config.calendar),
             Cell::text(matchers.collect::<Vec<_>>().join(", ")),
             Cell::text(text("author")),

@@ -13,6 +13,7 @@ use crate::{
     access::Action,
     clock::{Clock, SystemClock},
     config::{Config, state::apart},
+    event::Instant,
     say,
     store::{self, BackupOptions, Manifest},
 };
@@ -81,7 +82,7 @@ pub(super) fn show(
         println!("{}", serde_json::to_string(manifest)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let time = |micros: i64| Cell::time(micros, &config.calendar);
+    let time = |at: Instant| Cell::time(at, &config.calendar);
     let mut sheet = Sheet::default();
     sheet.add(what, Cell::text(dir.display().to_string()));
     sheet.add(say!("made"), time(manifest.made_at));

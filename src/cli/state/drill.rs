@@ -21,6 +21,7 @@ use crate::{
     daemon::{self, works::DRILL},
     decode::Decoder,
     diagnostic::os_reason,
+    event::{Instant, TimeDelta},
     private, say,
     store::{self, Check, History, Manifest, Outcome, verify_backup},
 };
@@ -117,7 +118,7 @@ pub(crate) fn drill(args: &DrillArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Gives the certificate, and when what it is of was made.
-fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<(Certificate, i64)> {
+fn run(args: &DrillArgs, config: &Config, begun: Instant) -> anyhow::Result<(Certificate, Instant)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("fiscwatch-drill-");
     let scratch = match &args.scratch {
@@ -140,7 +141,7 @@ fn run(args: &DrillArgs, config: &Config, begun: i64) -> anyhow::Result<(Certifi
         events: manifest.events,
         findings: manifest.findings,
         begun_at: calendar.format(begun),
-        seconds: (SystemClock.now() - begun).max(0) / 1_000_000,
+        seconds: (SystemClock.now() - begun).max(TimeDelta::ZERO).as_seconds(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         program: concat!("fiscwatch ", env!("CARGO_PKG_VERSION")),
         passed,
@@ -205,16 +206,16 @@ fn sign(certificate: Certificate, key: &SealKey) -> anyhow::Result<Signed> {
 }
 
 /// As Prometheus reads it; times in seconds.
-fn metrics(passed: bool, begun: i64, ended: i64, made: Option<i64>) -> String {
+fn metrics(passed: bool, begun: Instant, ended: Instant, made: Option<Instant>) -> String {
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: i64| {
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
     };
     gauge("fiscwatch_drill_passed", "Whether the last backup drill passed.", i64::from(passed));
-    gauge("fiscwatch_drill_timestamp_seconds", "When the last backup drill ended.", ended / 1_000_000);
-    gauge("fiscwatch_drill_duration_seconds", "How long it took.", (ended - begun) / 1_000_000);
+    gauge("fiscwatch_drill_timestamp_seconds", "When the last backup drill ended.", ended.as_seconds());
+    gauge("fiscwatch_drill_duration_seconds", "How long it took.", (ended - begun).as_seconds());
     if let Some(made) = made {
-        gauge("fiscwatch_drill_backup_timestamp_seconds", "When its backup was made.", made / 1_000_000);
+        gauge("fiscwatch_drill_backup_timestamp_seconds", "When its backup was made.", made.as_seconds());
     }
     text
 }

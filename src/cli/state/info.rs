@@ -8,7 +8,7 @@ use super::{
     ConfigArg,
     table::{Cell, Screen, Sheet},
 };
-use crate::{access::Action, say, store::Reader};
+use crate::{access::Action, event::Instant, say, store::Reader};
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
@@ -27,8 +27,7 @@ pub(crate) fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&info)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let time =
-        |micros: Option<i64>| micros.map_or(Cell::Missing, |micros| Cell::time(micros, &config.calendar));
+    let time = |at: Option<Instant>| at.map_or(Cell::Missing, |at| Cell::time(at, &config.calendar));
     let mut sheet = Sheet::default();
     sheet.add(say!("directory"), Cell::text(info.dir.display().to_string()));
     sheet.add(say!("schema version"), Cell::text(info.schema_version.to_string()));

@@ -9,7 +9,7 @@ use super::ConfigArg;
 use crate::{
     access::Action,
     clock::{Clock, SystemClock},
-    event::duration,
+    event::{TimeDelta, duration},
     replica::{self, Bucket},
     say,
 };
@@ -34,7 +34,7 @@ pub(crate) fn lake(args: &LakeArgs) -> anyhow::Result<ExitCode> {
     let keep = duration(&args.keep).map_err(|why| anyhow!("--keep: {why}"))?;
     let settings = config.replica_at(&args.to).map_err(|why| anyhow!(why))?;
     let bucket = Bucket::open(&settings.place)?;
-    let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+    let keep = TimeDelta::of(keep);
     let published = replica::publish(&bucket, &config.state_dir, SystemClock.now(), keep)?;
     if args.json {
         println!("{}", serde_json::to_string(&published)?);

@@ -13,6 +13,7 @@ use crate::{
     access::Action,
     app, daemon,
     decode::Decoder,
+    event::Instant,
     say,
     store::{Check, History, Outcome, verify_backup},
     text::quoted,
@@ -44,7 +45,7 @@ const RESULTS: [&str; 4] = ["tables", "history", "findings", "attachments"];
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadState)?;
     let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
-    let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
+    let time = |text: &Option<String>, flag| -> anyhow::Result<Option<Instant>> {
         let parse =
             |t: &String| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t)));
         text.as_ref().map(parse).transpose()

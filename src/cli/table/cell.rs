@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::visible::visible;
 use crate::{
-    event::{money::format_cents, time::Calendar},
+    event::{Instant, money::format_cents, time::Calendar},
     say,
     text::{Language, spoken},
 };
@@ -61,14 +61,14 @@ impl Cell {
     }
 
     /// An instant, in microseconds.
-    pub(crate) fn time(micros: i64, calendar: &Calendar) -> Self {
-        let local = calendar.local(micros).strftime("%Y-%m-%d %H:%M:%S").to_string();
-        Self::Time(local, calendar.format(micros))
+    pub(crate) fn time(at: Instant, calendar: &Calendar) -> Self {
+        let local = calendar.local(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        Self::Time(local, calendar.format(at))
     }
 
     /// An instant as RFC 3339; text that is none stays what it is.
     pub(crate) fn instant(text: &str, calendar: &Calendar) -> Self {
-        calendar.parse(text).map_or_else(|_| Self::text(text), |micros| Self::time(micros, calendar))
+        calendar.parse(text).map_or_else(|_| Self::text(text), |at| Self::time(at, calendar))
     }
 
     /// A word with its Chinese.

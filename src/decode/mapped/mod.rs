@@ -341,13 +341,13 @@ impl<'a> Apply<'a> {
         }
         let name = FIELDS[column].name;
         match dates.read(text) {
-            Some(Stamp::Instant(micros)) => return Ok(Cell::Micros(micros)),
+            Some(Stamp::Instant(at)) => return Ok(Cell::Micros(at.as_micros())),
             Some(Stamp::Local(time)) => {
                 let shown = TimeZone::UTC.to_timestamp(time).map(|at| Cell::Local(at.as_microsecond()));
                 return Ok(shown.unwrap_or(cell));
             }
             Some(Stamp::Day(day)) => {
-                let start = self.calendar.start_of_day(day).map(Cell::Micros);
+                let start = self.calendar.start_of_day(day).map(|at| Cell::Micros(at.as_micros()));
                 return start.map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(text))));
             }
             None => {}

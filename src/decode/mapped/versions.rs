@@ -12,7 +12,7 @@ use crate::{
         versions::{Role, RowVersion, Stated, Version, application_id, derived_id},
     },
     event::{
-        BankStatus, Column, EventType,
+        BankStatus, Column, EventType, Instant,
         number::parse_number,
         stamp::{instant, local_time},
     },
@@ -34,7 +34,7 @@ struct Order {
     key: String,
     version: Version,
     shown: String,
-    changed_at: Option<i64>,
+    changed_at: Option<Instant>,
 }
 
 impl<'a> Apply<'a> {
@@ -110,7 +110,7 @@ impl<'a> Apply<'a> {
                 faults.add(column, fault);
                 Cell::Told
             }),
-            (None, Some(at)) => Cell::Micros(at),
+            (None, Some(at)) => Cell::Micros(at.as_micros()),
             (None, None) => paid_at,
         };
         let (status, hash) = (bank.status, bank.hash);
@@ -171,7 +171,7 @@ impl<'a> Apply<'a> {
         name: &str,
         cell: &Cell<'a>,
         rows: &RowBuilder<'_>,
-    ) -> Result<Option<(Version, Option<i64>, String)>, Fault> {
+    ) -> Result<Option<(Version, Option<Instant>, String)>, Fault> {
         let column = Column::RecordedAt.index();
         let shown = match cell {
             Cell::Cents(cents) => crate::event::money::format_cents(*cents),
@@ -189,12 +189,14 @@ impl<'a> Apply<'a> {
                 Ok(clock) => of_clock(TimeZone::UTC.to_datetime(clock))?,
                 Err(_) => (Version::Text(shown.as_str().into()), None),
             },
-            Some(cell) if let Some(at) = rows.instant(column, &cell) => (Version::Time(at), Some(at)),
+            Some(cell) if let Some(at) = rows.instant(column, &cell) => {
+                (Version::Time(at.as_micros()), Some(at))
+            }
             _ => match (number(&shown), local_time(&shown)) {
                 (Some(number), _) => (Version::Number(number), None),
                 (None, Some(clock)) => of_clock(clock)?,
                 (None, None) => match rows.instant(column, cell) {
-                    Some(at) => (Version::Time(at), Some(at)),
+                    Some(at) => (Version::Time(at.as_micros()), Some(at)),
                     None => (Version::Text(shown.as_str().into()), None),
                 },
             },
@@ -204,14 +206,14 @@ impl<'a> Apply<'a> {
 
     /// What a clock shows: an instant where its zone is known. One that it showed never or twice in that zone orders
     /// nothing: the version could pass for an older one, and be passed over.
-    fn clock(&self, name: &str, clock: DateTime, shown: &str) -> Result<(Version, Option<i64>), Fault> {
+    fn clock(&self, name: &str, clock: DateTime, shown: &str) -> Result<(Version, Option<Instant>), Fault> {
         if self.reading.zone().is_none() {
             let clock = TimeZone::UTC.to_timestamp(clock).map_or(0, Timestamp::as_microsecond);
             return Ok((Version::Time(clock), None));
         }
         let at = instant(clock, self.reading.zone())
             .map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown))))?;
-        Ok((Version::Time(at), Some(at)))
+        Ok((Version::Time(at.as_micros()), Some(at)))
     }
 }
 

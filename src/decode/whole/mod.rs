@@ -18,13 +18,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Reading, row::fold, text, value::YEARS};
 use crate::event::{
-    BudgetAction, Column, Currency, EventType, TypeSet,
+    BudgetAction, Column, Currency, EventType, Instant, TypeSet,
     money::check_amount,
     number,
     schema::{
         EVENT_ID_CHARS, FIELDS, FieldKind, FieldSpec, TAGS_MAX, TextKind, field, id_hash, required_by_action,
     },
-    time::{TimeBounds, check_micros},
+    time::{TimeBounds, check_years},
 };
 
 /// The rows of a table.
@@ -265,7 +265,8 @@ impl Work<'_> {
         let bounds = if at == Column::OccurredAt.index() { self.bounds } else { TimeBounds::NONE };
         let mut values = vec![0i64; array.len()];
         for row in present.set_indices() {
-            let micros = check_micros(array.value(row)).ok().filter(|micros| bounds.contain(*micros))?;
+            let time = Instant::from_micros(array.value(row));
+            let micros = check_years(time).ok().filter(|time| bounds.contain(*time))?.as_micros();
             values[row] = micros;
             self.add(at, row, micros.into());
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::{Decoded, Decoder, row::RowBuilder, table};
 use super::*;
 use crate::{
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     stream::{Block, Payload},
 };
 
@@ -154,7 +154,7 @@ fn what_is_not_in_order_is_left_to_the_rows() {
             decoder.schema(),
             &decoder.currency,
             &decoder.reading,
-            TimeBounds { latest: 0, ..TimeBounds::NONE }
+            TimeBounds { latest: Instant::EPOCH, ..TimeBounds::NONE }
         )
         .is_none(),
         "too far in the future"

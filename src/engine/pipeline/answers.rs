@@ -19,7 +19,7 @@ use crate::{
     },
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
-    event::{Column, money::format_cents},
+    event::{Column, Instant, money::format_cents},
     finding::Finding,
     ledger::{AfterEvent, GroupAfter, Ledger, Trial},
     personal,
@@ -125,7 +125,7 @@ impl Judged<'_> {
         let rules = self.evaluator.rules();
         let text = |column: Column| events.column(column.index()).as_string_view();
         let (ids, lines) = (text(Column::EventId), text(Column::BudgetLineId));
-        let at = times(events).value(row);
+        let at = Instant::from_micros(times(events).value(row));
         // Nothing is allowed by a rule that could have said otherwise and failed.
         let is_doubtful = question.is_stale || self.is_doubtful;
         let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };

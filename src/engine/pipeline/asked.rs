@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     decision::{Override, Question, Release},
+    event::{Instant, TimeDelta},
     rule::RuleSet,
 };
 
@@ -18,7 +19,7 @@ const IN_A_ROW: u32 = 16;
 /// Questions that one evaluation answers.
 const TOGETHER: usize = 16;
 /// How long after a question others are expected, in microseconds.
-const EXPECTED: i64 = 60_000_000;
+const EXPECTED: TimeDelta = TimeDelta::MINUTE;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
 #[derive(Debug, Default)]
@@ -31,10 +32,10 @@ pub struct Asked {
     pub(super) releases: BTreeSet<Release>,
     /// Overrides that were used, until when they would have been good, and by which application: who asks next may have
     /// read them before.
-    used: BTreeMap<i64, (i64, String)>,
+    used: BTreeMap<i64, (Instant, String)>,
     in_a_row: u32,
     /// The clock's time at the last question, in microseconds.
-    last: Option<i64>,
+    last: Option<Instant>,
     /// The rules that were asked last, with their digest: to make it takes as long as an answer.
     digest: Option<(Arc<RuleSet>, Arc<str>)>,
 }
@@ -88,13 +89,13 @@ impl Asked {
     }
 
     /// Notes that somebody asks now.
-    pub(super) fn came(&mut self, now: i64) {
+    pub(super) fn came(&mut self, now: Instant) {
         self.last = Some(now);
     }
 
     /// Whether somebody has asked lately, and may ask again.
-    pub(super) fn is_expected(&self, now: i64) -> bool {
-        self.last.is_some_and(|last| now.saturating_sub(last) < EXPECTED)
+    pub(super) fn is_expected(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now.saturating_since(last) < EXPECTED)
     }
 
     /// Whether it is the stream's turn, after many questions.
@@ -107,7 +108,7 @@ impl Asked {
     }
 
     /// Remembers that an override is used, as long as somebody could use it again.
-    pub(super) fn uses(&mut self, granted: &Override, application: &str, now: i64) {
+    pub(super) fn uses(&mut self, granted: &Override, application: &str, now: Instant) {
         self.used.retain(|_, (expires_at, _)| *expires_at > now);
         self.used.insert(granted.override_id, (granted.expires_at, application.to_owned()));
     }

@@ -22,7 +22,7 @@ use crate::{
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
-    event::{Column, EventType, money::format_cents},
+    event::{Column, EventType, Instant, money::format_cents},
     ledger::Trial,
     say,
     stream::{Block, Payload},
@@ -217,7 +217,7 @@ pub(super) fn decided_of(
     (decoded, row): (&Decoded, usize),
     question: &Question,
 ) -> Decided {
-    let at = times(&decoded.events).value(row);
+    let at = Instant::from_micros(times(&decoded.events).value(row));
     Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
@@ -233,7 +233,7 @@ fn is_withdrawn(decision: &Decision) -> bool {
     decision.decision == Verdict::Block && !decision.unchecked
 }
 
-fn release_of(at: i64, decision: &Decision) -> Release {
+fn release_of(at: Instant, decision: &Decision) -> Release {
     let (event_id, budget_line_id) = (decision.event_id.clone(), decision.budget_line_id.clone());
     Release { due: at, at, event_id, budget_line_id }
 }

@@ -6,7 +6,6 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use futures::FutureExt;
@@ -22,6 +21,7 @@ use crate::{
     decode::{Decoded, Decoder},
     engine::{Sequenced, Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
     evaluate::Evaluator,
+    event::{Instant, TimeDelta},
     rule::RuleSet,
     stream::Block,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Sequence {
     pub asked: Asked,
     /// A worker that is kept free for who asks.
     pub reserved: Option<OwnedSemaphorePermit>,
-    pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
+    pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
 }
 
 impl Sequence {
@@ -116,8 +116,10 @@ impl Sequence {
         self.send(Step::Silence, out).await
     }
 
-    pub(super) fn now(&self) -> (i64, i64) {
-        self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
+    pub(super) fn now(&self) -> (Instant, TimeDelta) {
+        self.silence
+            .as_ref()
+            .map_or((Instant::EPOCH, TimeDelta::MAX), |silence| ((silence.now)(), silence.idle))
     }
 
     /// Takes a step without events. `false` if nobody takes batches any more.
@@ -172,7 +174,7 @@ impl Sequence {
         step: Step,
         evaluator: &Evaluator,
     ) -> Result<(Vec<Sequenced>, Stages), EngineError> {
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }

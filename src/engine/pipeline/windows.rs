@@ -1,9 +1,6 @@
 //! The stage with the windows, which also evaluates what is due between two batches.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{mpsc, watch};
 
@@ -11,6 +8,7 @@ use super::{Concluding, EngineError, Preparing, Record, broken, done};
 use crate::{
     engine::{Committable, SavedWatermark, Scheduler, Windowing, watermark::Owed, workers::Workers},
     evaluate::{Evaluator, Moved, schedule::Due},
+    event::Instant,
 };
 
 /// The stage with the windows.
@@ -108,7 +106,7 @@ impl Windows {
             } else {
                 let (rest, moved) = self
                     .blocking(move |windowing| {
-                        let started = Instant::now();
+                        let started = std::time::Instant::now();
                         let moved = in_flight.observe(windowing, &prepared);
                         in_flight.stages.windows = started.elapsed();
                         in_flight.held = windowing.held();
@@ -146,7 +144,7 @@ impl Windows {
             }
             let (evaluation, passed) = scheduler.run(&due, evaluator, self.workers.are_threads()).await;
             let rules = Arc::clone(evaluator.rules());
-            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            let done = (Instant::from_micros(due.tick), rules.rules[due.rule].rule.id.clone());
             let tick = Some(done.clone());
             watermark.owed = watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed {
                 done: Some(done),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     evaluate::{LedgerTables, schedule::Due},
-    event::{EventType, time::Calendar},
+    event::{EventType, Instant, TimeDelta, time::Calendar},
     ledger::{AfterEvent, Attributes},
     rule::compile::CompiledView,
 };
@@ -27,7 +27,7 @@ impl Sequencer {
         &mut self,
         step: Step,
         rows: usize,
-        now: (i64, i64),
+        now: (Instant, TimeDelta),
         ticker: &mut Ticker,
     ) -> Option<Cut> {
         let from = self.watermark.ticked()?;
@@ -67,7 +67,7 @@ impl Sequencer {
     }
 
     /// A cut after `rows` events with what was due there.
-    pub(super) fn noted_cut(&self, rows: usize, due: Vec<(i64, usize)>) -> Option<Cut> {
+    pub(super) fn noted_cut(&self, rows: usize, due: Vec<(Instant, usize)>) -> Option<Cut> {
         (!due.is_empty()).then(|| Cut {
             rows,
             watermark: self.watermark.clone(),
@@ -79,7 +79,7 @@ impl Sequencer {
 
     /// A cut after `rows` events, if the watermark has passed a tick since `from`. A journal that tells when it was
     /// evaluated is cut there, and the tick is only remembered.
-    pub(super) fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
+    pub(super) fn cut(&self, rows: usize, from: Instant, ticker: &mut Ticker) -> Option<Cut> {
         let is_due = ticker.is_due(from, self.watermark.at());
         if let Some(noted) = &self.noted {
             if is_due {
@@ -142,7 +142,7 @@ impl Sequencer {
     }
 
     /// The rules that are due, with the ledger as it is now.
-    pub(super) fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
+    pub(super) fn due(&self, due: Vec<(Instant, usize)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
         let query = |rule: usize| match &ticker.rules().rules[rule].view {
             CompiledView::Schedule(view) => Some(&**view),
@@ -150,9 +150,14 @@ impl Sequencer {
         };
         // All of them see the same ledger: no event came in between.
         let queries: Vec<_> = due.iter().filter_map(|(_, rule)| query(*rule)).collect();
-        let now = due.first().map_or(0, |(tick, _)| *tick);
+        let now = due.first().map_or(0, |(tick, _)| tick.as_micros());
         let tables = LedgerTables::read_by(&queries, &ledger, ticker.calendar(), now);
-        let with_tables = |(tick, rule)| Due { tick, rule, ledger: tables.clone(), attempt: 0 };
+        let with_tables = |(tick, rule): (Instant, usize)| Due {
+            tick: tick.as_micros(),
+            rule,
+            ledger: tables.clone(),
+            attempt: 0,
+        };
         due.into_iter().map(with_tables).collect()
     }
 }
@@ -215,7 +220,7 @@ pub(super) struct Cut {
     pub(super) rows: usize,
     pub(super) watermark: Watermark,
     /// Ticks and rules.
-    pub(super) due: Vec<(i64, usize)>,
+    pub(super) due: Vec<(Instant, usize)>,
     /// Later ticks are left out.
     pub(super) rests: bool,
     /// The how manieth process begins the first of them, if another ended before it was done; else 0.

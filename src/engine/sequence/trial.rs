@@ -10,7 +10,7 @@ use crate::{
     decode::Decoded,
     engine::{dedup::Seen, lookups, ports::PortError},
     evaluate::Evaluator,
-    event::Column,
+    event::{Column, Instant},
     ledger::{Ledger, Trial},
 };
 
@@ -27,7 +27,9 @@ impl Sequencer {
             decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or_default();
-            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+            if let Some(detail) =
+                self.watermark.plausible().and_then(|p| p.refuses(Instant::from_micros(times.value(row))))
+            {
                 return Ok(Some(Unanswered::Unreadable(detail)));
             }
             if let Some(detail) = lookups::unknown(decoded, row) {
@@ -51,7 +53,7 @@ impl Sequencer {
             events: decoded.events.clone(),
             types: decoded.types.clone(),
             hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
-            watermarks: vec![self.watermark.settled(); decoded.types.len()],
+            watermarks: vec![self.watermark.settled().as_micros(); decoded.types.len()],
         };
         Sequenced::of(kept, told, self.watermark.clone(), calendar)
     }

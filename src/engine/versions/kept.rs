@@ -6,7 +6,10 @@ use std::{collections::VecDeque, sync::Arc};
 use hashbrown::HashMap;
 
 use super::state::{Kept, VersionChange};
-use crate::engine::ports::{KnownVersions, PortError};
+use crate::{
+    engine::ports::{KnownVersions, PortError},
+    event::{Instant, TimeDelta},
+};
 
 /// Records at hand. Those that are not committed stay, whatever their number.
 const AT_HAND: usize = 1 << 14;
@@ -25,7 +28,7 @@ pub(crate) struct Records {
     /// The number of the last change.
     last: i64,
     /// Records whose latest event is so many microseconds older than the latest of all are not known any more.
-    retain: Option<i64>,
+    retain: Option<TimeDelta>,
     /// Records at hand of which those that are too old are looked for, where nothing is stored.
     sweep_at: usize,
 }
@@ -41,7 +44,7 @@ impl Records {
     }
 
     /// Records that are known as long as events are kept.
-    pub(crate) fn within(self, retain: Option<i64>) -> Self {
+    pub(crate) fn within(self, retain: Option<TimeDelta>) -> Self {
         Self { retain, ..self }
     }
 
@@ -54,7 +57,7 @@ impl Records {
         &mut self,
         source: &Arc<str>,
         key: &str,
-        latest: i64,
+        latest: Instant,
     ) -> Result<Option<Kept>, PortError> {
         let name = (Arc::clone(source), key.into());
         let known = match self.at_hand.get(&name) {
@@ -66,8 +69,8 @@ impl Records {
     }
 
     /// The latest event of a record that is known is not before this, in microseconds.
-    fn bound(&self, latest: i64) -> i64 {
-        self.retain.map_or(i64::MIN, |retain| latest.saturating_sub(retain))
+    fn bound(&self, latest: Instant) -> Instant {
+        self.retain.map_or(Instant::MIN, |retain| latest.saturating_sub(retain))
     }
 
     /// Notes what is known of a record from now on.
@@ -86,7 +89,7 @@ impl Records {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) fn let_go(&mut self, latest: i64) -> Result<(), PortError> {
+    pub(crate) fn let_go(&mut self, latest: Instant) -> Result<(), PortError> {
         if self.store.is_none() && self.at_hand.len() > self.sweep_at.max(AT_HAND) {
             let bound = self.bound(latest);
             self.at_hand.retain(|_, (kept, _)| kept.at >= bound);
@@ -113,15 +116,15 @@ mod tests {
     #[test]
     fn records_are_known_as_long_as_events_are_kept_and_then_let_go_of() {
         let source: Arc<str> = "vouchers".into();
-        let mut records = Records::default().within(Some(100));
+        let mut records = Records::default().within(Some(TimeDelta::from_micros(100)));
         let total = AT_HAND + AT_HAND / 2;
         for at in 0..i64::try_from(total).unwrap() {
-            records.put(&source, &format!("V{at}"), Kept { at, ..Kept::default() });
-            records.let_go(at).unwrap();
+            records.put(&source, &format!("V{at}"), Kept { at: Instant::from_micros(at), ..Kept::default() });
+            records.let_go(Instant::from_micros(at)).unwrap();
         }
         let latest = i64::try_from(total).unwrap() - 1;
         let is_known = |records: &mut Records, at: i64| {
-            records.find(&source, &format!("V{at}"), latest).unwrap().is_some()
+            records.find(&source, &format!("V{at}"), Instant::from_micros(latest)).unwrap().is_some()
         };
         assert!(is_known(&mut records, latest - 100) && !is_known(&mut records, latest - 101));
         assert!(records.at_hand.len() <= AT_HAND + 1, "{}", records.at_hand.len());
@@ -129,7 +132,7 @@ mod tests {
         let mut all = Records::default();
         (0..total).for_each(|at| {
             all.put(&source, &format!("V{at}"), Kept::default());
-            all.let_go(latest).unwrap();
+            all.let_go(Instant::from_micros(latest)).unwrap();
         });
         assert_eq!(all.at_hand.len(), total);
     }

@@ -32,7 +32,7 @@ use crate::{
         Decoded,
         versions::{RowVersion, RowVersions, Stated},
     },
-    event::{Column, id_hash},
+    event::{Column, Instant, TimeDelta, id_hash},
     say,
     stream::{Reason, Reject},
     text::quoted,
@@ -136,7 +136,7 @@ pub struct Judges<'j> {
     /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
     before: HashMap<u64, Option<u64>>,
     /// The latest event time, in microseconds.
-    latest: i64,
+    latest: Instant,
 }
 
 /// Where an event comes from: a decoded row, or one that is made of a version.
@@ -163,7 +163,7 @@ impl Versions {
 
     /// The same, which do not know records any more whose events are not kept.
     #[must_use]
-    pub fn within(self, retain: Option<i64>) -> Self {
+    pub fn within(self, retain: Option<TimeDelta>) -> Self {
         Self(self.0.within(retain))
     }
 
@@ -332,13 +332,15 @@ impl<'j> Judges<'j> {
 }
 
 /// The event time of a version, in microseconds.
-fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<i64> {
+fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<Instant> {
     if version.rows() > 0 { Some(occurred_at(events, version.row)) } else { version.changed_at }
 }
 
 /// The time of an event, in microseconds.
-fn occurred_at(events: &RecordBatch, row: usize) -> i64 {
-    events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().value(row)
+fn occurred_at(events: &RecordBatch, row: usize) -> Instant {
+    Instant::from_micros(
+        events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().value(row),
+    )
 }
 
 impl Gathered {

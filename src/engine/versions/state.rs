@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::decode::versions::Version;
+use crate::{decode::versions::Version, event::Instant};
 
 /// What is known of a record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ pub struct Kept {
     /// Its last version; none before all that its first one led to is stored.
     pub version: Option<Version>,
     /// The latest event time of it, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// What stands of it.
     pub standing: Standing,
 }

@@ -4,17 +4,18 @@ use super::{Windowing, weighs_enough};
 use crate::{
     engine::ports::PortError,
     evaluate::{Filling, Moved, Prepared},
+    event::{Instant, TimeDelta},
     say,
 };
 
 /// Reaching back is not tried for less than this, in microseconds: each try reads the journal.
-const STEP: i64 = 86_400_000_000;
+const STEP: TimeDelta = TimeDelta::DAY;
 
 impl Windowing {
     /// Whether an event of this batch came so late that its windows reach further back than what is held.
     #[must_use]
     pub fn lacks(&self, prepared: &Prepared) -> bool {
-        self.history.is_some() && self.windows.lacking(prepared, self.too_far).is_some()
+        self.history.is_some() && self.windows.lacking(prepared, self.too_far.as_micros()).is_some()
     }
 
     /// Fills the windows that hold too little for this batch from what is stored, which must be everything before it.
@@ -26,8 +27,8 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn reach_back(&mut self, prepared: &Prepared, latest: i64) -> Result<(), PortError> {
-        while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far) {
+    pub fn reach_back(&mut self, prepared: &Prepared, latest: Instant) -> Result<(), PortError> {
+        while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far.as_micros()) {
             self.windows.clear(&empty);
             let evaluator = prepared.evaluator();
             let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
@@ -38,7 +39,9 @@ impl Windowing {
             let usual = self.filling(evaluator, &empty, latest);
             self.fill(evaluator, &usual, u64::MAX, false)?;
             let held = usual.from().unwrap_or(i64::MIN);
-            self.too_far = from.saturating_add((held.saturating_sub(from) / 2).max(STEP));
+            self.too_far = Instant::from_micros(
+                from.saturating_add((held.saturating_sub(from) / 2).max(STEP.as_micros())),
+            );
             tracing::warn!(
                 limit_mib = self.limit >> 20,
                 "an event came so late that the events of its windows do not fit into engine.window_memory_mib: rules \

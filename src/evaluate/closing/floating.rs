@@ -30,7 +30,7 @@ use crate::{
         sliding::Selected,
         timeline::Timeline,
     },
-    event::period::Stretch,
+    event::{Instant, period::Stretch},
     finding::Finding,
     rule::{compile::Shape, plan::Layout},
 };
@@ -87,20 +87,18 @@ impl Own {
             return None;
         }
         let after = self.spans.between(at.saturating_add(1), until);
-        let old: SmallVec<[Stretch; 2]> = before
-            .into_iter()
-            .chain(after)
-            .map(|(start, span)| Stretch { start: *start, end: span.end })
-            .collect();
-        let mut new = Stretch { start: at, end: until };
+        let old: SmallVec<[Stretch; 2]> =
+            before.into_iter().chain(after).map(|(start, span)| stretch(*start, span.end)).collect();
+        let mut new = stretch(at, until);
         let mut found = None;
         for Stretch { start, end } in &old {
             new = Stretch { start: new.start.min(*start), end: new.end.max(*end) };
-            found = self.spans.remove(*start);
+            found = self.spans.remove(start.as_micros());
         }
+        let end = new.end.as_micros();
         // A session that ends elsewhere is another one, and was not found yet.
-        let found = found.is_some_and(|span| span.found && span.end == new.end);
-        self.spans.get_or_insert_with(new.start, || Span { end: new.end, found });
+        let found = found.is_some_and(|span| span.found && span.end == end);
+        self.spans.get_or_insert_with(new.start.as_micros(), || Span { end, found });
         Some((new, old))
     }
 
@@ -109,11 +107,21 @@ impl Own {
         let before = self.spans.before(at.saturating_add(1)).iter().rev();
         // Later windows end later, or at the same time.
         let with = before.take_while(|(_, span)| span.end > at);
-        let mut with: SmallVec<[Stretch; 2]> =
-            with.map(|(start, span)| Stretch { start: *start, end: span.end }).collect();
+        let mut with: SmallVec<[Stretch; 2]> = with.map(|(start, span)| stretch(*start, span.end)).collect();
         with.reverse();
         with
     }
+}
+
+impl Window {
+    fn start(&self) -> i64 {
+        self.stretch.start.as_micros()
+    }
+}
+
+/// A stretch of two numbers of the columns.
+fn stretch(start: i64, end: i64) -> Stretch {
+    Stretch { start: Instant::from_micros(start), end: Instant::from_micros(end) }
 }
 
 impl Floating {
@@ -221,10 +229,10 @@ impl Floating {
             Shape::Session(_) | Shape::Calendar => {
                 if let Some((new, old)) = own.join(at, judge.until(at)) {
                     for Stretch { start, end } in old {
-                        self.open.remove(&(end, start, hash));
+                        self.open.remove(&(end.as_micros(), start.as_micros(), hash));
                     }
-                    if new.end > self.closed {
-                        self.open.insert((new.end, new.start, hash));
+                    if new.end.as_micros() > self.closed {
+                        self.open.insert((new.end.as_micros(), new.start.as_micros(), hash));
                     }
                 }
             }
@@ -232,7 +240,7 @@ impl Floating {
         if !is_late {
             return found;
         }
-        let late = own.with(at).into_iter().filter(|window| window.end <= self.closed);
+        let late = own.with(at).into_iter().filter(|window| window.end.as_micros() <= self.closed);
         let late: SmallVec<[Stretch; 2]> = late.collect();
         for stretch in late {
             found.extend(self.again(judge, Window { stretch, key: hash, row }, counts));
@@ -242,7 +250,7 @@ impl Floating {
 
     /// Judges a closed window again: a finding appears if the condition is newly true.
     fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
-        let already = self.keys.get(&window.key)?.spans.get(window.stretch.start)?.found;
+        let already = self.keys.get(&window.key)?.spans.get(window.start())?.found;
         let mut own = RuleCounts::default();
         self.measure(judge, window);
         let found = self.flush(judge, &mut own);
@@ -251,7 +259,7 @@ impl Floating {
             own.findings = 0;
         }
         counts.add(&own);
-        self.keys.get_mut(&window.key)?.spans.get_mut(window.stretch.start)?.found |= already;
+        self.keys.get_mut(&window.key)?.spans.get_mut(window.start())?.found |= already;
         found.into_iter().next().filter(|_| !already)
     }
 
@@ -276,7 +284,7 @@ impl Floating {
             due.sort_by(|(a, at, _), (b, other, _)| a.cmp(b).then(at.cmp(other)));
             let due: Vec<_> = due.into_iter().map(|(_, start, key)| (start, key)).collect();
             for (start, key) in due {
-                self.measure(judge, Window { stretch: Stretch { start, end }, key, row });
+                self.measure(judge, Window { stretch: stretch(start, end), key, row });
             }
             if self.waiting.windows.len() >= WAITING {
                 found.extend(self.flush(judge, counts));
@@ -295,7 +303,7 @@ impl Floating {
         let Some(own) = self.keys.get(&window.key) else { return };
         let Stretch { start, end } = window.stretch;
         let panes: SmallVec<[&Pane; 8]> =
-            own.panes.between(start, end).iter().map(|(_, pane)| pane).collect();
+            own.panes.between(start.as_micros(), end.as_micros()).iter().map(|(_, pane)| pane).collect();
         self.waiting.add(judge, &panes, window);
     }
 
@@ -314,10 +322,10 @@ impl Floating {
         };
         let sound = BooleanBuffer::collect_bool(windows.len(), |row| !failed[row]);
         let mut found = Vec::new();
-        for row in judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts) {
+        for row in judge(j.rule, &table, &sound, &|row| windows[row].stretch.end.as_micros(), counts) {
             let window = windows[row];
             let own = self.keys.get_mut(&window.key);
-            if let Some(span) = own.and_then(|own| own.spans.get_mut(window.stretch.start)) {
+            if let Some(span) = own.and_then(|own| own.spans.get_mut(window.start())) {
                 span.found = true;
             }
             let place = Place { table: &table, row, more: &[], more_row: 0 };
@@ -326,7 +334,7 @@ impl Floating {
                 Shape::Session(_) | Shape::Calendar => Subject::Window(window.stretch),
             };
             let finding = Finding::new(j.rule, &place, subject, j.calendar);
-            found.push((window.row, window.stretch.end, finding));
+            found.push((window.row, window.stretch.end.as_micros(), finding));
         }
         found
     }

@@ -11,6 +11,7 @@ use datafusion::common::{Result, ScalarValue};
 use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
 use crate::{
     event::{
+        Instant,
         period::{Length, Reach, Stretch},
         time::Calendar,
     },
@@ -49,30 +50,34 @@ impl<'j> Judge<'j> {
     pub(super) fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
         let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
         // The first window that holds an event begins before the event's own pane.
-        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end).start;
+        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end.as_micros()).start;
         let times = rows.map(|row| row[0].cast_signed());
         match too_far {
             // Windows begin in the order of the events in them.
-            i64::MIN => times.min().map(begins),
-            _ => times.map(begins).filter(|from| *from > too_far).min(),
+            i64::MIN => times.min().map(begins).map(Instant::as_micros),
+            _ => (times.map(begins).filter(|from| *from > Instant::from_micros(too_far)).min())
+                .map(Instant::as_micros),
         }
     }
 
     /// The end of a window that has an event at `at`, as far as that event decides it.
     pub(super) fn until(&self, at: i64) -> i64 {
-        match self.view.shape {
+        let forward = |length| self.calendar.forward(Instant::from_micros(at), length);
+        let end = match self.view.shape {
             Shape::Calendar => self.grid.pane(at).end,
-            Shape::Session(gap) => self.calendar.forward(at, gap).min(self.grid.pane(at).end),
-            Shape::From { within, .. } => self.calendar.forward(at, within),
-        }
+            Shape::Session(gap) => forward(gap).min(self.grid.pane(at).end),
+            Shape::From { within, .. } => forward(within),
+        };
+        end.as_micros()
     }
 
     /// The first instant that a window with an event at `at` can begin at.
     pub(super) fn since(&self, at: i64) -> i64 {
-        match self.view.shape {
+        let start = match self.view.shape {
             Shape::Calendar | Shape::Session(_) => self.grid.pane(at).start,
-            Shape::From { .. } => self.calendar.reach(at, Reach::Last(self.view.size)),
-        }
+            Shape::From { .. } => self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size)),
+        };
+        start.as_micros()
     }
 
     /// The first instant from which on all windows are whole that events have been taken in for from `from` on.
@@ -80,14 +85,14 @@ impl<'j> Judge<'j> {
         let before = from.saturating_sub(1);
         match self.view.shape {
             _ if from == i64::MIN => from,
-            Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end,
+            Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end.as_micros(),
             Shape::From { .. } => self.until(before),
         }
     }
 
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     pub(super) fn is_partial(&self, window: Stretch) -> bool {
-        window.start < self.start
+        window.start < Instant::from_micros(self.start)
             && self.view.is_on_calendar()
             && matches!(self.view.size, Length::Quarter | Length::Year)
     }

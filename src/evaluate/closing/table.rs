@@ -43,8 +43,8 @@ impl Closing {
                 key.history(j, *stretch, anomaly.history, &mut history);
                 scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
             }
-            let new = || Past { start: stretch.start, value, found: false };
-            key.past.get_or_insert_with(stretch.end, new).value = value;
+            let new = || Past { start: stretch.start.as_micros(), value, found: false };
+            key.past.get_or_insert_with(stretch.end.as_micros(), new).value = value;
         }
         if j.view.anomaly.is_some() {
             let floats = |f: fn(&Score) -> f64| {
@@ -62,7 +62,7 @@ impl Closing {
 
 /// The columns `window_start` and `window_end`.
 pub(super) fn times(j: &Judge<'_>, windows: &[Window]) -> [ArrayRef; 2] {
-    [|w: &Window| w.stretch.start, |w: &Window| w.stretch.end].map(|at| -> ArrayRef {
+    [|w: &Window| w.stretch.start.as_micros(), |w: &Window| w.stretch.end.as_micros()].map(|at| -> ArrayRef {
         let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
         Arc::new(times.with_timezone(j.calendar.zone_name.as_str()))
     })

@@ -18,7 +18,7 @@ use crate::{
     approval::{Kind, Matter, Verb, action, rows::Rows},
     daemon::{Shared, Within, check_actions},
     decision::{Act, Wish},
-    event::{duration, money::parse_amount},
+    event::{TimeDelta, duration, money::parse_amount},
     http::{
         Problem,
         by::By,
@@ -103,16 +103,17 @@ pub(crate) async fn propose(
 
 fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
     let now = shared.clock.now();
-    let wish = action::wish(proposal.actions, &proposal.reason, (now, &shared.calendar));
+    let wish = action::wish(proposal.actions, &proposal.reason, (now.as_micros(), &shared.calendar));
     let wish = wish.map_err(Problem::unprocessable)?;
     let (person, office) = (by.person(&actor), office(shared)?);
     // Judged as the events that it would become, before anybody is asked to approve it.
-    let trial = Matter::propose(0, wish.clone(), (&person, now), &crate::approval::Office::default());
+    let trial =
+        Matter::propose(0, wish.clone(), (&person, now.as_micros()), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
     within(&Within::new(shared, by.limits()), &trial)?;
     check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
         .map_err(Problem::unprocessable)?;
-    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
+    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?)
 }
 
 /// What is not there for them, people do not propose anything about.
@@ -141,7 +142,7 @@ fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -
     let wish = rows.wish((&name, list), &proposal.reason).map_err(Problem::unprocessable)?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let now = shared.clock.now();
-    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
+    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?)
 }
 
 fn overriding(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
@@ -172,7 +173,7 @@ pub(in crate::http) fn wanted(
     let now = shared.clock.now();
     let long = |text: &str| duration(text).map_err(Problem::unprocessable);
     let lasts = lasts.as_deref().map(long).transpose()?;
-    let lasts = lasts.map_or(limits.lasts, |long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
+    let lasts = lasts.map_or(limits.lasts, TimeDelta::of);
     if lasts > limits.lasts_max {
         return Err(Problem::unprocessable(say!(
             "an override is not good for longer than decide.overrides.lasts_max says"

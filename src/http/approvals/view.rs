@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     approval::{Act, Kind, Matter, State, Verb},
-    event::{money::format_cents, time::Calendar},
+    event::{Instant, money::format_cents, time::Calendar},
     http::lens::Lens,
     lists::Lists,
     personal::event,
@@ -73,7 +73,7 @@ impl ApprovalView {
             verb: act.verb,
             who: act.who.clone(),
             roles: act.roles.iter().map(|role| role.word()).collect(),
-            at: calendar.format(act.at),
+            at: calendar.format(Instant::from_micros(act.at)),
             why: act.why.clone(),
             key: act.key.clone(),
         };
@@ -88,8 +88,8 @@ impl ApprovalView {
             amount: matter.cents.map(format_cents),
             reason: matter.reason.clone(),
             proposed_by: matter.proposed_by.clone(),
-            proposed_at: calendar.format(matter.proposed_at),
-            expires_at: matter.expires_at.map(|at| calendar.format(at)),
+            proposed_at: calendar.format(Instant::from_micros(matter.proposed_at)),
+            expires_at: matter.expires_at.map(|at| calendar.format(Instant::from_micros(at))),
             needed: matter.needed.iter().map(|role| role.word()).collect(),
             missing: if waits {
                 matter.missing().iter().map(|role| role.word()).collect()
@@ -98,7 +98,7 @@ impl ApprovalView {
             },
             acts: matter.acts.iter().map(act).collect(),
             digest: matter.digest.clone(),
-            ended_at: matter.ended_at.map(|at| calendar.format(at)),
+            ended_at: matter.ended_at.map(|at| calendar.format(Instant::from_micros(at))),
             outcome: matter.outcome.clone(),
             can: Vec::new(),
         }

@@ -1,10 +1,7 @@
 //! Talking with the provider: what it says of itself (discovery), its keys, and the exchange of a code for a token. Every
 //! wait and every answer is bounded, and no redirect is followed.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Certificate, Client, RequestBuilder, Url, header, redirect};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -51,10 +48,10 @@ pub(super) struct Provider {
 
 #[derive(Default)]
 struct Known {
-    metadata: Option<(Instant, Arc<Metadata>)>,
-    keys: Option<(Instant, Arc<Keys>)>,
+    metadata: Option<(std::time::Instant, Arc<Metadata>)>,
+    keys: Option<(std::time::Instant, Arc<Keys>)>,
     /// When a key was missing last.
-    missed: Option<Instant>,
+    missed: Option<std::time::Instant>,
 }
 
 impl Provider {
@@ -105,7 +102,7 @@ impl Provider {
             trusted(url)?;
         }
         let metadata = Arc::new(metadata);
-        known.metadata = Some((Instant::now(), Arc::clone(&metadata)));
+        known.metadata = Some((std::time::Instant::now(), Arc::clone(&metadata)));
         Ok(metadata)
     }
 
@@ -126,10 +123,10 @@ impl Provider {
             return Ok(Arc::clone(keys));
         }
         if is_missing {
-            known.missed = Some(Instant::now());
+            known.missed = Some(std::time::Instant::now());
         }
         let keys: Arc<Keys> = Arc::new(answer(self.client.get(&metadata.jwks_uri)).await?);
-        known.keys = Some((Instant::now(), Arc::clone(&keys)));
+        known.keys = Some((std::time::Instant::now(), Arc::clone(&keys)));
         Ok(keys)
     }
 

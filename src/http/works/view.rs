@@ -10,6 +10,7 @@ use crate::{
         Shared,
         works::{End, Task, Work},
     },
+    event::TimeDelta,
     http::Problem,
     say,
 };
@@ -122,7 +123,9 @@ impl WorkView {
             by: work.by.clone(),
             begun_at: shared.calendar.format(work.begun_at),
             ended_at: ended_at.map(|at| shared.calendar.format(at)),
-            seconds: (ended_at.unwrap_or_else(|| shared.clock.now()) - work.begun_at).max(0) / 1_000_000,
+            seconds: (ended_at.unwrap_or_else(|| shared.clock.now()) - work.begun_at)
+                .max(TimeDelta::ZERO)
+                .as_seconds(),
             passed: None,
             error: None,
             rows_total: 0,

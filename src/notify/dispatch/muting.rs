@@ -3,6 +3,7 @@
 use super::Work;
 use crate::{
     alert::{Labels, desk::Matter},
+    event::{Instant, TimeDelta},
     store::{DueEntry, RoundResult},
 };
 
@@ -34,7 +35,7 @@ impl Work<'_> {
     }
 
     /// What mutes an alert: the kind, which one, and until when.
-    pub(super) fn muted(&mut self, labels: &Labels) -> RoundResult<Option<(&'static str, String, i64)>> {
+    pub(super) fn muted(&mut self, labels: &Labels) -> RoundResult<Option<(&'static str, String, Instant)>> {
         if let Some(silence) = self.silences.iter().find(|s| s.matchers.matches(labels)) {
             return Ok(Some(("silence", format!("silence {}", silence.silence_id), silence.ends_at)));
         }
@@ -47,7 +48,7 @@ impl Work<'_> {
 }
 
 /// How long an inhibited alert waits before it is looked at again, in microseconds.
-const INHIBITED: i64 = 60_000_000;
+const INHIBITED: TimeDelta = TimeDelta::MINUTE;
 
 /// The same for quiet hours.
-const QUIET: i64 = 60_000_000;
+const QUIET: TimeDelta = TimeDelta::MINUTE;

@@ -1,7 +1,7 @@
 //! A rendered notification as a mail. The same notification is the same mail to the last byte, whenever it is sent: its
 //! id, its thread, its date and its boundaries come from the notification.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lettre::{
     Address, Message,
@@ -14,6 +14,7 @@ use lettre::{
 use super::server::Mail;
 use crate::{
     alert::{Notification, Reason},
+    event::Instant,
     notify::{render::Rendered, sample::reason_word, view::one_line},
 };
 
@@ -118,8 +119,8 @@ fn parts(notification: &Notification, rendered: Rendered) -> Result<MultiPart, S
     Ok(mail)
 }
 
-fn date(micros: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+fn date(at: Instant) -> SystemTime {
+    SystemTime::UNIX_EPOCH + (at - Instant::EPOCH).to_duration()
 }
 
 /// Letters, digits and a few signs: what ids consist of, and nothing that a header could be broken with.

@@ -4,10 +4,7 @@
 mod message;
 mod server;
 
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
 use lettre::{Address, message::Mailbox};
@@ -117,7 +114,7 @@ impl Email {
 
     /// The servers in their order, but those that could not be reached lately behind the others.
     fn in_order(&self) -> impl Iterator<Item = &Server> {
-        let now = Instant::now();
+        let now = std::time::Instant::now();
         let failed = move |server: &&Server| server.failed_within(now, AVOID);
         let (last, first): (Vec<_>, Vec<_>) = self.servers.iter().partition(failed);
         first.into_iter().chain(last)

@@ -11,7 +11,7 @@ use std::{
     future::Future,
     path::Path,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lettre::{
@@ -145,7 +145,7 @@ impl Failure {
 /// A connection between two mails.
 struct Idle {
     connection: AsyncSmtpConnection,
-    since: Instant,
+    since: std::time::Instant,
     mails: u32,
 }
 
@@ -157,7 +157,7 @@ pub(super) struct Server {
     hello: ClientId,
     access: Access,
     idle: Mutex<Vec<Idle>>,
-    failed_at: Mutex<Option<Instant>>,
+    failed_at: Mutex<Option<std::time::Instant>>,
 }
 
 impl fmt::Debug for Server {
@@ -195,7 +195,7 @@ impl Server {
     }
 
     /// Whether it could not be reached lately.
-    pub(crate) fn failed_within(&self, now: Instant, time: Duration) -> bool {
+    pub(crate) fn failed_within(&self, now: std::time::Instant, time: Duration) -> bool {
         let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
         failed_at.is_some_and(|at| now.duration_since(at) < time)
     }
@@ -210,7 +210,7 @@ impl Server {
             }
         }
         let connected = self.connect().await;
-        let failed_at = connected.is_err().then(Instant::now);
+        let failed_at = connected.is_err().then(std::time::Instant::now);
         *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = failed_at;
         self.hand_over(connected?, 0, mail).await
     }
@@ -242,7 +242,7 @@ impl Server {
     fn keep(&self, connection: AsyncSmtpConnection, mails: u32) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
-            idle.push(Idle { connection, since: Instant::now(), mails });
+            idle.push(Idle { connection, since: std::time::Instant::now(), mails });
         }
     }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::{Trigger, event_type, list, optional, required, required_node};
 use crate::{
     event::{
-        TypeSet,
+        TimeDelta, TypeSet,
         period::{Length, Reach},
         tick::Ticks,
     },
@@ -271,18 +271,19 @@ fn without_slide<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) {
 
 /// Panes are as long as the slide, so a window must be made of whole ones.
 fn check_slide(size: Length, slide: Length) -> Result<(), String> {
-    const DAY: i64 = 86_400_000_000;
+    const DAY: TimeDelta = TimeDelta::DAY;
+    const ZERO: TimeDelta = TimeDelta::ZERO;
     match (size, slide) {
-        (Length::Exact(size), _) if size > DAY || DAY % size != 0 && size == slide_micros(slide) => {
+        (Length::Exact(whole), _) if whole > DAY || DAY % whole != ZERO && size == slide => {
             Err(say!("a size in s, m or h must divide the day; write days as 1d, 2d, …"))
         }
         (Length::Exact(size), Length::Exact(slide))
-            if slide <= size && size % slide == 0 && DAY % slide == 0 =>
+            if slide <= size && size % slide == ZERO && DAY % slide == ZERO =>
         {
             Ok(())
         }
         (Length::Days(size), Length::Days(slide)) if slide <= size && size % slide == 0 => Ok(()),
-        (Length::Days(_), Length::Exact(slide)) if DAY % slide == 0 => {
+        (Length::Days(_), Length::Exact(slide)) if DAY % slide == ZERO => {
             Err(say!("windows of days slide by days, such as `slide: 1d`"))
         }
         (size, slide) if size == slide => Ok(()),
@@ -290,13 +291,6 @@ fn check_slide(size: Length, slide: Length) -> Result<(), String> {
             "the size must be a multiple of the slide, and a slide in s, m or h must divide the day"
         )),
         _ => Err(say!("months, quarters and years do not overlap: leave `slide` out")),
-    }
-}
-
-fn slide_micros(slide: Length) -> i64 {
-    match slide {
-        Length::Exact(micros) => micros,
-        _ => i64::MAX,
     }
 }
 
@@ -368,8 +362,8 @@ fn schedule<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Schedul
         let hint = say!("such as `every: 1d` (at local midnight) or `cron: \"0 9 1 * *\"`");
         d.problem(record.span, say!("a schedule needs either `every` or `cron`"), Some(hint));
     }
-    if let Some(Ticks::Every(Length::Exact(micros))) = &every
-        && 86_400_000_000 % micros != 0
+    if let Some(Ticks::Every(Length::Exact(length))) = &every
+        && TimeDelta::DAY % *length != TimeDelta::ZERO
     {
         let hint = say!("ticks are counted from local midnight: 15m, 1h, 6h, 1d, …");
         d.problem(record.place("every"), say!("`every` in s, m or h must divide the day"), Some(hint));

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use globset::GlobMatcher;
@@ -35,7 +35,7 @@ const REFUSED: &str = "refused";
 const OURS: [&str; 2] = [FINISHED, REFUSED];
 
 /// Files that were seen and are not settled, with the time since when.
-type Settling = HashMap<String, Instant>;
+type Settling = HashMap<String, std::time::Instant>;
 
 /// What is done with a file after everything in it is committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -160,7 +160,7 @@ impl DirectorySource {
             }
             // The clock may stand before the file's time, here or where the file was written; so a file is also
             // settled when it was seen for so long as it is.
-            let since = settling.get(&partition).copied().unwrap_or_else(Instant::now);
+            let since = settling.get(&partition).copied().unwrap_or_else(std::time::Instant::now);
             if settled || since.elapsed() >= self.settle {
                 scan.files.insert(entry.path(), partition);
             } else {

@@ -1,6 +1,6 @@
 //! Handing blocks on, and telling how far the topic is read: to the status, and to the broker's consumer group.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -50,10 +50,10 @@ impl TopicReader<'_> {
     /// Sends a block, and waits for room. If that takes long the partitions are paused meanwhile; a new session goes
     /// on from where they stood.
     fn send(&mut self, consumer: &TopicConsumer, block: Block) -> Flow {
-        let since = Instant::now();
+        let since = std::time::Instant::now();
         let mut block = block;
         let mut paused = false;
-        let mut measured = Instant::now();
+        let mut measured = std::time::Instant::now();
         while !self.outlet.stop.is_cancelled() {
             match self.outlet.offer_blocking(block, ROOM) {
                 Room::Taken => return if paused { Flow::Reopen } else { Flow::On },
@@ -71,7 +71,7 @@ impl TopicReader<'_> {
                 // Callbacks are served, and nothing that still comes is taken: the new session reads it again.
                 let _ = consumer.poll(Duration::ZERO);
                 if measured.elapsed() > TIDY {
-                    measured = Instant::now();
+                    measured = std::time::Instant::now();
                     self.ask_ends(consumer);
                 }
             }
@@ -123,7 +123,7 @@ impl TopicReader<'_> {
         if self.tidied.elapsed() < TIDY {
             return Flow::On;
         }
-        self.tidied = Instant::now();
+        self.tidied = std::time::Instant::now();
         let mut committed = TopicPartitionList::new();
         for (number, partition) in &mut self.partitions {
             let Some(at) = partition.newly_committed().and_then(|at| i64::try_from(at).ok()) else {

@@ -1,12 +1,7 @@
 //! Requests on one topic, answered on another, each exactly once: the answers and how far requests are answered are one
 //! transaction of Kafka. What is asked and answered is not known here.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
@@ -151,8 +146,8 @@ impl KafkaRequests {
         while !stop.is_cancelled() {
             if let Err(why) = Session::open(self).and_then(|session| session.run(stop, &mut answer)) {
                 failed(&why);
-                let until = Instant::now() + AGAIN;
-                while Instant::now() < until && !stop.is_cancelled() {
+                let until = std::time::Instant::now() + AGAIN;
+                while std::time::Instant::now() < until && !stop.is_cancelled() {
                     std::thread::sleep(POLL);
                 }
             }
@@ -237,13 +232,13 @@ impl<'s> Session<'s> {
         stop: &CancellationToken,
         answer: &mut impl FnMut(Request<'_>) -> Option<Reply>,
     ) -> Result<(), String> {
-        let mut surveyed = Instant::now();
+        let mut surveyed = std::time::Instant::now();
         while !stop.is_cancelled() {
             if surveyed.elapsed() > SURVEY {
                 if self.count().is_ok_and(|partitions| partitions != self.partitions) {
                     return Ok(());
                 }
-                surveyed = Instant::now();
+                surveyed = std::time::Instant::now();
             }
             let requests = self.take().map_err(|e| e.to_string())?;
             let mut replies = Vec::with_capacity(requests.len());

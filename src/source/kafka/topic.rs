@@ -1,11 +1,7 @@
 //! Reads one topic: a session opens the partitions where they stand, and takes messages until something asks for
 //! another session.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     Message,
@@ -62,7 +58,7 @@ pub(crate) struct TopicReader<'s> {
     pub troubled: bool,
     /// Whether it was looked who else writes to the consumer group.
     pub group_checked: bool,
-    pub tidied: Instant,
+    pub tidied: std::time::Instant,
     /// Why the group's offsets were not taken the last time.
     pub refused: Option<String>,
     /// The ends of the partitions when they were first opened: what is read once is read up to here.
@@ -85,7 +81,7 @@ impl<'s> TopicReader<'s> {
             fetched: BTreeMap::new(),
             troubled: false,
             group_checked: false,
-            tidied: Instant::now(),
+            tidied: std::time::Instant::now(),
             refused: None,
             ends: BTreeMap::new(),
         }
@@ -114,18 +110,18 @@ impl<'s> TopicReader<'s> {
 
     /// Takes messages. The partitions are assigned.
     fn session(&mut self, consumer: &TopicConsumer) -> Result<Flow, SourceError> {
-        let mut survey_at = Instant::now() + SURVEY;
-        let mut sent_at = Instant::now();
+        let mut survey_at = std::time::Instant::now() + SURVEY;
+        let mut sent_at = std::time::Instant::now();
         loop {
             if self.outlet.stop.is_cancelled() {
                 return Ok(Flow::Stop);
             }
-            if Instant::now() >= survey_at {
+            if std::time::Instant::now() >= survey_at {
                 match self.survey(consumer)? {
                     Flow::On => {}
                     other => return Ok(other),
                 }
-                survey_at = Instant::now() + if self.troubled { RETRY } else { SURVEY };
+                survey_at = std::time::Instant::now() + if self.troubled { RETRY } else { SURVEY };
             }
             let served = consumer.context().served();
             let (flow, empty) = self.poll(consumer);
@@ -143,7 +139,7 @@ impl<'s> TopicReader<'s> {
                 return Ok(Flow::Stop);
             }
             if empty || sent_at.elapsed() > BLOCK_AGE_MAX {
-                sent_at = Instant::now();
+                sent_at = std::time::Instant::now();
                 match self.send_gathered(consumer) {
                     Flow::On => {}
                     other => return Ok(other),
@@ -188,8 +184,8 @@ impl<'s> TopicReader<'s> {
 
     /// Waits a while for what is missing, with an open ear for errors.
     fn wait(&mut self, consumer: &TopicConsumer) -> Flow {
-        let until = Instant::now() + RETRY;
-        while Instant::now() < until {
+        let until = std::time::Instant::now() + RETRY;
+        while std::time::Instant::now() < until {
             if self.outlet.stop.is_cancelled() {
                 return Flow::Stop;
             }

@@ -1,11 +1,7 @@
 //! Reading in rounds: each is one read-only transaction that reads, page by page, what lies beyond what was read before,
 //! and a stretch before that once more.
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -46,7 +42,7 @@ pub(crate) struct Reader<'s> {
     reached: Option<String>,
     window: Window,
     page: Page,
-    looked_for_nulls: Option<Instant>,
+    looked_for_nulls: Option<std::time::Instant>,
 }
 
 /// What was read and is not sent yet.
@@ -244,7 +240,7 @@ impl<'s> Reader<'s> {
         if self.looked_for_nulls.is_some_and(|at| at.elapsed() < LOOK_FOR_NULLS) {
             return;
         }
-        self.looked_for_nulls = Some(Instant::now());
+        self.looked_for_nulls = Some(std::time::Instant::now());
         let query = rows_without(self.source, NULLS_MAX);
         let answer = within(self.source.statement_timeout, client.query_one(&query, &[])).await;
         // Where that takes too long, there is no index, and the next session asks again.

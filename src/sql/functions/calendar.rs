@@ -18,7 +18,7 @@ use jiff::{
 
 use super::{immutable, pair, shaped, workdays::Workdays};
 use crate::{
-    event::{local::LocalDays, schema::time_type, time::Calendar},
+    event::{Instant, local::LocalDays, period::Stretch, schema::time_type, time::Calendar},
     lists::List,
 };
 
@@ -38,7 +38,9 @@ pub(crate) fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [S
     let listed = Arc::clone(&workdays);
     [
         immutable("local_hour", &one, DataType::Int32, move |args| {
-            by_time::<Int32Array, _>(args, |micros| Some(i32::from(hours.local(micros).hour())))
+            by_time::<Int32Array, _>(args, |micros| {
+                Some(i32::from(hours.local(Instant::from_micros(micros)).hour()))
+            })
         }),
         immutable("is_workday", &one, DataType::Boolean, move |args| {
             by_time::<BooleanArray, _>(args, by_day(&days, |day| listed.contains(day)))
@@ -86,7 +88,7 @@ pub fn local_day(calendar: &Arc<Calendar>) -> ScalarUDF {
 /// The start of a day that is counted from the epoch; NULL outside of the years that events may lie in.
 fn start_of(calendar: &Calendar, days: i32) -> Option<i64> {
     let day = date(1970, 1, 1).checked_add(days.days()).ok()?;
-    calendar.start_of_day(day).ok()
+    calendar.start_of_day(day).ok().map(Instant::as_micros)
 }
 
 fn by_time<A, T>(args: &[ColumnarValue], mut f: impl FnMut(i64) -> Option<T>) -> Result<ColumnarValue>
@@ -132,8 +134,9 @@ fn fiscal_year(calendar: &Calendar, micros: i64, last: &mut Option<(i32, i64, i6
     {
         return Some(*year);
     }
-    let year = calendar.fiscal_year_of(calendar.local(micros).date());
-    let (start, end) = calendar.fiscal_year(year)?;
+    let year = calendar.fiscal_year_of(calendar.local(Instant::from_micros(micros)).date());
+    let Stretch { start, end } = calendar.fiscal_year(year)?;
+    let (start, end) = (start.as_micros(), end.as_micros());
     *last = Some((year, start, end));
     Some(year)
 }

@@ -14,7 +14,7 @@ use datafusion::{
 
 use super::{capped, immutable};
 use crate::{
-    event::{schema::time_type, time::Calendar},
+    event::{Instant, schema::time_type, time::Calendar},
     lists::{List, Lists},
 };
 
@@ -37,24 +37,29 @@ pub(crate) fn functions(calendar: &Arc<Calendar>, lists: &Arc<Lists>) -> [Scalar
     [
         immutable(is_known, &one, DataType::Boolean, move |args| {
             let table = table(&known, &args[0])?;
-            flags(args, |[code], at| Some(table.is_none_or(|table| table.code_at(code, at).is_ok())))
+            flags(args, |[code], at| {
+                Some(table.is_none_or(|table| table.code_at(code, Instant::from_micros(at)).is_ok()))
+            })
         }),
         immutable(is_called, &one, DataType::Utf8View, move |args| {
             let table = table(&name, &args[0])?;
-            texts(args, |code, at| table?.code_name(code, at))
+            texts(args, |code, at| table?.code_name(code, Instant::from_micros(at)))
         }),
         immutable(is_within, &two, DataType::Boolean, move |args| {
             let table = table(&within, &args[0])?;
             flags(args, |[code, above], at| {
                 Some(match table {
-                    Some(table) => code == above || table.codes_above(code, at).any(|code| code == above),
+                    Some(table) => {
+                        code == above
+                            || table.codes_above(code, Instant::from_micros(at)).any(|code| code == above)
+                    }
                     None => code.starts_with(above),
                 })
             })
         }),
         immutable(is_related, &two, DataType::Boolean, move |args| {
             let table = table(&related, &args[0])?;
-            flags(args, |[one, other], at| table?.codes_related(one, other, at))
+            flags(args, |[one, other], at| table?.codes_related(one, other, Instant::from_micros(at)))
         }),
     ]
 }

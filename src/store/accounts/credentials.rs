@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 use super::{AccountError, Accounts, Factor, external, find_user, no_user, sessions, tell};
 use crate::{
     access::Actor,
+    event::Instant,
     say,
     store::{
         StoreError,
@@ -20,7 +21,7 @@ pub struct Credential {
     /// What is kept of the password.
     pub password: String,
     /// When it was set: another password has another time.
-    pub set_at: i64,
+    pub set_at: Instant,
     /// The second factor.
     pub factor: Factor,
 }
@@ -47,7 +48,13 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, or they are disabled.
-    pub fn set_password(&mut self, name: &str, kept: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn set_password(
+        &mut self,
+        name: &str,
+        kept: &str,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<(), AccountError> {
         self.act(|summed| {
             if find_user(summed.transaction, name)?.and_then(|user| user.identity()).is_none() {
                 return Ok(Err(no_user(name)));
@@ -70,7 +77,7 @@ pub(super) fn put(
     summed: &Summed<'_>,
     (name, kept): (&str, &str),
     by: &Actor,
-    now: i64,
+    now: Instant,
 ) -> rusqlite::Result<()> {
     let write = || {
         insert!(

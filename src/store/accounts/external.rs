@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, named_params};
 use super::{AccountError, Accounts, change_user, find_user, sessions, tell};
 use crate::{
     access::{Actor, NewToken, Roles, Session, check_name, session::new_cookie},
+    event::Instant,
     say,
     store::{
         StoreError,
@@ -36,7 +37,7 @@ impl Accounts {
         who: &External,
         (name, roles): (&str, &Roles),
         place: &str,
-        now: i64,
+        now: Instant,
     ) -> Result<(NewToken, Session), AccountError> {
         let made = new_cookie();
         let by = Actor { who: who.provider.to_owned(), place: place.to_owned() };
@@ -103,7 +104,7 @@ fn add(
     who: &External,
     (name, roles): (&str, &Roles),
     by: &Actor,
-    now: i64,
+    now: Instant,
 ) -> super::Refusable<()> {
     if let Err(why) = check_name(name) {
         return Ok(Err(why));

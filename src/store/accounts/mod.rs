@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     access::{Actor, Identity, NewToken, Roles, Token, User, check_name, presented},
+    event::Instant,
     say,
     text::quoted,
 };
@@ -54,7 +55,7 @@ pub struct TokenSpec {
     /// The roles of a program.
     pub roles: Roles,
     /// Until when it is good, in microseconds.
-    pub expires_at: i64,
+    pub expires_at: Instant,
 }
 
 /// The users and tokens of a state directory.
@@ -137,7 +138,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn bearer(&self, text: &str, now: i64) -> Result<Option<(String, Identity)>, StoreError> {
+    pub fn bearer(&self, text: &str, now: Instant) -> Result<Option<(String, Identity)>, StoreError> {
         let Some((id, digest)) = presented(text) else { return Ok(None) };
         let sql = format!("SELECT {TOKEN}, digest FROM tokens WHERE id = ?1");
         let row = |row: &Row<'_>| Ok((token(row)?, row.get::<_, Vec<u8>>("digest")?));
@@ -157,7 +158,11 @@ impl Accounts {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn certified(&self, name: &str, now: i64) -> Result<Option<(Option<String>, Identity)>, StoreError> {
+    pub fn certified(
+        &self,
+        name: &str,
+        now: Instant,
+    ) -> Result<Option<(Option<String>, Identity)>, StoreError> {
         if let Some(user) = self.user(name)? {
             return Ok(user.identity().map(|identity| (None, identity)));
         }
@@ -175,7 +180,13 @@ impl Accounts {
     ///
     /// # Errors
     /// If the name is none or taken.
-    pub fn add_user(&mut self, name: &str, roles: &Roles, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn add_user(
+        &mut self,
+        name: &str,
+        roles: &Roles,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<(), AccountError> {
         self.add_user_with((name, None), roles, by, now)
     }
 
@@ -188,7 +199,7 @@ impl Accounts {
         (name, password): (&str, Option<&str>),
         roles: &Roles,
         by: &Actor,
-        now: i64,
+        now: Instant,
     ) -> Result<(), AccountError> {
         check_name(name).map_err(AccountError::Refused)?;
         self.act(|summed| {
@@ -213,7 +224,13 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, they change their own, or nobody would be left to manage users.
-    pub fn set_roles(&mut self, name: &str, roles: &Roles, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn set_roles(
+        &mut self,
+        name: &str,
+        roles: &Roles,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<(), AccountError> {
         self.act(|summed| {
             let user = match changeable(summed.transaction, name, by)? {
                 Ok(user) => user,
@@ -232,7 +249,13 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, it is themselves, or nobody would be left to manage users.
-    pub fn set_enabled(&mut self, name: &str, is: bool, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn set_enabled(
+        &mut self,
+        name: &str,
+        is: bool,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<(), AccountError> {
         self.act(|summed| {
             let user = match changeable(summed.transaction, name, by)? {
                 Ok(user) => user,
@@ -251,7 +274,12 @@ impl Accounts {
     ///
     /// # Errors
     /// If the name is none, or its owner may nothing.
-    pub fn add_token(&mut self, spec: &TokenSpec, by: &Actor, now: i64) -> Result<NewToken, AccountError> {
+    pub fn add_token(
+        &mut self,
+        spec: &TokenSpec,
+        by: &Actor,
+        now: Instant,
+    ) -> Result<NewToken, AccountError> {
         check_name(&spec.name).map_err(AccountError::Refused)?;
         let made = NewToken::make();
         self.act(|summed| {
@@ -282,7 +310,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is none, or it is revoked already.
-    pub fn revoke(&mut self, id: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn revoke(&mut self, id: &str, by: &Actor, now: Instant) -> Result<(), AccountError> {
         self.act(|summed| {
             let sql = "UPDATE tokens SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL";
             let values = named_params! { ":id": id, ":now": now };
@@ -302,7 +330,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn used(&mut self, by: &Used, user: Option<&str>, now: i64) -> Result<(), StoreError> {
+    pub fn used(&mut self, by: &Used, user: Option<&str>, now: Instant) -> Result<(), StoreError> {
         self.cases.change(|summed| {
             let noted = match by {
                 Used::Name => None,
@@ -328,7 +356,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn record(&mut self, by: &Actor, deed: Deed<'_>, now: i64) -> Result<(), StoreError> {
+    pub fn record(&mut self, by: &Actor, deed: Deed<'_>, now: Instant) -> Result<(), StoreError> {
         self.cases.change(|summed| audit::record(summed, now, by, deed))
     }
 
@@ -361,45 +389,66 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_expires_is_revoked_or_its_owner_may_nothing() {
         let (_dir, mut accounts) = accounts();
-        accounts.add_user("王芳", &roles(&[Role::Officer]), &by("root"), 1).unwrap();
+        accounts.add_user("王芳", &roles(&[Role::Officer]), &by("root"), Instant::from_micros(1)).unwrap();
         let scrape = Roles::of_program([Role::Metrics]).unwrap();
         let of = |owner: Option<&str>, roles: &Roles| TokenSpec {
             name: String::from("t"),
             owner: owner.map(str::to_owned),
             roles: roles.clone(),
-            expires_at: 100,
+            expires_at: Instant::from_micros(100),
         };
-        let program = accounts.add_token(&of(None, &scrape), &by("root"), 2).unwrap();
-        let person = accounts.add_token(&of(Some("王芳"), &Roles::default()), &by("root"), 2).unwrap();
-        assert!(accounts.add_token(&of(Some("李雷"), &Roles::default()), &by("root"), 2).is_err());
+        let program = accounts.add_token(&of(None, &scrape), &by("root"), Instant::from_micros(2)).unwrap();
+        let person = accounts
+            .add_token(&of(Some("王芳"), &Roles::default()), &by("root"), Instant::from_micros(2))
+            .unwrap();
+        assert!(
+            accounts
+                .add_token(&of(Some("李雷"), &Roles::default()), &by("root"), Instant::from_micros(2))
+                .is_err()
+        );
         let bearer = |accounts: &Accounts, token: &NewToken, now| accounts.bearer(&token.text, now).unwrap();
-        let (id, identity) = bearer(&accounts, &program, 99).unwrap();
+        let (id, identity) = bearer(&accounts, &program, Instant::from_micros(99)).unwrap();
         assert_eq!((id, identity.is_program, identity.roles), (program.id.clone(), true, scrape));
-        assert!(bearer(&accounts, &program, 100).is_none(), "it has expired");
+        assert!(bearer(&accounts, &program, Instant::from_micros(100)).is_none(), "it has expired");
         let other = program.text.replace(&program.id, &person.id);
-        assert!(accounts.bearer(&other, 99).unwrap().is_none(), "the secret of another token");
+        assert!(
+            accounts.bearer(&other, Instant::from_micros(99)).unwrap().is_none(),
+            "the secret of another token"
+        );
         // A person's token is worth what the person is at that moment.
-        assert_eq!(bearer(&accounts, &person, 99).unwrap().1.roles, roles(&[Role::Officer]));
-        accounts.set_roles("王芳", &roles(&[Role::Auditor]), &by("root"), 3).unwrap();
-        assert_eq!(bearer(&accounts, &person, 99).unwrap().1.roles, roles(&[Role::Auditor]));
-        accounts.set_enabled("王芳", false, &by("root"), 4).unwrap();
-        assert!(bearer(&accounts, &person, 99).is_none());
-        accounts.revoke(&program.id, &by("root"), 5).unwrap();
-        assert!(bearer(&accounts, &program, 99).is_none());
-        assert!(accounts.revoke(&program.id, &by("root"), 6).is_err());
+        assert_eq!(
+            bearer(&accounts, &person, Instant::from_micros(99)).unwrap().1.roles,
+            roles(&[Role::Officer])
+        );
+        accounts.set_roles("王芳", &roles(&[Role::Auditor]), &by("root"), Instant::from_micros(3)).unwrap();
+        assert_eq!(
+            bearer(&accounts, &person, Instant::from_micros(99)).unwrap().1.roles,
+            roles(&[Role::Auditor])
+        );
+        accounts.set_enabled("王芳", false, &by("root"), Instant::from_micros(4)).unwrap();
+        assert!(bearer(&accounts, &person, Instant::from_micros(99)).is_none());
+        accounts.revoke(&program.id, &by("root"), Instant::from_micros(5)).unwrap();
+        assert!(bearer(&accounts, &program, Instant::from_micros(99)).is_none());
+        assert!(accounts.revoke(&program.id, &by("root"), Instant::from_micros(6)).is_err());
     }
 
     #[test]
     fn nobody_locks_everybody_out_or_lifts_themselves() {
         let (_dir, mut accounts) = accounts();
         let (officer, security) = (roles(&[Role::Officer]), roles(&[Role::Security]));
-        accounts.add_user("one", &security, &by("root"), 1).unwrap();
-        assert!(accounts.add_user("one", &officer, &by("root"), 1).is_err());
-        assert!(accounts.set_roles("one", &officer, &by("root"), 2).is_err(), "the last one");
-        assert!(accounts.set_enabled("one", false, &by("root"), 2).is_err());
-        accounts.add_user("two", &security, &by("one"), 3).unwrap();
-        assert!(accounts.set_roles("two", &officer, &by("two"), 4).is_err(), "themselves");
-        accounts.set_roles("two", &officer, &by("one"), 4).unwrap();
-        assert!(accounts.add_user("three four", &officer, &by("one"), 5).is_err());
+        accounts.add_user("one", &security, &by("root"), Instant::from_micros(1)).unwrap();
+        assert!(accounts.add_user("one", &officer, &by("root"), Instant::from_micros(1)).is_err());
+        assert!(
+            accounts.set_roles("one", &officer, &by("root"), Instant::from_micros(2)).is_err(),
+            "the last one"
+        );
+        assert!(accounts.set_enabled("one", false, &by("root"), Instant::from_micros(2)).is_err());
+        accounts.add_user("two", &security, &by("one"), Instant::from_micros(3)).unwrap();
+        assert!(
+            accounts.set_roles("two", &officer, &by("two"), Instant::from_micros(4)).is_err(),
+            "themselves"
+        );
+        accounts.set_roles("two", &officer, &by("one"), Instant::from_micros(4)).unwrap();
+        assert!(accounts.add_user("three four", &officer, &by("one"), Instant::from_micros(5)).is_err());
     }
 }

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     access::{Actor, Role, Roles, Token, User},
+    event::Instant,
     say,
     text::quoted,
 };
 
 pub(super) fn tell(
     summed: &Summed<'_>,
-    now: i64,
+    now: Instant,
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
 ) -> Refusable<()> {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use super::{AccountError, Accounts, sessions, tell};
 use crate::{
     access::Actor,
+    event::Instant,
     say,
     store::{
         StoreError,
@@ -104,7 +105,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the user has a second factor, or no password.
-    pub fn offer_factor(&mut self, secret: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn offer_factor(&mut self, secret: &str, by: &Actor, now: Instant) -> Result<(), AccountError> {
         self.act(|summed| {
             let set = "totp = :secret, totp_step = NULL WHERE name = :user AND totp_at IS NULL";
             let values = named_params! { ":user": by.who, ":secret": secret };
@@ -123,7 +124,7 @@ impl Accounts {
         &mut self,
         (secret, step): (&str, i64),
         (by, session): (&Actor, &str),
-        now: i64,
+        now: Instant,
     ) -> Result<(), AccountError> {
         self.act(|summed| {
             let set =
@@ -145,7 +146,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If they have no password.
-    pub fn remove_factor(&mut self, user: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+    pub fn remove_factor(&mut self, user: &str, by: &Actor, now: Instant) -> Result<(), AccountError> {
         self.act(|summed| {
             let set = "totp = NULL, totp_at = NULL, totp_step = NULL WHERE name = ?1";
             if !update(summed, user, set, params![user])? {
@@ -165,7 +166,7 @@ impl Accounts {
         user: &str,
         is_required: bool,
         by: &Actor,
-        now: i64,
+        now: Instant,
     ) -> Result<(), AccountError> {
         self.act(|summed| {
             let set = "totp_required = :is_required WHERE name = :user";

@@ -8,6 +8,7 @@ use crate::{
         Actor, Identity, NewToken, Session, presented_cookie,
         session::{IDLE, LONGEST, OF_ONE, new_cookie},
     },
+    event::Instant,
     say,
     store::{
         StoreError,
@@ -25,7 +26,11 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn session(&self, cookie: &str, now: i64) -> Result<Option<(Session, Identity, Factor)>, StoreError> {
+    pub fn session(
+        &self,
+        cookie: &str,
+        now: Instant,
+    ) -> Result<Option<(Session, Identity, Factor)>, StoreError> {
         let Some((id, digest)) = presented_cookie(cookie) else { return Ok(None) };
         let sql = format!("SELECT {SESSION}, digest FROM sessions WHERE id = ?1");
         let row = |row: &Row<'_>| Ok((session(row)?, row.get::<_, Vec<u8>>("digest")?));
@@ -43,7 +48,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn sessions(&self, now: i64) -> Result<Vec<Session>, StoreError> {
+    pub fn sessions(&self, now: Instant) -> Result<Vec<Session>, StoreError> {
         let sql = format!("SELECT {SESSION} FROM sessions ORDER BY began_at DESC, id LIMIT {SHOWN}");
         let all: Vec<Session> =
             self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], session)?.collect())?;
@@ -58,13 +63,13 @@ impl Accounts {
         &mut self,
         (user, compared): (&str, &Credential),
         place: &str,
-        now: i64,
+        now: Instant,
     ) -> Result<(NewToken, Session), AccountError> {
         let made = new_cookie();
         self.act(|summed| {
             let c = summed.transaction;
             let sql = "SELECT set_at FROM credentials WHERE name = ?1";
-            let set_at: Option<i64> =
+            let set_at: Option<Instant> =
                 c.prepare_cached(sql)?.query_row([user], |row| row.get(0)).optional()?;
             let is_known = find_user(c, user)?.and_then(|user| user.identity()).is_some();
             if !is_known || set_at != Some(compared.set_at) {
@@ -80,7 +85,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn end_session(&mut self, id: &str, by: &Actor, now: i64) -> Result<bool, AccountError> {
+    pub fn end_session(&mut self, id: &str, by: &Actor, now: Instant) -> Result<bool, AccountError> {
         self.act(|summed| {
             let sql = "SELECT user FROM sessions WHERE id = ?1";
             let user: Option<String> =
@@ -97,7 +102,7 @@ pub(super) fn open(
     summed: &Summed<'_>,
     made: &NewToken,
     (user, place): (&str, &str),
-    now: i64,
+    now: Instant,
 ) -> Refusable<()> {
     let by = Actor { who: user.to_owned(), place: place.to_owned() };
     end_where(
@@ -151,6 +156,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::TimeDelta;
     use crate::{
         access::{Role, Roles},
         store::{Store, Used},
@@ -162,7 +168,7 @@ mod tests {
         let mut accounts = Accounts::open(dir.path()).unwrap();
         let by = Actor { who: String::from("root"), place: String::from("test") };
         let roles = Roles::of_person([Role::Officer]).unwrap();
-        accounts.add_user_with(("王芳", Some("kept")), &roles, &by, 1).unwrap();
+        accounts.add_user_with(("王芳", Some("kept")), &roles, &by, Instant::from_micros(1)).unwrap();
         (dir, accounts, by)
     }
 
@@ -170,16 +176,20 @@ mod tests {
     fn a_session_lasts_as_long_as_somebody_comes_and_no_longer_than_half_a_day() {
         let (_dir, mut accounts, _) = accounts();
         let credential = accounts.credential("王芳").unwrap().unwrap();
-        let (cookie, begun) = accounts.begin_session(("王芳", &credential), "10.0.0.1", 1).unwrap();
+        let (cookie, begun) =
+            accounts.begin_session(("王芳", &credential), "10.0.0.1", Instant::from_micros(1)).unwrap();
         let is_known = |accounts: &Accounts, now| accounts.session(&cookie.text, now).unwrap().is_some();
-        assert!(is_known(&accounts, IDLE) && !is_known(&accounts, 1 + IDLE));
-        let mut now = 1;
-        while now + IDLE < LONGEST {
-            now += IDLE - 1;
-            assert!(is_known(&accounts, now), "{now}");
+        assert!(
+            is_known(&accounts, Instant::EPOCH + IDLE)
+                && !is_known(&accounts, Instant::from_micros(1) + IDLE)
+        );
+        let mut now = Instant::from_micros(1);
+        while now + IDLE < Instant::EPOCH + LONGEST {
+            now += IDLE - TimeDelta::MICROSECOND;
+            assert!(is_known(&accounts, now), "{now:?}");
             accounts.used(&Used::Session(begun.id.clone()), Some("王芳"), now).unwrap();
         }
-        assert!(!is_known(&accounts, 1 + LONGEST));
+        assert!(!is_known(&accounts, Instant::from_micros(1) + LONGEST));
         let (other, _) = accounts.begin_session(("王芳", &credential), "10.0.0.1", now).unwrap();
         let mixed = cookie.text.replace(&begun.id, &other.id);
         assert!(accounts.session(&mixed, now).unwrap().is_none(), "the secret of another session");
@@ -191,15 +201,24 @@ mod tests {
         let (_dir, mut accounts, by) = accounts();
         let credential = accounts.credential("王芳").unwrap().unwrap();
         let mut begin = |now| accounts.begin_session(("王芳", &credential), "10.0.0.1", now).unwrap().0.text;
-        let cookies: Vec<_> = (0..=i64::try_from(OF_ONE).unwrap()).map(|n| begin(10 + n)).collect();
+        let cookies: Vec<_> =
+            (0..=i64::try_from(OF_ONE).unwrap()).map(|n| begin(Instant::from_micros(10 + n))).collect();
         let known = |accounts: &Accounts| {
-            cookies.iter().filter(|cookie| accounts.session(cookie, 100).unwrap().is_some()).count()
+            cookies
+                .iter()
+                .filter(|cookie| accounts.session(cookie, Instant::from_micros(100)).unwrap().is_some())
+                .count()
         };
-        assert_eq!((known(&accounts), accounts.sessions(100).unwrap().len()), (OF_ONE, OF_ONE));
-        assert!(accounts.session(&cookies[0], 100).unwrap().is_none());
-        accounts.set_password("王芳", "another", &by, 100).unwrap();
+        assert_eq!(
+            (known(&accounts), accounts.sessions(Instant::from_micros(100)).unwrap().len()),
+            (OF_ONE, OF_ONE)
+        );
+        assert!(accounts.session(&cookies[0], Instant::from_micros(100)).unwrap().is_none());
+        accounts.set_password("王芳", "another", &by, Instant::from_micros(100)).unwrap();
         assert_eq!(known(&accounts), 0);
         // What was compared before that is worth nothing any more.
-        assert!(accounts.begin_session(("王芳", &credential), "10.0.0.1", 100).is_err());
+        assert!(
+            accounts.begin_session(("王芳", &credential), "10.0.0.1", Instant::from_micros(100)).is_err()
+        );
     }
 }

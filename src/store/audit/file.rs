@@ -23,6 +23,7 @@ use datafusion::parquet::{
 use super::{Entry, register::AuditFile};
 use crate::{
     diagnostic::os_reason,
+    event::Instant,
     private, say,
     store::{
         StoreError, reach,
@@ -47,7 +48,8 @@ pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<u8>, ParquetError> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(entries.iter().map(|e| e.seq))),
         Arc::new(
-            TimestampMicrosecondArray::from_iter_values(entries.iter().map(|e| e.at)).with_timezone("UTC"),
+            TimestampMicrosecondArray::from_iter_values(entries.iter().map(|e| e.at.as_micros()))
+                .with_timezone("UTC"),
         ),
         text(|e| &e.who),
         text(|e| &e.place),
@@ -121,7 +123,7 @@ fn records(batch: &RecordBatch, entries: &mut Vec<Entry>) -> Result<(), ArrowErr
         let text = |at: usize| texts[at].value(row).to_owned();
         Entry {
             seq: seqs.value(row),
-            at: ats.value(row),
+            at: Instant::from_micros(ats.value(row)),
             who: text(0),
             place: text(1),
             action: text(2),

@@ -3,10 +3,13 @@
 use rusqlite::params_from_iter;
 
 use super::{Audit, ENTRY, Entry, entry, register::AuditFile};
-use crate::store::{
-    StoreError, chain,
-    conditions::{Conditions, split},
-    explain,
+use crate::{
+    event::Instant,
+    store::{
+        StoreError, chain,
+        conditions::{Conditions, split},
+        explain,
+    },
 };
 
 /// Files that one page looks into at most: it says where the next one goes on.
@@ -26,9 +29,9 @@ pub struct AuditFilter {
     /// Only where any of it has this text.
     pub text: Option<String>,
     /// Only from this time on, in microseconds.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Only before this time, in microseconds.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
     /// Only those before this number.
     pub before: Option<i64>,
     /// At most so many.
@@ -51,7 +54,8 @@ impl AuditFilter {
             let within = "instr(lower(concat_ws(' ', who, place, action, subject, result, detail)), ?) > 0";
             conditions.and(within, [text.to_lowercase().into()]);
         }
-        let bounds = [("at >= ?", self.from), ("at < ?", self.to), ("seq < ?", self.before)];
+        let bounds =
+            [("at >= ?", self.from), ("at < ?", self.to), ("seq < ?", self.before.map(Instant::from_micros))];
         for (bound, value) in bounds {
             if let Some(value) = value {
                 conditions.and(bound, [value.into()]);

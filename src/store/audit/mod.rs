@@ -16,7 +16,7 @@ use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use serde::Serialize;
 
 use super::{Cases, StoreError, chain, chain::Head, explain, reach_in, sums::Summed};
-use crate::access::Actor;
+use crate::{access::Actor, event::Instant};
 
 pub(crate) use follow::follow;
 pub use list::{AuditFilter, Listing};
@@ -37,11 +37,16 @@ pub struct Deed<'d> {
 }
 
 /// Adds a record.
-pub(crate) fn record(summed: &Summed<'_>, at: i64, actor: &Actor, deed: Deed<'_>) -> rusqlite::Result<()> {
+pub(crate) fn record(
+    summed: &Summed<'_>,
+    at: Instant,
+    actor: &Actor,
+    deed: Deed<'_>,
+) -> rusqlite::Result<()> {
     reach_in("audit.record")?;
     let Deed { action, subject, result, detail } = deed;
     let texts = [&*actor.who, &*actor.place, action, subject, result, detail].map(ValueRef::from);
-    let values: Vec<_> = [ValueRef::Integer(at)].into_iter().chain(texts).collect();
+    let values: Vec<_> = [ValueRef::Integer(at.as_micros())].into_iter().chain(texts).collect();
     chain::AUDIT.add(summed, &values)?;
     reach_in("audit.recorded")
 }
@@ -56,7 +61,7 @@ pub struct Entry {
     pub seq: i64,
     /// When, in microseconds.
     #[serde(skip)]
-    pub at: i64,
+    pub at: Instant,
     /// Who.
     pub who: String,
     /// From where.
@@ -78,7 +83,7 @@ impl Entry {
     fn after(&self, end: Head) -> Head {
         let texts = [&self.who, &self.place, &self.action, &self.subject, &self.result, &self.detail];
         let texts = texts.into_iter().map(|text| ValueRef::from(text.as_str()));
-        end.then([ValueRef::Integer(self.at)].into_iter().chain(texts))
+        end.then([ValueRef::Integer(self.at.as_micros())].into_iter().chain(texts))
     }
 
     /// The bytes of its texts, about.

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use crate::store::{
-    chain::Head,
-    named::insert,
-    sealed::FOLDER,
-    sums::{self, Summed},
+use crate::{
+    event::Instant,
+    store::{
+        chain::Head,
+        named::insert,
+        sealed::FOLDER,
+        sums::{self, Summed},
+    },
 };
 
 /// A registered file.
@@ -23,9 +26,9 @@ pub(crate) struct AuditFile {
     /// That of its last one.
     pub last: i64,
     /// The earliest time of a record, in microseconds.
-    pub first_at: i64,
+    pub first_at: Instant,
     /// The latest.
-    pub last_at: i64,
+    pub last_at: Instant,
     /// The end of the log as far as this file.
     pub end: Head,
     /// Its size.

@@ -11,6 +11,7 @@ use crate::{
         provider::Failed,
         seal::{SealKey, is_signed},
     },
+    event::Instant,
     say,
     store::{StoreError, chain, chain::Head, named::insert, sums},
 };
@@ -22,7 +23,7 @@ pub struct Seal {
     /// How many records there were.
     pub records: i64,
     /// When, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// The digest of the last record, in hexadecimal.
     pub head: String,
     /// The public key, in hexadecimal.
@@ -33,11 +34,11 @@ pub struct Seal {
 
 impl Seal {
     /// What is signed.
-    fn text(records: i64, at: i64, head: &str) -> String {
-        format!("fiscwatch audit seal 1\n{records}\n{at}\n{head}\n")
+    fn text(records: i64, at: Instant, head: &str) -> String {
+        format!("fiscwatch audit seal 1\n{records}\n{}\n{head}\n", at.as_micros())
     }
 
-    fn of(head: &Head, at: i64, key: &SealKey) -> Result<Self, Failed> {
+    fn of(head: &Head, at: Instant, key: &SealKey) -> Result<Self, Failed> {
         let (records, head) = (head.records, head.digest.to_string());
         let signature = key.sign(Self::text(records, at, &head).as_bytes())?;
         Ok(Self { records, at, head, key: key.public(), signature })
@@ -82,7 +83,7 @@ impl Audit {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn seal(&self, key: &SealKey, now: i64) -> Result<Option<Seal>, StoreError> {
+    pub fn seal(&self, key: &SealKey, now: Instant) -> Result<Option<Seal>, StoreError> {
         self.cases.change(|summed| {
             let head = chain::AUDIT.head(summed.transaction)?;
             if head.records <= covered(summed.transaction)? {

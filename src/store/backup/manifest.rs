@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::failed;
-use crate::{private, say, store::StoreError};
+use crate::{event::Instant, private, say, store::StoreError};
 
 /// The name of the manifest. A directory that has one is a backup, and no daemon runs on it.
 pub(crate) const MANIFEST: &str = "backup.json";
@@ -21,7 +21,7 @@ pub struct Manifest {
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
     /// When it was made, in microseconds since the epoch.
-    pub made_at: i64,
+    pub made_at: Instant,
     /// The state directory that it was made of.
     pub of: String,
     /// The schema version of the database.
@@ -31,7 +31,7 @@ pub struct Manifest {
     /// The number of the last journal block.
     pub last_block: i64,
     /// The time of the latest event, in microseconds since the epoch.
-    pub last_at: Option<i64>,
+    pub last_at: Option<Instant>,
     /// Findings.
     pub findings: i64,
     /// How far each partition was read: source, partition, offset.

@@ -24,7 +24,7 @@ use super::{
     explain, migrate,
     sealed::{self, FOLDER, SealedFile},
 };
-use crate::private;
+use crate::{event::Instant, private};
 
 use crate::say;
 
@@ -37,7 +37,7 @@ pub struct BackupOptions {
     /// Sealed files are hard links, which take no space and no time, but share their blocks on disk with the state.
     pub link: bool,
     /// The clock's time, in microseconds.
-    pub now: i64,
+    pub now: Instant,
 }
 
 /// Copies the state in `dir` to `target`, which must not exist. A daemon may run on it.
@@ -147,19 +147,19 @@ fn about(dir: &Path, source: &Connection, schema_version: i64) -> rusqlite::Resu
     let blocks = number("SELECT sum(events) FROM journal")?.unwrap_or(0);
     let last_block =
         number("SELECT max(seq) FROM journal")?.max(files.iter().map(|file| file.last_seq).max());
-    let last_at =
-        number("SELECT max(last_at) FROM journal")?.max(files.iter().map(|file| file.last_at).max());
+    let last_at = number("SELECT max(last_at) FROM journal")?
+        .max(files.iter().map(|file| file.last_at).max().map(Instant::as_micros));
     let mut statement = source.prepare("SELECT source, partition, \"offset\" FROM positions")?;
     let positions =
         statement.query_map([], |row| Ok((row.get("source")?, row.get("partition")?, row.get("offset")?)))?;
     Ok(Manifest {
         fiscwatch: env!("CARGO_PKG_VERSION").to_owned(),
-        made_at: 0,
+        made_at: Instant::EPOCH,
         of: dir.display().to_string(),
         schema_version,
         events: sealed + blocks,
         last_block: last_block.unwrap_or(0),
-        last_at,
+        last_at: last_at.map(Instant::from_micros),
         findings: number("SELECT count(*) FROM findings")?.unwrap_or(0),
         positions: positions.collect::<Result<_, _>>()?,
         files: std::collections::BTreeMap::new(),

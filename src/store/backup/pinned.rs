@@ -12,6 +12,8 @@ use super::{
     Contents, Manifest, about, attached, copy_database, manifest, open, registered, registered_of_audit,
 };
 
+use crate::event::Instant;
+
 /// The state of one commit, until it is dropped: later commits do not change it, and its files stay.
 #[derive(Debug)]
 pub(crate) struct Pinned {
@@ -56,7 +58,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub(crate) fn manifest(&self, now: i64) -> Result<Manifest, StoreError> {
+    pub(crate) fn manifest(&self, now: Instant) -> Result<Manifest, StoreError> {
         let fail = |error| explain(&self.dir, error);
         let version = super::super::check_version(&self.dir, &self.connection)?;
         Ok(Manifest { made_at: now, ..about(&self.dir, &self.connection, version).map_err(fail)? })

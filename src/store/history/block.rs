@@ -15,6 +15,7 @@ use super::{
 };
 
 use crate::{
+    event::Instant,
     journal::{JournalBlock, layout::arrival, stored_block},
     say,
 };
@@ -26,8 +27,8 @@ pub(crate) struct BlockInfo {
     pub seq: i64,
     /// Events in it.
     pub events: i64,
-    first_at: i64,
-    last_at: i64,
+    first_at: Instant,
+    last_at: Instant,
 }
 
 /// The blocks that can have selected events, in order.

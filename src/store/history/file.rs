@@ -31,7 +31,10 @@ use super::{
     Select,
     shape::Shape,
 };
-use crate::{event::Column, say};
+use crate::{
+    event::{Column, Instant},
+    say,
+};
 
 /// Rows of a batch.
 const ROWS: usize = 32 << 10;
@@ -161,7 +164,9 @@ fn row_groups(metadata: &ArrowReaderMetadata, select: &Select) -> Vec<usize> {
             let Some(at) = at else { return true };
             match metadata.row_group(*group).column(at).statistics() {
                 Some(Statistics::Int64(s)) => match (s.min_opt(), s.max_opt()) {
-                    (Some(min), Some(max)) => select.times_overlap(*min, *max),
+                    (Some(min), Some(max)) => {
+                        select.times_overlap(Instant::from_micros(*min), Instant::from_micros(*max))
+                    }
                     _ => true,
                 },
                 _ => true,

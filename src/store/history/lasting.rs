@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     evaluate::plans::within::Within,
-    event::{EventType, TypeSet},
+    event::{EventType, Instant, TypeSet},
     store::StoreError,
 };
 
@@ -104,7 +104,9 @@ impl PartitionStream for Part {
         stream(&self.shape, move |take| {
             let (history, select) = (table.open)()?;
             let select = Select { types: Some(table.types), ..select };
-            let narrowed = |select, (operator, at)| bounded(select, operator, (at, true)).unwrap_or(select);
+            let narrowed = |select, (operator, at)| {
+                bounded(select, operator, (Instant::from_micros(at), true)).unwrap_or(select)
+            };
             let select = within.into_iter().fold(select, narrowed);
             history.read_again(&select, &shape, &table.remembered, take)
         })

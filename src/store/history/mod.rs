@@ -35,7 +35,7 @@ use super::{
 };
 
 use crate::{
-    event::{Column, EventType},
+    event::{Column, EventType, Instant},
     journal::layout::ARRIVAL,
     say,
 };
@@ -153,7 +153,7 @@ impl History {
     /// If a file or block is damaged or the database cannot be read.
     pub fn replay(
         &self,
-        from: Option<i64>,
+        from: Option<Instant>,
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {

@@ -16,7 +16,10 @@ use super::{
     parallel::{Lost, Ordered},
     shape::Shape,
 };
-use crate::{evaluate::plans::rows::compacted, event::TypeSet};
+use crate::{
+    evaluate::plans::rows::compacted,
+    event::{Instant, TypeSet},
+};
 
 /// Bytes that are remembered.
 const BYTES: usize = 64 << 20;
@@ -112,7 +115,7 @@ impl Unit {
     fn within(&self, select: &Select) -> Select {
         let cut = match self {
             Self::File(f) => select.within(f.first_at, f.last_at, f.first_seq, f.last_seq),
-            Self::Block(b) => select.within(i64::MIN, i64::MAX, b.seq, b.seq),
+            Self::Block(b) => select.within(Instant::MIN, Instant::MAX, b.seq, b.seq),
         };
         Select { from: None, to: None, ..cut }
     }

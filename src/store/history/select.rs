@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use crate::{
-    event::{Column, EventType, TypeSet},
+    event::{Column, EventType, Instant, TypeSet},
     journal::layout::{ARRIVAL, arrival, block_of},
     say,
 };
@@ -22,9 +22,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Select {
     /// Event times not before this, in microseconds.
-    pub from: Option<i64>,
+    pub from: Option<Instant>,
     /// Event times before this, in microseconds.
-    pub to: Option<i64>,
+    pub to: Option<Instant>,
     /// Arrivals after this one.
     pub after: Option<i64>,
     /// Arrivals up to this one, which is included.
@@ -35,7 +35,7 @@ pub struct Select {
 
 impl Select {
     /// Whether times from `first` to `last` can be selected.
-    pub(super) fn times_overlap(&self, first: i64, last: i64) -> bool {
+    pub(super) fn times_overlap(&self, first: Instant, last: Instant) -> bool {
         self.from.is_none_or(|from| last >= from) && self.to.is_none_or(|to| first < to)
     }
 
@@ -46,7 +46,7 @@ impl Select {
     }
 
     /// Without the bounds that hold for all events of these times and blocks.
-    pub(super) fn within(&self, first_at: i64, last_at: i64, first_seq: i64, last_seq: i64) -> Self {
+    pub(super) fn within(&self, first_at: Instant, last_at: Instant, first_seq: i64, last_seq: i64) -> Self {
         Self {
             from: self.from.filter(|from| first_at < *from),
             to: self.to.filter(|to| last_at >= *to),
@@ -89,10 +89,10 @@ impl Select {
                 .ok_or_else(|| ArrowError::SchemaError(say!("occurred_at is no time")))?
                 .reinterpret_cast::<Int64Type>();
             if let Some(from) = self.from {
-                narrow(gt_eq(&times, &number(from))?)?;
+                narrow(gt_eq(&times, &number(from.as_micros()))?)?;
             }
             if let Some(to) = self.to {
-                narrow(lt(&times, &number(to))?)?;
+                narrow(lt(&times, &number(to.as_micros()))?)?;
             }
         }
         let arrivals = || {
@@ -136,16 +136,25 @@ mod tests {
     #[test]
     fn bounds_that_hold_for_a_whole_file_are_left_out() {
         let select = Select {
-            from: Some(10),
-            to: Some(20),
+            from: Some(Instant::from_micros(10)),
+            to: Some(Instant::from_micros(20)),
             after: Some(arrival(3, 5)),
             until: Some(arrival(7, 0)),
             types: None,
         };
-        assert_eq!(select.within(10, 19, 4, 6), Select::default());
-        assert_eq!(select.within(9, 20, 3, 7), select);
-        assert!(select.times_overlap(0, 10) && select.times_overlap(19, 30));
-        assert!(!select.times_overlap(0, 9) && !select.times_overlap(20, 30));
+        assert_eq!(
+            select.within(Instant::from_micros(10), Instant::from_micros(19), 4, 6),
+            Select::default()
+        );
+        assert_eq!(select.within(Instant::from_micros(9), Instant::from_micros(20), 3, 7), select);
+        assert!(
+            select.times_overlap(Instant::from_micros(0), Instant::from_micros(10))
+                && select.times_overlap(Instant::from_micros(19), Instant::from_micros(30))
+        );
+        assert!(
+            !select.times_overlap(Instant::from_micros(0), Instant::from_micros(9))
+                && !select.times_overlap(Instant::from_micros(20), Instant::from_micros(30))
+        );
         assert!(select.blocks_overlap(3, 3) && select.blocks_overlap(7, 9));
         assert!(!select.blocks_overlap(1, 2) && !select.blocks_overlap(8, 9));
     }

@@ -22,7 +22,7 @@ use datafusion::{
 use super::{Bounds, History, Order, Select, shape::Shape};
 use crate::{
     evaluate::bounded::Unread,
-    event::{Column, EventType},
+    event::{Column, EventType, Instant, TimeDelta},
     store::StoreError,
 };
 
@@ -166,9 +166,9 @@ fn narrowed(select: Select, filter: &Expr) -> (Select, bool) {
 }
 
 /// The selection within one more bound; an instant is whole microseconds, and whether that is all of it.
-pub(super) fn bounded(mut select: Select, op: Operator, (floor, exact): (i64, bool)) -> Option<Select> {
+pub(super) fn bounded(mut select: Select, op: Operator, (floor, exact): (Instant, bool)) -> Option<Select> {
     // An instant between two microseconds is above its floor.
-    let above = floor.checked_add(1)?;
+    let above = floor.checked_add(TimeDelta::MICROSECOND)?;
     if matches!(op, Operator::Gt | Operator::GtEq | Operator::Eq) {
         let from = if op == Operator::Gt || !exact { above } else { floor };
         select.from = select.from.max(Some(from));
@@ -186,7 +186,7 @@ fn is_time(expr: &Expr) -> bool {
 }
 
 /// Whole microseconds of a constant instant, and whether that is all of it.
-fn instant(expr: &Expr) -> Option<(i64, bool)> {
+fn instant(expr: &Expr) -> Option<(Instant, bool)> {
     let Expr::Literal(value, _) = expr else { return None };
     let (value, unit) = match value {
         ScalarValue::TimestampSecond(Some(v), _) => (*v, TimeUnit::Second),
@@ -196,10 +196,10 @@ fn instant(expr: &Expr) -> Option<(i64, bool)> {
         _ => return None,
     };
     Some(match unit {
-        TimeUnit::Second => (value.checked_mul(1_000_000)?, true),
-        TimeUnit::Millisecond => (value.checked_mul(1000)?, true),
-        TimeUnit::Microsecond => (value, true),
-        TimeUnit::Nanosecond => (value.div_euclid(1000), value.rem_euclid(1000) == 0),
+        TimeUnit::Second => (Instant::from_micros(value.checked_mul(1_000_000)?), true),
+        TimeUnit::Millisecond => (Instant::from_micros(value.checked_mul(1000)?), true),
+        TimeUnit::Microsecond => (Instant::from_micros(value), true),
+        TimeUnit::Nanosecond => (Instant::from_micros(value.div_euclid(1000)), value.rem_euclid(1000) == 0),
     })
 }
 
@@ -216,7 +216,7 @@ mod tests {
     fn comparisons_with_constants_become_bounds() {
         let bounds = |filter: &Expr| {
             let (select, some) = narrowed(Select::default(), filter);
-            (some, select.from, select.to)
+            (some, select.from.map(Instant::as_micros), select.to.map(Instant::as_micros))
         };
         let time = || col("occurred_at");
         assert_eq!(bounds(&time().gt_eq(at(5))), (true, Some(5), None));

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Row, named_params};
 
 use super::Outbox;
-use crate::store::{StoreError, alert_rows::Rows};
+use crate::{
+    event::{Instant, TimeDelta},
+    store::{StoreError, alert_rows::Rows},
+};
 
 /// What was done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +20,11 @@ pub struct Done {
     /// The alert's severity.
     pub severity: String,
     /// How long after the alert's opening, in microseconds.
-    pub after: i64,
+    pub after: TimeDelta,
     /// Whether the alert was over by it.
     pub is_over: bool,
     /// How long after the letter, for its first answer.
-    pub after_letter: Option<i64>,
+    pub after_letter: Option<TimeDelta>,
 }
 
 /// Whose late alerts are counted.
@@ -39,7 +42,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn waiting(&self) -> Result<(BTreeMap<String, i64>, Option<i64>), StoreError> {
+    pub fn waiting(&self) -> Result<(BTreeMap<String, i64>, Option<Instant>), StoreError> {
         self.read(|c| {
             let sql = "SELECT a, n FROM figures WHERE name = 'waiting'";
             let mut statement = c.prepare_cached(sql)?;
@@ -98,7 +101,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn late(&self, by: Late, now: i64, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
+    pub fn late(&self, by: Late, now: Instant, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let column = match by {
             Late::Unit => "unit_code",
             Late::Officer => "owner",
@@ -136,7 +139,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn overdue(&self, severity: &str, any: bool, before: i64) -> Result<i64, StoreError> {
+    pub fn overdue(&self, severity: &str, any: bool, before: Instant) -> Result<i64, StoreError> {
         let states = if any { "'open', 'acknowledged', 'confirmed', 'rectifying'" } else { "'open'" };
         let sql = format!(
             "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = :severity AND opened_at <= :before"

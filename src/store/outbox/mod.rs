@@ -20,7 +20,10 @@ use super::{
     open_writer,
     sums::{self, Changes, Summed},
 };
-use crate::alert::{Labels, Notification, Told, desk::Entry};
+use crate::{
+    alert::{Labels, Notification, Told, desk::Entry},
+    event::Instant,
+};
 
 /// Adds an entry. It is due with its group.
 pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {
@@ -54,7 +57,7 @@ pub enum Fate {
     /// The sink has it.
     Sent,
     /// It is tried again at this time.
-    Later(i64, String),
+    Later(Instant, String),
     /// It is not tried again.
     Parked(String),
 }
@@ -115,7 +118,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn next_due(&self) -> Result<Option<i64>, StoreError> {
+    pub fn next_due(&self) -> Result<Option<Instant>, StoreError> {
         let sql = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM outbox
                    UNION ALL SELECT min(repeat_at) FROM groups WHERE repeat_at IS NOT NULL
                    UNION ALL SELECT min(escalates_at) FROM alerts WHERE escalates_at IS NOT NULL)";
@@ -129,7 +132,7 @@ impl Outbox {
     pub fn pending(
         &self,
         sink: &str,
-        now: i64,
+        now: Instant,
         under_way: &[String],
         limit: usize,
     ) -> Result<Vec<Pending>, StoreError> {
@@ -158,11 +161,11 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn next_attempt(&self, sink: &str, under_way: &[String]) -> Result<Option<i64>, StoreError> {
+    pub fn next_attempt(&self, sink: &str, under_way: &[String]) -> Result<Option<Instant>, StoreError> {
         let sql = "SELECT id, next_at FROM notifications WHERE state = 'pending' AND sink = :sink ORDER BY next_at LIMIT :limit";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+            let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Instant>(1)?));
             let values = named_params! { ":sink": sink, ":limit": under_way.len() + 1 };
             let rows = statement.query_map(values, row)?;
             let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -198,7 +201,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn record(&mut self, outcomes: &[(String, Fate)], now: i64) -> Result<(), StoreError> {
+    pub fn record(&mut self, outcomes: &[(String, Fate)], now: Instant) -> Result<(), StoreError> {
         self.round(|round| {
             let sql =
                 "UPDATE notifications SET state = :state, attempts = attempts + 1, next_at = :next_at, error = :error,
@@ -229,7 +232,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn told(&self, sink: &str, ended_after: i64, limit: usize) -> Result<Vec<Told>, StoreError> {
+    pub fn told(&self, sink: &str, ended_after: Instant, limit: usize) -> Result<Vec<Told>, StoreError> {
         let sql =
             "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
                      WHERE g.sink = :sink AND a.state NOT IN ('closed', 'dismissed', 'resolved')

@@ -9,6 +9,7 @@ use crate::{
         Alert, Change, Desk, Labels, Notification, Silence,
         desk::{Matter, Step},
     },
+    event::Instant,
     finding::Finding,
     store::{
         Turns,
@@ -41,7 +42,7 @@ pub struct DueEntry {
     /// What about.
     pub matter: Matter,
     /// When its cause was committed.
-    pub received_at: i64,
+    pub received_at: Instant,
     /// Whether something muted it before.
     pub was_held: bool,
     /// The alert as it is now.
@@ -101,7 +102,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn due(&self, now: i64, after: &mut (i64, i64), limit: usize) -> RoundResult<Vec<DueGroup>> {
+    pub fn due(&self, now: Instant, after: &mut (Instant, i64), limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels, due_at, seq FROM outbox
                    WHERE (due_at, seq) > (:after_due, :after_seq) AND due_at <= :now ORDER BY due_at, seq LIMIT :limit";
         let mut statement = self.transaction.prepare_cached(sql)?;
@@ -121,7 +122,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn entries(&self, group_key: &str, now: i64, limit: usize) -> RoundResult<Vec<DueEntry>> {
+    pub fn entries(&self, group_key: &str, now: Instant, limit: usize) -> RoundResult<Vec<DueEntry>> {
         let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL AS was_held
                    FROM outbox o JOIN alerts a USING (alert_id)
                    WHERE o.group_key = :group_key AND o.due_at <= :now ORDER BY o.seq LIMIT :limit";
@@ -165,8 +166,8 @@ impl Round<'_> {
         &self,
         due: &DueGroup,
         (before, group): (&Group, &Group),
-        now: i64,
-        repeat_at: Option<i64>,
+        now: Instant,
+        repeat_at: Option<Instant>,
     ) -> RoundResult<()> {
         let DueGroup { group_key, route, sink, labels } = due;
         let (thread, labels) = (&group.thread, json(labels)?);
@@ -215,7 +216,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn repeats(&self, now: i64, limit: usize) -> RoundResult<Vec<DueGroup>> {
+    pub fn repeats(&self, now: Instant, limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= :now ORDER BY repeat_at LIMIT :limit";
         self.transaction
             .prepare_cached(sql)?
@@ -228,7 +229,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> RoundResult<()> {
+    pub fn repeat_at(&self, group_key: &str, at: Option<Instant>) -> RoundResult<()> {
         let sql = "UPDATE groups SET repeat_at = :at WHERE group_key = :group_key";
         let values = named_params! { ":group_key": group_key, ":at": at };
         self.summed().change(&sums::GROUPS, [group_key], || {
@@ -241,7 +242,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> RoundResult<()> {
+    pub fn hold(&self, seqs: &[i64], held_by: &str, until: Instant) -> RoundResult<()> {
         let sql = "UPDATE outbox SET due_at = :until, held_by = :held_by WHERE seq = :seq";
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in seqs {
@@ -256,7 +257,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read or written.
-    pub fn bring_forward(&self, now: i64, until: i64, limit: usize) -> RoundResult<usize> {
+    pub fn bring_forward(&self, now: Instant, until: Instant, limit: usize) -> RoundResult<usize> {
         let sql = "SELECT seq FROM outbox WHERE held_by IS NULL AND due_at > :now AND due_at <= :until LIMIT :limit";
         let mut waiting = self.transaction.prepare_cached(sql)?;
         let waiting = waiting
@@ -304,7 +305,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn given(&self, sink: &str, since: i64) -> RoundResult<u32> {
+    pub fn given(&self, sink: &str, since: Instant) -> RoundResult<u32> {
         let sql = "SELECT count(*) FROM notifications WHERE sink = :sink AND created_at > :since AND reason NOT IN ('digest', 'storm')";
         let values = named_params! { ":sink": sink, ":since": since };
         Ok(self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
@@ -314,7 +315,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn last_storm(&self, sink: &str, since: i64) -> RoundResult<Option<i64>> {
+    pub fn last_storm(&self, sink: &str, since: Instant) -> RoundResult<Option<Instant>> {
         let sql = "SELECT max(created_at) FROM notifications WHERE sink = :sink AND created_at > :since AND reason = 'storm'";
         let values = named_params! { ":sink": sink, ":since": since };
         Ok(self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
@@ -324,7 +325,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn silences(&self, now: i64) -> RoundResult<Vec<Silence>> {
+    pub fn silences(&self, now: Instant) -> RoundResult<Vec<Silence>> {
         let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let silence = |row: &Row<'_>| {
@@ -338,7 +339,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn unacknowledged(&self, now: i64, limit: usize) -> RoundResult<Vec<Alert>> {
+    pub fn unacknowledged(&self, now: Instant, limit: usize) -> RoundResult<Vec<Alert>> {
         let sql = "SELECT body FROM alerts WHERE escalates_at <= :now ORDER BY escalates_at LIMIT :limit";
         self.transaction
             .prepare_cached(sql)?
@@ -359,7 +360,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> RoundResult<()> {
+    pub fn escalate(&self, desk: &Desk, alert: Alert, now: Instant) -> RoundResult<()> {
         Ok(alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))?)
     }
 
@@ -367,7 +368,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn save(&self, step: &Step, now: i64) -> RoundResult<()> {
+    pub fn save(&self, step: &Step, now: Instant) -> RoundResult<()> {
         Ok(alerts::save(&self.summed(), step, Times::at(now))?)
     }
 
@@ -375,7 +376,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database or the key of links cannot be written.
-    pub fn send_letter(&self, desk: &Desk, step: &Step, now: i64) -> RoundResult<()> {
+    pub fn send_letter(&self, desk: &Desk, step: &Step, now: Instant) -> RoundResult<()> {
         answers::issue(self.dir, &self.summed(), step, desk, now)?;
         self.save(step, now)
     }
@@ -384,7 +385,12 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub(super) fn letter_went(&self, notification: &str, refused: Option<&str>, now: i64) -> RoundResult<()> {
+    pub(super) fn letter_went(
+        &self,
+        notification: &str,
+        refused: Option<&str>,
+        now: Instant,
+    ) -> RoundResult<()> {
         let sql = "SELECT body FROM notifications WHERE id = ?1 AND reason = 'explain'";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let letter: Option<Notification> =

@@ -6,7 +6,7 @@ use super::{
     super::{StoreError, conditions::Conditions, explain, sums},
     LIMIT, LIMIT_MAX, Reader,
 };
-use crate::stream::Reason;
+use crate::{event::Instant, stream::Reason};
 
 /// Which quarantined records to list, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -55,9 +55,9 @@ pub struct StoredReject {
     #[serde(skip)]
     pub raw: Vec<u8>,
     /// When it was received, in microseconds.
-    pub received_at: i64,
+    pub received_at: Instant,
     /// When it was read again, in microseconds.
-    pub replayed_at: Option<i64>,
+    pub replayed_at: Option<Instant>,
 }
 
 impl StoredReject {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{LabParams, Proposed, approvals, judge};
 use crate::{
     approval::{Kind, Matter, Office, Person, State, Verb, Wish},
+    event::Instant,
     store::sums::Summed,
 };
 
@@ -41,7 +42,7 @@ pub(super) fn matter_of(
     let proposer = Person { who: known.proposed_by.clone(), roles: Vec::new() };
     let wish = wish((Kind::Rules, Value::Null), (&known.digest, known.params.as_ref()), &known.reason);
     let id = approvals::next(summed.transaction)?;
-    let matter = Matter::propose(id, wish, (&proposer, known.proposed_at), office);
+    let matter = Matter::propose(id, wish, (&proposer, known.proposed_at.as_micros()), office);
     if let Ok(matter) = &matter {
         approvals::put(summed, matter)?;
     }
@@ -52,7 +53,7 @@ pub(super) fn matter_of(
 pub(in crate::store) fn follow(
     summed: &Summed<'_>,
     matter: &Matter,
-    (verb, person, now): (Verb, &Person, i64),
+    (verb, person, now): (Verb, &Person, Instant),
 ) -> rusqlite::Result<Result<(), String>> {
     match (verb, matter.state) {
         (Verb::Approve, State::Approved) => {
@@ -67,9 +68,9 @@ pub(in crate::store) fn follow(
 }
 
 /// Notes that the matter of a set is in force.
-pub(super) fn in_force(summed: &Summed<'_>, digest: &str, now: i64) -> rusqlite::Result<()> {
+pub(super) fn in_force(summed: &Summed<'_>, digest: &str, now: Instant) -> rusqlite::Result<()> {
     let matter = approvals::latest(summed.transaction, &KINDS, digest)?;
     let Some(mut matter) = matter.filter(|matter| matter.state == State::Approved) else { return Ok(()) };
-    matter.end(true, now, "");
+    matter.end(true, now.as_micros(), "");
     approvals::keep(summed, &matter)
 }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, named_params};
 
 use super::super::{StoreError, explain};
 use crate::{
-    event::{Column, id_hash, time::Calendar},
+    event::{Column, Instant, id_hash, time::Calendar},
     journal::{
         JournalBlock,
         layout::{ARRIVAL_AT, SEALED, arrival, conform},
@@ -99,10 +99,11 @@ pub(crate) fn days(batches: &[RecordBatch], calendar: &Calendar) -> Vec<Day> {
     let mut days = Vec::new();
     let mut rest = &order[..];
     while let Some((first, ..)) = rest.first() {
-        let date = calendar.local(*first).date();
-        let end = date.tomorrow().ok().and_then(|next| calendar.start_of_day(next).ok()).unwrap_or(i64::MAX);
+        let date = calendar.local(Instant::from_micros(*first)).date();
+        let end =
+            date.tomorrow().ok().and_then(|next| calendar.start_of_day(next).ok()).unwrap_or(Instant::MAX);
         // At least the first row, so that the loop ends whatever a calendar says.
-        let (day, later) = rest.split_at(rest.partition_point(|(at, ..)| *at < end).max(1));
+        let (day, later) = rest.split_at(rest.partition_point(|(at, ..)| *at < end.as_micros()).max(1));
         let places = day.iter().map(|(_, batch, row)| (*batch, *row)).collect();
         days.push(Day { name: date.to_string(), places });
         rest = later;

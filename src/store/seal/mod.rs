@@ -23,7 +23,7 @@ use super::{
     sums::{self, Change, meta, set_meta},
     versions,
 };
-use crate::event::time::Calendar;
+use crate::event::{Instant, TimeDelta, time::Calendar};
 
 /// Events that are sealed at once, at least a block. It bounds memory (about half a kilobyte an event) and the
 /// transaction that deletes the blocks; compaction makes larger files of the results.
@@ -41,9 +41,9 @@ const COMPACT_EVENTS: i64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub struct SealOptions {
     /// A local day is sealed when the latest event is so many microseconds past its end.
-    pub after: i64,
+    pub after: TimeDelta,
     /// Events so many microseconds older than the latest one are deleted, a file at a time; `None` keeps everything.
-    pub retain: Option<i64>,
+    pub retain: Option<TimeDelta>,
     /// What local days are.
     pub calendar: Arc<Calendar>,
 }
@@ -76,7 +76,7 @@ pub struct Sealer {
     /// The last block that `latest_at` knows.
     seen_seq: i64,
     /// The latest event time, in microseconds.
-    latest_at: Option<i64>,
+    latest_at: Option<Instant>,
     /// Whether files wait for readers to end before they can be deleted.
     leftovers: bool,
 }
@@ -138,13 +138,13 @@ impl Sealer {
             statement.query_row([self.seen_seq], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
         if let (Some(seq), Some(at)) = new {
             self.seen_seq = seq;
-            self.latest_at = self.latest_at.max(Some(at));
+            self.latest_at = self.latest_at.max(Some(Instant::from_micros(at)));
         }
         Ok(())
     }
 
     /// Before this, days are complete.
-    fn cutoff(&self) -> Option<i64> {
+    fn cutoff(&self) -> Option<Instant> {
         let day = self.options.calendar.local(self.latest_at?.checked_sub(self.options.after)?).date();
         self.options.calendar.start_of_day(day).ok()
     }
@@ -185,7 +185,7 @@ impl Sealer {
     }
 
     /// The first and last of the oldest blocks that can be sealed now.
-    fn complete(&self, cutoff: i64) -> rusqlite::Result<Option<(i64, i64)>> {
+    fn complete(&self, cutoff: Instant) -> rusqlite::Result<Option<(i64, i64)>> {
         // Recovery applies the blocks after the checkpoint to the ledger, so they stay.
         let sql = "SELECT seq, events, last_at FROM journal INDEXED BY journal_times
                    WHERE seq <= (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
@@ -196,7 +196,7 @@ impl Sealer {
             let (seq, more, last_at): (i64, i64, i64) =
                 (row.get("seq")?, row.get("events")?, row.get("last_at")?);
             events += more;
-            if last_at >= cutoff || (found.is_some() && events > RUN_EVENTS) {
+            if last_at >= cutoff.as_micros() || (found.is_some() && events > RUN_EVENTS) {
                 break;
             }
             found = Some((found.map_or(seq, |(first, _)| first), seq));
@@ -228,7 +228,7 @@ impl Sealer {
         }
         let events: i64 = files.iter().map(|file| file.events).sum();
         let before = latest.saturating_sub(retain);
-        self.transaction(|transaction| Ok(decisions::retire(transaction, before)?))?;
+        self.transaction(|transaction| Ok(decisions::retire(transaction, before.as_micros())?))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))

@@ -30,7 +30,7 @@ use super::super::{
     sealed::{FOLDER, SealedFile, UNFINISHED, sync_folder},
 };
 use crate::{
-    event::Column,
+    event::{Column, Instant},
     journal::layout::{ARRIVAL, CONTENT_HASH, block_of},
     private,
 };
@@ -48,8 +48,8 @@ pub(crate) struct SealedWriter {
     day: String,
     unfinished: PathBuf,
     writer: ArrowWriter<Hashed>,
-    first_at: i64,
-    last_at: i64,
+    first_at: Instant,
+    last_at: Instant,
     events: i64,
     arrivals: (i64, i64),
 }
@@ -72,8 +72,8 @@ impl SealedWriter {
             day: day.to_owned(),
             unfinished,
             writer,
-            first_at: i64::MAX,
-            last_at: i64::MIN,
+            first_at: Instant::MAX,
+            last_at: Instant::MIN,
             events: 0,
             arrivals: (i64::MAX, i64::MIN),
         })
@@ -88,8 +88,8 @@ impl SealedWriter {
         let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         let arrivals = batch.column_by_name(ARRIVAL).and_then(|c| c.as_primitive_opt::<Int64Type>());
         if let (Some(times), Some(arrivals)) = (times, arrivals) {
-            self.first_at = self.first_at.min(min(times).unwrap_or(i64::MAX));
-            self.last_at = self.last_at.max(max(times).unwrap_or(i64::MIN));
+            self.first_at = self.first_at.min(Instant::from_micros(min(times).unwrap_or(i64::MAX)));
+            self.last_at = self.last_at.max(Instant::from_micros(max(times).unwrap_or(i64::MIN)));
             self.arrivals.0 = self.arrivals.0.min(min(arrivals).unwrap_or(i64::MAX));
             self.arrivals.1 = self.arrivals.1.max(max(arrivals).unwrap_or(i64::MIN));
         }

@@ -10,7 +10,7 @@ use rusqlite::Row;
 
 use super::{Check, Problems};
 use crate::{
-    event::{Column, id_hash},
+    event::{Column, Instant, id_hash},
     journal::{JournalBlock, decode_block, read_ids},
     say,
     store::{
@@ -44,8 +44,8 @@ pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, Stor
 /// A row of the journal.
 struct Stored {
     events: usize,
-    first_at: i64,
-    last_at: i64,
+    first_at: Instant,
+    last_at: Instant,
     block: Vec<u8>,
     ids: Vec<u8>,
     checksum: i64,
@@ -88,7 +88,7 @@ fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<Stri
             events = events.num_rows(),
             wanted = rows
         ))
-    } else if (min(times), max(times)) != (Some(first_at), Some(last_at)) {
+    } else if (min(times), max(times)) != (Some(first_at.as_micros()), Some(last_at.as_micros())) {
         Some(say!("its times are not those it is registered with"))
     } else if !read_ids(&ids).map(|(id, _)| Some(id)).eq(hashes) {
         Some(say!("its ids are not those of its events"))

@@ -66,7 +66,7 @@ fn look(snapshot: &Snapshot, sealed: &SealedFile, shape: &Shape) -> Result<Optio
         Some(say!("it has {events} events and should have {wanted}", events, wanted = sealed.events))
     } else if !in_order {
         Some(say!("its events are not in order, or one is there twice"))
-    } else if (first_at, last.0) != (Some(sealed.first_at), sealed.last_at) {
+    } else if (first_at, last.0) != (Some(sealed.first_at.as_micros()), sealed.last_at.as_micros()) {
         Some(say!("its times are not those it is registered with"))
     } else if blocks != (sealed.first_seq, sealed.last_seq) {
         Some(say!("its events are not of the blocks it is registered with"))

@@ -15,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use super::{History, Manifest, StoreError, explain, recover};
-use crate::{engine::SavedWatermark, finding::Finding, say};
+use crate::{engine::SavedWatermark, event::Instant, finding::Finding, say};
 
 /// Problems of one check that are told one by one.
 const TOLD: usize = 20;
@@ -166,7 +166,7 @@ impl History {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn ticks_owed_after(&self) -> Result<Option<i64>, StoreError> {
+    pub fn ticks_owed_after(&self) -> Result<Option<Instant>, StoreError> {
         let sql = "SELECT value ->> '$.owed.from' FROM watermark";
         match self.snapshot.connection().query_row(sql, [], |row| row.get(0)) {
             Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
@@ -178,14 +178,14 @@ impl History {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn each_finding(&self, take: &mut dyn FnMut(i64, i64, Finding)) -> Result<(), StoreError> {
+    pub fn each_finding(&self, take: &mut dyn FnMut(i64, Instant, Finding)) -> Result<(), StoreError> {
         let connection = self.snapshot.connection();
         let fail = |error| explain(&self.snapshot.dir, error);
         let mut statement =
             connection.prepare("SELECT seq, at, body FROM findings ORDER BY seq").map_err(fail)?;
         let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
-            let (seq, at, body): (i64, i64, String) =
+            let (seq, at, body): (i64, Instant, String) =
                 (row.get("seq").map_err(fail)?, row.get("at").map_err(fail)?, row.get("body").map_err(fail)?);
             let finding = serde_json::from_str(&body).map_err(|e| StoreError::Corrupt {
                 path: self.snapshot.dir.clone(),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Asked, EVENTS_MAX, Explained, Holds, Verdict, Window, play::Played};
 use crate::{
     evaluate::windows_of,
-    event::{Column, period::Stretch, time::Calendar},
+    event::{Column, Instant, period::Stretch, time::Calendar},
     finding::Finding,
     personal::Kinds,
     rule::{
@@ -33,7 +33,7 @@ pub(crate) struct Baseline {
     /// With fewer windows there is no score.
     pub least: usize,
     /// The windows that it was compared with, the oldest first: their first instants and their values.
-    pub before: Vec<(i64, Value)>,
+    pub before: Vec<(Instant, Value)>,
 }
 
 impl Asked<'_> {
@@ -64,7 +64,7 @@ impl Asked<'_> {
         let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
         let windows = Found { probes, played: &played, key: key.collect(), calendar: self.calendar };
         let all = match view.is_on_calendar() {
-            true => windows_of(view, self.calendar, self.event.1),
+            true => windows_of(view, self.calendar, self.event.1.as_micros()),
             false => windows.with(self.event.1),
         };
         let Some((stretch, passed)) = windows.chosen(all) else {
@@ -117,7 +117,7 @@ impl Asked<'_> {
         let start = |finding: &Finding| {
             finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok())
         };
-        let mut before: Vec<(i64, Value)> = before
+        let mut before: Vec<(Instant, Value)> = before
             .into_iter()
             .filter_map(|finding| Some((start(finding)?, finding.values.get(&measure)?.clone())))
             .filter(|(at, value)| !value.is_null() && self.same_season(anomaly, *at, stretch.start))
@@ -130,7 +130,7 @@ impl Asked<'_> {
         Baseline { measure, method, usual, score, least, before }
     }
 
-    fn same_season(&self, anomaly: &Anomaly, a: i64, b: i64) -> bool {
+    fn same_season(&self, anomaly: &Anomaly, a: Instant, b: Instant) -> bool {
         let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
         match anomaly.season {
             _ if anomaly.method != Method::Seasonal => true,
@@ -167,7 +167,7 @@ impl<'f> Found<'f> {
     }
 
     /// Of the windows that begin with events those that hold an instant.
-    fn with(&self, at: i64) -> Vec<Stretch> {
+    fn with(&self, at: Instant) -> Vec<Stretch> {
         let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
         self.of(passed).map(|(stretch, _)| stretch).filter(|stretch| stretch.contains(at)).collect()
     }
@@ -198,7 +198,7 @@ impl<'f> Found<'f> {
     }
 }
 
-fn in_stretch(events: Vec<(String, i64, Value)>, stretch: Stretch, is_over: bool) -> Window {
+fn in_stretch(events: Vec<(String, Instant, Value)>, stretch: Stretch, is_over: bool) -> Window {
     let mut events: Vec<_> = events.into_iter().filter(|(_, at, _)| stretch.contains(*at)).collect();
     let total = events.len();
     events.drain(..total.saturating_sub(EVENTS_MAX));

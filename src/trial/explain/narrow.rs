@@ -13,7 +13,7 @@ use arrow::{
 
 use super::Asked;
 use crate::{
-    event::{Column, EventType},
+    event::{Column, EventType, TimeDelta},
     journal::layout::ARRIVAL,
     ledger::LEDGER_COLUMNS,
     rule::{
@@ -34,7 +34,11 @@ impl Asked<'_> {
     /// The event's place in the journal, and the event.
     pub(super) fn own(&self, history: &History) -> Result<Option<(i64, RecordBatch)>, StoreError> {
         let at = self.event.1;
-        let select = Select { from: Some(at), to: Some(at.saturating_add(1)), ..Select::default() };
+        let select = Select {
+            from: Some(at),
+            to: Some(at.saturating_add(TimeDelta::MICROSECOND)),
+            ..Select::default()
+        };
         for batch in history.scan(&select, None, Order::Any)? {
             let batch = batch?;
             let ids = batch.column(Column::EventId.index()).as_string_view();

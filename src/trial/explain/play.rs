@@ -1,6 +1,6 @@
 //! The events that can matter, through the parts of a rule.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use arrow::{
     array::{Array, AsArray},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::{Dedup, Originals},
     evaluate::{Batch, Evaluator, Moved, Windows},
-    event::{Column, EventType, event_schema, id_hash},
+    event::{Column, EventType, Instant, TimeDelta, event_schema, id_hash},
     finding::Finding,
     ledger::{AfterEvent, Ledger},
     rule::{
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How late an event may be that still finds all of its window: a hundred years, in microseconds.
-const LATE: i64 = 36_500 * 86_400_000_000;
+const LATE: TimeDelta = TimeDelta::days(36_500);
 
 /// What the parts found.
 #[derive(Debug, Default)]
@@ -37,16 +37,16 @@ pub(super) struct Played {
     /// About the event, by the number of the part.
     pub own: BTreeMap<usize, Finding>,
     /// The events that pass `where`, with their times and amounts.
-    pub passed: Vec<(String, i64, Value)>,
+    pub passed: Vec<(String, Instant, Value)>,
     /// About windows, by the number of the part and the end of the window.
-    pub windows: Vec<(usize, i64, Finding)>,
+    pub windows: Vec<(usize, Instant, Finding)>,
     /// Windows that end at or before this are over.
-    pub closed: i64,
+    pub closed: Instant,
     pub errors: Option<String>,
 }
 
 impl Played {
-    fn take(&mut self, at: i64, finding: Finding, event: &str, counts: bool) {
+    fn take(&mut self, at: Instant, finding: Finding, event: &str, counts: bool) {
         let Ok(number) = finding.rule_id.parse::<usize>() else { return };
         if finding.window.is_some() {
             self.windows.push((number, at, finding));
@@ -63,7 +63,7 @@ impl Played {
 }
 
 /// How far windows before the event's own are looked back to, in microseconds.
-fn reach_of(view: &ClosingRule, horizon: i64) -> i64 {
+fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
     let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == Method::Seasonal);
     let times = seasons.map_or(1, |(anomaly, _)| match anomaly.season {
         Season::Weekday => 7,
@@ -76,15 +76,15 @@ fn reach_of(view: &ClosingRule, horizon: i64) -> i64 {
 impl Asked<'_> {
     /// The part of the journal that can matter.
     fn part(&self, beside: Beside, arrival: i64) -> Select {
-        let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or(0));
+        let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or_default());
         if let CompiledView::Closing(view) = &self.rule.view {
             // What came later belongs to the window too.
             let from = (!beside.balances).then(|| at.saturating_sub(reach_of(view, reach)));
-            return Select { from, to: Some(at.saturating_add(view.size.max_micros())), ..Select::default() };
+            return Select { from, to: Some(at.saturating_add(view.size.longest())), ..Select::default() };
         }
         let alone = !beside.balances && !beside.originals;
         let from = alone.then(|| at.saturating_sub(reach));
-        let to = (alone && reach == 0).then(|| at.saturating_add(1));
+        let to = (alone && reach == TimeDelta::ZERO).then(|| at.saturating_add(TimeDelta::MICROSECOND));
         Select { from, to, until: Some(arrival), ..Select::default() }
     }
 
@@ -96,7 +96,7 @@ impl Asked<'_> {
         history: &History,
         (arrival, own): (i64, &RecordBatch),
     ) -> Result<Option<Played>, StoreError> {
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let schema = event_schema(&self.calendar.zone_name);
         let reads = |of: fn(&crate::rule::compile::CompiledRule) -> bool| probes.rules.rules.iter().any(of);
         let beside = Beside {
@@ -108,15 +108,16 @@ impl Asked<'_> {
         let columns = columns(probes);
         let mut wide = Wide::new(&schema, &columns);
         let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
-        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, i64::MIN);
-        windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+        let mut windows = Windows::new(&probes.rules, self.calendar, LATE.as_micros(), i64::MIN);
+        windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
         let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
         ledger.group_by(&probes.rules.groupings());
         ledger.whole_from(journal.map(|journal| journal.year));
         // At its end the input has no window that is open.
-        let has_ended = self.lateness > 0 && watermark.at.is_some() && watermark.at == watermark.latest;
-        let closed = watermark.settled.or(watermark.at).unwrap_or(i64::MIN);
-        let closed = if has_ended { i64::MAX } else { closed };
+        let has_ended =
+            self.lateness > TimeDelta::ZERO && watermark.at.is_some() && watermark.at == watermark.latest;
+        let closed = watermark.settled.or(watermark.at).unwrap_or(Instant::MIN);
+        let closed = if has_ended { Instant::MAX } else { closed };
         let counting = probes.counting();
         let mut played = Played { closed, ..Played::default() };
         for batch in history.scan(&self.part(beside, arrival), Some(&columns), Order::Arrival)? {
@@ -146,7 +147,7 @@ impl Asked<'_> {
             for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
                 let is_in = in_key.as_ref().is_none_or(|window| window.value(row));
                 let counts = is_in && counting.is_some_and(|number| finding.rule_id == number.to_string());
-                played.take(at, finding, self.event.0, counts);
+                played.take(Instant::from_micros(at), finding, self.event.0, counts);
             }
         }
         // What is not over yet is told as it stands.
@@ -154,10 +155,9 @@ impl Asked<'_> {
         windows.advance(i64::MAX, 0, &mut moved);
         let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
         played.errors = played.errors.or(error);
-        moved
-            .closed
-            .into_iter()
-            .for_each(|window| played.take(window.at, window.finding, self.event.0, false));
+        moved.closed.into_iter().for_each(|window| {
+            played.take(Instant::from_micros(window.at), window.finding, self.event.0, false);
+        });
         Ok(Some(played))
     }
 }

@@ -1,6 +1,6 @@
 //! Rules on a schedule: the row that the query had for the event at a tick, or which of its conditions kept it out.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -12,7 +12,7 @@ use crate::{
         LedgerTables,
         schedule::{self, Due, Limits, Means, Ran, Tables},
     },
-    event::{Column, EventType, event_schema},
+    event::{Column, EventType, Instant, event_schema},
     finding::Finding,
     journal::layout::{arrival as arrival_of, block_of},
     ledger::{LEDGER_COLUMNS, Ledger},
@@ -36,17 +36,17 @@ const TICKS_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Tick {
     /// When it was, in microseconds.
-    pub at: i64,
+    pub at: Instant,
     /// How many rows the query had.
     pub rows: usize,
     /// The rows that tell of the event.
     pub own: Vec<Finding>,
     /// The ticks that saw the event, the first of them, in microseconds.
-    pub others: Vec<i64>,
+    pub others: Vec<Instant>,
 }
 
 /// What a tick saw of the journal.
-type Seen = (i64, Select);
+type Seen = (Instant, Select);
 
 impl Asked<'_> {
     /// What the rule said of the event when it was due.
@@ -55,9 +55,9 @@ impl Asked<'_> {
         probes: &Probes,
         history: &History,
         (arrival, own): (i64, &RecordBatch),
-        stored: &[(i64, Finding)],
+        stored: &[(Instant, Finding)],
     ) -> Result<Explained, StoreError> {
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let about = About::new(self, own);
         let (ticks, mut limits) = self.ticks(history, arrival)?;
         let hit = stored.iter().filter(|(_, finding)| about.is_meant(finding)).map(|(at, _)| *at).min();
@@ -86,7 +86,7 @@ impl Asked<'_> {
         let run = Run {
             asked: self,
             probes,
-            due: Due { tick, rule: 0, ledger, attempt: 0 },
+            due: Due { tick: tick.as_micros(), rule: 0, ledger, attempt: 0 },
             tables: Arc::new(AtTick::new(self, history, (tick, select))),
         };
         let mut explained = run.explain(&about, begun)?;
@@ -111,7 +111,7 @@ impl Asked<'_> {
         }
         // Of a state of before it is not known what a tick saw: the events before it are taken.
         let (mut at, mut seen) = (self.event.1, Vec::new());
-        let latest = history.watermark()?.at.unwrap_or(i64::MIN);
+        let latest = history.watermark()?.at.unwrap_or(Instant::MIN);
         if let CompiledView::Schedule(query) = &self.rule.view {
             while let Some(next) = query.ticks.next_after(self.calendar, at).filter(|next| *next <= latest) {
                 seen.push((next, Select { to: Some(next), ..Select::default() }));
@@ -129,8 +129,8 @@ impl Asked<'_> {
         &self,
         query: &ScheduleRule,
         history: &History,
-        (tick, select): (i64, &Select),
-        begun: Instant,
+        (tick, select): (Instant, &Select),
+        begun: std::time::Instant,
     ) -> Result<Option<LedgerTables>, StoreError> {
         if !LedgerTables::are_read_by(query) {
             return Ok(Some(LedgerTables::default()));
@@ -149,7 +149,7 @@ impl Asked<'_> {
             let types = types(&events).ok_or_else(|| self.damaged(say!("an event of unknown type")))?;
             ledger.apply(&events, &types);
         }
-        Ok(Some(LedgerTables::read_by(&[query], &ledger, self.calendar, tick)))
+        Ok(Some(LedgerTables::read_by(&[query], &ledger, self.calendar, tick.as_micros())))
     }
 }
 
@@ -162,7 +162,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn explain(&self, about: &About, begun: Instant) -> Result<Explained, StoreError> {
+    fn explain(&self, about: &About, begun: std::time::Instant) -> Result<Explained, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| StoreError::Request(e.to_string()))?;
         let run = |rule: usize| {
@@ -201,7 +201,12 @@ impl Run<'_> {
         let first = own.first();
         let values = first.map(|finding| finding.values.clone()).unwrap_or_default();
         let key = first.map(|finding| finding.key.clone()).unwrap_or_default();
-        let tick = Tick { at: self.due.tick, rows: passed.findings.len(), own, others: Vec::new() };
+        let tick = Tick {
+            at: Instant::from_micros(self.due.tick),
+            rows: passed.findings.len(),
+            own,
+            others: Vec::new(),
+        };
         let kinds = self.asked.rule.personal.as_ref().clone();
         let without = Explained::without(verdict, limits);
         Ok(Explained { parts, values, key, kinds, tick: Some(tick), ..without })
@@ -250,7 +255,7 @@ struct AtTick {
     history: History,
     dir: std::path::PathBuf,
     calendar: Arc<crate::event::time::Calendar>,
-    tick: i64,
+    tick: Instant,
     select: Select,
 }
 
@@ -285,7 +290,7 @@ impl Tables for AtTick {
         };
         reader.export_findings(&Wanted::default(), take).map_err(|e| e.to_string())??;
         let zone = &self.calendar.zone_name;
-        self.in_memory(FINDINGS, tables::findings(found.iter().map(|(at, f)| (*at, f)), zone))
+        self.in_memory(FINDINGS, tables::findings(found.iter().map(|(at, f)| (at.as_micros(), f)), zone))
     }
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {

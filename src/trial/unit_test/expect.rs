@@ -1,7 +1,7 @@
 //! What a test expects: findings, alerts and balances, at its end and at moments before.
 
 use crate::{
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     say,
     sql::tables::{RATIOS, SUMS},
     yaml::{Document, Node, Placed, Record, is_null},
@@ -14,7 +14,7 @@ pub(crate) type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
 /// What is expected when all events up to a time have come.
 pub(crate) struct Moment {
     /// The time as it is written, and in microseconds.
-    pub time: (String, i64),
+    pub time: (String, Instant),
     /// All findings up to then; `None` if they are not compared.
     pub expect: Option<Vec<Expected>>,
     /// All alerts then; `None` if they are not compared.

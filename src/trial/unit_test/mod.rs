@@ -267,7 +267,7 @@ pub(crate) struct Played {
     pub rules: Arc<RuleSet>,
     pub calendar: Arc<crate::event::time::Calendar>,
     pub language: crate::rule::Language,
-    pub lateness: i64,
+    pub lateness: crate::event::TimeDelta,
     pub files: Vec<PathBuf>,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     decode::Decoder,
     engine::{Committable, EngineError, MemoryAlerts, MemoryTables, Output},
     evaluate::row::RuleCounts,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     ledger::Ledger,
     rule::{
@@ -42,7 +42,7 @@ pub(crate) type Columns = BTreeMap<String, arrow::datatypes::SchemaRef>;
 /// # Errors
 /// In words, if an event is refused or a rule fails on one.
 pub(crate) fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
-    let (player, ledger) = run(suite, case, rules, i64::MAX)?;
+    let (player, ledger) = run(suite, case, rules, Instant::MAX)?;
     let faults = player.faults(case, rules);
     if !faults.is_empty() {
         return Err(faults);
@@ -65,7 +65,7 @@ impl Outcome {
         suite: &Suite,
         case: &Case,
         rules: &Arc<RuleSet>,
-        at: i64,
+        at: Instant,
     ) -> Result<Self, String> {
         let by_then = |finding: &&Finding| self.calendar.parse(&finding.at).is_ok_and(|found| found <= at);
         let (player, ledger) = run(suite, case, rules, at)?;
@@ -79,7 +79,7 @@ impl Outcome {
     }
 }
 
-fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(Player, Ledger), String> {
+fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: Instant) -> Result<(Player, Ledger), String> {
     let calendar = &suite.calendar;
     let mut player = Player::new(calendar, until);
     let tables = Arc::clone(&player.tables);
@@ -122,14 +122,14 @@ struct Player {
     tables: Arc<MemoryTables>,
     alerts: MemoryAlerts,
     /// The last time whose findings are filed: the end of the events closes windows that are still open then.
-    until: i64,
+    until: Instant,
     findings: Vec<Finding>,
     rejects: Vec<Reject>,
     counts: Vec<RuleCounts>,
 }
 
 impl Player {
-    fn new(calendar: &Arc<Calendar>, until: i64) -> Self {
+    fn new(calendar: &Arc<Calendar>, until: Instant) -> Self {
         let tables = Arc::new(MemoryTables::new(calendar));
         let alerts = MemoryAlerts::new(calendar);
         Self { tables, alerts, until, findings: Vec::new(), rejects: Vec::new(), counts: Vec::new() }
@@ -137,10 +137,11 @@ impl Player {
 
     fn file(&mut self, batch: &mut Committable) {
         let evaluation = &mut batch.evaluation;
-        let by_then: Vec<bool> = evaluation.found.iter().map(|found| found.at <= self.until).collect();
+        let by_then: Vec<bool> =
+            evaluation.found.iter().map(|found| found.at <= self.until.as_micros()).collect();
         let mut kept = by_then.iter();
         evaluation.findings.retain(|_| kept.next().is_none_or(|kept| *kept));
-        evaluation.found.retain(|found| found.at <= self.until);
+        evaluation.found.retain(|found| found.at <= self.until.as_micros());
         self.alerts.file(batch);
     }
 
@@ -196,11 +197,11 @@ impl Player {
 }
 
 /// The events up to a time, in the order in which they come. One without a readable time is left for decoding to refuse.
-fn block(case: &Case, calendar: &Calendar, until: i64) -> Block {
+fn block(case: &Case, calendar: &Calendar, until: Instant) -> Block {
     let mut lines = String::new();
     let time = |event: &Event| match event.record.get("occurred_at")? {
         Value::String(text) => calendar.parse(text).ok(),
-        number => Some(number.as_i64()? * 1_000),
+        number => Some(Instant::from_micros(number.as_i64()? * 1_000)),
     };
     for event in case.events.iter().filter(|event| time(event).is_none_or(|at| at <= until)) {
         let _ = writeln!(lines, "{}", Value::Object(event.record.clone()));

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     diagnostic::{column_of, meant, os_reason, suggest},
     event::{
-        EventType,
+        EventType, TimeDelta,
         period::Length,
         schema::{FIELDS, FieldKind, FieldSpec, field},
         time::Calendar,
@@ -37,7 +37,7 @@ pub(crate) struct Suite {
     pub calendar: Arc<Calendar>,
     pub language: Language,
     /// How late events may be, in microseconds.
-    pub lateness: i64,
+    pub lateness: TimeDelta,
     pub cases: Vec<Case>,
 }
 
@@ -85,7 +85,7 @@ impl Case {
 const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "lateness", "defaults", "tests"];
 const CASE: &[&str] = &["name", "files", "events", "params", "expect", "alerts", "only", "balances", "at"];
 /// How late events may be if a file does not say so: as in the configuration, in microseconds.
-const LATENESS: i64 = 600_000_000;
+const LATENESS: TimeDelta = TimeDelta::minutes(10);
 
 /// Reads a test file in `folder`; its paths are relative to that.
 pub(crate) fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
@@ -97,7 +97,7 @@ pub(crate) fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) ->
     let languages = [("zh", Language::Zh), ("en", Language::En)];
     let language = record.get("language").and_then(|node| d.choice(node, "language", &languages));
     let lateness = record.get("lateness").and_then(|node| parse::length(d, node, "lateness"));
-    let lateness = lateness.map_or(LATENESS, Length::max_micros);
+    let lateness = lateness.map_or(LATENESS, Length::longest);
     let defaults = record.get("defaults").map(|node| defaults(d, node)).unwrap_or_default();
     let Some(tests) = record.get("tests") else {
         let hint = say!("add `tests:` with a list of tests");

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use fiscwatch::access::LinkKey;
+use fiscwatch::{access::LinkKey, event::Instant};
 use serde_json::json;
 
 use super::{Answer, ask, get, ids, overspend, post};
@@ -122,7 +122,7 @@ fn what_is_refused_is_told_by_a_page_and_nothing_is_kept() {
     assert_eq!(get(&daemon, &unknown).status, 404);
     assert_eq!(refused(&unknown, &form("x", &[])).0, 404);
     let state = bench.path().join("state");
-    let other = format!("/answer/{}", LinkKey::of(&state).token(&all[1], 1).unwrap());
+    let other = format!("/answer/{}", LinkKey::of(&state).token(&all[1], Instant::from_micros(1)).unwrap());
     assert_eq!(refused(&other, &form("x", &[])).0, 404, "no letter of that case is out");
     assert_eq!(refused(&path, &form(" ", &[])).0, 422);
     let (status, html) = refused(&path, &form("x", &[("发票.png", "MZ\u{1} program")]));

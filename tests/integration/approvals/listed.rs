@@ -3,6 +3,7 @@
 
 use fiscwatch::{
     access::{Actor, Limits, Role, Roles},
+    event::Instant,
     store::{Accounts, TokenSpec},
 };
 use serde_json::{Value, json};
@@ -28,10 +29,10 @@ impl Bureau {
         let by = Actor { who: String::from("test"), place: String::from("test") };
         let limits = Limits::new(vec![unit.to_owned()], Vec::new()).unwrap();
         let roles = Roles::of_person([role]).unwrap().limited_to(limits);
-        accounts.add_user(name, &roles, &by, 1).unwrap();
+        accounts.add_user(name, &roles, &by, Instant::from_micros(1)).unwrap();
         let (owner, roles) = (Some(name.to_owned()), Roles::default());
-        let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
-        let token = accounts.add_token(&spec, &by, 1).unwrap().text;
+        let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: Instant::MAX };
+        let token = accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text;
         self.tokens.push((name, token));
     }
 }

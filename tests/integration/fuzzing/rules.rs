@@ -9,7 +9,7 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::Evaluator,
-    event::time::Calendar,
+    event::{TimeDelta, time::Calendar},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler, template::Template},
     stream::Payload,
@@ -36,8 +36,19 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
-        windowing: Windowing::new(&evaluator, None, (0, u64::MAX), (i64::MIN, i64::MIN), None)?,
+        sequencer: Sequencer::new(
+            Arc::default(),
+            Dedup::default(),
+            Watermark::new(TimeDelta::ZERO, None),
+            None,
+        ),
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, limits, Arc::default())),

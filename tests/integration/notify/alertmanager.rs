@@ -8,6 +8,7 @@ use std::{
 use fiscwatch::{
     alert::{Notification, Reason, State, Told},
     clock::{Clock, SystemClock},
+    event::TimeDelta,
     notify::{Resender, Sink},
 };
 use serde_json::Value;
@@ -66,8 +67,8 @@ fn now(reason: Reason) -> Notification {
     let mut notification = notification(reason, "");
     let now = SystemClock.now();
     for told in &mut notification.alerts {
-        told.alert.opened_at = now - 60_000_000;
-        told.alert.ended_at = told.alert.ended_at.map(|_| now - 1_000_000);
+        told.alert.opened_at = now - TimeDelta::MINUTE;
+        told.alert.ended_at = told.alert.ended_at.map(|_| now - TimeDelta::SECOND);
     }
     notification.created_at = now;
     notification
@@ -109,7 +110,7 @@ async fn alerts_begin_and_end_there() {
     assert_eq!(server.alerts().len(), 3);
     for told in &mut sent.alerts {
         told.alert.state = State::Closed;
-        told.alert.ended_at = Some(SystemClock.now() - 1_000_000);
+        told.alert.ended_at = Some(SystemClock.now() - TimeDelta::SECOND);
     }
     sink.send(&sent).await.unwrap();
     wait_until(|| server.alerts().is_empty());
@@ -145,9 +146,9 @@ async fn alerts_are_kept_alive_until_they_end() {
     }
     // An end is told again, for a while: it may have been lost before.
     let now = SystemClock.now();
-    current.lock().unwrap()[0].alert.ended_at = Some(now - 1_000_000);
+    current.lock().unwrap()[0].alert.ended_at = Some(now - TimeDelta::SECOND);
     wait_until(|| ends_at().is_none());
-    current.lock().unwrap()[1].alert.ended_at = Some(now - 16 * 60_000_000);
+    current.lock().unwrap()[1].alert.ended_at = Some(now - TimeDelta::minutes(16));
     assert_eq!(resender.once().await, Ok(2));
     stop.cancel();
     running.await.unwrap();

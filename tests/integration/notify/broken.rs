@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use fiscwatch::{
     alert::Notification,
     clock::ManualClock,
+    event::TimeDelta,
     notify::{Limits, SendError, Sink, deliver::Delivery},
     store::Outbox,
     telemetry::Metrics,
@@ -64,7 +65,7 @@ async fn a_send_that_breaks_sends_no_other_twice() {
     let count = |what| metrics.notifications.with_label_values(&["boss", what]).get();
     assert_eq!((count("accepted"), count("retried")), (1, 1));
     // What broke waits for its next attempt.
-    let later = outbox.lock().unwrap().pending("boss", world.now + 2_000_000, &[], 9).unwrap();
+    let later = outbox.lock().unwrap().pending("boss", world.now + TimeDelta::seconds(2), &[], 9).unwrap();
     assert_eq!(later.len(), 1);
     assert_eq!((later[0].notification.alerts[0].alert.rule_id.as_str(), later[0].attempts), ("used", 1));
 }

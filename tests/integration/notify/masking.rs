@@ -16,6 +16,7 @@ use fiscwatch::{
     config::Config,
     daemon::load_rules,
     engine::{Committable, EngineError, Output},
+    event::Instant,
     finding::Finding,
     notify::{
         Setup,
@@ -67,11 +68,11 @@ impl Output for Found {
 impl Found {
     fn file(&mut self, batch: &Committable) {
         for (finding, found) in batch.evaluation.findings.iter().zip(&batch.evaluation.found) {
-            self.take(finding, found.at, &batch.rules);
+            self.take(finding, Instant::from_micros(found.at), &batch.rules);
         }
     }
 
-    fn take(&mut self, finding: &Finding, at: i64, rules: &RuleSet) {
+    fn take(&mut self, finding: &Finding, at: Instant, rules: &RuleSet) {
         let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id).unwrap();
         let told = self.alerts.entry(finding.rule_id.clone()).or_default();
         let known = told.iter().position(|told| told.alert.key == finding.key);

@@ -62,7 +62,8 @@ async fn the_body_and_its_signature_are_what_the_documentation_says() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret");
     std::fs::write(&file, "topsecret\n").unwrap();
-    let setup = setup_at(Arc::new(ManualClock::at(1_772_589_600_000_000)));
+    let setup =
+        setup_at(Arc::new(ManualClock::at(fiscwatch::event::Instant::from_micros(1_772_589_600_000_000))));
     let spec = format!(
         "webhook: {{ url: 'http://{address}/hook?token=x', secret_file: '{}', bearer_token: tok }}",
         file.display()

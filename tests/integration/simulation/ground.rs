@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fiscwatch::{engine::Committable, stream::Receipt};
+use fiscwatch::{engine::Committable, event::Instant, stream::Receipt};
 use serde_json::Value;
 
 use super::{
@@ -85,7 +85,7 @@ impl Claim {
                 .map(|s| ((s.source.to_string(), s.partition.to_string()), s.from, s.to.offset))
                 .collect(),
             receipts: batch.receipts.iter().map(|(_, _, receipt)| *receipt).collect(),
-            watermark: batch.watermark.as_ref().and_then(|watermark| watermark.at),
+            watermark: batch.watermark.as_ref().and_then(|watermark| watermark.at).map(Instant::as_micros),
             journalled: batch.journal.as_ref().map_or(0, |block| block.events as u64),
             counts: Receipt {
                 accepted: batch.accepted.iter().map(|(_, _, n)| n).sum(),

@@ -14,7 +14,7 @@ use fiscwatch::{
         Record, Scheduler, Sequencer, Watermark, Windowing,
     },
     evaluate::Evaluator,
-    event::EventType,
+    event::{EventType, Instant, TimeDelta},
     finding::Finding,
     journal::decode_block,
     ledger::Ledger,
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use super::{
     ground::Taken,
-    plan::{DAY, Kind, Plan},
+    plan::{Kind, Plan},
     rules::Set,
     sources::{messages, spanned},
 };
@@ -43,7 +43,7 @@ struct Kept(Mutex<Vec<(RecordBatch, Vec<EventType>)>>);
 impl History for Kept {
     fn replay(
         &self,
-        _from: Option<i64>,
+        _from: Option<Instant>,
         _columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError> {
@@ -104,13 +104,19 @@ pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: O
         sequencer: Sequencer::new(
             Arc::clone(&ledger),
             Dedup::default(),
-            Watermark::new(plan.lateness, Some(super::config().outlier)),
+            Watermark::new(TimeDelta::from_micros(plan.lateness), Some(super::config().outlier)),
             None,
         )
-        .finding(Originals::default().within(plan.retain))
+        .finding(Originals::default().within(plan.retain.map(TimeDelta::from_micros)))
         .replaying(noted),
-        windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
-            .expect("nothing to fill windows from"),
+        windowing: Windowing::new(
+            &first,
+            Some(kept),
+            (fiscwatch::event::TimeDelta::days(4000), u64::MAX),
+            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            None,
+        )
+        .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
         scheduler: Some(Scheduler::new(tables, super::config().query_limits, Arc::default())),

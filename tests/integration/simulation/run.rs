@@ -15,7 +15,7 @@ use fiscwatch::{
     decode::Decoder,
     engine::{EngineError, Noted, RuleTicks, Ticked},
     evaluate::Evaluator,
-    event::{money::format_scaled, number::format_number},
+    event::{Instant, TimeDelta, money::format_scaled, number::format_number},
     finding::Finding,
     ledger::Ledger,
     store::{Reader as StoreReader, RejectFilter, StoreError, Wanted},
@@ -70,7 +70,7 @@ pub fn seed(seed: u64) -> Result<Done, String> {
     let dir = scratch();
     let world = World::new(&plan, dir.path().to_owned());
     let ground = Ground::new(&plan);
-    let clock = Arc::new(ManualClock::at(plan.now));
+    let clock = Arc::new(ManualClock::at(Instant::from_micros(plan.now)));
     let sets = vec![(0, plan.rules)];
     let mut run = Run { rng, plan, world, ground, clock, sets, deaths: 0, done: Done::default() };
     let ended = run.finish_all();
@@ -132,8 +132,8 @@ impl Run {
         config.state_dir = self.state();
         config.readings.insert(versions::SOURCE.to_owned(), versions::reading());
         config.checkpoint_events = self.plan.checkpoint_events;
-        config.lateness = self.plan.lateness;
-        config.keep_late = self.plan.keep_late;
+        config.lateness = TimeDelta::from_micros(self.plan.lateness);
+        config.keep_late = TimeDelta::from_micros(self.plan.keep_late);
         config.duplicate_horizon = duration(self.plan.duplicate_horizon);
         config.seal_after = duration(self.plan.seal_after);
         config.retain = self.plan.retain.map(duration);
@@ -208,7 +208,7 @@ impl Run {
                 4..8 => self.seal(&mut process)?,
                 8..10 => {
                     let jump = self.rng.random_range(-300..3000) * DAY;
-                    self.clock.set(self.plan.now + jump.max(-300 * DAY));
+                    self.clock.set(Instant::from_micros(self.plan.now + jump.max(-300 * DAY)));
                 }
                 10..12 => {
                     self.settle(&mut process).await;
@@ -373,7 +373,7 @@ impl Run {
         let stated = ledger.indicators().iter().map(|(id, indicator)| {
             let actual =
                 indicator.actual.map(|millionths| format_scaled(millionths / 10_000, 2)).unwrap_or_default();
-            (id.to_owned(), (indicator.stated_at / 1000, format_number(indicator.target), actual))
+            (id.to_owned(), (indicator.stated_at.as_micros() / 1000, format_number(indicator.target), actual))
         });
         let stated: std::collections::BTreeMap<_, _> = stated.collect();
         if stated != ground.model.indicators {
@@ -489,7 +489,7 @@ fn subject(finding: &Finding) -> Option<(String, String)> {
         "over-budget" | "large-cash" | "burst" | "split" | "taken-back" | "of-nothing" | "cleared-beyond"
         | "cleared-nothing" | "cleared-line" => finding.event_id.clone()?,
         "unit-day" => {
-            let end = calendar().parse(&finding.window.as_ref()?.end).ok()?;
+            let end = calendar().parse(&finding.window.as_ref()?.end).ok()?.as_micros();
             format!("{} {end}", finding.key["unit_code"].as_str()?)
         }
         _ => return None,

@@ -8,6 +8,7 @@ use std::{
 use fiscwatch::{
     decode::{Decoder, Reading},
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
+    event::{Instant, TimeDelta},
     ledger::Ledger,
     map::{Map, MapShape, UpsertShape, Versioned},
     stream::{Block, Payload},
@@ -139,7 +140,8 @@ fn found(ledger: &Ledger) -> BTreeMap<String, Sums> {
 /// Gives rows to a loop, in batches of random length.
 fn books(rows: &[String], rng: &mut ChaCha8Rng) -> BTreeMap<String, Sums> {
     let (decoder, ledger) = (decoder(), Arc::new(RwLock::new(Ledger::default())));
-    let mut sequencer = Sequencer::new(Arc::clone(&ledger), Dedup::default(), Watermark::new(0, None), None);
+    let mut sequencer =
+        Sequencer::new(Arc::clone(&ledger), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
     let mut ticker = Ticker::new(&Arc::default(), &calendar());
     let header: Arc<[String]> = HEADER.trim().split(',').map(str::to_owned).collect();
     let mut rows = rows;
@@ -154,7 +156,9 @@ fn books(rows: &[String], rng: &mut ChaCha8Rng) -> BTreeMap<String, Sums> {
         let blocks = [Block::new("vouchers".into(), "file".into(), 1, payload)];
         let decoded = decoder.decode(&blocks, None);
         assert_eq!(decoded.rejects, [], "{part:?}");
-        let parts = sequencer.sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut ticker).unwrap();
+        let parts = sequencer
+            .sequence(&blocks, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker)
+            .unwrap();
         let last = parts.last().unwrap();
         assert_eq!(last.rejects, [], "{part:?}");
         let receipt = last.receipts[0];

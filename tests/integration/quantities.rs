@@ -1,0 +1,79 @@
+//! Moments and lengths of time have types: what is a number yet is listed here, and the list only grows shorter.
+
+use std::{collections::BTreeMap, path::Path};
+
+use regex::Regex;
+
+use crate::support::source_files;
+
+/// Rooms in which moments are numbers for a reason: columns of Arrow as slices, offsets of sources, and a treasury that is
+/// made up.
+const NUMBERS: &[&str] = &["evaluate/", "rule/", "sql/", "simulate/", "source/"];
+
+/// Files that have fields and parameters yet that are a time by their name and a number by their type, and how many. A number
+/// here only falls, and a file that has none any more leaves the list.
+const UNTYPED: &[(&str, usize)] = &[
+    ("alert/desk/order.rs", 2),
+    ("approval/act.rs", 1),
+    ("approval/matter.rs", 8),
+    ("decode/instant.rs", 1),
+    ("event/instant.rs", 2),
+    ("event/local.rs", 1),
+    ("evidence/select.rs", 1),
+    ("http/approvals.rs", 1),
+    ("http/oidc/claims.rs", 2),
+    ("store/approvals.rs", 4),
+    ("store/approvals/listed.rs", 2),
+    ("store/finding_times.rs", 1),
+    ("store/query.rs", 1),
+];
+
+/// Fields, parameters and results that tell a time by their names: `at`, `now`, `opened_at`, `since_micros`.
+fn untyped(code: &str) -> usize {
+    let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
+    let name =
+        Regex::new(r"(?m)^[^/\n]*?\b(?:at|now|\w+_at|\w+_micros|micros)\s*:\s*(?:Option<|&)*i64\b").unwrap();
+    let spelled = Regex::new(r"\b(?:60_000_000|3_600_000_000|86_400_000_000)\b").unwrap();
+    name.find_iter(code).count() + spelled.find_iter(code).count()
+}
+
+#[test]
+fn times_have_types() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut listed: BTreeMap<&str, usize> = UNTYPED.iter().copied().collect();
+    let (mut wrong, mut files) = (Vec::new(), 0);
+    for (path, text) in source_files(&source) {
+        let name = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
+        let is_code = path.extension().is_some_and(|e| e == "rs") && !name.contains("tests");
+        if !is_code || NUMBERS.iter().any(|room| name.starts_with(room)) {
+            continue;
+        }
+        files += 1;
+        let (found, most) = (untyped(&text), listed.remove(name.as_str()));
+        match (found, most.unwrap_or(0)) {
+            (0, 0) => {}
+            (0, _) => wrong.push(format!("{name} has none any more: take it from the list")),
+            (found, most) if found > most => {
+                wrong.push(format!(
+                    "{name} has {found} times that are i64, {most} are listed: use Instant or TimeDelta"
+                ));
+            }
+            (found, most) if found < most => wrong.push(format!("{name} has only {found} left: write that")),
+            _ => {}
+        }
+    }
+    wrong.extend(listed.keys().map(|name| format!("{name} is listed and is not there")));
+    assert!(files > 300, "only {files} files are read");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_time_that_is_a_number_is_seen() {
+    assert_eq!(
+        untyped("fn f(at: i64, n: i64, opened_at: Option<i64>) {}"),
+        1,
+        "one a line is enough to be listed"
+    );
+    assert_eq!(untyped("    pub first_at: Instant,\n    /// at: i64\n    id: i64,"), 0);
+    assert_eq!(untyped("const DAY: i64 = 86_400_000_000;"), 1);
+}
