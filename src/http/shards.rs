@@ -51,6 +51,8 @@ struct Keeper {
     board: Arc<Board>,
     client: Client,
     calendar: Arc<Calendar>,
+    /// Whether shards ask who somebody is.
+    auth: bool,
 }
 
 /// The answer of a shard; `None` if it gave none.
@@ -73,7 +75,7 @@ pub async fn serve_shards(
         .build()
         .map_err(|e| e.to_string())?;
     let door = Arc::new(Door::new(&config.clients, &board.metrics));
-    let keeper = Keeper { board, client, calendar: Arc::clone(&config.calendar) };
+    let keeper = Keeper { board, client, calendar: Arc::clone(&config.calendar), auth: config.clients.auth };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running (keeper of shards)\n" }))
@@ -133,21 +135,26 @@ impl Keeper {
         futures::future::join_all(asked).await
     }
 
+    /// What a shard that refuses says: who may not ask one may not ask any. Where nobody can say who somebody is, nobody is told
+    /// anything.
+    fn refused(&self, answers: &[(Told, Answer)]) -> Option<Response> {
+        let answers = || answers.iter().filter_map(|(_, answer)| answer.as_ref());
+        if let Some((status, body)) = answers().find(|(status, _)| status.is_client_error()) {
+            let content = [(header::CONTENT_TYPE, "application/problem+json")];
+            return Some((*status, content, body.clone()).into_response());
+        }
+        let is_known = !self.auth || answers().any(|(status, _)| *status == StatusCode::OK);
+        let why = || say!("no shard of this machine can say at the moment who may ask; try again");
+        (!is_known)
+            .then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why()).again_after(5).into_response())
+    }
+
     /// The shards that this machine does not have: an answer says what it leaves out.
     fn elsewhere(&self) -> Vec<i32> {
         let here = self.board.told();
         let all = 0..i32::try_from(self.board.partitions().unwrap_or(0)).unwrap_or(0);
         all.filter(|number| here.iter().all(|shard| shard.number != *number)).collect()
     }
-}
-
-/// What a shard that refuses says: who may not ask one may not ask any.
-fn refused(answers: &[(Told, Answer)]) -> Option<Response> {
-    let refusal = |status: StatusCode| status.is_client_error();
-    let (status, body) =
-        answers.iter().filter_map(|(_, answer)| answer.as_ref()).find(|(s, _)| refusal(*s))?;
-    let content = [(header::CONTENT_TYPE, "application/problem+json")];
-    Some((*status, content, body.clone()).into_response())
 }
 
 async fn ready(State(keeper): State<Keeper>) -> (StatusCode, String) {
@@ -174,7 +181,7 @@ async fn ready(State(keeper): State<Keeper>) -> (StatusCode, String) {
 
 async fn metrics(State(keeper): State<Keeper>, headers: HeaderMap) -> Response {
     let answers = keeper.ask_all(|_| Some(String::from("/metrics")), &headers).await;
-    if let Some(refusal) = refused(&answers) {
+    if let Some(refusal) = keeper.refused(&answers) {
         return refusal;
     }
     let texts: Vec<_> = answers
@@ -191,7 +198,7 @@ async fn metrics(State(keeper): State<Keeper>, headers: HeaderMap) -> Response {
 /// The shards, and how far each is.
 async fn shards(State(keeper): State<Keeper>, headers: HeaderMap) -> Response {
     let answers = keeper.ask_all(|_| Some(String::from("/api/v1/status")), &headers).await;
-    if let Some(refusal) = refused(&answers) {
+    if let Some(refusal) = keeper.refused(&answers) {
         return refusal;
     }
     let rows: Vec<Value> = answers
@@ -254,7 +261,7 @@ async fn list(keeper: &Keeper, (name, at): (&str, &str), mut query: Query, heade
         Some(format!("/api/v1/{name}{}", merge::query(&query)))
     };
     let answers = keeper.ask_all(path, headers).await;
-    if let Some(refusal) = refused(&answers) {
+    if let Some(refusal) = keeper.refused(&answers) {
         return refusal;
     }
     let mut missing = keeper.elsewhere();

@@ -6,3 +6,4 @@ mod decide;
 mod mock;
 mod real;
 mod shards;
+mod shards_refused;

@@ -17,7 +17,7 @@ use crate::support::{Bench, Daemon, assert_same, fiscwatch, free_port, lines, ra
 const PARTITIONS: i32 = 4;
 
 /// Rules on single events and on windows of a unit.
-const RULES: &str = "
+pub const RULES: &str = "
   - id: much-to-one
     title: much to one account
     severity: high
@@ -30,8 +30,8 @@ const RULES: &str = "
 ";
 
 /// A topic, a store, and machines that have nothing else in common.
-struct Field {
-    broker: &'static Broker,
+pub struct Field {
+    pub broker: &'static Broker,
     bench: Bench,
     topic: &'static str,
     /// What each shard was sent.
@@ -39,7 +39,7 @@ struct Field {
 }
 
 impl Field {
-    fn new(topic: &'static str) -> Option<Self> {
+    pub fn new(topic: &'static str) -> Option<Self> {
         let broker = broker::shared()?;
         broker.create(topic, PARTITIONS, &[]);
         let bench = Bench::new("", "");
@@ -50,7 +50,7 @@ impl Field {
     }
 
     /// A machine with nothing on it.
-    fn machine(&self, name: &str) -> PathBuf {
+    pub fn machine(&self, name: &str) -> PathBuf {
         let dir = self.bench.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let store = self.bench.path().join("store");
@@ -59,7 +59,7 @@ impl Field {
     }
 
     /// Events of one region each: what they are about is of its shard alone.
-    fn send(&mut self, seed: u64, count: usize) {
+    pub fn send(&mut self, seed: u64, count: usize) {
         let producer: ThreadedProducer<_> = self.broker.client().create().unwrap();
         for shard in 0..PARTITIONS {
             let own = |value: &mut Value| {
@@ -89,7 +89,7 @@ impl Field {
     }
 
     /// Waits until these keepers together have all shards, and each has read everything.
-    fn is_read(&self, keepers: &[&Keeper]) {
+    pub fn is_read(&self, keepers: &[&Keeper]) {
         wait(|| {
             let mut read = BTreeSet::new();
             for row in keepers.iter().flat_map(|keeper| keeper.shards()) {
@@ -127,7 +127,7 @@ impl Field {
     }
 }
 
-fn config(brokers: &str, topic: &str, instance: &str, store: &Path) -> String {
+pub fn config(brokers: &str, topic: &str, instance: &str, store: &Path) -> String {
     format!(
         "sources: [{{ name: core, kafka: {{ brokers: ['{brokers}'], topics: [{topic}], group: {topic} }} }}]
 shards: {{ group: '{topic}-shards', instance: {instance}, listen: '127.0.0.1:0' }}
@@ -147,7 +147,7 @@ fn export(dir: &Path, state: &str, what: &str) -> Vec<String> {
 }
 
 /// Machines change hands by sessions of seconds, on computers that have other things to do.
-fn wait(mut done: impl FnMut() -> bool) {
+pub fn wait(mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(90), "it does not come about");
@@ -156,13 +156,13 @@ fn wait(mut done: impl FnMut() -> bool) {
 }
 
 /// A keeper and its shards, which are one group of processes.
-struct Keeper {
-    daemon: Daemon,
+pub struct Keeper {
+    pub daemon: Daemon,
     log: PathBuf,
 }
 
 impl Keeper {
-    fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
         let (port, log) = (free_port(), dir.join("log"));
         let child = fiscwatch()
             .current_dir(dir)
@@ -185,7 +185,7 @@ impl Keeper {
     }
 
     /// The shards that it has and that are ready.
-    fn ready(&self) -> BTreeSet<i64> {
+    pub fn ready(&self) -> BTreeSet<i64> {
         let ready = |row: &&Value| row["status"]["ready"] == true;
         self.shards().iter().filter(ready).map(|row| row["shard"].as_i64().unwrap()).collect()
     }
@@ -200,7 +200,7 @@ impl Keeper {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let keeper = self.daemon.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &keeper]).status().unwrap().success());
         assert_eq!(self.daemon.child.wait().unwrap().code(), Some(0), "{}", self.said());
@@ -310,83 +310,4 @@ fn a_keeper_that_slept_commits_nothing_and_a_third_one_gets_its_share() {
         keeper.stop();
     }
     field.assert_whole("slept");
-}
-
-#[test]
-fn what_shards_cannot_do_is_told_at_check() {
-    let bench = Bench::new("", "");
-    let machine = bench.path().join("a");
-    std::fs::create_dir(&machine).unwrap();
-    let store = bench.path().join("store");
-    let check = |config: &str| {
-        write(&machine, "fiscwatch.yaml", config);
-        run(&machine, &["check", "--config", "fiscwatch.yaml"])
-    };
-    let whole = config("localhost:1", "t", "a", &store);
-    let (code, out, err) = check(&whole);
-    assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("one region") && out.contains("over-budget"), "{out}");
-
-    let rules = bench.path().join("rules/rules.yaml");
-    let local = std::fs::read_to_string(&rules).unwrap();
-    let spanning =
-        RULES.replace("[unit_code, payee_account]", "[payee_account]").replace("unit_code", "payee_account");
-    std::fs::write(&rules, format!("{local}{spanning}")).unwrap();
-    let (code, _, err) = check(&whole);
-    assert_eq!(code, Some(1));
-    assert!(
-        err.contains("rule \"much-to-one\" is live and needs the events of all regions (payee_account)"),
-        "{err}"
-    );
-    assert!(err.contains("shards.spanning: apart"), "{err}");
-    let (code, _, err) = run(&machine, &["run", "--config", "fiscwatch.yaml"]);
-    assert_eq!(code, Some(1));
-    assert!(err.contains("needs the events of all regions"), "{err}");
-    assert_eq!(check(&whole.replace("shards: {", "shards: { spanning: apart,")).0, Some(0));
-    let shadow =
-        format!("{whole}rules: {{ paths: [../rules], overrides: {{ much-to-one: {{ mode: shadow }} }} }}\n");
-    assert_eq!(check(&shadow.replacen("rules: { paths: [../rules] }\n", "", 1)).0, Some(0));
-    std::fs::write(&rules, &local).unwrap();
-
-    for (from, to, said) in [
-        ("when_away: wait", "when_away: go_on", "shards need state.replicate with when_away: wait"),
-        ("topics: [t]", "topics: [t, u]", "shards need exactly one source"),
-        ("group: 't-shards'", "group: t", "shards.group is that of the source"),
-        ("instance: a", "instance: 'a b'", "shards.instance \"a b\" has to be letters"),
-        (
-            "state: {",
-            "decide: { kafka: { brokers: [x], requests: q, replies: r } }\nstate: {",
-            "decide.kafka cannot",
-        ),
-    ] {
-        let (code, _, err) = check(&whole.replace(from, to));
-        assert_eq!(code, Some(1), "{to}");
-        assert!(err.contains(said), "{to}: {err}");
-    }
-    // A shard by itself, by name.
-    let shard = |name: &str, config: &str| {
-        write(&machine, "fiscwatch.yaml", config);
-        let mut command = fiscwatch();
-        command.current_dir(&machine).args(["check", "--config", "fiscwatch.yaml"]);
-        command.env("FISCWATCH_SHARD", name).output().unwrap()
-    };
-    assert!(shard("3", &whole).status.success());
-    assert!(String::from_utf8_lossy(&shard("x", &whole).stderr).contains("\"x\" is no shard"));
-    let none = shard("3", "rules: { paths: [../rules] }\n");
-    assert!(String::from_utf8_lossy(&none.stderr).contains("no section shards"));
-}
-
-#[test]
-fn a_topic_that_has_grown_is_refused() {
-    let Some(mut field) = Field::new("grown") else { return };
-    let dir = field.machine("a");
-    let keeper = Keeper::start(&dir);
-    wait(|| keeper.daemon.get("/-/healthy").0 == 200 && keeper.ready().len() == 4);
-    field.send(800, 5);
-    field.is_read(&[&keeper]);
-    keeper.stop();
-    field.broker.grow("grown", 6);
-    let (code, _, err) = run(&dir, &["run", "--config", "fiscwatch.yaml"]);
-    assert_eq!(code, Some(1));
-    assert!(err.contains("has 6 partitions"), "{err}");
 }

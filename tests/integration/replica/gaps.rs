@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Machines, expected, has_read, hasty, query, state, try_post};
-use crate::support::{
-    Daemon, agent, append, assert_same, lines, payment, post_json, random_events, run, wait_until,
+use crate::{
+    faults::shim,
+    support::{
+        Daemon, agent, append, assert_same, fiscwatch, free_port, lines, payment, post_json, random_events,
+        run, wait_until,
+    },
 };
 
 /// Cash that makes an alert of its own unit.
@@ -165,4 +169,36 @@ fn nobody_takes_a_state_that_went_on_alone_until_people_decide() {
     assert_eq!(code, Some(1));
     assert!(err.contains("another instance has the state in the store"), "{err}");
     assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_full_disk_of_the_store_is_told_and_loses_nothing() {
+    if !shim::available("replica::gaps") {
+        return;
+    }
+    let machines = Machines::new("wait");
+    let a = machines.machine("a");
+    let port = free_port();
+    let mut command = fiscwatch();
+    command.current_dir(&a).args(["run", "--config", "fiscwatch.yaml"]);
+    command.env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    shim::with(
+        &mut command,
+        &format!("op=write;path={}/log/;nth=4;do=enospc;sticky=1", machines.store().display()),
+    );
+    let log = machines.bench.path().join("log");
+    let child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let daemon = Daemon::adopt(child, port);
+    wait_until(|| daemon.get("/-/ready").0 == 200);
+    append(&machines.feed(), &lines(&random_events(23, 400)));
+    wait_until(|| daemon.get("/-/ready").1.contains("the store of state.replicate has been away"));
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("its disk is full; free some space there"), "{said}");
+    // There is room again.
+    drop(daemon);
+    let daemon = hasty(&a);
+    wait_until(|| daemon.get("/-/ready").0 == 200);
+    wait_until(|| has_read(&a, machines.feed().metadata().unwrap().len()));
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    assert_same(&state(&a), &expected(&machines.bench, &machines.feed()), "after the full disk");
 }
