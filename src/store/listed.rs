@@ -145,8 +145,8 @@ impl Cases {
         if wanted.filter.sort.as_deref() != Some("worth") {
             return Ok(Cow::Borrowed(wanted.order_of_alerts()));
         }
-        let verdicts = self.read(verdicts)?;
-        Ok(Cow::Owned(Worth::sql(&verdicts, |told| others(told, "a.alert_id"))))
+        let (verdicts, findings) = self.read(|c| Ok((verdicts(c)?, by_event(c)?)))?;
+        Ok(Cow::Owned(Worth::sql(&verdicts, |told| others(told, findings, ("a.alert_id", "a.rule_id")))))
     }
 
     /// After which place in the order the page begins.
@@ -163,15 +163,23 @@ impl Cases {
     }
 }
 
-/// What is told of the other live rules `o` that found something about the event of an alert's latest finding.
-fn others(told: &str, alert: &str) -> String {
+/// What is told of the other live rules `o` that found something about the event of an alert's latest finding. What a
+/// window found is about no event.
+fn others(told: &str, findings: &str, (alert, rule): (&str, &str)) -> String {
     format!(
-        "SELECT {told} FROM findings f
-         JOIN (SELECT rule_id, event_id, mode, json_extract(body, '$.handling') AS handling FROM findings) o
-           ON o.event_id = f.event_id AND o.rule_id <> f.rule_id
-         WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert})
-           AND json_extract(f.body, '$.event_id') IS NOT NULL AND o.mode = 'live'"
+        "SELECT {told}
+         FROM (SELECT rule_id, event_id, mode, json_extract(body, '$.handling') AS handling FROM findings) o
+         WHERE o.event_id <> '' AND o.mode = 'live' AND o.rule_id <> {rule}
+           AND o.event_id = (SELECT f.event_id FROM {findings}
+                             WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert}))"
     )
+}
+
+/// Findings by their rows, for their events alone. A state that no daemon of this version has opened has no index for it.
+fn by_event(connection: &Connection) -> rusqlite::Result<&'static str> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = 'findings_events'";
+    let indexed: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(if indexed.is_some() { "findings f INDEXED BY findings_events" } else { "findings f" })
 }
 
 /// What officers said of the alerts of each rule and unit.
@@ -197,9 +205,10 @@ pub(super) fn worth(
     alert: &Alert,
     verdicts: &Verdicts,
 ) -> rusqlite::Result<(Worth, Vec<String>)> {
-    let sql = others("DISTINCT o.rule_id, o.handling", "?1") + " ORDER BY 1";
+    let sql = others("DISTINCT o.rule_id, o.handling", by_event(connection)?, ("?1", "?2")) + " ORDER BY 1";
     let mut statement = connection.prepare_cached(&sql)?;
-    let others = statement.query_map([&alert.alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let others =
+        statement.query_map([&alert.alert_id, &alert.rule_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let others: Vec<(String, String)> = others.collect::<Result<_, _>>()?;
     let precision = |(rule, handling): (&str, &str)| {
         precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))
