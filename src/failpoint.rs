@@ -79,6 +79,7 @@ pub const ACTS: &[&str] = &[
     "replica.after",
     "approval.approved",
     "approval.journalled",
+    "deliver.round",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.

@@ -1,19 +1,23 @@
 //! The second loop: it takes what the outbox holds and tells people, and is joined with the first only by the store. A
 //! dead mail server costs nothing but a longer outbox.
 
+mod gauged;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use anyhow::anyhow;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
+use gauged::Gauged;
+
 use crate::{
-    alert::{Action, Policy},
     daemon::{Shared, receivers::Receivers},
     event::{Instant, TimeDelta},
     failpoint,
@@ -23,8 +27,8 @@ use crate::{
         dispatch::{Dispatch, Report},
         resend::Current,
     },
-    rule::Severity,
-    store::{Done, Late, Outbox, StoreError},
+    say,
+    store::{Outbox, StoreError},
     telemetry::Metrics,
 };
 
@@ -69,18 +73,29 @@ impl DeliverTask {
         Ok(Self { task: tokio::spawn(work.run(bundling)), stop, flush })
     }
 
+    /// Waits until the loop ends without having been asked to: it broke, and a daemon that tells nobody must not go on.
+    pub(crate) async fn broke(&mut self) -> anyhow::Error {
+        let _ = (&mut self.task).await;
+        broken()
+    }
+
     /// Ends the loop; to `flush`, what waits only for its group is delivered first, if the sinks take it soon.
-    pub(crate) async fn end(self, flush: bool) {
+    ///
+    /// # Errors
+    /// If it broke.
+    pub(crate) async fn end(self, flush: bool) -> anyhow::Result<()> {
         match flush {
             true => self.flush.cancel(),
             false => self.stop.cancel(),
         }
-        if self.task.await.is_err() {
-            tracing::error!(
-                "the delivery of notifications broke, please report this; the outbox keeps what was not sent"
-            );
-        }
+        self.task.await.map_err(|_| broken())
     }
+}
+
+fn broken() -> anyhow::Error {
+    anyhow!(say!(
+        "the delivery of notifications broke, please report this; the outbox keeps what was not sent, and a start goes on with it"
+    ))
 }
 
 struct Loop {
@@ -100,7 +115,7 @@ struct Deliveries {
 impl Loop {
     async fn run(self, mut bundling: Outbox) {
         // What happened before this start was counted by the one before.
-        let mut gauged = Gauged { history: bundling.last_history().unwrap_or(0), ..Gauged::default() };
+        let mut gauged = Gauged::after(bundling.last_history().unwrap_or(0));
         let mut receivers = self.shared.receivers.subscribe();
         loop {
             let current = receivers.borrow_and_update().clone();
@@ -194,6 +209,7 @@ impl Loop {
         let stop = self.stop.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut outbox = outbox;
+            failpoint::reach("deliver.round").expect("a test breaks it");
             let result = rounds(&mut outbox, &dispatch, now, &metrics, &stop);
             (outbox, result)
         });
@@ -309,101 +325,4 @@ fn rounds(
         std::thread::sleep(PAUSE);
     }
     Ok((made, false))
-}
-
-/// What the gauges were last made of.
-#[derive(Debug, Default)]
-struct Gauged {
-    /// When.
-    at: Instant,
-    /// The last line of the history that was counted.
-    history: i64,
-    /// When it was last counted what is late.
-    late_at: Instant,
-}
-
-/// How often the gauges are made anew, in microseconds.
-const GAUGE: TimeDelta = TimeDelta::seconds(5);
-/// How often it is counted what is late, in microseconds; and how many units and officers are told of.
-const LATE: TimeDelta = TimeDelta::MINUTE;
-const LATE_MAX: usize = 20;
-/// Lines of the history that are counted at a time.
-const HISTORY: usize = 10_000;
-
-impl Gauged {
-    /// Brings the gauges up to date, if it is time.
-    fn look(
-        &mut self,
-        outbox: &Outbox,
-        metrics: &Metrics,
-        policy: &Policy,
-        now: Instant,
-    ) -> Result<(), StoreError> {
-        if now.saturating_since(self.at).abs() < GAUGE {
-            return Ok(());
-        }
-        self.at = now;
-        for Done { seq, action, severity, after, is_over, after_letter } in
-            outbox.history_after(self.history, HISTORY)?
-        {
-            self.history = seq;
-            #[allow(clippy::cast_precision_loss)]
-            let seconds = after.max(TimeDelta::ZERO).as_seconds_f64();
-            if let Some(after) = after_letter {
-                #[allow(clippy::cast_precision_loss)]
-                metrics
-                    .alert_answer
-                    .with_label_values(&[&severity])
-                    .observe(after.max(TimeDelta::ZERO).as_seconds_f64());
-            }
-            if action == Action::Acknowledge.word() {
-                metrics.alert_acknowledge.with_label_values(&[&severity]).observe(seconds);
-            } else if is_over && action != Action::Comment.word() {
-                metrics.alert_close.with_label_values(&[&severity]).observe(seconds);
-            }
-        }
-        for (severity, _) in Severity::WORDS {
-            let level = policy.service_levels.get(severity);
-            for (stage, any, after) in
-                [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
-            {
-                let late =
-                    after.map_or(Ok(0), |after| outbox.overdue(severity, any, now.saturating_sub(after)))?;
-                metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
-            }
-        }
-        if now.saturating_since(self.late_at).abs() >= LATE {
-            self.late_at = now;
-            late(outbox, metrics, now)?;
-        }
-        waiting(outbox, metrics, now)
-    }
-}
-
-/// What is past its last day, and whose it is. Who has none any more has no series.
-fn late(outbox: &Outbox, metrics: &Metrics, now: Instant) -> Result<(), StoreError> {
-    metrics.cases_late.reset();
-    for (by, word) in [(Late::Unit, "unit"), (Late::Officer, "officer")] {
-        for (value, late) in outbox.late(by, now, LATE_MAX)? {
-            metrics.cases_late.with_label_values(&[word, &value]).set(late);
-        }
-    }
-    Ok(())
-}
-
-fn waiting(outbox: &Outbox, metrics: &Metrics, now: Instant) -> Result<(), StoreError> {
-    let (waiting, oldest) = outbox.waiting()?;
-    metrics.outbox_pending.reset();
-    for (sink, n) in waiting {
-        metrics.outbox_pending.with_label_values(&[&sink]).set(n);
-    }
-    #[allow(clippy::cast_precision_loss)]
-    metrics
-        .outbox_oldest_age
-        .set(oldest.map_or(0.0, |at| now.saturating_since(at).max(TimeDelta::ZERO).as_seconds_f64()));
-    metrics.alerts.reset();
-    for (state, severity, n) in outbox.alert_counts()? {
-        metrics.alerts.with_label_values(&[&state, &severity]).set(n);
-    }
-    Ok(())
 }

@@ -192,13 +192,14 @@ impl Daemon {
         let sealing = self.sealing;
         let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
         failpoint::reach("drain.sealed")?;
-        self.deliver.end(seal).await;
+        let delivered = self.deliver.end(seal).await;
         self.wellbeing.abort();
         patient.abort();
         // It says that nobody writes any more.
         tokio::task::spawn_blocking(move || drop(self.keeper)).await?;
         drained?;
-        Ok(sealed?)
+        sealed?;
+        delivered
     }
 }
 

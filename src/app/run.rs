@@ -223,6 +223,10 @@ async fn watch(
                 daemon.stop.cancel();
                 return Err(error.into());
             }
+            error = daemon.deliver.broke() => {
+                daemon.stop.cancel();
+                return Err(error);
+            }
             why = superseded(Arc::clone(&turns)) => {
                 daemon.stop.cancel();
                 return Err(anyhow!(why));

@@ -76,6 +76,16 @@ fn a_step_that_fails_ends_the_daemon_and_loses_nothing() {
     }
 }
 
+/// A daemon whose mails have stopped must not look well: it ends, and whoever watches it starts it again.
+#[test]
+fn a_delivery_that_breaks_ends_the_daemon() {
+    let bench = directory("keep");
+    let output = daemon(&bench).env("FAILPOINT", "deliver.round=error@2").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the delivery of notifications broke"), "{said}");
+}
+
 #[test]
 fn killed_in_a_migration_it_ends_where_an_undisturbed_run_ends() {
     let scene = Scene::new(4, 400, CONFIG);
