@@ -28,7 +28,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -88,7 +88,8 @@ pub struct Daemon {
     engine: Option<EngineTask>,
     sealing: SealingTask,
     deliver: DeliverTask,
-    wellbeing: tokio::task::JoinHandle<()>,
+    /// What goes on beside the loop until the end.
+    beside: JoinSet<()>,
     /// Where the state is replicated.
     keeper: Option<Keeper>,
 }
@@ -135,7 +136,8 @@ impl Daemon {
         let deliver = DeliverTask::start(&shared)?;
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
-        let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
+        let mut beside = JoinSet::new();
+        beside.spawn(wellbeing::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
         Ok(Self {
             shared,
             blocks,
@@ -146,7 +148,7 @@ impl Daemon {
             engine,
             sealing,
             deliver,
-            wellbeing,
+            beside,
             keeper,
         })
     }
@@ -193,7 +195,7 @@ impl Daemon {
         let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
         failpoint::reach("drain.sealed")?;
         let delivered = self.deliver.end(seal).await;
-        self.wellbeing.abort();
+        self.beside.abort_all();
         patient.abort();
         // It says that nobody writes any more.
         tokio::task::spawn_blocking(move || drop(self.keeper)).await?;

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use standby::Waited;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, audit, ended, ingest, listen, requests, standby, superseded};
@@ -74,7 +74,7 @@ pub async fn run(
         return Ok(Outcome::default());
     }
     turns.take_up();
-    let daemon = started?;
+    let mut daemon = started?;
     if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false, Actor::daemon())
     {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
@@ -83,14 +83,15 @@ pub async fn run(
     let socket = listen::local(&config)?;
     let (local, _socket_file) = socket.unzip();
     ports.local = local;
-    let server = tokio::spawn(http::serve(ports, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
+    let mut server = tokio::spawn(http::serve(ports, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
     let sources = ingest::spawn(&config, &daemon, options.once);
     let requests = if options.once { None } else { requests::start(&config, &daemon) };
     daemon.shared.set_ready(true);
     supervisor::ready();
-    tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
+    let (shared, stop) = (Arc::clone(&daemon.shared), daemon.stop.clone());
+    daemon.beside.spawn(supervisor::heart(Arc::clone(&shared), daemon.blocks.clone(), stop.clone()));
     if !options.once {
-        tokio::spawn(carry_out(Arc::clone(&daemon.shared), daemon.stop.clone()));
+        daemon.beside.spawn(carry_out(Arc::clone(&shared), stop));
     }
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     // A run that ends by itself is no service that others could reach.
@@ -99,11 +100,12 @@ pub async fn run(
             "nobody is asked who they are (http.auth): whoever reaches this port may do everything; fine for a trial"
         );
     }
-    let shared = Arc::clone(&daemon.shared);
     let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
     let seals = AuditSeals::begin(config, &shared);
-    let result = watch(daemon, sources, signals, seals, (options, reads_pipe)).await;
-    let _ = tokio::time::timeout(SERVER_STOP, server).await;
+    let result = watch(daemon, (sources, &mut server), signals, seals, (options, reads_pipe)).await;
+    if !server.is_finished() {
+        let _ = tokio::time::timeout(SERVER_STOP, server).await;
+    }
     if let Some(requests) = requests {
         let _ = tokio::time::timeout(SERVER_STOP, requests).await;
     }
@@ -200,10 +202,20 @@ struct Ended {
     is_full: bool,
 }
 
+/// Waits until a task panics, or the server ends: what goes on without one of them looks well and is not.
+async fn broke(beside: &mut JoinSet<()>, server: &mut JoinHandle<()>) {
+    loop {
+        tokio::select! {
+            _ = &mut *server => return,
+            Some(ended) = beside.join_next() => if ended.is_err() { return },
+        }
+    }
+}
+
 /// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
 async fn watch(
     mut daemon: Daemon,
-    mut sources: ingest::SourceTasks,
+    (mut sources, server): (ingest::SourceTasks, &mut JoinHandle<()>),
     mut signals: reload::Signals,
     seals: AuditSeals,
     (options, reads_pipe): (RunOptions, bool),
@@ -226,6 +238,10 @@ async fn watch(
             error = daemon.deliver.broke() => {
                 daemon.stop.cancel();
                 return Err(error);
+            }
+            () = broke(&mut daemon.beside, server) => {
+                daemon.stop.cancel();
+                bail!(say!("a part of the daemon broke, please report this; the log says where"));
             }
             why = superseded(Arc::clone(&turns)) => {
                 daemon.stop.cancel();

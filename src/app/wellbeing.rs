@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,18 +28,15 @@ const SEND: Duration = Duration::from_mins(2);
 /// The longest that a heartbeat may take.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// Starts looking after the daemon, until it stops.
-pub(crate) fn start(shared: &Arc<Shared>, watch: Watch, stop: &CancellationToken) -> JoinHandle<()> {
-    let (shared, stop) = (Arc::clone(shared), stop.clone());
-    tokio::spawn(async move {
-        let look = look(Arc::clone(&shared), watch.clone());
-        let statement = super::statement::keep(Arc::clone(&shared));
-        let beat = beat(shared, watch);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = async { tokio::join!(look, beat, statement); } => {}
-        }
-    })
+/// Looks after the daemon until it stops.
+pub(crate) async fn look_after(shared: Arc<Shared>, watch: Watch, stop: CancellationToken) {
+    let look = look(Arc::clone(&shared), watch.clone());
+    let statement = super::statement::keep(Arc::clone(&shared));
+    let beat = beat(shared, watch);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = async { tokio::join!(look, beat, statement); } => {}
+    }
 }
 
 async fn look(shared: Arc<Shared>, watch: Watch) {
