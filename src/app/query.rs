@@ -41,7 +41,7 @@ use crate::{
     store::Reader,
 };
 
-/// Starts a query; `now` in it is the time given, in microseconds. Beside the rows stands what each of their columns tells
+/// Starts a query; `now` in it is the time given. Beside the rows stands what each of their columns tells
 /// of persons.
 ///
 /// # Errors
@@ -165,7 +165,7 @@ fn cell(field: &Field) -> Cell {
     }
 }
 
-/// The forecasts for rows of `budget_lines` at the time given (microseconds); none for a line whose year has not begun or is
+/// The forecasts for rows of `budget_lines` at the time given; none for a line whose year has not begun or is
 /// not known.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use crate::{
 /// How applications are decided.
 #[derive(Debug, Clone)]
 pub struct Decide {
-    /// How long ago the latest event of a source may be, in microseconds; `None` if any age will do.
+    /// How long ago the latest event of a source may be; `None` if any age will do.
     pub max_staleness: Option<TimeDelta>,
     /// The sources that this holds for.
     pub sources: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Decide {
 pub struct Overrides {
     /// Above how many cents two people have to grant it.
     pub two_above: i128,
-    /// How long an override is good, in microseconds.
+    /// How long an override is good.
     pub lasts: TimeDelta,
     /// How long at most.
     pub lasts_max: TimeDelta,

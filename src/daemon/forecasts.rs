@@ -21,13 +21,13 @@ const BAD_FOR: Duration = Duration::from_mins(1);
 /// even pace would bring, in cents.
 pub type LineForecasts = HashMap<String, (Forecast, Option<i128>)>;
 
-/// Makes the forecasts of all lines at a time, in microseconds. It takes its time, on a thread that may wait.
+/// Makes the forecasts of all lines at a time. It takes its time, on a thread that may wait.
 pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecasts, String> + Send + Sync>;
 
 /// The forecasts of a moment.
 #[derive(Debug)]
 pub struct Outlook {
-    /// The latest event time that they rest on, in microseconds.
+    /// The latest event time that they rest on.
     pub at: Instant,
     /// By line.
     pub lines: LineForecasts,

@@ -110,9 +110,9 @@ pub struct Shared {
     pub intake: Arc<Intake>,
     /// Units with a gauge of their own.
     pub top_units: usize,
-    /// How much later than others events may be, in microseconds.
+    /// How much later than others events may be.
     pub lateness: TimeDelta,
-    /// When the daemon started, in microseconds.
+    /// When the daemon started.
     pub started_at: Instant,
     /// What rules that are due do to the stream.
     pub busy: Arc<Busy>,

@@ -19,7 +19,7 @@ use crate::{
 pub struct Act {
     /// Who.
     pub who: String,
-    /// When, by the clock, in microseconds.
+    /// When, by the clock.
     pub at: Instant,
 }
 
@@ -47,7 +47,7 @@ pub struct Override {
     pub needed: usize,
     /// Who did.
     pub grants: Vec<Act>,
-    /// Until when it is good, by the clock, in microseconds.
+    /// Until when it is good, by the clock.
     pub expires_at: Instant,
     /// Who took it back.
     pub revoked: Option<Act>,
@@ -84,7 +84,7 @@ pub struct Wish {
     pub reason: String,
     /// The largest amount, in cents; that of the application without it.
     pub cents: Option<i128>,
-    /// Until when, in microseconds.
+    /// Until when.
     pub expires_at: Instant,
 }
 

@@ -31,7 +31,7 @@ pub struct Committable {
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
     pub paid: i128,
-    /// The earliest event time of the batch, in microseconds.
+    /// The earliest event time of the batch.
     pub first_at: Option<Instant>,
     /// The latest one.
     pub last_at: Option<Instant>,

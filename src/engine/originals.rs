@@ -41,7 +41,7 @@ pub struct Originals {
     journal: Option<Box<dyn Journal>>,
     /// The last journal block that it can find events of.
     committed: i64,
-    /// Events so many microseconds older than the latest one are not found.
+    /// Events so much older than the latest one are not found.
     retain: Option<TimeDelta>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Wanted {
     key: Vec<(Column, String)>,
     /// The events of findings.
     ids: BTreeSet<String>,
-    /// The end of the latest window or the latest tick, in microseconds; `None` if all findings are of events.
+    /// The end of the latest window or the latest tick; `None` if all findings are of events.
     until: Option<Instant>,
     /// Time must have gone so far for that to be found.
     moved: Instant,
@@ -37,7 +37,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Choice {
     /// Events of the same budget lines and the same key, and those that they name.
     Own,
-    /// Beside them all events from this time on, in microseconds.
+    /// Beside them all events from this time on.
     Recent(Instant),
     /// All up to the findings.
     All,

@@ -32,9 +32,9 @@ pub struct Indicator {
     pub actual: Option<i128>,
     /// Whether less is better (反向指标).
     pub at_most: bool,
-    /// By when, in microseconds; `None` is the end of the fiscal year.
+    /// By when; `None` is the end of the fiscal year.
     pub due: Option<Instant>,
-    /// The event time of the statement, in microseconds.
+    /// The event time of the statement.
     pub stated_at: Instant,
 }
 

@@ -115,7 +115,7 @@ pub struct Line {
     pub attributes: u32,
     /// The sums.
     pub balances: Balances,
-    /// The event time of the last event that named the line, in microseconds.
+    /// The event time of the last event that named the line.
     pub last_event_at: Instant,
     /// Changed since the last checkpoint.
     pub(super) changed: bool,

@@ -144,7 +144,7 @@ impl RuleSet {
 }
 
 impl CompiledRule {
-    /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
+    /// How far back its windows and their history reach; 0 for a rule that looks at single events, `None`
     /// for a query, whose reach nobody knows.
     #[must_use]
     pub fn horizon(&self) -> Option<TimeDelta> {

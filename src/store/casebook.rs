@@ -17,7 +17,7 @@ const TOLD: usize = 50;
 const REPEATED: u64 = 2;
 const YEAR: TimeDelta = TimeDelta::days(365);
 
-/// How long something took, in microseconds.
+/// How long something took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Took {
     /// How often it was done.

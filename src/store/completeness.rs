@@ -14,7 +14,7 @@ use crate::{
     ledger::{Completeness, Figure, Matching},
 };
 
-/// How long before a day confirmations of its payments are looked for, in microseconds: some come early. 31 days.
+/// How long before a day confirmations of its payments are looked for: some come early. 31 days.
 const EARLY: TimeDelta = TimeDelta::days(31);
 
 /// A day's statement.
@@ -29,7 +29,7 @@ pub struct DayStatement {
 }
 
 impl History {
-    /// The statement of the day from `day.0` on and before `day.1` (microseconds), as the journal is now; `is_approved` tells
+    /// The statement of the day from `day.0` on and before `day.1`, as the journal is now; `is_approved` tells
     /// of a budget line whether it was approved.
     ///
     /// # Errors

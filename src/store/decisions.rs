@@ -91,7 +91,7 @@ pub struct StoredDecision {
     pub decision: Decision,
     /// The hash of the application's content.
     pub content: u64,
-    /// The application's event time, in microseconds.
+    /// The application's event time.
     pub at: Instant,
 }
 

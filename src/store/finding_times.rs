@@ -25,9 +25,9 @@ pub struct TimesFilter {
     pub rule: Option<String>,
     /// Only of these severities.
     pub severity: Option<String>,
-    /// Only from this event time on, in microseconds.
+    /// Only from this event time on.
     pub from: Option<Instant>,
-    /// Only before this event time, in microseconds.
+    /// Only before this event time.
     pub to: Option<Instant>,
 }
 

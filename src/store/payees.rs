@@ -47,7 +47,7 @@ pub enum PayeeKey {
 /// Whose payments are sought.
 #[derive(Debug, Clone, Default)]
 pub struct PayeesSought {
-    /// Not before this time, in microseconds.
+    /// Not before this time.
     pub from: Option<Instant>,
     /// Before this time.
     pub to: Option<Instant>,
@@ -74,7 +74,7 @@ pub struct Payee {
     pub cents: i128,
     /// How many there are.
     pub payments: u64,
-    /// The first and the last, in microseconds.
+    /// The first and the last.
     pub span: (Instant, Instant),
     /// The event of the last, by which the payee is named.
     pub last_event: String,
@@ -90,7 +90,7 @@ pub struct Payees {
     pub payees: Vec<Payee>,
     /// Payments to payees that there was no room for.
     pub left_out: u64,
-    /// How far back was looked, in microseconds, and whether that is all that was asked for.
+    /// How far back was looked, and whether that is all that was asked for.
     pub searched_from: Instant,
     /// Whether all was looked through.
     pub complete: bool,

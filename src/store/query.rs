@@ -65,7 +65,7 @@ pub struct StateInfo {
     pub retired_events: i64,
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
-    /// Event time of the first and last event, in microseconds.
+    /// Event time of the first and last event.
     pub first_at: Option<Instant>,
     /// The last.
     pub last_at: Option<Instant>,

@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// The number of events in files and blocks that have some from `at` (microseconds) on.
+    /// The number of events in files and blocks that have some from `at` on.
     ///
     /// # Errors
     /// If the database cannot be read.

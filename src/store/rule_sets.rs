@@ -36,7 +36,7 @@ pub struct Proposed {
     pub manifest: Manifest,
     /// Why.
     pub reason: String,
-    /// When, in microseconds.
+    /// When.
     pub proposed_at: Instant,
     /// By whom.
     pub proposed_by: String,

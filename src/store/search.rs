@@ -24,7 +24,7 @@ pub(super) const SHOWN: usize = 4;
 pub struct Sought {
     /// Of these types; all without.
     pub types: Option<TypeSet>,
-    /// Not before this time, in microseconds.
+    /// Not before this time.
     pub from: Option<Instant>,
     /// Before this time.
     pub to: Option<Instant>,
@@ -48,7 +48,7 @@ pub struct Found {
     pub events: Vec<RecordBatch>,
     /// The time and id of the last of them, or where the search stopped; `None` if nothing is left.
     pub next: Option<(Instant, String)>,
-    /// How far back was looked, in microseconds.
+    /// How far back was looked.
     pub searched_from: Instant,
 }
 
@@ -236,7 +236,7 @@ fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatc
 }
 
 impl History {
-    /// The times of the first and the last event, in microseconds; without events, nothing is between them.
+    /// The times of the first and the last event; without events, nothing is between them.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -46,7 +46,7 @@ pub(crate) struct Report {
     /// What schedules query.
     tables: Arc<MemoryTables>,
     scoring: Option<Scoring>,
-    /// The times of the first and the last event, in microseconds.
+    /// The times of the first and the last event.
     span: Option<(Instant, Instant)>,
     calendar: Arc<Calendar>,
     journal_start: Option<JournalStart>,

@@ -60,7 +60,7 @@ impl Cell {
         Self::Money(format_cents(cents))
     }
 
-    /// An instant, in microseconds.
+    /// An instant.
     pub(crate) fn time(at: Instant, calendar: &Calendar) -> Self {
         let local = calendar.local(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
         Self::Time(local, calendar.format(at))

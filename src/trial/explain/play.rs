@@ -28,7 +28,7 @@ use crate::{
     store::{History, Order, Select, StoreError, Wide},
 };
 
-/// How late an event may be that still finds all of its window: a hundred years, in microseconds.
+/// How late an event may be that still finds all of its window: a hundred years.
 const LATE: TimeDelta = TimeDelta::days(36_500);
 
 /// What the parts found.
@@ -62,7 +62,7 @@ impl Played {
     }
 }
 
-/// How far windows before the event's own are looked back to, in microseconds.
+/// How far windows before the event's own are looked back to.
 fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
     let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == Method::Seasonal);
     let times = seasons.map_or(1, |(anomaly, _)| match anomaly.season {

@@ -35,13 +35,13 @@ const TICKS_MAX: usize = 8;
 /// A tick of a rule on a schedule.
 #[derive(Debug)]
 pub(crate) struct Tick {
-    /// When it was, in microseconds.
+    /// When it was.
     pub at: Instant,
     /// How many rows the query had.
     pub rows: usize,
     /// The rows that tell of the event.
     pub own: Vec<Finding>,
-    /// The ticks that saw the event, the first of them, in microseconds.
+    /// The ticks that saw the event, the first of them.
     pub others: Vec<Instant>,
 }
 
