@@ -179,12 +179,12 @@ fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: Instant) -> Commit 
 fn filings(batch: &mut Committable) -> Vec<Filing> {
     let rules = Arc::clone(&batch.rules);
     let rule = |id: &str| rules.rules.iter().find(|rule| rule.rule.id == id);
-    let file = |(at, _, finding): (i64, i128, Finding)| {
+    let file = |(at, _, finding): (Instant, i128, Finding)| {
         // A finding is always of a rule that the batch was judged by.
         let rule = rule(&finding.rule_id)?;
         Some(Filing {
             finding,
-            at: Instant::from_micros(at),
+            at,
             rule: Arc::clone(&rule.rule),
             personal: Arc::clone(&rule.personal),
             clears: rule.clears.is_some(),

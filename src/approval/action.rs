@@ -42,7 +42,7 @@ const FIELDS: [&str; 14] = [
 pub fn wish(
     actions: Vec<Map<String, Value>>,
     reason: &str,
-    (now, calendar): (i64, &Calendar),
+    (now, calendar): (Instant, &Calendar),
 ) -> Result<Wish, String> {
     if !(1..=ACTIONS_MAX).contains(&actions.len()) {
         return Err(say!("one proposal has 1 to {most} budget actions", most = ACTIONS_MAX));
@@ -67,9 +67,7 @@ pub fn wish(
         cents += amount;
         action.insert(String::from("amount"), format_cents(amount).into());
         // A day, so that what is sent twice is the same.
-        action
-            .entry("occurred_at")
-            .or_insert_with(|| calendar.local(Instant::from_micros(now)).date().to_string().into());
+        action.entry("occurred_at").or_insert_with(|| calendar.local(now).date().to_string().into());
         if let Some(Value::String(line)) = action.get("budget_line_id")
             && !lines.contains(line)
         {
@@ -100,7 +98,7 @@ pub fn events(matter: &Matter, calendar: &Calendar) -> Vec<Value> {
         event.insert(String::from("type"), "budget".into());
         event.extend(action.as_object().cloned().unwrap_or_default());
         event.remove("reason");
-        event.insert(String::from("recorded_at"), calendar.format(Instant::from_micros(recorded_at)).into());
+        event.insert(String::from("recorded_at"), calendar.format(recorded_at).into());
         Value::Object(event)
     };
     (1..).zip(actions).map(event).collect()

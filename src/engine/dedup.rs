@@ -168,7 +168,7 @@ impl Dedup {
         }
         let floor = start_of(self.floor);
         if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
-            && let Some(known) = lookup.content(event_id, floor.as_micros())?
+            && let Some(known) = lookup.content(event_id, floor)?
         {
             return Ok(told(known, content));
         }

@@ -45,11 +45,11 @@ pub trait KnownIds: Debug + Send {
     /// If it cannot be read.
     fn refresh(&mut self) -> Result<i64, PortError>;
 
-    /// The content hash of an event whose time is before `before` (microseconds).
+    /// The content hash of an event whose time is before `before`.
     ///
     /// # Errors
     /// If it cannot be read.
-    fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, PortError>;
+    fn content(&mut self, event_id: &str, before: Instant) -> Result<Option<u64>, PortError>;
 }
 
 /// Finds committed events by their id.

@@ -170,6 +170,6 @@ fn again(
 /// The findings about events from `from` on, and nothing else: where conditions stand now, the past does not tell.
 fn since(evaluation: Evaluation, from: Instant) -> Evaluation {
     let pairs = evaluation.found.into_iter().zip(evaluation.findings);
-    let (found, findings) = pairs.filter(|(found, _)| found.at >= from.as_micros()).unzip();
+    let (found, findings) = pairs.filter(|(found, _)| found.at >= from).unzip();
     Evaluation { findings, found, ..Evaluation::default() }
 }

@@ -10,7 +10,6 @@ use crate::{
         row::RuleCounts,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
-    event::Instant,
     say,
 };
 
@@ -52,7 +51,7 @@ impl Scheduler {
         };
         let passed = passed.map(|why| PassedTick { rule: rule.id.clone(), tick: due.tick, why });
         if let Some(PassedTick { rule, tick, why }) = &passed {
-            let tick = calendar.format(Instant::from_micros(*tick));
+            let tick = calendar.format(*tick);
             tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
         }
         let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: 0 }).collect();

@@ -63,15 +63,15 @@ pub struct Evaluation {
 pub struct Found {
     /// The row of the batch that led to it.
     pub row: usize,
-    /// Its time, in microseconds.
-    pub at: i64,
+    /// Its time.
+    pub at: Instant,
     /// The event's amount in cents; 0 if it is not about an event.
     pub cents: i128,
 }
 
 impl Evaluation {
     /// Takes the findings, each with its event's time and amount.
-    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
+    pub fn take_findings(&mut self) -> impl Iterator<Item = (Instant, i128, Finding)> + use<> {
         let found = std::mem::take(&mut self.found).into_iter();
         found.zip(std::mem::take(&mut self.findings)).map(|(found, finding)| (found.at, found.cents, finding))
     }
@@ -404,8 +404,9 @@ fn measured_columns(
     })
 }
 
-fn time(table: &Table, row: usize) -> i64 {
-    table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>().value(row)
+fn time(table: &Table, row: usize) -> Instant {
+    let times = table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
+    Instant::from_micros(times.value(row))
 }
 
 fn nanos(started: std::time::Instant) -> u64 {

@@ -257,7 +257,7 @@ fn skipped((rule_id, problem): (String, Diagnostic)) -> SkippedRule {
 fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
     PassedTickView {
         rule_id: passed.rule.clone(),
-        tick: shared.calendar.format(Instant::from_micros(passed.tick)),
+        tick: shared.calendar.format(passed.tick),
         why: passed.why.to_string(),
     }
 }

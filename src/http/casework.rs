@@ -272,7 +272,7 @@ fn of_unit(
     now: Instant,
 ) -> Result<UnitVerdicts, StoreError> {
     let (said, suggests) = cases.verdicts_of(rule, unit)?;
-    let excepted_until = rules.excepted(rule, unit, now.as_micros()).map(str::to_owned);
+    let excepted_until = rules.excepted(rule, unit, now).map(str::to_owned);
     Ok(UnitVerdicts {
         unit: unit.to_owned(),
         confirmed: said.confirmed,

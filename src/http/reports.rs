@@ -317,7 +317,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
-                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now.as_micros()).is_none())
+                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
                 .map(|(rule, unit, dismissed)| ExceptionView {
                     name: names.get(&unit).cloned(),
                     rule,

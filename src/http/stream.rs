@@ -317,7 +317,7 @@ fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
             ("alert", data)
         }
         News::Matter(m) => {
-            let state = m.state(shared.clock.now().as_micros());
+            let state = m.state(shared.clock.now());
             ("approval", json!({ "approval_id": m.id, "kind": m.kind, "state": state, "acts": m.acts.len() }))
         }
     }

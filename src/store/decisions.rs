@@ -70,8 +70,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
     change.end()
 }
 
-/// Deletes decisions on applications from before a time, in microseconds, and overrides.
-pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+/// Deletes decisions on applications from before an instant, and overrides.
+pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite::Result<()> {
     overrides::retire(transaction, before)?;
     let mut old = transaction.prepare_cached("SELECT event_id FROM decisions WHERE at < ?1")?;
     let old: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;

@@ -14,9 +14,9 @@ use super::{
     Reader, StoreError,
     conditions::{Conditions, split},
 };
-use crate::event::{Instant, time::Calendar};
+use crate::event::{Instant, TimeDelta, time::Calendar};
 
-const HOUR: i64 = 3_600_000_000;
+const HOUR: i64 = TimeDelta::HOUR.as_micros();
 
 /// Which findings are counted.
 #[derive(Debug, Clone, Default)]

@@ -159,12 +159,8 @@ impl RuleSets {
         let proposed = self.act(&digest, |summed| {
             let wish = wish((kind, what), (&digest, params), reason);
             let proposer = Person { who: by.who.clone(), roles: Vec::new() };
-            let matter = Matter::propose(
-                approvals::next(summed.transaction)?,
-                wish,
-                (&proposer, now.as_micros()),
-                &office,
-            );
+            let matter =
+                Matter::propose(approvals::next(summed.transaction)?, wish, (&proposer, now), &office);
             let matter = match matter {
                 Ok(matter) => matter,
                 Err(why) => return Ok(Err(why)),
@@ -246,7 +242,7 @@ impl RuleSets {
                 Err(why) => return Ok(Err(why)),
             };
             let judgement = Judgement { verb: Verb::Approve, person, why: "", seen: None };
-            Ok(approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?.map(|_| ()))
+            Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
         });
         self.office = office;
         approved
@@ -278,8 +274,7 @@ impl RuleSets {
             match matter.filter(Matter::was_approved) {
                 Some(matter) => {
                     let judgement = Judgement { verb: Verb::Withdraw, person, why: "", seen: None };
-                    Ok(approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?
-                        .map(|_| ()))
+                    Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
                 }
                 // It was approved by a version that knew no matters, or is not.
                 None if judge(summed, &known.digest, None)? == 0 => {

@@ -348,9 +348,9 @@ impl Gather {
             {
                 if asked {
                     let mut kept = self.tables.findings.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.push((Instant::from_micros(at), finding.clone()));
+                    kept.push((at, finding.clone()));
                 }
-                new.insert(Made { block, at: Instant::from_micros(at), finding });
+                new.insert(Made { block, at, finding });
             }
         }
         let room = TOLD.saturating_sub(self.again.refused.len());

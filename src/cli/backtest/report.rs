@@ -152,9 +152,7 @@ impl Report {
         }
         let (from, to) = (self.from, self.to);
         let wanted = |at: Instant| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        for (at, cents, finding) in
-            batch.evaluation.take_findings().filter(|(at, ..)| wanted(Instant::from_micros(*at)))
-        {
+        for (at, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
                 writeln!(out, "{line}").map_err(|e| {
@@ -163,7 +161,7 @@ impl Report {
             }
             self.count(&finding, cents);
             if let Some(scoring) = &mut self.scoring {
-                scoring.count(&finding, Instant::from_micros(at));
+                scoring.count(&finding, at);
             }
         }
         let events: u64 = self.by_type.values().sum();

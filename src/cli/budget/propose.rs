@@ -142,7 +142,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
 
 /// What lines will have executed at the end of their year.
 fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BTreeMap<String, i128>> {
-    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"))?;
     let runtime = runtime()?;
     let made = runtime.block_on(line_forecasts(config, &lines, now));

@@ -228,7 +228,7 @@ impl Sealer {
         }
         let events: i64 = files.iter().map(|file| file.events).sum();
         let before = latest.saturating_sub(retain);
-        self.transaction(|transaction| Ok(decisions::retire(transaction, before.as_micros())?))?;
+        self.transaction(|transaction| Ok(decisions::retire(transaction, before)?))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))
