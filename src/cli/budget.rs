@@ -21,7 +21,7 @@ use crate::{
     decode::Decoder,
     diagnostic::nearest,
     evaluate::tables::budget_lines,
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Cents, Instant, money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -104,7 +104,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    fn of(self, line: &Line) -> i128 {
+    fn of(self, line: &Line) -> Cents {
         let b = &line.balances;
         match self {
             Self::Overspent => b.executed - b.total,

@@ -211,7 +211,7 @@ mod tests {
             let named = original.map(|original| Naming {
                 row: 0,
                 reversed: crate::ledger::Reversed::default(),
-                brought: 0,
+                brought: crate::event::Cents::ZERO,
                 original: Some(original),
             });
             let after = AfterEvent { named: named.into_iter().collect(), ..AfterEvent::default() };

@@ -10,7 +10,7 @@ use arrow::{
 use super::tables::{budget_lines, elapsed_at};
 use crate::{
     event::{
-        Instant,
+        Instant, Ratio,
         schema::{NUMBER_TYPE, time_type},
         time::Calendar,
     },
@@ -109,7 +109,7 @@ fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
         texts.iter_mut().zip(TEXTS).for_each(|(text, of)| text.append_option(of(indicator)));
         numbers[0].append_value(indicator.target);
         numbers[1].append_option(indicator.actual);
-        shares.append_option(indicator.achievement());
+        shares.append_option(indicator.achievement().map(Ratio::as_scaled));
         let year_end = || Some(calendar.fiscal_year(indicator.fiscal_year)?.end);
         times[0].append_option(indicator.due.or_else(year_end).map(Instant::as_micros));
         times[1].append_value(indicator.stated_at.as_micros());

@@ -13,7 +13,7 @@ use arrow::{
 
 use crate::{
     event::{
-        Column, EventType, Instant,
+        Cents, Column, EventType, Instant, Ratio,
         schema::{LINE_ATTRIBUTES, time_type},
         time::Calendar,
     },
@@ -41,7 +41,7 @@ pub fn budget_lines<'l>(
 }
 
 /// In the order of [`SUMS`].
-const SUM_OF: [fn(&Balances) -> i128; SUMS.len()] = [
+const SUM_OF: [fn(&Balances) -> Cents; SUMS.len()] = [
     |b| b.total,
     |b| b.executed,
     |b| b.frozen,
@@ -68,17 +68,17 @@ fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, 
             Arc::new(lines.iter().map(|(_, of, _)| of.text(name)).collect::<StringViewArray>())
         }
         at if at < sums => {
-            let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances);
+            let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances).as_i128();
             decimals(Decimal128Array::from_iter_values(lines.iter().map(sum)), BALANCE_TYPE)
         }
         at if at < ratios => {
             let mut elapsed = ElapsedYear::new(calendar);
-            let ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
+            let mut ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
                 "executed_ratio" => line.balances.executed_ratio(),
                 "overspend_ratio" => line.balances.overspend_ratio(),
                 _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, now),
             };
-            decimals(lines.iter().map(ratio).collect(), RATIO_TYPE)
+            decimals(lines.iter().map(|line| ratio(line).map(Ratio::as_scaled)).collect(), RATIO_TYPE)
         }
         _ => {
             let times = TimestampMicrosecondArray::from_iter_values(
@@ -98,7 +98,9 @@ pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: Instant) -> Opt
     let mut elapsed = ElapsedYear::new(calendar);
     // Where it is not known at one time, it is not at another.
     let known = years.iter().zip(lines.column(at).as_primitive::<Decimal128Type>());
-    let share = |(year, known): (Option<i32>, Option<i128>)| elapsed.elapsed(known.and(year)?, now);
+    let share = |(year, known): (Option<i32>, Option<i128>)| {
+        elapsed.elapsed(known.and(year)?, now).map(Ratio::as_scaled)
+    };
     let shares = known.map(share).collect::<Decimal128Array>();
     let mut columns = lines.columns().to_vec();
     columns[at] = Arc::new(shares.with_data_type(RATIO_TYPE));

@@ -1,5 +1,6 @@
 //! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
+mod cents;
 pub(crate) mod currency;
 pub(crate) mod dress;
 mod duration;
@@ -17,6 +18,7 @@ pub mod stamp;
 pub(crate) mod tick;
 pub mod time;
 
+pub use cents::{Cents, Ratio};
 pub use currency::Currency;
 pub use duration::duration;
 pub use instant::{Instant, TimeDelta};

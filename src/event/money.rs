@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::Cents;
 use crate::say;
 
 /// One more than the largest amount, in cents: 10¹⁶ yuan.
@@ -110,8 +111,8 @@ fn split_exponent(text: &str) -> Result<(&str, i64), MoneyError> {
 
 /// A sum of money in cents as a decimal with two places.
 #[must_use]
-pub fn decimal(cents: i128) -> Option<Decimal> {
-    Decimal::try_from_i128_with_scale(cents, 2).ok()
+pub fn decimal(cents: Cents) -> Option<Decimal> {
+    Decimal::try_from_i128_with_scale(cents.as_i128(), 2).ok()
 }
 
 /// A decimal of any scale as text: `123456` at scale 2 is `1234.56`.
@@ -127,8 +128,8 @@ pub fn format_scaled(value: i128, scale: u32) -> String {
 
 /// Cents as text with two decimals.
 #[must_use]
-pub fn format_cents(cents: i128) -> String {
-    format_scaled(cents, 2)
+pub fn format_cents(cents: impl Into<Cents>) -> String {
+    cents.into().to_string()
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
         #[test]
         fn text_comes_back(cents in 1i128..AMOUNT_LIMIT_CENTS) {
             prop_assert_eq!(parse_amount(&format_cents(cents)), Ok(cents));
-            prop_assert_eq!(decimal(cents).unwrap().to_string(), format_cents(cents));
+            prop_assert_eq!(decimal(Cents::new(cents)).unwrap().to_string(), format_cents(cents));
         }
     }
 }

@@ -172,7 +172,7 @@ pub(crate) async fn list(
             payees: page.map(|payee| PayeeView::new(payee, calendar, lens)).collect(),
             next: (end < payees.len()).then_some(end),
             total: payees.len(),
-            paid: format_cents(payees.iter().map(|payee| payee.cents).sum()),
+            paid: format_cents(payees.iter().map(|payee| payee.cents).sum::<i128>()),
             left_out,
             searched_from: calendar.format(searched_from),
             complete,

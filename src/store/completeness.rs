@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{History, Order, Select, StoreError, explain};
 use crate::{
-    event::{BankStatus, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
+    event::{BankStatus, Cents, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
     ledger::{Completeness, Figure, Matching},
 };
 
@@ -122,7 +122,7 @@ impl History {
             let raw = row.get_ref(0).and_then(|raw| Ok(raw.as_blob()?)).map_err(fail)?;
             let amount = amount_of(raw);
             unreadable += u64::from(amount.is_none());
-            figure.add(amount.unwrap_or(0));
+            figure.add(Cents::new(amount.unwrap_or(0)));
         }
         Ok((figure, unreadable))
     }
@@ -147,9 +147,9 @@ fn text(batch: &RecordBatch, of: Column, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
-fn cents(batch: &RecordBatch, row: usize) -> i128 {
+fn cents(batch: &RecordBatch, row: usize) -> Cents {
     let amounts = column(batch, Column::Amount).and_then(|c| c.as_primitive_opt::<Decimal128Type>());
-    amounts.map_or(0, |amounts| amounts.value(row))
+    amounts.map_or(Cents::ZERO, |amounts| Cents::new(amounts.value(row)))
 }
 
 fn at(batch: &RecordBatch, row: usize) -> Instant {

@@ -16,7 +16,7 @@ use crate::{
     alert::desk::{Refusal, name, reason},
     approval::{self, Kind, Matter, Office, Person, Verb},
     decision::{Act, Override, Wish},
-    event::{Instant, money::format_cents},
+    event::Instant,
     say,
     text::quoted,
 };
@@ -67,7 +67,7 @@ impl Cases {
                 return Ok(Err(refused(say!("there is override {id} of this application already", id))));
             }
             let wanted = Override::of(&decision.decision, &wish).and_then(|mut wanted| {
-                wanted.needed = office.levels.of(Kind::Override, Some(wanted.cents)).len();
+                wanted.needed = office.levels.of(Kind::Override, Some(wanted.cents.as_i128())).len();
                 wanted.override_id = next(summed.transaction).map_err(|error| error.to_string())?;
                 let matter = proposed(approvals::next(summed.transaction), &wanted, (&wish, person), office)?;
                 if wish.is_granted {
@@ -83,7 +83,7 @@ impl Cases {
             insert!(summed.transaction, "INSERT INTO overrides", { override_id, application, at: now, body })?;
             summed.inserted(&sums::OVERRIDES, [override_id])?;
             approvals::put(summed, &matter)?;
-            let (who, amount) = (&wish.by.who, format_cents(wanted.cents));
+            let (who, amount) = (&wish.by.who, wanted.cents.to_string());
             let word = if wish.is_granted { GRANT } else { PROPOSE };
             self.tell(summed, (who, now), (word, &subject(&wanted), &format!("{amount} {}", wanted.reason)))?;
             Ok(Ok(wanted))
@@ -231,7 +231,7 @@ fn matter_wish(of: &Override) -> approval::Wish {
             "rules": of.rules,
             "asked_by": of.asked_by,
         }),
-        cents: Some(of.cents),
+        cents: Some(of.cents.as_i128()),
         reason: of.reason.clone(),
         expires_at: Some(of.expires_at),
     }

@@ -126,7 +126,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
         let Some(of) = attributes.fiscal_year else { continue };
         let cents = match forecasts.get(&*line.id).filter(|_| of == last) {
             Some(expected) => *expected,
-            None => line.balances.executed,
+            None => line.balances.executed.as_i128(),
         };
         let key = key(attributes);
         if let Some(name) = attributes.text(event::Column::UnitName) {
