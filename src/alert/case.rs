@@ -109,7 +109,7 @@ impl Case {
     pub(super) fn count(&mut self, finding: &Finding) {
         let of = |name: &str| {
             let text = finding.values.get(name)?.as_str()?;
-            i64::try_from(parse_amount(text).ok()?).ok()
+            i64::try_from(parse_amount(text).ok()?.as_i128()).ok()
         };
         let Some(cents) = of("amount").or_else(|| of("total")) else { return };
         let known = self.amount.unwrap_or(0);

@@ -5,11 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Kind, Matter, Wish};
 use crate::{
-    event::{
-        Instant,
-        money::{format_cents, parse_amount},
-        time::Calendar,
-    },
+    event::{Cents, Instant, money::parse_amount, time::Calendar},
     say,
     text::quoted,
 };
@@ -47,7 +43,7 @@ pub fn wish(
     if !(1..=ACTIONS_MAX).contains(&actions.len()) {
         return Err(say!("one proposal has 1 to {most} budget actions", most = ACTIONS_MAX));
     }
-    let (mut cents, mut content) = (0_i128, Vec::new());
+    let (mut cents, mut content) = (Cents::ZERO, Vec::new());
     let mut lines = Vec::new();
     for (number, mut action) in (1..).zip(actions) {
         let fault = |why: String| say!("action {number}: {why}", number, why);
@@ -65,7 +61,7 @@ pub fn wish(
         let amount = parse_amount(&amount)
             .map_err(|why| fault(say!("{text} is no amount: {why}", text = quoted(&amount), why)))?;
         cents += amount;
-        action.insert(String::from("amount"), format_cents(amount).into());
+        action.insert(String::from("amount"), amount.to_string().into());
         // A day, so that what is sent twice is the same.
         action.entry("occurred_at").or_insert_with(|| calendar.local(now).date().to_string().into());
         if let Some(Value::String(line)) = action.get("budget_line_id")

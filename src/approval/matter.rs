@@ -11,7 +11,7 @@ use crate::{
         provider::{self, Provider},
         seal::SealKey,
     },
-    event::{Instant, money::format_cents},
+    event::{Cents, Instant},
     say,
 };
 
@@ -92,8 +92,8 @@ pub struct Wish {
     pub subject: String,
     /// What it is.
     pub content: Value,
-    /// Its amount, in cents, if it has one.
-    pub cents: Option<i128>,
+    /// Its amount, if it has one.
+    pub cents: Option<Cents>,
     /// Why.
     pub reason: String,
     /// Until when it can be approved and used.
@@ -111,9 +111,9 @@ pub struct Matter {
     pub subject: String,
     /// What it is.
     pub content: Value,
-    /// Its amount, in cents.
+    /// Its amount.
     #[serde(with = "cents")]
-    pub cents: Option<i128>,
+    pub cents: Option<Cents>,
     /// Why.
     pub reason: String,
     /// Who proposed it.
@@ -180,7 +180,7 @@ impl Matter {
             "kind": self.kind.word(),
             "subject": self.subject,
             "content": self.content,
-            "amount": self.cents.map(format_cents),
+            "amount": self.cents.map(|cents| cents.to_string()),
             "reason": self.reason,
             "proposed_by": self.proposed_by,
             "proposed_at": self.proposed_at,
@@ -359,17 +359,19 @@ impl Matter {
     }
 }
 
-/// Cents as decimal text: they do not fit a number of JSON.
+/// The number of cents as text: they do not fit a number of JSON.
 #[allow(clippy::ref_option)] // It is what serde hands over.
 mod cents {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(cents: &Option<i128>, serializer: S) -> Result<S::Ok, S::Error> {
-        cents.map(|cents| cents.to_string()).serialize(serializer)
+    use crate::event::Cents;
+
+    pub(super) fn serialize<S: Serializer>(cents: &Option<Cents>, serializer: S) -> Result<S::Ok, S::Error> {
+        cents.map(|cents| cents.as_i128().to_string()).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i128>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cents>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+        text.map(|text| text.parse().map(Cents::new).map_err(D::Error::custom)).transpose()
     }
 }

@@ -13,13 +13,13 @@ use crate::{
         provider,
         seal::SealKey,
     },
-    event::Instant,
+    event::{Cents, Instant},
 };
 
 fn office(by: &'static dyn provider::Provider) -> Office {
     let levels = vec![
-        Level { up_to: Some(1_000), by: vec![Supervisor] },
-        Level { up_to: Some(5_000), by: vec![Supervisor, Approver] },
+        Level { up_to: Some(Cents::new(1_000)), by: vec![Supervisor] },
+        Level { up_to: Some(Cents::new(5_000)), by: vec![Supervisor, Approver] },
         Level { up_to: None, by: vec![Supervisor, Approver, Approver] },
     ];
     let levels = Levels(BTreeMap::from([(Kind::Budget, levels)]));
@@ -34,7 +34,14 @@ fn wish(cents: i128) -> Wish {
     let content =
         json!({ "actions": [{ "action": "approve", "amount": "1.00", "z": { "b": 1, "a": [true, null] } }] });
     let (subject, reason) = (String::from("L1"), String::from("因公"));
-    Wish { kind: Kind::Budget, subject, content, cents: Some(cents), reason, expires_at: Some(at(1_000)) }
+    Wish {
+        kind: Kind::Budget,
+        subject,
+        content,
+        cents: Some(Cents::new(cents)),
+        reason,
+        expires_at: Some(at(1_000)),
+    }
 }
 
 const PEOPLE: [(&str, &[crate::access::Role]); 6] = [

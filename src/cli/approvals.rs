@@ -18,7 +18,6 @@ use crate::{
     approval::{Kind, Matter, State, Verb, check_signed},
     config::Config,
     daemon::office,
-    event::money::format_cents,
     http::{ApprovalView, Lens},
     lists::Lists,
     say,
@@ -201,7 +200,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let (id, kind, subject) = (matter.id, matter.kind.word(), line(&matter.subject, 80));
     println!("{}", say!("approval {id}, {kind} {subject}: {state}", id, kind, subject, state = state.word()));
     if let Some(cents) = matter.cents {
-        println!("{}", say!("amount: {amount}", amount = format_cents(cents)));
+        println!("{}", say!("amount: {amount}", amount = cents));
     }
     println!("{}", say!("reason: {reason}", reason = line(&matter.reason, 500)));
     println!("{}", line(&crate::approval::canonical(&matter.content), 2000));

@@ -42,7 +42,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ExportBudget)?;
     let least = match args.least.trim() {
         "0" => Cents::ZERO,
-        text => Cents::new(parse_amount(text).context("--least")?),
+        text => parse_amount(text).context("--least")?,
     };
     let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     history.agrees(&config.calendar)?;

@@ -68,12 +68,9 @@ impl Forecasts {
         }
         let (make, shared) = (self.make.get().cloned(), Arc::clone(shared));
         let making = tokio::task::spawn_blocking(move || {
-            let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
-            let lines = make.map_or_else(
-                || Ok(LineForecasts::new()),
-                |make| make(&shared.lines(), Instant::from_micros(at)),
-            )?;
-            Ok(Arc::new(Outlook { at: Instant::from_micros(at), lines }))
+            let at = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
+            let lines = make.map_or_else(|| Ok(LineForecasts::new()), |make| make(&shared.lines(), at))?;
+            Ok(Arc::new(Outlook { at, lines }))
         });
         let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
         *kept = Some((std::time::Instant::now(), outlook.clone()));

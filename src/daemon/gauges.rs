@@ -34,12 +34,8 @@ pub fn scrape_gauges(shared: &Shared) {
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_since(*at)));
     }
-    let last = shared.last_event_at.load(Ordering::Relaxed);
-    m.budget_year_elapsed.set(if last == 0 {
-        0.0
-    } else {
-        year_elapsed(&shared.calendar, Instant::from_micros(last))
-    });
+    let last = shared.last_event_at.get();
+    m.budget_year_elapsed.set(last.map_or(0.0, |last| year_elapsed(&shared.calendar, last)));
     if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
     }
@@ -55,12 +51,8 @@ fn replica_gauges(shared: &Shared) {
     {
         counter.inc_by(figure.load(Ordering::Relaxed).saturating_sub(counter.get()));
     }
-    let made = figures.snapshot_at.load(Ordering::Relaxed);
-    m.snapshot_age.set(if made == 0 {
-        0.0
-    } else {
-        seconds(shared.clock.now().saturating_since(Instant::from_micros(made)))
-    });
+    let age = figures.snapshot_at.get().map(|made| shared.clock.now().saturating_since(made));
+    m.snapshot_age.set(age.map_or(0.0, seconds));
     m.waited.set(seconds(TimeDelta::from_micros(
         i64::try_from(figures.waited.load(Ordering::Relaxed)).unwrap_or(i64::MAX),
     )));

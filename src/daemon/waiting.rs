@@ -12,7 +12,7 @@ use crate::{
     access::User,
     alert::{Labels, Notification, Reason, policy::Officers},
     approval::{Matter, Person, State},
-    event::{Instant, TimeDelta, money::format_cents},
+    event::{Instant, TimeDelta},
     say,
     store::{Accounts, Cases, MatterFilter, Outbox, StoreError},
 };
@@ -152,7 +152,7 @@ fn letter(
     let day = |at: Instant| shared.calendar.local(at).date().to_string();
     let (number, kind, who) = (matter.id, matter.kind.titled(), &matter.proposed_by);
     let on = day(proposed(matter));
-    let mut text = match matter.cents.map(format_cents) {
+    let mut text = match matter.cents.map(|cents| cents.to_string()) {
         Some(amount) => say!(
             "approval {number} ({kind}, {amount}, proposed by {who} on {on}) waits for you",
             number,

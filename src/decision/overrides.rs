@@ -135,7 +135,7 @@ impl Override {
         if wish.is_granted {
             is_another(&wish.by.who, &decision.asked_by)?;
         }
-        let asked = Cents::new(parse_amount(&decision.amount).map_err(|e| e.to_string())?);
+        let asked = parse_amount(&decision.amount).map_err(|e| e.to_string())?;
         let cents = wish.cents.unwrap_or(asked);
         if cents > asked {
             return Err(say!("the application is for {asked}: an override is for that much at most", asked));

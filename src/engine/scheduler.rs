@@ -10,6 +10,7 @@ use crate::{
         row::RuleCounts,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
+    event::Cents,
     say,
 };
 
@@ -54,7 +55,7 @@ impl Scheduler {
             let tick = calendar.format(*tick);
             tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
         }
-        let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: 0 }).collect();
+        let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: Cents::ZERO }).collect();
         let mut all = vec![RuleCounts::default(); rules.rules.len()];
         all[due.rule] = counts;
         (Evaluation { findings, found, counts: all, ..Evaluation::default() }, passed)

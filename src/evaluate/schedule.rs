@@ -135,8 +135,8 @@ impl Why {
 
     /// By its number in the store.
     #[must_use]
-    pub fn of_code(code: i64) -> Self {
-        Self::ALL.into_iter().find(|why| why.code() == code).unwrap_or(Self::Ended)
+    pub fn of_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.code() == code)
     }
 
     /// For an error of time, memory or reading: the same query over the same events may be answered another time.

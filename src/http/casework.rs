@@ -69,7 +69,7 @@ pub(crate) fn cents(text: &str) -> Result<i64, String> {
     let digits = text.replace(',', "");
     let wrong = |error| say!("{text} is no amount: {error}", text = quoted(text), error);
     let cents = parse_amount(digits.trim()).map_err(|error| wrong(error.to_string()))?;
-    i64::try_from(cents).map_err(|error| wrong(error.to_string()))
+    i64::try_from(cents.as_i128()).map_err(|error| wrong(error.to_string()))
 }
 
 /// What a second officer decides.

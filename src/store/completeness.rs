@@ -122,14 +122,14 @@ impl History {
             let raw = row.get_ref(0).and_then(|raw| Ok(raw.as_blob()?)).map_err(fail)?;
             let amount = amount_of(raw);
             unreadable += u64::from(amount.is_none());
-            figure.add(Cents::new(amount.unwrap_or(0)));
+            figure.add(amount.unwrap_or_default());
         }
         Ok((figure, unreadable))
     }
 }
 
 /// The amount in a record that was rejected, if it is an exact one.
-fn amount_of(raw: &[u8]) -> Option<i128> {
+fn amount_of(raw: &[u8]) -> Option<Cents> {
     let record: Map<String, Value> = serde_json::from_slice(raw).ok()?;
     match record.get(Column::Amount.spec().name)? {
         Value::String(text) => parse_amount(text).ok(),

@@ -207,5 +207,5 @@ pub(crate) fn cents(name: &str, text: &str) -> Result<i64, String> {
     let wrong = |error: MoneyError| {
         say!("{name}: {text} is no amount: {error}", name, text = format!("{text:?}"), error)
     };
-    parse_amount(&digits).map(|cents| i64::try_from(cents).unwrap_or(i64::MAX)).map_err(wrong)
+    parse_amount(&digits).map(|cents| i64::try_from(cents.as_i128()).unwrap_or(i64::MAX)).map_err(wrong)
 }

@@ -67,7 +67,7 @@ impl Cases {
                 return Ok(Err(refused(say!("there is override {id} of this application already", id))));
             }
             let wanted = Override::of(&decision.decision, &wish).and_then(|mut wanted| {
-                wanted.needed = office.levels.of(Kind::Override, Some(wanted.cents.as_i128())).len();
+                wanted.needed = office.levels.of(Kind::Override, Some(wanted.cents)).len();
                 wanted.override_id = next(summed.transaction).map_err(|error| error.to_string())?;
                 let matter = proposed(approvals::next(summed.transaction), &wanted, (&wish, person), office)?;
                 if wish.is_granted {
@@ -231,7 +231,7 @@ fn matter_wish(of: &Override) -> approval::Wish {
             "rules": of.rules,
             "asked_by": of.asked_by,
         }),
-        cents: Some(of.cents.as_i128()),
+        cents: Some(of.cents),
         reason: of.reason.clone(),
         expires_at: Some(of.expires_at),
     }

@@ -44,11 +44,8 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<PassedTick>> {
         // An id has no spaces.
         let tick = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once(' '));
         if let Some((rule, Ok(at))) = tick.map(|(rule, at)| (rule, at.parse())) {
-            known.push(PassedTick {
-                rule: rule.to_owned(),
-                tick: Instant::from_micros(at),
-                why: Why::of_code(code),
-            });
+            let why = Why::of_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, code))?;
+            known.push(PassedTick { rule: rule.to_owned(), tick: Instant::from_micros(at), why });
         }
     }
     known.sort_by(|a, b| (a.tick, &a.rule).cmp(&(b.tick, &b.rule)));

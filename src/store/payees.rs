@@ -13,7 +13,7 @@ use super::{
     History, Order, Select, StoreError,
     search::{Rows, SHOWN},
 };
-use crate::event::{Column, EventType, Instant, TimeDelta};
+use crate::event::{Cents, Column, EventType, Instant, TimeDelta};
 
 /// The first stretch that is looked through, and the longest.
 const STRETCH: TimeDelta = TimeDelta::days(16);
@@ -71,7 +71,7 @@ pub struct Payee {
     /// What it is said to be, as the latest payment says: `person` or `entity`.
     pub owner: Option<String>,
     /// Cents of its payments.
-    pub cents: i128,
+    pub cents: Cents,
     /// How many there are.
     pub payments: u64,
     /// The first and the last.
@@ -80,7 +80,7 @@ pub struct Payee {
     pub last_event: String,
     /// How much each unit paid: its name, cents and payments by its code; of the payees of a list only the codes count. At
     /// most 500.
-    pub units: BTreeMap<String, (String, i128, u64)>,
+    pub units: BTreeMap<String, (String, Cents, u64)>,
 }
 
 /// Who was paid.

@@ -11,7 +11,7 @@ use arrow::{
 };
 
 use super::{History, Order, Select, StoreError, explain, recover::LATEST};
-use crate::event::{Column, Instant, TimeDelta, TypeSet};
+use crate::event::{Cents, Column, Instant, TimeDelta, TypeSet};
 
 /// The first stretch that is looked through, and the longest.
 const DAY: TimeDelta = TimeDelta::DAY;
@@ -36,7 +36,7 @@ pub struct Sought {
     /// masked could be guessed digit by digit.
     pub ends: Vec<(Vec<Column>, String)>,
     /// Cents, at least and at most.
-    pub amount: (Option<i128>, Option<i128>),
+    pub amount: (Option<Cents>, Option<Cents>),
     /// Only what comes after this event in the list: its time and its id.
     pub before: Option<(Instant, String)>,
 }
@@ -195,8 +195,8 @@ impl<'b> Rows<'b> {
         array.is_valid(row).then(|| array.value(row))
     }
 
-    pub(super) fn cents(&self, row: usize) -> Option<i128> {
-        self.amounts.filter(|amounts| amounts.is_valid(row)).map(|amounts| amounts.value(row))
+    pub(super) fn cents(&self, row: usize) -> Option<Cents> {
+        self.amounts.filter(|amounts| amounts.is_valid(row)).map(|amounts| Cents::new(amounts.value(row)))
     }
 }
 

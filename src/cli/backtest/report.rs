@@ -18,7 +18,7 @@ use crate::{
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::row::RuleCounts,
-    event::{EventType, Instant, money::format_cents, period::JournalStart, time::Calendar},
+    event::{Cents, EventType, Instant, period::JournalStart, time::Calendar},
     finding::Finding,
     rule::Mode,
     say,
@@ -38,7 +38,7 @@ pub(crate) struct Report {
     skipped: u64,
     rejects: BTreeMap<&'static str, u64>,
     shown_rejects: Vec<String>,
-    paid: i128,
+    paid: Cents,
     bytes: u64,
     stages: Stages,
     started: std::time::Instant,
@@ -59,7 +59,7 @@ struct RuleReport {
     findings: u64,
     keys: BTreeSet<String>,
     keys_capped: bool,
-    cents: i128,
+    cents: Cents,
 }
 
 /// Keys of a rule that are told apart; beyond, the table says "more than".
@@ -103,7 +103,7 @@ impl Report {
             skipped: 0,
             rejects: BTreeMap::new(),
             shown_rejects: Vec::new(),
-            paid: 0,
+            paid: Cents::ZERO,
             bytes: 0,
             stages: Stages::default(),
             started: std::time::Instant::now(),
@@ -170,7 +170,7 @@ impl Report {
         Ok(())
     }
 
-    fn count(&mut self, finding: &Finding, cents: i128) {
+    fn count(&mut self, finding: &Finding, cents: Cents) {
         let Some((_, report)) = self.rules.iter_mut().find(|(rule, _)| rule.id == finding.rule_id) else {
             return;
         };
@@ -311,7 +311,7 @@ impl Report {
             "{events} events ({payments} payments of {paid}), {duplicates} duplicates, {rejected} rejected{reasons}; {seconds} s, {rate} events/s",
             events,
             payments,
-            paid = separated(&format_cents(self.paid)),
+            paid = separated(&self.paid.to_string()),
             duplicates = self.duplicates,
             rejected,
             reasons,

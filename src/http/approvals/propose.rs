@@ -18,7 +18,7 @@ use crate::{
     approval::{Kind, Matter, Verb, action, rows::Rows},
     daemon::{Shared, Within, check_actions},
     decision::{Act, Wish},
-    event::{Cents, TimeDelta, duration, money::parse_amount},
+    event::{TimeDelta, duration, money::parse_amount},
     http::{
         Problem,
         by::By,
@@ -179,7 +179,7 @@ pub(in crate::http) fn wanted(
         )));
     }
     let cents = |text: &str| {
-        parse_amount(text).map(Cents::new).map_err(|why| {
+        parse_amount(text).map_err(|why| {
             Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why))
         })
     };

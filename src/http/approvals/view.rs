@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     approval::{Act, Kind, Matter, State, Verb},
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Instant, time::Calendar},
     http::lens::Lens,
     lists::Lists,
     personal::event,
@@ -90,7 +90,7 @@ impl ApprovalView {
             state,
             subject: matter.subject.clone(),
             content: content(matter, lens, lists),
-            amount: matter.cents.map(format_cents),
+            amount: matter.cents.map(|cents| cents.to_string()),
             reason: matter.reason.clone(),
             proposed_by: matter.proposed_by.clone(),
             proposed_at: calendar.format(matter.proposed_at),
