@@ -19,6 +19,7 @@ impl Default for Latest {
 
 impl Latest {
     /// The latest so far.
+    #[must_use]
     pub fn get(&self) -> Option<Instant> {
         Some(self.0.load(Ordering::Relaxed)).filter(|at| *at != NONE).map(Instant::from_micros)
     }

@@ -14,9 +14,8 @@ use super::{
     named::insert,
     sums::{self, Summed},
 };
-use matters::{KINDS, in_force, matter_of, wish};
-
 pub(super) use matters::follow;
+use matters::{KINDS, in_force, matter_of, wish};
 
 use crate::{
     access::Actor,
