@@ -59,7 +59,7 @@ pub struct User {
     pub name: String,
     /// What they may.
     pub roles: Roles,
-    /// When they were added, in microseconds.
+    /// When they were added.
     pub created_at: Instant,
     /// By whom.
     pub created_by: String,
@@ -89,7 +89,7 @@ pub struct Token {
     pub owner: Option<String>,
     /// What a program may with it; who uses a person's token may what that person may.
     pub roles: Roles,
-    /// When it was made, in microseconds.
+    /// When it was made.
     pub created_at: Instant,
     /// By whom.
     pub created_by: String,
@@ -119,10 +119,10 @@ impl Token {
     }
 }
 
-/// The longest life of a token, in microseconds.
+/// The longest life of a token.
 const TOKEN_LASTS: TimeDelta = TimeDelta::days(400);
 
-/// A life that a token may have, in microseconds.
+/// A life that a token may have.
 ///
 /// # Errors
 /// If it is none, or too long.

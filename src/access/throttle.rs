@@ -10,7 +10,7 @@ use crate::event::{Instant, TimeDelta};
 /// Failures before one has to wait: of a name at an address, and of an address.
 const FREE: u32 = 5;
 const FREE_OF_ADDRESS: u32 = 20;
-/// The first wait and the longest one, in microseconds.
+/// The first wait and the longest one.
 const FIRST: TimeDelta = TimeDelta::seconds(30);
 const LONGEST: TimeDelta = TimeDelta::minutes(15);
 /// When failures are forgotten that no others followed.

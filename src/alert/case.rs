@@ -45,7 +45,7 @@ pub struct Review {
     pub action: Action,
     /// Who proposed it.
     pub by: String,
-    /// When, in microseconds.
+    /// When.
     pub at: Instant,
     /// Why.
     pub why: String,
@@ -67,7 +67,7 @@ pub struct Case {
     /// The last day for it to be over, `YYYY-MM-DD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
-    /// The first instant after that day, in microseconds.
+    /// The first instant after that day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Instant>,
     /// Whether that it is past due was escalated.
@@ -109,7 +109,7 @@ impl Case {
     pub(super) fn count(&mut self, finding: &Finding) {
         let of = |name: &str| {
             let text = finding.values.get(name)?.as_str()?;
-            i64::try_from(parse_amount(text).ok()?).ok()
+            i64::try_from(parse_amount(text).ok()?.as_i128()).ok()
         };
         let Some(cents) = of("amount").or_else(|| of("total")) else { return };
         let known = self.amount.unwrap_or(0);

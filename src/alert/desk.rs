@@ -42,7 +42,7 @@ pub struct Step {
 pub struct Filing {
     /// The finding.
     pub finding: Finding,
-    /// Its event time, in microseconds.
+    /// Its event time.
     pub at: Instant,
     /// Its rule.
     pub rule: Arc<Rule>,

@@ -53,7 +53,7 @@ impl Stage {
 pub struct Inquiry {
     /// How far it has come.
     pub stage: Stage,
-    /// When it came there, in microseconds.
+    /// When it came there.
     pub at: Instant,
     /// Who sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct Inquiry {
     /// Whether it has a link by which the unit can answer.
     #[serde(default, skip_serializing_if = "is_false")]
     pub linked: bool,
-    /// When the unit answered last by its link, in microseconds.
+    /// When the unit answered last by its link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Instant>,
     /// Why it was refused for good.

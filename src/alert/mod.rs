@@ -35,7 +35,7 @@ pub use policy::Policy;
 pub use rows::rows;
 pub use state::{Action, State};
 
-/// An alert, as it is stored and shown. Times are RFC 3339 when shown; inside they are microseconds.
+/// An alert, as it is stored and shown. Times are RFC 3339 when shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// A digest of the first finding's id: the same history always has the same ids.

@@ -22,15 +22,15 @@ pub struct Silence {
     pub silence_id: i64,
     /// What alerts it is about; at least one.
     pub matchers: Matchers,
-    /// From when, in microseconds.
+    /// From when.
     pub starts_at: Instant,
-    /// Until when, in microseconds.
+    /// Until when.
     pub ends_at: Instant,
     /// Who ordered it.
     pub author: String,
     /// Why.
     pub reason: String,
-    /// When it was ordered, in microseconds.
+    /// When it was ordered.
     pub created_at: Instant,
     /// Who ended it early, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]

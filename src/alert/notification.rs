@@ -66,9 +66,9 @@ pub struct Notification {
     /// What else is to be said, for `Daemon` and `Test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When it was made, in microseconds.
+    /// When it was made.
     pub created_at: Instant,
-    /// When the earliest event that led to it was committed, in microseconds, for `alert_delivery_seconds`.
+    /// When the earliest event that led to it was committed, for `alert_delivery_seconds`.
     pub received_at: Instant,
 }
 

@@ -30,7 +30,7 @@ pub fn rank(severity: &str) -> usize {
     Severity::WORDS.iter().position(|(word, _)| *word == severity).unwrap_or(Severity::WORDS.len() - 1)
 }
 
-/// The time within which alerts should be acknowledged and ended, in microseconds.
+/// The time within which alerts should be acknowledged and ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServiceLevel {
     /// From opened to acknowledged.
@@ -55,7 +55,7 @@ pub struct Reviews {
 pub struct Storm {
     /// A sink gets at most so many notifications within `window`; the rest comes as one summary.
     pub notifications: u32,
-    /// In microseconds.
+    /// How far back they are counted.
     pub window: TimeDelta,
 }
 
@@ -113,7 +113,7 @@ pub struct Policy {
     pub inhibitions: Vec<Inhibition>,
     /// Hours in which alerts wait.
     pub quiet_hours: Vec<QuietHours>,
-    /// How long an alert may be unacknowledged, in microseconds; `None` never escalates.
+    /// How long an alert may be unacknowledged; `None` never escalates.
     pub escalate_after: BySeverity<Option<TimeDelta>>,
     /// How often an alert is escalated.
     pub escalations_max: u32,
@@ -178,7 +178,7 @@ impl Policy {
         quiet.map(|q| q.name.as_str())
     }
 
-    /// When the next digest goes out, in microseconds.
+    /// When the next digest goes out.
     #[must_use]
     pub fn next_digest(&self, now: Instant) -> Instant {
         self.digest.next_after(&self.calendar, now).unwrap_or(now)

@@ -5,7 +5,7 @@ use super::{Alert, Labels, Matchers};
 
 use crate::{event::TimeDelta, say};
 
-/// One route, with what it does not say taken from its parent. Durations are in microseconds.
+/// One route, with what it does not say taken from its parent.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of the configuration.
 pub struct Route {

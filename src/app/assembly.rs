@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock, atomic::Ordering},
+    sync::{Arc, RwLock},
 };
 
 use tokio::sync::mpsc;
@@ -18,7 +18,6 @@ use crate::{
     diagnostic,
     engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
     evaluate::Evaluator,
-    event::Instant,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
     stream::{Block, Position},
@@ -114,9 +113,9 @@ impl Assembly {
             shared.saw_event(source, *latest);
         }
         shared.intake.holds(windowing.held().bytes.iter().sum());
-        shared
-            .last_event_at
-            .store(store.latest_at()?.unwrap_or(Instant::EPOCH).as_micros(), Ordering::Relaxed);
+        if let Some(at) = store.latest_at()? {
+            shared.last_event_at.note(at);
+        }
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,

@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const FORWARD: usize = 1000;
 /// How long a run that ends by itself tries to deliver what is due.
 const FLUSH: Duration = Duration::from_secs(30);
-/// Alerts that ended within this time, in microseconds, are shown again to a sink that forgets.
+/// Alerts that ended within this time are shown again to a sink that forgets.
 const ENDED: TimeDelta = TimeDelta::minutes(15);
 /// The most alerts that are shown again.
 const CURRENT_MAX: usize = 10_000;
@@ -255,7 +255,7 @@ impl Loop {
 }
 
 impl Loop {
-    /// Nobody is to wait for a group any more that would be told within `ahead` microseconds.
+    /// Nobody is to wait for a group any more that would be told within `ahead`.
     async fn bring_forward(&self, mut outbox: Outbox, ahead: TimeDelta) -> Outbox {
         let now = self.shared.clock.now();
         let task = tokio::task::spawn_blocking(move || {

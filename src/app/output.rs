@@ -10,7 +10,7 @@ use crate::{
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
     evaluate::{Held, standing::Watched},
-    event::{Instant, TimeDelta},
+    event::{Cents, Instant, TimeDelta},
     finding::Finding,
     personal::number::{self, Tail},
     rule::RuleSet,
@@ -179,12 +179,12 @@ fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: Instant) -> Commit 
 fn filings(batch: &mut Committable) -> Vec<Filing> {
     let rules = Arc::clone(&batch.rules);
     let rule = |id: &str| rules.rules.iter().find(|rule| rule.rule.id == id);
-    let file = |(at, _, finding): (i64, i128, Finding)| {
+    let file = |(at, _, finding): (Instant, Cents, Finding)| {
         // A finding is always of a rule that the batch was judged by.
         let rule = rule(&finding.rule_id)?;
         Some(Filing {
             finding,
-            at: Instant::from_micros(at),
+            at,
             rule: Arc::clone(&rule.rule),
             personal: Arc::clone(&rule.personal),
             clears: rule.clears.is_some(),
@@ -233,7 +233,7 @@ fn count(shared: &Shared, batch: &Committable) {
         m.journal_start.set(start.at.as_seconds());
     }
     if let Some(at) = batch.last_at {
-        shared.last_event_at.fetch_max(at.as_micros(), Ordering::Relaxed);
+        shared.last_event_at.note(at);
     }
     for (name, n) in &batch.unknown_fields {
         m.unknown_fields.inc_by(*n);

@@ -41,7 +41,7 @@ use crate::{
     store::Reader,
 };
 
-/// Starts a query; `now` in it is the time given, in microseconds. Beside the rows stands what each of their columns tells
+/// Starts a query; `now` in it is the time given. Beside the rows stands what each of their columns tells
 /// of persons.
 ///
 /// # Errors
@@ -59,12 +59,7 @@ pub async fn query(
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
     let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
-        *tables = LedgerTables::read_by(
-            &[rule],
-            &reader.ledger(decoder.schema())?,
-            &config.calendar,
-            now.as_micros(),
-        );
+        *tables = LedgerTables::read_by(&[rule], &reader.ledger(decoder.schema())?, &config.calendar, now);
         Ok(())
     };
     query_over(config, lists, (sql, now), &Limits::default(), ledger).await
@@ -82,7 +77,7 @@ async fn query_over(
     let (rule, kinds) =
         asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
-    let mut due = Due { tick: now.as_micros(), rule: 0, ledger: LedgerTables::default(), attempt: 0 };
+    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default(), attempt: 0 };
     if LedgerTables::are_read_by(&rule) {
         ledger(&rule, &mut due.ledger)?;
     }
@@ -108,7 +103,7 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
         let answered = async {
             let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
                 // The copy spares whoever pays; indicators are few.
-                tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now.as_micros());
+                tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now);
                 let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
                 tables.add_indicators(&[rule], &ledger, &config.calendar);
                 Ok(())
@@ -165,7 +160,7 @@ fn cell(field: &Field) -> Cell {
     }
 }
 
-/// The forecasts for rows of `budget_lines` at the time given (microseconds); none for a line whose year has not begun or is
+/// The forecasts for rows of `budget_lines` at the time given; none for a line whose year has not begun or is
 /// not known.
 ///
 /// # Errors
@@ -182,7 +177,7 @@ pub async fn line_forecasts(
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
     let limit = config.query_limits.time;
     let watch = Watch::new(limit);
-    let read = forecasts::read(lines, &context, &tables, calendar, now.as_micros(), &watch);
+    let read = forecasts::read(lines, &context, &tables, calendar, now, &watch);
     let read = tokio::time::timeout(limit, read).await;
     let (forecaster, forecasts) = read.map_err(|_| {
         anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
@@ -198,7 +193,7 @@ pub async fn line_forecasts(
 pub(crate) fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
     let config = Arc::clone(config);
     Box::new(move |lines, now| {
-        let table = budget_lines(lines.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
+        let table = budget_lines(lines.lines_covered(), &config.calendar, now, &|_| true);
         let table = table.with_context(|| say!("the budget lines make no table"));
         let made = table.and_then(|table| {
             tokio::runtime::Handle::current().block_on(line_forecasts(&config, &table, now))

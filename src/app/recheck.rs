@@ -17,7 +17,7 @@ use crate::{
     trial::journal::{Course, replay},
 };
 
-/// Findings from this time on, and before that one; in microseconds.
+/// Findings from this time on, and before that one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Range {
     /// Not before.

@@ -119,7 +119,7 @@ impl<'c> Search<'c> {
         (0..batch.num_rows()).map(deed).collect()
     }
 
-    /// An instant in microseconds, to compare `occurred_at` with.
+    /// An instant, to compare `occurred_at` with.
     #[must_use]
     pub fn time(&self, at: Instant) -> Expr {
         let zone = self.config.calendar.zone_name.as_str();

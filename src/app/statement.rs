@@ -59,6 +59,6 @@ fn gauge(shared: &Shared, statement: &DayStatement) {
     let m = &shared.metrics;
     for (name, figure) in figures {
         m.completeness_count.with_label_values(&[name]).set(figure.count.try_into().unwrap_or(i64::MAX));
-        m.completeness_amount.with_label_values(&[name]).set(figure.cents as f64 / 100.0);
+        m.completeness_amount.with_label_values(&[name]).set(figure.cents.as_i128() as f64 / 100.0);
     }
 }

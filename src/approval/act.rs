@@ -6,7 +6,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Person, canonical};
-use crate::access::{Role, seal::SealKey};
+use crate::{
+    access::{Role, seal::SealKey},
+    event::Instant,
+};
 
 /// What somebody does with a matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -46,8 +49,8 @@ pub struct Act {
     /// The roles that they had then, of those that approve.
     #[serde(with = "words")]
     pub roles: Vec<Role>,
-    /// When, by the clock, in microseconds.
-    pub at: i64,
+    /// When, by the clock.
+    pub at: Instant,
     /// Why; empty if they said nothing.
     pub why: String,
     /// The public key that signed it; empty if none did.
@@ -62,7 +65,7 @@ impl Act {
     /// # Errors
     /// If it cannot be signed.
     pub(super) fn signed(
-        (verb, person, at, why): (Verb, &Person, i64, &str),
+        (verb, person, at, why): (Verb, &Person, Instant, &str),
         (digest, before): (&str, &str),
         key: Option<&SealKey>,
     ) -> Result<Self, String> {

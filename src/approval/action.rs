@@ -5,11 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Kind, Matter, Wish};
 use crate::{
-    event::{
-        Instant,
-        money::{format_cents, parse_amount},
-        time::Calendar,
-    },
+    event::{Cents, Instant, money::parse_amount, time::Calendar},
     say,
     text::quoted,
 };
@@ -42,12 +38,12 @@ const FIELDS: [&str; 14] = [
 pub fn wish(
     actions: Vec<Map<String, Value>>,
     reason: &str,
-    (now, calendar): (i64, &Calendar),
+    (now, calendar): (Instant, &Calendar),
 ) -> Result<Wish, String> {
     if !(1..=ACTIONS_MAX).contains(&actions.len()) {
         return Err(say!("one proposal has 1 to {most} budget actions", most = ACTIONS_MAX));
     }
-    let (mut cents, mut content) = (0_i128, Vec::new());
+    let (mut cents, mut content) = (Cents::ZERO, Vec::new());
     let mut lines = Vec::new();
     for (number, mut action) in (1..).zip(actions) {
         let fault = |why: String| say!("action {number}: {why}", number, why);
@@ -65,11 +61,9 @@ pub fn wish(
         let amount = parse_amount(&amount)
             .map_err(|why| fault(say!("{text} is no amount: {why}", text = quoted(&amount), why)))?;
         cents += amount;
-        action.insert(String::from("amount"), format_cents(amount).into());
+        action.insert(String::from("amount"), amount.to_string().into());
         // A day, so that what is sent twice is the same.
-        action
-            .entry("occurred_at")
-            .or_insert_with(|| calendar.local(Instant::from_micros(now)).date().to_string().into());
+        action.entry("occurred_at").or_insert_with(|| calendar.local(now).date().to_string().into());
         if let Some(Value::String(line)) = action.get("budget_line_id")
             && !lines.contains(line)
         {
@@ -100,7 +94,7 @@ pub fn events(matter: &Matter, calendar: &Calendar) -> Vec<Value> {
         event.insert(String::from("type"), "budget".into());
         event.extend(action.as_object().cloned().unwrap_or_default());
         event.remove("reason");
-        event.insert(String::from("recorded_at"), calendar.format(Instant::from_micros(recorded_at)).into());
+        event.insert(String::from("recorded_at"), calendar.format(recorded_at).into());
         Value::Object(event)
     };
     (1..).zip(actions).map(event).collect()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use crate::access::Role;
+use crate::{access::Role, event::Cents};
 
 /// The roles that can approve.
 pub const APPROVERS: [Role; 2] = [Role::Supervisor, Role::Approver];
@@ -14,8 +14,8 @@ pub const SLOTS_MAX: usize = 5;
 /// Who approves matters up to an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
-    /// Up to which amount, in cents; `None` for any.
-    pub up_to: Option<i128>,
+    /// Up to which amount; `None` for any.
+    pub up_to: Option<Cents>,
     /// A role for each approver.
     pub by: Vec<Role>,
 }
@@ -29,7 +29,7 @@ impl Default for Levels {
         let one = |role| vec![Level { up_to: None, by: vec![role] }];
         let two = |by: [Role; 2]| {
             vec![
-                Level { up_to: Some(100_000_000), by: vec![Role::Supervisor] },
+                Level { up_to: Some(Cents::new(100_000_000)), by: vec![Role::Supervisor] },
                 Level { up_to: None, by: by.to_vec() },
             ]
         };
@@ -47,7 +47,7 @@ impl Levels {
     /// The roles that have to approve a matter of this kind and amount, one for each person. What has no amount goes to the
     /// highest level.
     #[must_use]
-    pub fn of(&self, kind: Kind, cents: Option<i128>) -> Vec<Role> {
+    pub fn of(&self, kind: Kind, cents: Option<Cents>) -> Vec<Role> {
         let levels = self.0.get(&kind).map(Vec::as_slice).unwrap_or_default();
         let fits = |level: &&Level| match (level.up_to, cents) {
             (None, _) => true,
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn a_level_is_that_of_the_amount() {
         let levels = Levels::default();
-        assert_eq!(levels.of(Kind::Budget, Some(100_000_000)), [Supervisor]);
-        assert_eq!(levels.of(Kind::Budget, Some(100_000_001)), [Supervisor, Approver]);
+        assert_eq!(levels.of(Kind::Budget, Some(Cents::new(100_000_000))), [Supervisor]);
+        assert_eq!(levels.of(Kind::Budget, Some(Cents::new(100_000_001))), [Supervisor, Approver]);
         assert_eq!(levels.of(Kind::Budget, None), [Supervisor, Approver], "no amount is no small amount");
         assert_eq!(levels.of(Kind::Rules, None), [Approver]);
         assert_eq!(Levels(BTreeMap::new()).of(Kind::List, None), [Approver]);

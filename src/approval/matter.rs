@@ -11,7 +11,7 @@ use crate::{
         provider::{self, Provider},
         seal::SealKey,
     },
-    event::money::format_cents,
+    event::{Cents, Instant},
     say,
 };
 
@@ -92,12 +92,12 @@ pub struct Wish {
     pub subject: String,
     /// What it is.
     pub content: Value,
-    /// Its amount, in cents, if it has one.
-    pub cents: Option<i128>,
+    /// Its amount, if it has one.
+    pub cents: Option<Cents>,
     /// Why.
     pub reason: String,
-    /// Until when it can be approved and used, in microseconds.
-    pub expires_at: Option<i64>,
+    /// Until when it can be approved and used.
+    pub expires_at: Option<Instant>,
 }
 
 /// Something that was proposed.
@@ -111,17 +111,17 @@ pub struct Matter {
     pub subject: String,
     /// What it is.
     pub content: Value,
-    /// Its amount, in cents.
+    /// Its amount.
     #[serde(with = "cents")]
-    pub cents: Option<i128>,
+    pub cents: Option<Cents>,
     /// Why.
     pub reason: String,
     /// Who proposed it.
     pub proposed_by: String,
-    /// When, by the clock, in microseconds.
-    pub proposed_at: i64,
+    /// When, by the clock.
+    pub proposed_at: Instant,
     /// Until when it can be approved and used.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<Instant>,
     /// A role for each person who has to approve it.
     #[serde(with = "act::words")]
     pub needed: Vec<Role>,
@@ -132,7 +132,7 @@ pub struct Matter {
     /// Where it stands; whether it has expired, the clock says.
     pub state: State,
     /// When it came into force, or could not.
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Instant>,
     /// What became of it.
     pub outcome: String,
 }
@@ -145,7 +145,7 @@ impl Matter {
     pub fn propose(
         id: i64,
         wish: Wish,
-        (person, now): (&Person, i64),
+        (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Self, String> {
         let Wish { kind, subject, content, cents, reason, expires_at } = wish;
@@ -180,7 +180,7 @@ impl Matter {
             "kind": self.kind.word(),
             "subject": self.subject,
             "content": self.content,
-            "amount": self.cents.map(format_cents),
+            "amount": self.cents.map(|cents| cents.to_string()),
             "reason": self.reason,
             "proposed_by": self.proposed_by,
             "proposed_at": self.proposed_at,
@@ -191,7 +191,7 @@ impl Matter {
 
     /// Where it stands now.
     #[must_use]
-    pub fn state(&self, now: i64) -> State {
+    pub fn state(&self, now: Instant) -> State {
         let waits = matches!(self.state, State::Waiting | State::Approved);
         if waits && self.expires_at.is_some_and(|end| now >= end) { State::Expired } else { self.state }
     }
@@ -220,7 +220,7 @@ impl Matter {
     /// If it waits for nobody, or not for them, or is not what they have seen.
     pub fn approve(
         &mut self,
-        (person, now, why): (&Person, i64, &str),
+        (person, now, why): (&Person, Instant, &str),
         seen: Option<&str>,
         office: &Office,
     ) -> Result<bool, String> {
@@ -246,7 +246,7 @@ impl Matter {
     /// If it waits for nobody, or they could not approve it, or say no reason.
     pub fn refuse(
         &mut self,
-        (person, now, why): (&Person, i64, &str),
+        (person, now, why): (&Person, Instant, &str),
         seen: Option<&str>,
         office: &Office,
     ) -> Result<(), String> {
@@ -272,7 +272,7 @@ impl Matter {
     /// If it is too late, or not theirs.
     pub fn withdraw(
         &mut self,
-        (person, now, why): (&Person, i64, &str),
+        (person, now, why): (&Person, Instant, &str),
         office: &Office,
     ) -> Result<(), String> {
         let own = person.who == self.proposed_by;
@@ -297,13 +297,13 @@ impl Matter {
     }
 
     /// Notes that it came into force, or could not.
-    pub fn end(&mut self, came_into_force: bool, now: i64, outcome: &str) {
+    pub fn end(&mut self, came_into_force: bool, now: Instant, outcome: &str) {
         self.state = if came_into_force { State::InForce } else { State::Failed };
         (self.ended_at, self.outcome) = (Some(now), outcome.to_owned());
     }
 
     /// What every judgement has to hold.
-    fn judged(&self, person: &Person, now: i64, seen: Option<&str>) -> Result<(), String> {
+    fn judged(&self, person: &Person, now: Instant, seen: Option<&str>) -> Result<(), String> {
         if self.state(now) != State::Waiting {
             return Err(self.is_over(now));
         }
@@ -322,7 +322,7 @@ impl Matter {
     }
 
     /// Why nothing can be done with it.
-    fn is_over(&self, now: i64) -> String {
+    fn is_over(&self, now: Instant) -> String {
         let id = self.id;
         match self.state(now) {
             State::Waiting => say!("approval {id} waits to be approved", id),
@@ -345,7 +345,7 @@ impl Matter {
     fn add(
         &mut self,
         verb: Verb,
-        (person, now, why): (&Person, i64, &str),
+        (person, now, why): (&Person, Instant, &str),
         office: &Office,
     ) -> Result<(), String> {
         let key = office.key.as_ref();
@@ -359,17 +359,19 @@ impl Matter {
     }
 }
 
-/// Cents as decimal text: they do not fit a number of JSON.
+/// The number of cents as text: they do not fit a number of JSON.
 #[allow(clippy::ref_option)] // It is what serde hands over.
 mod cents {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(cents: &Option<i128>, serializer: S) -> Result<S::Ok, S::Error> {
-        cents.map(|cents| cents.to_string()).serialize(serializer)
+    use crate::event::Cents;
+
+    pub(super) fn serialize<S: Serializer>(cents: &Option<Cents>, serializer: S) -> Result<S::Ok, S::Error> {
+        cents.map(|cents| cents.as_i128().to_string()).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i128>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cents>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+        text.map(|text| text.parse().map(Cents::new).map_err(D::Error::custom)).transpose()
     }
 }

@@ -7,27 +7,41 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::{Kind, Level, Levels, Matter, Office, Person, State, Verb, Wish, check_signed};
-use crate::access::{
-    Role::{Approver, Supervisor},
-    provider,
-    seal::SealKey,
+use crate::{
+    access::{
+        Role::{Approver, Supervisor},
+        provider,
+        seal::SealKey,
+    },
+    event::{Cents, Instant},
 };
 
 fn office(by: &'static dyn provider::Provider) -> Office {
     let levels = vec![
-        Level { up_to: Some(1_000), by: vec![Supervisor] },
-        Level { up_to: Some(5_000), by: vec![Supervisor, Approver] },
+        Level { up_to: Some(Cents::new(1_000)), by: vec![Supervisor] },
+        Level { up_to: Some(Cents::new(5_000)), by: vec![Supervisor, Approver] },
         Level { up_to: None, by: vec![Supervisor, Approver, Approver] },
     ];
     let levels = Levels(BTreeMap::from([(Kind::Budget, levels)]));
     Office { levels, key: SealKey::make_by(by).ok() }
 }
 
+fn at(micros: i64) -> Instant {
+    Instant::from_micros(micros)
+}
+
 fn wish(cents: i128) -> Wish {
     let content =
         json!({ "actions": [{ "action": "approve", "amount": "1.00", "z": { "b": 1, "a": [true, null] } }] });
     let (subject, reason) = (String::from("L1"), String::from("因公"));
-    Wish { kind: Kind::Budget, subject, content, cents: Some(cents), reason, expires_at: Some(1_000) }
+    Wish {
+        kind: Kind::Budget,
+        subject,
+        content,
+        cents: Some(Cents::new(cents)),
+        reason,
+        expires_at: Some(at(1_000)),
+    }
 }
 
 const PEOPLE: [(&str, &[crate::access::Role]); 6] = [
@@ -66,7 +80,7 @@ fn random_acts_do_what_a_plain_model_says() {
             _ => vec![Supervisor, Approver, Approver],
         };
         let proposer = rng.random_range(0..PEOPLE.len());
-        let mut matter = Matter::propose(1, wish(cents), (&person(proposer), 0), &office).unwrap();
+        let mut matter = Matter::propose(1, wish(cents), (&person(proposer), at(0)), &office).unwrap();
         assert_eq!(matter.needed, needed);
         let (mut approved, mut state): (Vec<usize>, State) = (Vec::new(), State::Waiting);
         for step in 0..12 {
@@ -78,14 +92,18 @@ fn random_acts_do_what_a_plain_model_says() {
             match rng.random_range(0..10) {
                 0 => {
                     let may = state == State::Waiting && !expired && who == proposer;
-                    assert_eq!(matter.withdraw((&by, now, ""), &office).is_ok(), may, "{seed} {step}");
+                    assert_eq!(matter.withdraw((&by, at(now), ""), &office).is_ok(), may, "{seed} {step}");
                     if may {
                         state = State::Withdrawn;
                     }
                 }
                 1 => {
                     let may = may_judge && needed.iter().any(|role| by.roles.contains(role));
-                    assert_eq!(matter.refuse((&by, now, "no"), None, &office).is_ok(), may, "{seed} {step}");
+                    assert_eq!(
+                        matter.refuse((&by, at(now), "no"), None, &office).is_ok(),
+                        may,
+                        "{seed} {step}"
+                    );
                     if may {
                         state = State::Refused;
                     }
@@ -94,7 +112,7 @@ fn random_acts_do_what_a_plain_model_says() {
                     let with = [&approved[..], &[who]].concat();
                     let may = may_judge && filled(&needed, &with) > filled(&needed, &approved);
                     let digest = matter.digest.clone();
-                    let done = matter.approve((&by, now, ""), Some(&digest), &office);
+                    let done = matter.approve((&by, at(now), ""), Some(&digest), &office);
                     assert_eq!(done.is_ok(), may, "{seed} {step} {done:?}");
                     if may {
                         approved = with;
@@ -130,9 +148,9 @@ fn places(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 fn whatever_is_changed_of_what_was_signed_is_found() {
     for by in provider::ALL {
         let office = office(by);
-        let mut matter = Matter::propose(7, wish(2_000), (&person(0), 1), &office).unwrap();
-        assert!(!matter.approve((&person(5), 2, "seen"), None, &office).unwrap());
-        assert!(matter.approve((&person(3), 3, "too"), None, &office).unwrap());
+        let mut matter = Matter::propose(7, wish(2_000), (&person(0), at(1)), &office).unwrap();
+        assert!(!matter.approve((&person(5), at(2), "seen"), None, &office).unwrap());
+        assert!(matter.approve((&person(3), at(3), "too"), None, &office).unwrap());
         let signed = serde_json::to_value(&matter).unwrap();
         let mut all = BTreeSet::new();
         places(&signed, "", &mut all);

@@ -18,7 +18,6 @@ use crate::{
     approval::{Kind, Matter, State, Verb, check_signed},
     config::Config,
     daemon::office,
-    event::{Instant, money::format_cents},
     http::{ApprovalView, Lens},
     lists::Lists,
     say,
@@ -143,11 +142,11 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let (kinds, states) = (args.kind.into_iter().collect(), args.state.into_iter().collect());
     let filter = MatterFilter { kinds, states, text: args.text.clone(), sort: args.sort, after: None };
     let matters: Vec<Matter> = cases
-        .matters(&filter, (now().as_micros(), args.limit as usize), None)?
+        .matters(&filter, (now(), args.limit as usize), None)?
         .into_iter()
         .map(|(_, matter)| matter)
         .collect();
-    let total = cases.matters_total(&filter, now().as_micros(), None)?;
+    let total = cases.matters_total(&filter, now(), None)?;
     let mut table = Table::new([
         Column::new("approval_id", say!("number")).right(),
         Column::new("kind", say!("kind")),
@@ -160,7 +159,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("reason", say!("reason")).shrinks(10),
     ]);
     for matter in &matters {
-        let state = matter.state(now().as_micros());
+        let state = matter.state(now());
         let waits = state == State::Waiting;
         let missing = if waits { matter.missing() } else { Vec::new() };
         table.row([
@@ -170,7 +169,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             matter.cents.map_or(Cell::Missing, Cell::money),
             Cell::text(&*matter.subject),
             Cell::text(&*matter.proposed_by),
-            Cell::time(Instant::from_micros(matter.proposed_at), &config.calendar),
+            Cell::time(matter.proposed_at, &config.calendar),
             match missing[..] {
                 [] => Cell::Missing,
                 _ => Cell::word(&words(&missing, Role::word), &words(&missing, Role::zh)),
@@ -183,9 +182,8 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let notes: Vec<String> = is_cut.then(more).into_iter().collect();
     let lens = if config.clients.auth { Lens::Masked } else { Lens::Whole };
     let lists = Lists::default();
-    let views = matters
-        .iter()
-        .map(|matter| ApprovalView::new(matter, (&config.calendar, now().as_micros()), lens, &lists));
+    let views =
+        matters.iter().map(|matter| ApprovalView::new(matter, (&config.calendar, now()), lens, &lists));
     args.form.print(&table, views, &notes)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -198,17 +196,16 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&matter)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let state = matter.state(now().as_micros());
+    let state = matter.state(now());
     let (id, kind, subject) = (matter.id, matter.kind.word(), line(&matter.subject, 80));
     println!("{}", say!("approval {id}, {kind} {subject}: {state}", id, kind, subject, state = state.word()));
     if let Some(cents) = matter.cents {
-        println!("{}", say!("amount: {amount}", amount = format_cents(cents)));
+        println!("{}", say!("amount: {amount}", amount = cents));
     }
     println!("{}", say!("reason: {reason}", reason = line(&matter.reason, 500)));
     println!("{}", line(&crate::approval::canonical(&matter.content), 2000));
     for act in &matter.acts {
-        let (verb, who, at) =
-            (act.verb.word(), line(&act.who, 64), config.calendar.format(Instant::from_micros(act.at)));
+        let (verb, who, at) = (act.verb.word(), line(&act.who, 64), config.calendar.format(act.at));
         println!("{at}  {verb}  {who}  {}", line(&act.why, 200));
     }
     if !matter.outcome.is_empty() {
@@ -234,7 +231,7 @@ fn act(
     let mut cases = Cases::open(&config.state_dir)?.by(actor);
     let office = office(&config)?;
     let judgement = Judgement { verb, person: &person, why: why.trim(), seen: None };
-    let matter = cases.judge_matter(id, &judgement, now().as_micros(), &office)?;
+    let matter = cases.judge_matter(id, &judgement, now(), &office)?;
     println!("{}", told(&matter, &config));
     Ok(ExitCode::SUCCESS)
 }

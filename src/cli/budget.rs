@@ -21,7 +21,7 @@ use crate::{
     decode::Decoder,
     diagnostic::nearest,
     evaluate::tables::budget_lines,
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Cents, Instant, money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -104,7 +104,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    fn of(self, line: &Line) -> i128 {
+    fn of(self, line: &Line) -> Cents {
         let b = &line.balances;
         match self {
             Self::Overspent => b.executed - b.total,
@@ -190,7 +190,7 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
 /// What the line is expected to have executed at the end of its year. Without it the balances are shown all the same.
 fn forecast(ledger: &Ledger, id: &str, now: Instant, config: &Config) -> anyhow::Result<Map<String, Value>> {
     let runtime = runtime()?;
-    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"));
     let made = lines.and_then(|lines| runtime.block_on(line_forecasts(config, &lines, now)));
     runtime.shutdown_background();

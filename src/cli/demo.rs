@@ -233,8 +233,8 @@ impl Screen {
         let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
         let findings: u64 = counts.values().map(|c| c.findings).sum();
-        let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
-        let day = shared.calendar.local(Instant::from_micros(at)).date();
+        let at = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
+        let day = shared.calendar.local(at).date();
         let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
         let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
         self.bar.set_message(say!(

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     daemon::load_rules,
     evaluate::schedule::PassedTick,
-    event::{Instant, time::Calendar},
+    event::time::Calendar,
     finding::Finding,
     http::lens::Lens,
     rule::RuleSet,
@@ -138,7 +138,7 @@ impl Seen {
 /// What no finding tells: ticks that were passed without an answer.
 fn passed(ticks: &[PassedTick], calendar: &Calendar) -> Option<String> {
     let last = ticks.last()?;
-    let (n, rule, tick) = (ticks.len(), &last.rule, calendar.format(Instant::from_micros(last.tick)));
+    let (n, rule, tick) = (ticks.len(), &last.rule, calendar.format(last.tick));
     Some(say!(
         "{n} ticks of schedules were passed without an answer, the last of rule {rule} at {tick}: {why}",
         n,

@@ -120,8 +120,8 @@ impl Months {
     }
 
     fn look(&mut self, at: Instant) -> Option<()> {
-        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at.as_micros(), &|_| true)?;
-        let mut forecaster = Forecaster::new(&lines, &self.calendar, at.as_micros())?;
+        let lines = budget_lines(self.ledger.lines_covered(), &self.calendar, at, &|_| true)?;
+        let mut forecaster = Forecaster::new(&lines, &self.calendar, at)?;
         let month = forecaster.position().months();
         if month == 0 {
             self.trial.close(forecaster.position().year() - 1, &forecaster);

@@ -12,7 +12,7 @@ use super::ConfigArg;
 use crate::{
     access::Action,
     diagnostic::os_reason,
-    event::event_schema,
+    event::{Cents, event_schema, money::parse_amount},
     private, say,
     settle::{
         publish::{Limits, Published, persons, published},
@@ -41,8 +41,8 @@ pub(crate) struct PublishArgs {
 pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ExportBudget)?;
     let least = match args.least.trim() {
-        "0" => 0,
-        text => crate::event::money::parse_amount(text).context("--least")?,
+        "0" => Cents::ZERO,
+        text => parse_amount(text).context("--least")?,
     };
     let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     history.agrees(&config.calendar)?;

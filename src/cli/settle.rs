@@ -17,7 +17,6 @@ use super::{
 use crate::{
     access::Action,
     config::Config,
-    event::money::format_cents,
     event::{Instant, TimeDelta, event_schema},
     say,
     settle::{
@@ -173,7 +172,7 @@ fn table(statement: &Statement, by: By, config: &Config) -> Table {
         if is_named {
             cells.push(Cell::text(name));
         }
-        cells.extend(figures.cents().map(|cents| Cell::Money(format_cents(cents))));
+        cells.extend(figures.cents().map(|cents| Cell::Money(cents.to_string())));
         cells
     };
     for group in statement.rows(by.group()) {

@@ -8,7 +8,7 @@ use super::resolve::Resolver;
 use crate::{
     access::Role,
     approval::{APPROVERS, Kind, Level, Levels, SLOTS_MAX},
-    event::money::parse_amount,
+    event::{Cents, money::parse_amount},
     say,
     text::quoted,
 };
@@ -44,8 +44,8 @@ pub struct LevelSpec {
 }
 
 impl Resolver<'_> {
-    /// The levels; those of overrides without levels follow `two_above`, in cents.
-    pub(super) fn approvals(&mut self, spec: ApprovalsSpec, two_above: i128) -> Levels {
+    /// The levels; those of overrides without levels follow `two_above`.
+    pub(super) fn approvals(&mut self, spec: ApprovalsSpec, two_above: Cents) -> Levels {
         let mut levels = Levels::default();
         if let Some(first) = levels.0.get_mut(&Kind::Override).and_then(|of| of.first_mut()) {
             first.up_to = Some(two_above);
@@ -72,7 +72,7 @@ impl Resolver<'_> {
 }
 
 fn read(kind: Kind, specs: &[LevelSpec]) -> Result<Vec<Level>, String> {
-    let (mut levels, mut before) = (Vec::new(), 0);
+    let (mut levels, mut before) = (Vec::new(), Cents::ZERO);
     for (at, LevelSpec { up_to, by }) in specs.iter().enumerate() {
         let is_last = at + 1 == specs.len();
         let up_to = match up_to {
@@ -129,6 +129,6 @@ mod tests {
         assert!(told(Kind::List, &[level(None, &["officer"])]).contains("approves nothing"));
         assert!(told(Kind::List, &[level(None, &[])]).contains("1 to 5 roles"));
         let levels = read(Kind::Override, &[level(Some("5"), &["supervisor"]), fine]).unwrap();
-        assert_eq!((levels[0].up_to, levels[1].by.len()), (Some(500), 2));
+        assert_eq!((levels[0].up_to, levels[1].by.len()), (Some(Cents::new(500)), 2));
     }
 }

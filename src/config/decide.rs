@@ -6,7 +6,7 @@ pub(crate) use super::raw::{OnUnavailable, WhenStale};
 use super::resolve::Resolver;
 use crate::{
     event::{
-        TimeDelta,
+        Cents, TimeDelta,
         money::{MoneyError, parse_amount},
     },
     say,
@@ -17,7 +17,7 @@ use crate::{
 /// How applications are decided.
 #[derive(Debug, Clone)]
 pub struct Decide {
-    /// How long ago the latest event of a source may be, in microseconds; `None` if any age will do.
+    /// How long ago the latest event of a source may be; `None` if any age will do.
     pub max_staleness: Option<TimeDelta>,
     /// The sources that this holds for.
     pub sources: Vec<String>,
@@ -36,9 +36,9 @@ pub struct Decide {
 /// How blocked applications may pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Overrides {
-    /// Above how many cents two people have to grant it.
-    pub two_above: i128,
-    /// How long an override is good, in microseconds.
+    /// Above which amount two people have to grant it.
+    pub two_above: Cents,
+    /// How long an override is good.
     pub lasts: TimeDelta,
     /// How long at most.
     pub lasts_max: TimeDelta,
@@ -71,12 +71,12 @@ impl Resolver<'_> {
         };
         let two_above = match raw.two_above.trim() {
             // Nobody lets anything pass alone.
-            "0" | "0.00" => Ok(0),
+            "0" | "0.00" => Ok(Cents::ZERO),
             text => parse_amount(text).map_err(wrong),
         };
         let two_above = two_above.unwrap_or_else(|why| {
             self.problem(why);
-            0
+            Cents::ZERO
         });
         let lasts = self.micros_from("decide.overrides.lasts", &raw.lasts, "1m");
         let lasts_max = self.micros_from("decide.overrides.lasts_max", &raw.lasts_max, &raw.lasts);

@@ -116,7 +116,7 @@ pub struct Config {
     lists: BTreeMap<String, ListSpec>,
     /// How long the file of a list must have been left alone before it is read again.
     pub list_settle: Duration,
-    /// How far back events are judged again by a list that has changed, in microseconds.
+    /// How far back events are judged again by a list that has changed.
     pub rejudge: TimeDelta,
     /// The most records of a batch.
     pub batch_rows: usize,
@@ -124,17 +124,17 @@ pub struct Config {
     pub batch_wait: Duration,
     /// How far ahead of the clock an event may be.
     pub max_future: Duration,
-    /// The earliest time of an event, in microseconds, where it does not follow from the budget lines.
+    /// The earliest time of an event, where it does not follow from the budget lines.
     pub min_time: Option<Instant>,
-    /// From when on the journal has every event, in microseconds, where its first event does not show it.
+    /// From when on the journal has every event, where its first event does not show it.
     pub journal_from: Option<Instant>,
-    /// How far ahead of all others an event moves time by itself, in microseconds.
+    /// How far ahead of all others an event moves time by itself.
     pub outlier: TimeDelta,
-    /// How much later than others an event may be before the watermark passes it, in microseconds.
+    /// How much later than others an event may be before the watermark passes it.
     pub lateness: TimeDelta,
-    /// How long a source may be silent before its watermark moves with the clock, in microseconds.
+    /// How long a source may be silent before its watermark moves with the clock.
     pub idle: TimeDelta,
-    /// How late an event may be that still finds all of its window, in microseconds.
+    /// How late an event may be that still finds all of its window.
     pub keep_late: TimeDelta,
     /// Bytes that windows may hold before no more events are taken.
     pub window_bytes: u64,

@@ -13,7 +13,7 @@ pub struct Office {
     pub signature: Option<String>,
 }
 
-/// From when on something is wrong. Times are in microseconds.
+/// From when on something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thresholds {
     /// Without an event for so long; `None` is never wrong.

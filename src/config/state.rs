@@ -125,13 +125,13 @@ impl ReplicateSpec {
 }
 
 impl Config {
-    /// `state.duplicate_horizon` in microseconds.
+    /// `state.duplicate_horizon`.
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> TimeDelta {
         TimeDelta::of(self.duplicate_horizon)
     }
 
-    /// `state.retain` in microseconds.
+    /// `state.retain`.
     #[must_use]
     pub fn retain_micros(&self) -> Option<TimeDelta> {
         self.retain.map(TimeDelta::of)

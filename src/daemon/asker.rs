@@ -40,7 +40,7 @@ pub struct Answered {
     pub is_cut: bool,
 }
 
-/// Answers one SELECT at a time (microseconds), on a thread that may wait. Of alerts only those within limits are there.
+/// Answers one SELECT at a time, on a thread that may wait. Of alerts only those within limits are there.
 pub type AnswerQuery = Box<dyn Fn(&Shared, &str, &Limits, Instant) -> Result<Answered, String> + Send + Sync>;
 
 /// Who answers.

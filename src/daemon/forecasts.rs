@@ -21,13 +21,13 @@ const BAD_FOR: Duration = Duration::from_mins(1);
 /// even pace would bring, in cents.
 pub type LineForecasts = HashMap<String, (Forecast, Option<i128>)>;
 
-/// Makes the forecasts of all lines at a time, in microseconds. It takes its time, on a thread that may wait.
+/// Makes the forecasts of all lines at a time. It takes its time, on a thread that may wait.
 pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecasts, String> + Send + Sync>;
 
 /// The forecasts of a moment.
 #[derive(Debug)]
 pub struct Outlook {
-    /// The latest event time that they rest on, in microseconds.
+    /// The latest event time that they rest on.
     pub at: Instant,
     /// By line.
     pub lines: LineForecasts,
@@ -68,12 +68,9 @@ impl Forecasts {
         }
         let (make, shared) = (self.make.get().cloned(), Arc::clone(shared));
         let making = tokio::task::spawn_blocking(move || {
-            let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
-            let lines = make.map_or_else(
-                || Ok(LineForecasts::new()),
-                |make| make(&shared.lines(), Instant::from_micros(at)),
-            )?;
-            Ok(Arc::new(Outlook { at: Instant::from_micros(at), lines }))
+            let at = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
+            let lines = make.map_or_else(|| Ok(LineForecasts::new()), |make| make(&shared.lines(), at))?;
+            Ok(Arc::new(Outlook { at, lines }))
         });
         let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
         *kept = Some((std::time::Instant::now(), outlook.clone()));

@@ -8,7 +8,7 @@ use std::{
 use super::Shared;
 use crate::{
     evaluate::bounded,
-    event::{Column, Instant, TimeDelta, time::Calendar},
+    event::{Cents, Column, Instant, TimeDelta, time::Calendar},
     ledger::Ledger,
     telemetry::{Metrics, OTHER, fits},
 };
@@ -34,12 +34,8 @@ pub fn scrape_gauges(shared: &Shared) {
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_since(*at)));
     }
-    let last = shared.last_event_at.load(Ordering::Relaxed);
-    m.budget_year_elapsed.set(if last == 0 {
-        0.0
-    } else {
-        year_elapsed(&shared.calendar, Instant::from_micros(last))
-    });
+    let last = shared.last_event_at.get();
+    m.budget_year_elapsed.set(last.map_or(0.0, |last| year_elapsed(&shared.calendar, last)));
     if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
     }
@@ -55,12 +51,8 @@ fn replica_gauges(shared: &Shared) {
     {
         counter.inc_by(figure.load(Ordering::Relaxed).saturating_sub(counter.get()));
     }
-    let made = figures.snapshot_at.load(Ordering::Relaxed);
-    m.snapshot_age.set(if made == 0 {
-        0.0
-    } else {
-        seconds(shared.clock.now().saturating_since(Instant::from_micros(made)))
-    });
+    let age = figures.snapshot_at.get().map(|made| shared.clock.now().saturating_since(made));
+    m.snapshot_age.set(age.map_or(0.0, seconds));
     m.waited.set(seconds(TimeDelta::from_micros(
         i64::try_from(figures.waited.load(Ordering::Relaxed)).unwrap_or(i64::MAX),
     )));
@@ -109,8 +101,8 @@ fn seconds(length: TimeDelta) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn yuan(cents: i128) -> f64 {
-    cents as f64 / 100.0
+fn yuan(cents: Cents) -> f64 {
+    cents.as_i128() as f64 / 100.0
 }
 
 /// Elapsed share of the fiscal year that an instant is in.
@@ -123,13 +115,13 @@ fn year_elapsed(calendar: &Calendar, at: Instant) -> f64 {
 
 /// Sums over the whole ledger, and the units that spent most; the others are one.
 fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
-    let mut sums = [0i128; 9];
+    let mut sums = [Cents::ZERO; 9];
     let mut overspent = 0;
-    let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
+    let mut units: BTreeMap<&str, (Cents, Cents)> = BTreeMap::new();
     for (line, attributes) in ledger.lines() {
         let b = &line.balances;
-        let over = (b.executed - b.total).max(0);
-        overspent += i64::from(over > 0);
+        let over = (b.executed - b.total).max(Cents::ZERO);
+        overspent += i64::from(over > Cents::ZERO);
         let parts = [
             b.total,
             b.executed,
@@ -170,11 +162,11 @@ fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
 }
 
 /// A unit code comes from data: only the top units have a series, whatever the stream says.
-fn unit_gauges(units: BTreeMap<&str, (i128, i128)>, metrics: &Metrics, top_units: usize) {
-    let mut units: Vec<_> = units.into_iter().filter(|(_, (_, total))| *total != 0).collect();
+fn unit_gauges(units: BTreeMap<&str, (Cents, Cents)>, metrics: &Metrics, top_units: usize) {
+    let mut units: Vec<_> = units.into_iter().filter(|(_, (_, total))| *total != Cents::ZERO).collect();
     units.sort_by_key(|(_, (executed, _))| std::cmp::Reverse(*executed));
     metrics.budget_executed_ratio.reset();
-    let (mut shown, mut folded, mut rest) = (0, 0, (0i128, 0i128));
+    let (mut shown, mut folded, mut rest) = (0, 0, (Cents::ZERO, Cents::ZERO));
     for (unit, (executed, total)) in units {
         if shown < top_units && fits(unit) && unit != OTHER {
             metrics.budget_executed_ratio.with_label_values(&[unit]).set(yuan(executed) / yuan(total));
@@ -184,7 +176,7 @@ fn unit_gauges(units: BTreeMap<&str, (i128, i128)>, metrics: &Metrics, top_units
             folded += 1;
         }
     }
-    if rest.1 != 0 {
+    if rest.1 != Cents::ZERO {
         metrics.budget_executed_ratio.with_label_values(&[OTHER]).set(yuan(rest.0) / yuan(rest.1));
     }
     // Each folded unit counts once: by how many there are more than ever before.
@@ -201,9 +193,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let codes: Vec<String> = (0..5000).map(|n| format!("unit-{n}")).collect();
         let long = "x".repeat(1000);
-        let mut units: BTreeMap<&str, _> = codes.iter().map(|code| (code.as_str(), (10, 100))).collect();
-        units.insert(&long, (1_000_000, 100));
-        units.insert(OTHER, (1_000_000, 100));
+        let sums = |executed| (Cents::new(executed), Cents::new(100));
+        let mut units: BTreeMap<&str, _> = codes.iter().map(|code| (code.as_str(), sums(10))).collect();
+        units.insert(&long, sums(1_000_000));
+        units.insert(OTHER, sums(1_000_000));
         for _ in 0..2 {
             unit_gauges(units.clone(), &metrics, 20);
         }

@@ -19,7 +19,7 @@ pub(crate) enum Held {
         id: i64,
         /// Who ordered it.
         author: String,
-        /// When it ends, in microseconds.
+        /// When it ends.
         until: Instant,
     },
     /// A graver alert.

@@ -58,7 +58,7 @@ pub struct Job {
     pub tried: Tried,
     /// Who asked.
     pub by: String,
-    /// When it began, in microseconds.
+    /// When it began.
     pub begun_at: Instant,
     /// Events that there are to go through.
     pub events: u64,

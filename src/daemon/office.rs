@@ -108,7 +108,7 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
         let (shared, id) = (Arc::clone(shared), matter.id);
         let note = move || {
             let now = shared.clock.now();
-            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now.as_micros())?;
+            Cases::open(&shared.state_dir)?.matter_ended(id, ok, &outcome, now)?;
             let word = if ok { "in_force" } else { "failed" };
             shared.metrics.approvals.with_label_values(&[matter.kind.word(), word]).inc();
             if ok {

@@ -30,7 +30,7 @@ pub struct Applications {
     pub payload: Payload,
     /// Whether the answer has consequences.
     pub mode: Mode,
-    /// How long what is allowed reserves money, by event time, in microseconds.
+    /// How long what is allowed reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     /// Who asks.
     pub actor: Actor,

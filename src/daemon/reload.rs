@@ -342,7 +342,7 @@ fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(
     let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
-    let latest = Instant::from_micros(shared.last_event_at.load(Ordering::Relaxed));
+    let latest = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
     let (most, held) = (shared.intake.limit, shared.intake.held());
     let at = (latest.saturating_sub(shared.lateness), latest);
     let weigh = |beside: &Arc<RuleSet>, enough| {

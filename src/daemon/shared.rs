@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,7 +31,7 @@ use crate::{
         bounded::{Busy, Work},
         row::RuleCounts,
     },
-    event::{Instant, TimeDelta, time::Calendar},
+    event::{Instant, Latest, TimeDelta, time::Calendar},
     finding::Finding,
     ledger::{Ledger, LedgerCopy},
     map::Map,
@@ -110,9 +110,9 @@ pub struct Shared {
     pub intake: Arc<Intake>,
     /// Units with a gauge of their own.
     pub top_units: usize,
-    /// How much later than others events may be, in microseconds.
+    /// How much later than others events may be.
     pub lateness: TimeDelta,
-    /// When the daemon started, in microseconds.
+    /// When the daemon started.
     pub started_at: Instant,
     /// What rules that are due do to the stream.
     pub busy: Arc<Busy>,
@@ -122,8 +122,8 @@ pub struct Shared {
     pub(crate) works: Works,
     /// Commits so far.
     pub commits: AtomicU64,
-    /// The latest event time that is committed, in microseconds.
-    pub last_event_at: AtomicI64,
+    /// The latest event time that is committed.
+    pub last_event_at: Latest,
     /// The same for each source since the start.
     pub last_by_source: Mutex<BTreeMap<String, Instant>>,
     /// Bytes of the sealed files.
@@ -210,7 +210,7 @@ impl Shared {
             lab: Lab::default(),
             works: Works::default(),
             commits: AtomicU64::new(0),
-            last_event_at: AtomicI64::new(0),
+            last_event_at: Latest::default(),
             last_by_source: Mutex::default(),
             sealed_bytes: AtomicU64::new(crate::store::sealed_bytes(&config.state_dir)),
             rule_counts: Mutex::default(),

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::{
-    event::Instant,
     say,
     store::Turns,
     stream::{Block, Payload},
@@ -180,9 +179,8 @@ pub(crate) async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop
 
 fn status(shared: &Shared) -> String {
     let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = shared.last_event_at.load(Ordering::Relaxed);
-    let last =
-        if last == 0 { say!("no event yet") } else { shared.calendar.format(Instant::from_micros(last)) };
+    let last = shared.last_event_at.get();
+    let last = last.map_or_else(|| say!("no event yet"), |at| shared.calendar.format(at));
     say!(
         "{accepted} accepted, {duplicates} duplicates, {rejected} in quarantine since the start; latest event {last}",
         accepted = totals.accepted,

@@ -12,7 +12,7 @@ use crate::{
     access::User,
     alert::{Labels, Notification, Reason, policy::Officers},
     approval::{Matter, Person, State},
-    event::{Instant, TimeDelta, money::format_cents},
+    event::{Instant, TimeDelta},
     say,
     store::{Accounts, Cases, MatterFilter, Outbox, StoreError},
 };
@@ -45,8 +45,7 @@ pub(super) async fn look(shared: &Arc<Shared>, mut known: BTreeSet<String>) -> B
 fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError> {
     let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
     let now = shared.clock.now();
-    let waiting =
-        Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now.as_micros(), usize::MAX), None)?;
+    let waiting = Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now, usize::MAX), None)?;
     let waiting: Vec<Matter> = waiting.into_iter().map(|(_, matter)| matter).collect();
     measure(shared, &waiting, now);
     let config = shared.config();
@@ -127,11 +126,11 @@ fn waits_for(matter: &Matter, person: &Person) -> bool {
 }
 
 fn proposed(matter: &Matter) -> Instant {
-    Instant::from_micros(matter.proposed_at)
+    matter.proposed_at
 }
 
 fn expires(matter: &Matter) -> Option<Instant> {
-    matter.expires_at.map(Instant::from_micros)
+    matter.expires_at
 }
 
 fn is_new(matter: &Matter, now: Instant) -> bool {
@@ -153,7 +152,7 @@ fn letter(
     let day = |at: Instant| shared.calendar.local(at).date().to_string();
     let (number, kind, who) = (matter.id, matter.kind.titled(), &matter.proposed_by);
     let on = day(proposed(matter));
-    let mut text = match matter.cents.map(format_cents) {
+    let mut text = match matter.cents.map(|cents| cents.to_string()) {
         Some(amount) => say!(
             "approval {number} ({kind}, {amount}, proposed by {who} on {on}) waits for you",
             number,

@@ -45,7 +45,7 @@ pub(crate) struct Work {
     pub task: Task,
     /// Who asked.
     pub by: String,
-    /// When it began, in microseconds.
+    /// When it began.
     pub begun_at: Instant,
     folder: PathBuf,
     stop: AtomicBool,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Mode, Overridden, Verdict};
-use crate::{event::money::format_cents, finding::Finding};
+use crate::{event::Cents, finding::Finding};
 
 /// The answer about one application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -176,17 +176,17 @@ pub struct GroupFunds {
 }
 
 impl Funds {
-    /// Of these cents: total, executed, frozen, reserved, planned.
+    /// Of these: total, executed, frozen, reserved, planned.
     #[must_use]
-    pub fn new([total, executed, frozen, reserved, planned]: [i128; 5]) -> Self {
+    pub fn new([total, executed, frozen, reserved, planned]: [Cents; 5]) -> Self {
         Self {
-            total: format_cents(total),
-            executed: format_cents(executed),
-            frozen: format_cents(frozen),
-            reserved: format_cents(reserved),
-            available: format_cents(total - frozen - reserved - executed),
-            planned: format_cents(planned),
-            plan_available: format_cents(planned - reserved - executed),
+            total: total.to_string(),
+            executed: executed.to_string(),
+            frozen: frozen.to_string(),
+            reserved: reserved.to_string(),
+            available: (total - frozen - reserved - executed).to_string(),
+            planned: planned.to_string(),
+            plan_available: (planned - reserved - executed).to_string(),
         }
     }
 }

@@ -86,13 +86,13 @@ pub struct Question {
     pub block: Block,
     /// Whether the answer has consequences.
     pub mode: Mode,
-    /// How long an allowed application reserves money, by event time, in microseconds.
+    /// How long an allowed application reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.
     pub is_stale: bool,
     /// How far behind each source is.
     pub sources: Arc<[Lag]>,
-    /// The clock's time in microseconds, for the answer.
+    /// The clock's time, for the answer.
     pub now: Instant,
     /// Who asks.
     pub actor: Actor,
@@ -122,22 +122,22 @@ pub struct Decided {
     pub decision: Decision,
     /// The hash of the application's content, by which the same one is known again.
     pub content: u64,
-    /// The application's event time, in microseconds.
+    /// The application's event time.
     pub at: Instant,
-    /// When what it reserves is released, by event time, in microseconds; `None` if never.
+    /// When what it reserves is released, by event time; `None` if never.
     pub expires_at: Option<Instant>,
     /// Who asked.
     pub actor: Actor,
-    /// When, by the clock, in microseconds.
+    /// When, by the clock.
     pub asked_at: Instant,
 }
 
 /// An application whose reservation is to be released.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
-    /// When the watermark is here, in microseconds.
+    /// When the watermark is here.
     pub due: Instant,
-    /// The event time of the withdrawal, in microseconds.
+    /// The event time of the withdrawal.
     pub at: Instant,
     /// The application.
     pub event_id: String,

@@ -6,10 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Decision, Verdict};
 use crate::{
-    event::{
-        Instant,
-        money::{format_cents, parse_amount},
-    },
+    event::{Cents, Instant, money::parse_amount},
     say,
     text::quoted,
 };
@@ -19,7 +16,7 @@ use crate::{
 pub struct Act {
     /// Who.
     pub who: String,
-    /// When, by the clock, in microseconds.
+    /// When, by the clock.
     pub at: Instant,
 }
 
@@ -37,8 +34,8 @@ pub struct Override {
     pub subject: String,
     /// The rules that blocked it: others still block.
     pub rules: Vec<String>,
-    /// The largest amount, in cents.
-    pub cents: i128,
+    /// The largest amount.
+    pub cents: Cents,
     /// Why.
     pub reason: String,
     /// Who asked; empty if nobody said who they are.
@@ -47,7 +44,7 @@ pub struct Override {
     pub needed: usize,
     /// Who did.
     pub grants: Vec<Act>,
-    /// Until when it is good, by the clock, in microseconds.
+    /// Until when it is good, by the clock.
     pub expires_at: Instant,
     /// Who took it back.
     pub revoked: Option<Act>,
@@ -82,9 +79,9 @@ pub struct Wish {
     pub is_granted: bool,
     /// Why.
     pub reason: String,
-    /// The largest amount, in cents; that of the application without it.
-    pub cents: Option<i128>,
-    /// Until when, in microseconds.
+    /// The largest amount; that of the application without it.
+    pub cents: Option<Cents>,
+    /// Until when.
     pub expires_at: Instant,
 }
 
@@ -98,7 +95,7 @@ pub struct Passing<'p> {
     /// What it is about.
     pub subject: &'p str,
     /// Its amount.
-    pub cents: i128,
+    pub cents: Cents,
 }
 
 /// By which override an application passed.
@@ -141,10 +138,7 @@ impl Override {
         let asked = parse_amount(&decision.amount).map_err(|e| e.to_string())?;
         let cents = wish.cents.unwrap_or(asked);
         if cents > asked {
-            return Err(say!(
-                "the application is for {asked}: an override is for that much at most",
-                asked = format_cents(asked)
-            ));
+            return Err(say!("the application is for {asked}: an override is for that much at most", asked));
         }
         Ok(Self {
             override_id: 0,
@@ -234,7 +228,7 @@ impl Override {
             return Err(say!(
                 "override {id} is for {most} at most",
                 id = self.override_id,
-                most = format_cents(self.cents)
+                most = self.cents
             ));
         }
         Ok(())
@@ -291,7 +285,7 @@ mod tests {
             budget_line_id: String::from("L"),
             subject: String::from("s"),
             rules: vec![String::from("r")],
-            cents: 100,
+            cents: Cents::new(100),
             reason: String::from("why"),
             asked_by: String::from("platform"),
             needed,
@@ -302,15 +296,16 @@ mod tests {
         }
     }
 
-    const SAME: Passing<'static> = Passing { who: "platform", budget_line_id: "L", subject: "s", cents: 100 };
+    const SAME: Passing<'static> =
+        Passing { who: "platform", budget_line_id: "L", subject: "s", cents: Cents::new(100) };
 
     #[test]
     fn one_application_passes_in_time_up_to_the_amount() {
         let one = granted(1);
         assert_eq!(one.lets_pass(SAME, Instant::from_micros(9)), Ok(()));
-        assert_eq!(one.lets_pass(Passing { cents: 1, ..SAME }, Instant::from_micros(9)), Ok(()));
+        assert_eq!(one.lets_pass(Passing { cents: Cents::new(1), ..SAME }, Instant::from_micros(9)), Ok(()));
         for other in [
-            Passing { cents: 101, ..SAME },
+            Passing { cents: Cents::new(101), ..SAME },
             Passing { budget_line_id: "M", ..SAME },
             Passing { subject: "t", ..SAME },
             Passing { who: "王芳", ..SAME },

@@ -28,7 +28,7 @@ pub(crate) struct Instants<'c> {
 }
 
 impl Instants<'_> {
-    /// The instant in a cell, in microseconds.
+    /// The instant in a cell.
     ///
     /// # Errors
     /// If it is none, or one that there cannot be.

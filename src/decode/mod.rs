@@ -40,7 +40,7 @@ use row::RowBuilder;
 pub struct Decoder {
     calendar: Arc<Calendar>,
     schema: SchemaRef,
-    /// No event can be before this, in microseconds.
+    /// No event can be before this.
     earliest: Instant,
     currency: Currency,
     /// How the values of sources are written, by name, and of all others.
@@ -216,7 +216,7 @@ impl Decoder {
         Self { calendar, schema, earliest: Instant::MIN, currency, readings, reading }
     }
 
-    /// The same, which rejects events before `earliest` (microseconds).
+    /// The same, which rejects events before `earliest`.
     #[must_use]
     pub fn not_before(self, earliest: Instant) -> Self {
         Self { earliest, ..self }
@@ -250,7 +250,7 @@ impl Decoder {
         &self.schema
     }
 
-    /// Decodes the blocks of a batch. Events later than `time_max` (microseconds) are rejected.
+    /// Decodes the blocks of a batch. Events later than `time_max` are rejected.
     #[must_use]
     pub fn decode(&self, blocks: &[Block], time_max: Option<Instant>) -> Decoded {
         let rows = blocks.iter().map(|block| block.records).sum();

@@ -210,7 +210,7 @@ impl<'c> RowBuilder<'c> {
         self.instants().read(column, cell).ok()
     }
 
-    /// Whether an event can have this time, in microseconds.
+    /// Whether an event can have this time.
     pub(crate) fn can_be(&self, at: Instant) -> bool {
         self.bounds.contain(at)
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     event::{
+        Cents,
         money::{check_amount, format_cents, parse_amount},
         number::{self, parse_number},
         schema::{EVENT_ID_CHARS, FIELDS, TAGS_MAX, TextKind},
@@ -58,10 +59,10 @@ pub(crate) fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     let result = match cell {
         Cell::Text(text) | Cell::Number(text) => parse_amount(text),
         Cell::Owned(text) => parse_amount(text),
-        Cell::Cents(cents) => check_amount(*cents),
+        Cell::Cents(cents) => check_amount(Cents::new(*cents)),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
-    result.map_err(|e| {
+    result.map(Cents::as_i128).map_err(|e| {
         let shown = shown(cell);
         let detail = format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown));
         (Reason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })

@@ -64,7 +64,7 @@ pub struct RowVersion {
     pub version: Version,
     /// The version as it stands there.
     pub shown: Box<str>,
-    /// When it changed, in microseconds, if the version is a time that can be one.
+    /// When it changed, if the version is a time that can be one.
     pub changed_at: Option<Instant>,
     /// What it says.
     pub stated: Stated,

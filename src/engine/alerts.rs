@@ -14,7 +14,7 @@ use crate::{
         Evaluation,
         standing::{Lost, Watched},
     },
-    event::{Instant, time::Calendar},
+    event::time::Calendar,
     rule::Language,
     sql::tables::{self, ALERTS},
 };
@@ -83,7 +83,7 @@ impl MemoryAlerts {
             };
             let (clears, personal) = (rule.clears.is_some(), Arc::clone(&rule.personal));
             let (finding, at, rule) = (finding.clone(), found.at, Arc::clone(&rule.rule));
-            let filing = Filing { finding, at: Instant::from_micros(at), rule, personal, clears };
+            let filing = Filing { finding, at, rule, personal, clears };
             if filing.is_live() && self.filed.insert(filing.finding.finding_id.clone()) {
                 self.place(&filing);
             }

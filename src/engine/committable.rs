@@ -8,7 +8,7 @@ use super::{KeptEvents, ListsStep, SavedWatermark, VersionChange, VersionResult}
 use crate::{
     decision::Decided,
     evaluate::{Evaluation, Held, schedule::PassedTick},
-    event::{EventType, Instant, period::JournalStart},
+    event::{Cents, EventType, Instant, period::JournalStart},
     journal::JournalBlock,
     rule::RuleSet,
     stream::{Receipt, Reject, Span},
@@ -30,8 +30,8 @@ pub struct Committable {
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
-    pub paid: i128,
-    /// The earliest event time of the batch, in microseconds.
+    pub paid: Cents,
+    /// The earliest event time of the batch.
     pub first_at: Option<Instant>,
     /// The latest one.
     pub last_at: Option<Instant>,

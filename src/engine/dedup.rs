@@ -45,7 +45,7 @@ pub struct Dedup {
     shards: Vec<HashMap<u64, u64, BuildHasherDefault<Hashed>>>,
     len: usize,
     horizon: Option<TimeDelta>,
-    /// The latest event time, in microseconds.
+    /// The latest event time.
     latest_at: Instant,
     /// The first day within the horizon of it.
     floor: u64,
@@ -71,7 +71,7 @@ impl Default for Dedup {
 }
 
 impl Dedup {
-    /// Knows nothing yet. Events more than `horizon` microseconds older than the latest one can be forgotten;
+    /// Knows nothing yet. Events more than `horizon` older than the latest one can be forgotten;
     /// `latest_at` is the latest event time so far.
     #[must_use]
     pub fn new(horizon: Option<TimeDelta>, latest_at: Option<Instant>) -> Self {
@@ -100,7 +100,7 @@ impl Dedup {
         Self { old: Some(Box::new(old)), block: last_block + 1, ..self }
     }
 
-    /// The first instant of which events are remembered, in microseconds.
+    /// The first instant of which events are remembered.
     #[must_use]
     pub fn remembers_from(&self) -> Instant {
         start_of(self.floor)
@@ -137,7 +137,7 @@ impl Dedup {
         *last = (*last).max(event.block.unwrap_or(0));
     }
 
-    /// Says whether an event is known, and knows it from now on. `at` is its time in microseconds.
+    /// Says whether an event is known, and knows it from now on. `at` is its time.
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
@@ -168,14 +168,14 @@ impl Dedup {
         }
         let floor = start_of(self.floor);
         if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
-            && let Some(known) = lookup.content(event_id, floor.as_micros())?
+            && let Some(known) = lookup.content(event_id, floor)?
         {
             return Ok(told(known, content));
         }
         Ok(Seen::New)
     }
 
-    /// The times that an event can have of which the id is known, from and before, in microseconds; `None` if it is new.
+    /// The times that an event can have of which the id is known, from and before; `None` if it is new.
     #[must_use]
     pub fn times(&self, id: u64) -> Option<(Instant, Instant)> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
@@ -185,7 +185,7 @@ impl Dedup {
         self.forgotten.may_have(id).then(|| (Instant::MIN, start_of(self.floor)))
     }
 
-    /// The latest event time, in microseconds.
+    /// The latest event time.
     #[must_use]
     pub fn latest_at(&self) -> Instant {
         self.latest_at

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
-    event::{Column, EventType, Instant},
+    event::{Cents, Column, EventType, Instant},
     journal::JournalBlock,
     ledger::Trial,
     stream::Block,
@@ -109,7 +109,7 @@ impl InFlight {
         let watermark = s.watermark.save();
         Ok(Committable {
             accepted: accepted.collect(),
-            paid: payments.map(|(_, cents)| *cents).sum(),
+            paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
             first_at: (arrow::compute::min(times)).map(Instant::from_micros),
             last_at: (arrow::compute::max(times)).map(Instant::from_micros),
             rules,

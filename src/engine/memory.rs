@@ -147,7 +147,7 @@ impl MemoryTables {
         }
         drop(events);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = batch.evaluation.found.iter().map(|found| Instant::from_micros(found.at));
+        let times = batch.evaluation.found.iter().map(|found| found.at);
         kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
         kept.alerts.file(batch);
     }

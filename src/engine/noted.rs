@@ -10,7 +10,7 @@ use super::{Ticker, ports::Ticked};
 
 use crate::event::Instant;
 
-/// Ticks by rule and time, in microseconds.
+/// Ticks by rule and time.
 pub type RuleTicks = BTreeSet<(String, Instant)>;
 
 /// The ticks that are still to come.

@@ -41,7 +41,7 @@ pub struct Originals {
     journal: Option<Box<dyn Journal>>,
     /// The last journal block that it can find events of.
     committed: i64,
-    /// Events so many microseconds older than the latest one are not found.
+    /// Events so much older than the latest one are not found.
     retain: Option<TimeDelta>,
 }
 
@@ -211,7 +211,7 @@ mod tests {
             let named = original.map(|original| Naming {
                 row: 0,
                 reversed: crate::ledger::Reversed::default(),
-                brought: 0,
+                brought: crate::event::Cents::ZERO,
                 original: Some(original),
             });
             let after = AfterEvent { named: named.into_iter().collect(), ..AfterEvent::default() };

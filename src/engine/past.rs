@@ -11,7 +11,7 @@ use crate::{
 
 /// What is wanted of the past.
 pub struct Wanted<'w> {
-    /// The first instant, in microseconds; `None` for all of history.
+    /// The first instant; `None` for all of history.
     pub from: Option<Instant>,
     /// The columns of the event schema.
     pub columns: &'w [usize],

@@ -74,7 +74,7 @@ pub struct Engine {
     pub record: Record,
     /// Evaluates rules on a schedule; without it they are not evaluated.
     pub scheduler: Option<Scheduler>,
-    /// The latest acceptable event time at this moment, in microseconds.
+    /// The latest acceptable event time at this moment.
     pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
     /// Batches in work at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
     pub parallel: usize,
@@ -82,7 +82,7 @@ pub struct Engine {
     pub bounded: Arc<AtomicBool>,
     /// What is asked beside the stream, and what is to be released; `None` where nobody asks.
     pub asked: Option<Asked>,
-    /// The clock's time in microseconds, and how long a source may be silent before its watermark moves with the
+    /// The clock's time, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
     pub silence: Option<Silence>,
 }
@@ -103,9 +103,9 @@ pub enum Record {
 /// How time passes for sources that are silent.
 #[derive(Clone)]
 pub struct Silence {
-    /// The clock's time, in microseconds.
+    /// The clock's time.
     pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
-    /// How long a source may be silent, in microseconds.
+    /// How long a source may be silent.
     pub idle: TimeDelta,
     /// How often is looked.
     pub every: Duration,

@@ -31,7 +31,7 @@ pub struct KnownEvent {
     pub id: u64,
     /// The hash of its content.
     pub content: u64,
-    /// Its time, in microseconds.
+    /// Its time.
     pub at: Instant,
     /// Its journal block; `None` if it is in a sealed file.
     pub block: Option<i64>,
@@ -45,11 +45,11 @@ pub trait KnownIds: Debug + Send {
     /// If it cannot be read.
     fn refresh(&mut self) -> Result<i64, PortError>;
 
-    /// The content hash of an event whose time is before `before` (microseconds).
+    /// The content hash of an event whose time is before `before`.
     ///
     /// # Errors
     /// If it cannot be read.
-    fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, PortError>;
+    fn content(&mut self, event_id: &str, before: Instant) -> Result<Option<u64>, PortError>;
 }
 
 /// Finds committed events by their id.
@@ -90,7 +90,7 @@ pub trait KnownVersions: Debug + Send {
 
 /// The events that are stored, from which windows are filled.
 pub trait History: Send + Sync {
-    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds). Of the columns
+    /// Gives every stored event in the order of arrival, at least those not before `from`. Of the columns
     /// of the event schema only those at the places in `columns` have to have their values.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ pub trait History: Send + Sync {
 /// A rule that was evaluated at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticked {
-    /// The tick, in microseconds.
+    /// The tick.
     pub at: Instant,
     /// The rule.
     pub rule_id: String,

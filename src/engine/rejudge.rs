@@ -41,7 +41,7 @@ pub struct Rejudging {
     judged: Option<BTreeMap<String, u64>>,
     /// How many processes have begun to judge by others, and did not end.
     attempts: u32,
-    /// How far back events are judged again, in microseconds.
+    /// How far back events are judged again.
     back: TimeDelta,
 }
 
@@ -126,7 +126,7 @@ fn step(evaluator: &Evaluator, step: ListsStep) -> Committable {
     Committable { rules: Arc::clone(evaluator.rules()), lists: Some(step), ..Committable::default() }
 }
 
-/// What these rules find from `from` (microseconds) on.
+/// What these rules find from `from` on.
 fn again(
     evaluator: &Evaluator,
     rules: RuleSet,
@@ -170,6 +170,6 @@ fn again(
 /// The findings about events from `from` on, and nothing else: where conditions stand now, the past does not tell.
 fn since(evaluation: Evaluation, from: Instant) -> Evaluation {
     let pairs = evaluation.found.into_iter().zip(evaluation.findings);
-    let (found, findings) = pairs.filter(|(found, _)| found.at >= from.as_micros()).unzip();
+    let (found, findings) = pairs.filter(|(found, _)| found.at >= from).unzip();
     Evaluation { findings, found, ..Evaluation::default() }
 }

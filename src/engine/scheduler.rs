@@ -10,7 +10,7 @@ use crate::{
         row::RuleCounts,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
-    event::Instant,
+    event::Cents,
     say,
 };
 
@@ -52,10 +52,10 @@ impl Scheduler {
         };
         let passed = passed.map(|why| PassedTick { rule: rule.id.clone(), tick: due.tick, why });
         if let Some(PassedTick { rule, tick, why }) = &passed {
-            let tick = calendar.format(Instant::from_micros(*tick));
+            let tick = calendar.format(*tick);
             tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
         }
-        let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: 0 }).collect();
+        let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: Cents::ZERO }).collect();
         let mut all = vec![RuleCounts::default(); rules.rules.len()];
         all[due.rule] = counts;
         (Evaluation { findings, found, counts: all, ..Evaluation::default() }, passed)

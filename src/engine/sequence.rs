@@ -150,7 +150,7 @@ impl Sequencer {
         Self { noted, ..self }
     }
 
-    /// The watermark, in microseconds.
+    /// The watermark.
     #[must_use]
     pub fn watermark(&self) -> Instant {
         self.watermark.at()

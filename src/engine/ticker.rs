@@ -61,7 +61,7 @@ impl Ticker {
         &self.calendar
     }
 
-    /// Whether a tick lies after `from` and not after `to`; both in microseconds.
+    /// Whether a tick lies after `from` and not after `to`.
     pub fn is_due(&mut self, from: Instant, to: Instant) -> bool {
         if self.schedules.is_empty() || to <= from {
             return false;

@@ -51,7 +51,7 @@ pub struct Watermark {
 /// Ticks that the watermark has passed and that were not evaluated yet: those after `from`, up to the watermark.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
-    /// Every tick up to this one is done, in microseconds.
+    /// Every tick up to this one is done.
     pub from: Instant,
     /// The last tick and rule after it that are done too.
     #[serde(default)]
@@ -73,7 +73,7 @@ struct Partition {
 /// A watermark as it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedWatermark {
-    /// The watermark, in microseconds; `None` before the first event.
+    /// The watermark; `None` before the first event.
     pub at: Option<Instant>,
     /// What windows are closed up to; as `at` where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ pub struct SavedWatermark {
 
 impl Watermark {
     /// A watermark before any event. An event more than `outlier` ahead of all others moves it only when a second one
-    /// confirms it; `None` believes every event. Both in microseconds.
+    /// confirms it; `None` believes every event.
     #[must_use]
     pub fn new(lateness: TimeDelta, outlier: Option<TimeDelta>) -> Self {
         Self {
@@ -208,13 +208,13 @@ impl Watermark {
         saved
     }
 
-    /// The watermark, in microseconds.
+    /// The watermark.
     #[must_use]
     pub fn at(&self) -> Instant {
         self.at
     }
 
-    /// Windows that end at or before this are closed, in microseconds.
+    /// Windows that end at or before this are closed.
     #[must_use]
     pub fn settled(&self) -> Instant {
         self.settled
@@ -338,7 +338,7 @@ impl Watermark {
         self.latest = self.latest.max(latest.unwrap_or(Instant::MIN));
     }
 
-    /// Partitions that have been silent for `idle` microseconds move with the clock.
+    /// Partitions that have been silent for `idle` move with the clock.
     pub fn pass_time(&mut self, now: Instant, idle: TimeDelta) -> Instant {
         let mut moved = false;
         for partition in self.partitions.iter_mut().filter(|partition| partition.moves) {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
-/// events are held that old ones are let go: 400 days, in microseconds.
+/// events are held that old ones are let go: 400 days.
 pub const LATE_WITHOUT_HISTORY: TimeDelta = TimeDelta::days(400);
 
 /// The windows of the rules in force.
@@ -73,7 +73,7 @@ impl std::error::Error for NoRoom {}
 impl Windowing {
     /// The windows of the evaluator's rules, filled with what is stored. `late` is how late an event may be that still
     /// finds all of its window; windows that end at or before `watermark` are closed; `latest` is the largest event
-    /// time; all in microseconds. `journal` is from when on there is everything. `limit` is how many bytes they may hold.
+    /// time. `journal` is from when on there is everything. `limit` is how many bytes they may hold.
     ///
     /// # Errors
     /// If the store cannot be read, or fills them to more than one and a half times the limit: the daemon
@@ -146,7 +146,7 @@ impl Windowing {
     }
 
     /// Judges events again when a list changes: `judged` are the lists that what is stored was judged by, with how many
-    /// processes ended while they judged by others, and `back` is how far back events are judged again, in microseconds.
+    /// processes ended while they judged by others, and `back` is how far back events are judged again.
     #[must_use]
     pub fn judging_again(self, judged: (BTreeMap<String, u64>, u32), back: TimeDelta) -> Self {
         Self { lists: Rejudging::new(judged, back), ..self }

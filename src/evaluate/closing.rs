@@ -24,6 +24,7 @@ use super::{
     row::{RuleCounts, Table, judge, value},
     scale::Scale,
     sliding::Selected,
+    windows::Closed,
 };
 use crate::{
     diagnostic::at_run_time,
@@ -99,9 +100,6 @@ struct Window {
     /// The row of the batch after which it closed.
     row: usize,
 }
-
-/// A finding about a window, with the row of the batch after which it was made, and the window's end.
-pub(crate) type Found = (usize, i64, Finding);
 
 /// The values of a key in a row.
 fn values(by: &[KeyPart], table: &Table, row: usize) -> Box<[ScalarValue]> {
@@ -213,7 +211,7 @@ impl Closing {
         table: &Table,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         let stride = judge.view.layout.stride();
         let row = &selected.packed.words[place * stride..][..stride];
         let stretch = judge.grid.pane(row[0].cast_signed());
@@ -251,7 +249,7 @@ impl Closing {
     }
 
     /// Judges a closed window of one key again: a finding appears if the condition is newly true.
-    fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
+    fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Closed> {
         let past = |keys: &Keys| keys.get(&window.key)?.past.get(window.stretch.end.as_micros()).copied();
         let already = past(&self.keys).is_some_and(|past| past.found);
         let mut own = RuleCounts::default();
@@ -275,7 +273,7 @@ impl Closing {
         (watermark, row): (i64, usize),
         quiet: bool,
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         let mut found = Vec::new();
         while let Some(end) = self.next_end(judge).filter(|end| *end <= watermark) {
             let stretch = judge.grid.window_until(end);
@@ -322,7 +320,7 @@ impl Closing {
     }
 
     /// Judges the windows that wait.
-    pub(crate) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+    pub(crate) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Closed> {
         let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
         if windows.is_empty() {
             return Vec::new();
@@ -337,7 +335,7 @@ impl Closing {
         };
         let judged = |row: usize| !failed[row] && !j.is_partial(windows[row].stretch);
         let sound = BooleanBuffer::collect_bool(windows.len(), judged);
-        let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end.as_micros(), counts);
+        let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts);
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let window = windows[row];
@@ -350,13 +348,13 @@ impl Closing {
             }
             let place = Place { table: &table, row, more: &[], more_row: 0 };
             let finding = Finding::new(j.rule, &place, Subject::Window(window.stretch), j.calendar);
-            found.push((window.row, window.stretch.end.as_micros(), finding));
+            found.push(Closed { row: window.row, at: window.stretch.end, finding });
         }
         found
     }
 
     /// Remembers the windows that wait without judging them: they closed before the process started.
-    fn remember(&mut self, j: &Judge<'_>) -> Vec<Found> {
+    fn remember(&mut self, j: &Judge<'_>) -> Vec<Closed> {
         let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
         let mut failed = vec![false; windows.len()];
         if !windows.is_empty() {

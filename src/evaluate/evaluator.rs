@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     diagnostic::at_run_time,
-    event::{Column, EventType, Instant, TypeSet, period::Reaches, time::Calendar},
+    event::{Cents, Column, EventType, Instant, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
     ledger::{
         AfterEvent, Attributes,
@@ -63,15 +63,15 @@ pub struct Evaluation {
 pub struct Found {
     /// The row of the batch that led to it.
     pub row: usize,
-    /// Its time, in microseconds.
-    pub at: i64,
-    /// The event's amount in cents; 0 if it is not about an event.
-    pub cents: i128,
+    /// Its time.
+    pub at: Instant,
+    /// The event's amount; nothing if it is not about an event.
+    pub cents: Cents,
 }
 
 impl Evaluation {
     /// Takes the findings, each with its event's time and amount.
-    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
+    pub fn take_findings(&mut self) -> impl Iterator<Item = (Instant, Cents, Finding)> + use<> {
         let found = std::mem::take(&mut self.found).into_iter();
         found.zip(std::mem::take(&mut self.findings)).map(|(found, finding)| (found.at, found.cents, finding))
     }
@@ -352,7 +352,7 @@ impl Prepared {
         let about_windows = moved
             .closed
             .into_iter()
-            .map(|closed| (Found { row: closed.row, at: closed.at, cents: 0 }, closed.finding));
+            .map(|closed| (Found { row: closed.row, at: closed.at, cents: Cents::ZERO }, closed.finding));
         let mut all: Vec<_> = about_events.chain(about_windows).collect();
         all.sort_by_key(|(found, _)| found.row);
         let (found, findings) = all.into_iter().unzip();
@@ -368,7 +368,7 @@ impl Prepared {
 
     fn found(&self, hit: Hit) -> Found {
         let amounts = self.table.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
-        Found { row: hit.row, at: time(&self.table, hit.row), cents: amounts.value(hit.row) }
+        Found { row: hit.row, at: time(&self.table, hit.row), cents: Cents::new(amounts.value(hit.row)) }
     }
 }
 
@@ -404,8 +404,9 @@ fn measured_columns(
     })
 }
 
-fn time(table: &Table, row: usize) -> i64 {
-    table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>().value(row)
+fn time(table: &Table, row: usize) -> Instant {
+    let times = table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
+    Instant::from_micros(times.value(row))
 }
 
 fn nanos(started: std::time::Instant) -> u64 {

@@ -22,24 +22,24 @@ pub enum Subject<'s> {
     Event {
         /// Its id.
         id: &'s str,
-        /// Its time, in microseconds.
-        at: i64,
+        /// Its time.
+        at: Instant,
     },
     /// A window; of its key no other ends when it does.
     Window(Stretch),
     /// A window from an event on: several may end together.
     From(Stretch),
     /// A tick.
-    Tick(i64),
+    Tick(Instant),
 }
 
 impl Subject<'_> {
-    /// The time of the finding, in microseconds.
+    /// The time of the finding.
     #[must_use]
-    pub fn at(&self) -> i64 {
+    pub fn at(&self) -> Instant {
         match self {
             Self::Event { at, .. } | Self::Tick(at) => *at,
-            Self::Window(stretch) | Self::From(stretch) => stretch.end.as_micros(),
+            Self::Window(stretch) | Self::From(stretch) => stretch.end,
         }
     }
 }
@@ -86,7 +86,7 @@ impl Finding {
         };
         let (id, event_id, window) = match subject {
             Subject::Event { id, .. } => (id.to_owned(), Some(id.to_owned()), None),
-            Subject::Tick(at) => (at.to_string(), None, None),
+            Subject::Tick(at) => (at.as_micros().to_string(), None, None),
             Subject::Window(Stretch { start, end }) | Subject::From(Stretch { start, end }) => {
                 let window = WindowSpan { start: calendar.format(start), end: calendar.format(end) };
                 let id = match subject {
@@ -103,7 +103,7 @@ impl Finding {
             handling: rule.rule.handling.word().to_owned(),
             mode: rule.rule.mode.word().to_owned(),
             key,
-            at: calendar.format(Instant::from_micros(subject.at())),
+            at: calendar.format(subject.at()),
             event_id,
             window,
             values,

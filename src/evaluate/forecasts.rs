@@ -31,9 +31,9 @@ pub(crate) struct Forecaster<'b> {
 }
 
 impl<'b> Forecaster<'b> {
-    /// For the rows of `budget_lines` at `now` (microseconds); `None` beyond the calendar.
+    /// For the rows of `budget_lines` at `now`; `None` beyond the calendar.
     #[must_use]
-    pub(crate) fn new(lines: &'b RecordBatch, calendar: &Calendar, now: i64) -> Option<Self> {
+    pub(crate) fn new(lines: &'b RecordBatch, calendar: &Calendar, now: Instant) -> Option<Self> {
         let text = |name: &str| lines.column_by_name(name)?.as_string_view_opt();
         let cents = |name: &str| lines.column_by_name(name)?.as_primitive_opt::<Decimal128Type>();
         let (ids, units, classes) = (text("budget_line_id")?, text("unit_code")?, text("economic_code")?);
@@ -53,7 +53,7 @@ impl<'b> Forecaster<'b> {
             is_known: true,
         };
         let lines = (0..lines.num_rows()).map(line).collect();
-        Some(Self { lines, position: Position::at(calendar, Instant::from_micros(now))? })
+        Some(Self { lines, position: Position::at(calendar, now)? })
     }
 
     /// What earlier events say of earlier years.
@@ -108,7 +108,7 @@ pub(crate) async fn read<'b>(
     context: &SessionContext,
     tables: &dyn Tables,
     calendar: &Calendar,
-    now: i64,
+    now: Instant,
     watch: &Watch,
 ) -> Result<(Forecaster<'b>, Forecasts)> {
     let beyond = || DataFusionError::External(say!("there is no fiscal year for this time").into());
@@ -123,30 +123,31 @@ pub(crate) fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()>
     let text = |name: &str| events.column_by_name(name)?.as_string_view_opt();
     let (types, lines, actions) = (text("type")?, text("budget_line_id")?, text("action")?);
     let others = text("to_budget_line_id")?;
-    let at = events.column_by_name("occurred_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let times = events.column_by_name("occurred_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
     let amounts = events.column_by_name("amount")?.as_primitive_opt::<Decimal128Type>()?;
     for row in 0..events.num_rows() {
-        let (line, at, cents) = (lines.value(row), at.value(row), amounts.value(row));
+        let (line, cents) = (lines.value(row), amounts.value(row));
+        let at = Instant::from_micros(times.value(row));
         let other = || cell(others, row).unwrap_or_default();
         match EventType::parse(types.value(row)) {
-            Some(EventType::Payment) => early.execute(line, Instant::from_micros(at), cents),
+            Some(EventType::Payment) => early.execute(line, at, cents),
             Some(EventType::Refund | EventType::Reversal) => {
-                early.execute(line, Instant::from_micros(at), -cents);
+                early.execute(line, at, -cents);
             }
             Some(EventType::Correction) => {
-                early.execute(line, Instant::from_micros(at), -cents);
-                early.execute(other(), Instant::from_micros(at), cents);
+                early.execute(line, at, -cents);
+                early.execute(other(), at, cents);
             }
             Some(EventType::Budget) => match cell(actions, row).and_then(BudgetAction::parse) {
                 Some(BudgetAction::Approve | BudgetAction::Supplement | BudgetAction::CarryOver) => {
-                    early.budget(line, Instant::from_micros(at), cents);
+                    early.budget(line, at, cents);
                 }
                 Some(BudgetAction::Reduce | BudgetAction::Reclaim) => {
-                    early.budget(line, Instant::from_micros(at), -cents);
+                    early.budget(line, at, -cents);
                 }
                 Some(BudgetAction::Transfer) => {
-                    early.budget(line, Instant::from_micros(at), -cents);
-                    early.budget(other(), Instant::from_micros(at), cents);
+                    early.budget(line, at, -cents);
+                    early.budget(other(), at, cents);
                 }
                 _ => {}
             },

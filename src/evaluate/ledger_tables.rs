@@ -10,7 +10,7 @@ use arrow::{
 use super::tables::{budget_lines, elapsed_at};
 use crate::{
     event::{
-        Instant,
+        Instant, Ratio,
         schema::{NUMBER_TYPE, time_type},
         time::Calendar,
     },
@@ -27,10 +27,10 @@ pub struct LedgerTables {
 }
 
 impl LedgerTables {
-    /// The tables that queries name which are due together: of the budget lines the columns that one of them reads. `now`
-    /// is in microseconds; other ticks get theirs from [`Self::at`].
+    /// The tables that queries name which are due together: of the budget lines the columns that one of them reads. Other
+    /// ticks get theirs from [`Self::at`].
     #[must_use]
-    pub fn read_by(queries: &[&ScheduleRule], ledger: &Ledger, calendar: &Calendar, now: i64) -> Self {
+    pub fn read_by(queries: &[&ScheduleRule], ledger: &Ledger, calendar: &Calendar, now: Instant) -> Self {
         let mut tables = Self::default();
         tables.add_lines(queries, ledger.lines_covered(), calendar, now);
         tables.add_indicators(queries, ledger, calendar);
@@ -43,7 +43,7 @@ impl LedgerTables {
         queries: &[&ScheduleRule],
         lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
         calendar: &Calendar,
-        now: i64,
+        now: Instant,
     ) {
         let reads = |name: &str| queries.iter().any(|query| query.reads_of_lines(name));
         if queries.iter().any(|query| query.reads_lines()) {
@@ -66,7 +66,7 @@ impl LedgerTables {
 
     /// The same at another tick, between which no event was.
     #[must_use]
-    pub fn at(&self, calendar: &Calendar, now: i64) -> Self {
+    pub fn at(&self, calendar: &Calendar, now: Instant) -> Self {
         let lines = self.lines.as_ref().and_then(|lines| elapsed_at(lines, calendar, now));
         Self { lines, indicators: self.indicators.clone() }
     }
@@ -109,7 +109,7 @@ fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
         texts.iter_mut().zip(TEXTS).for_each(|(text, of)| text.append_option(of(indicator)));
         numbers[0].append_value(indicator.target);
         numbers[1].append_option(indicator.actual);
-        shares.append_option(indicator.achievement());
+        shares.append_option(indicator.achievement().map(Ratio::as_scaled));
         let year_end = || Some(calendar.fiscal_year(indicator.fiscal_year)?.end);
         times[0].append_option(indicator.due.or_else(year_end).map(Instant::as_micros));
         times[1].append_value(indicator.stated_at.as_micros());

@@ -15,7 +15,7 @@ use datafusion::{
 
 use crate::{
     diagnostic::at_run_time,
-    event::{EventType, TypeSet},
+    event::{EventType, Instant, TypeSet},
     rule::compile::{CompiledRule, Condition},
 };
 
@@ -99,7 +99,7 @@ pub(crate) fn judge(
     rule: &CompiledRule,
     table: &Table,
     mask: &BooleanBuffer,
-    times: &dyn Fn(usize) -> i64,
+    times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
     counts.evaluated += mask.count_set_bits() as u64;
@@ -124,7 +124,7 @@ pub(crate) fn judge(
 pub(crate) fn judge_all(
     rule: &CompiledRule,
     table: &Table,
-    times: &dyn Fn(usize) -> i64,
+    times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
     judge(rule, table, &BooleanBuffer::new_set(table.rows), times, counts)

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     diagnostic::at_run_time,
-    event::{EventType, time::Calendar},
+    event::{EventType, Instant, time::Calendar},
     finding::Finding,
     rule::{
         RuleSet,
@@ -94,8 +94,8 @@ impl Default for Limits {
 /// A rule that is due.
 #[derive(Debug, Clone)]
 pub struct Due {
-    /// The tick, in microseconds.
-    pub tick: i64,
+    /// The tick.
+    pub tick: Instant,
     /// The rule, by its position in the rule set.
     pub rule: usize,
     /// What the ledger holds at this moment, as far as the rule reads it.
@@ -135,8 +135,8 @@ impl Why {
 
     /// By its number in the store.
     #[must_use]
-    pub fn of_code(code: i64) -> Self {
-        Self::ALL.into_iter().find(|why| why.code() == code).unwrap_or(Self::Ended)
+    pub fn of_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.code() == code)
     }
 
     /// For an error of time, memory or reading: the same query over the same events may be answered another time.
@@ -173,8 +173,8 @@ impl std::fmt::Display for Why {
 pub struct PassedTick {
     /// The rule.
     pub rule: String,
-    /// The tick, in microseconds.
-    pub tick: i64,
+    /// The tick.
+    pub tick: Instant,
     /// Why.
     pub why: Why,
 }
@@ -395,7 +395,7 @@ pub async fn start(
 fn judged(
     rule: &CompiledRule,
     rows: &RecordBatch,
-    tick: i64,
+    tick: Instant,
     calendar: &Calendar,
     counts: &mut RuleCounts,
 ) -> Vec<Finding> {

@@ -13,7 +13,7 @@ use arrow::{
 
 use crate::{
     event::{
-        Column, EventType, Instant,
+        Cents, Column, EventType, Instant, Ratio,
         schema::{LINE_ATTRIBUTES, time_type},
         time::Calendar,
     },
@@ -24,13 +24,13 @@ use crate::{
     sql::tables::{BUDGET_LINES, RATIOS, SUMS, schema},
 };
 
-/// Every budget line as it is, with the elapsed share of its year at `now` (microseconds) where that year is covered; of
+/// Every budget line as it is, with the elapsed share of its year at `now` where that year is covered; of
 /// the columns those that `reads` names, among them the year.
 #[must_use]
 pub fn budget_lines<'l>(
     lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
     calendar: &Calendar,
-    now: i64,
+    now: Instant,
     reads: &dyn Fn(&str) -> bool,
 ) -> Option<RecordBatch> {
     let lines: Vec<_> = lines.collect();
@@ -41,7 +41,7 @@ pub fn budget_lines<'l>(
 }
 
 /// In the order of [`SUMS`].
-const SUM_OF: [fn(&Balances) -> i128; SUMS.len()] = [
+const SUM_OF: [fn(&Balances) -> Cents; SUMS.len()] = [
     |b| b.total,
     |b| b.executed,
     |b| b.frozen,
@@ -55,7 +55,7 @@ const SUM_OF: [fn(&Balances) -> i128; SUMS.len()] = [
 ];
 
 /// A column of the table, by its place there.
-fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, now: i64) -> ArrayRef {
+fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, now: Instant) -> ArrayRef {
     let texts = LINE_ATTRIBUTES.len() + 2;
     let (sums, ratios) = (texts + SUMS.len(), texts + SUMS.len() + RATIOS.len());
     let decimals = |column: Decimal128Array, of: DataType| Arc::new(column.with_data_type(of)) as ArrayRef;
@@ -68,17 +68,17 @@ fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, 
             Arc::new(lines.iter().map(|(_, of, _)| of.text(name)).collect::<StringViewArray>())
         }
         at if at < sums => {
-            let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances);
+            let sum = |(line, ..): &(&Line, _, _)| SUM_OF[at - texts](&line.balances).as_i128();
             decimals(Decimal128Array::from_iter_values(lines.iter().map(sum)), BALANCE_TYPE)
         }
         at if at < ratios => {
             let mut elapsed = ElapsedYear::new(calendar);
-            let ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
+            let mut ratio = |(line, of, is_covered): &(&Line, &Attributes, bool)| match RATIOS[at - sums] {
                 "executed_ratio" => line.balances.executed_ratio(),
                 "overspend_ratio" => line.balances.overspend_ratio(),
-                _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, Instant::from_micros(now)),
+                _ => elapsed.elapsed(of.fiscal_year.filter(|_| *is_covered)?, now),
             };
-            decimals(lines.iter().map(ratio).collect(), RATIO_TYPE)
+            decimals(lines.iter().map(|line| ratio(line).map(Ratio::as_scaled)).collect(), RATIO_TYPE)
         }
         _ => {
             let times = TimestampMicrosecondArray::from_iter_values(
@@ -91,7 +91,7 @@ fn column(at: usize, lines: &[(&Line, &Attributes, bool)], calendar: &Calendar, 
 
 /// The same lines at another time.
 #[must_use]
-pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<RecordBatch> {
+pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: Instant) -> Option<RecordBatch> {
     let schema = lines.schema();
     let Ok(at) = schema.index_of("year_elapsed") else { return Some(lines.clone()) };
     let years = lines.column(schema.index_of("fiscal_year").ok()?).as_primitive::<Int32Type>();
@@ -99,7 +99,7 @@ pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<
     // Where it is not known at one time, it is not at another.
     let known = years.iter().zip(lines.column(at).as_primitive::<Decimal128Type>());
     let share = |(year, known): (Option<i32>, Option<i128>)| {
-        elapsed.elapsed(known.and(year)?, Instant::from_micros(now))
+        elapsed.elapsed(known.and(year)?, now).map(Ratio::as_scaled)
     };
     let shares = known.map(share).collect::<Decimal128Array>();
     let mut columns = lines.columns().to_vec();

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::{
     Filling,
-    closing::{self, Judge, State},
+    closing::{Judge, State},
     evaluator::Prepared,
     pool::in_parallel,
     row::RuleCounts,
     sliding::{Measured, Sliding},
 };
 use crate::{
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     finding::Finding,
     ledger::Trial,
     lists::Lists,
@@ -69,8 +69,8 @@ pub struct Moved {
 pub struct Closed {
     /// The row of the batch after which it was made.
     pub row: usize,
-    /// The end of the window, in microseconds.
-    pub at: i64,
+    /// The end of the window.
+    pub at: Instant,
     /// The finding.
     pub finding: Finding,
 }
@@ -332,8 +332,8 @@ impl Windows {
 }
 
 impl Moved {
-    fn extend(&mut self, found: Vec<closing::Found>) {
-        self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
+    fn extend(&mut self, found: Vec<Closed>) {
+        self.closed.extend(found);
     }
 
     /// What came so late that a part of its window is gone is an event that rules cannot be evaluated for.

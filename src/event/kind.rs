@@ -1,5 +1,7 @@
 //! What an event is: its type, of a budget event its action, and of a confirmation its status.
 
+use super::Cents;
+
 /// A set of event types: the [`EventType::bit`]s of its members.
 pub type TypeSet = u16;
 
@@ -189,7 +191,7 @@ impl BankStatus {
 
     /// What a confirmation of so many cents adds to what is cleared.
     #[must_use]
-    pub const fn cleared(self, cents: i128) -> i128 {
+    pub fn cleared(self, cents: Cents) -> Cents {
         match self {
             Self::Paid | Self::Partial => cents,
             Self::Returned => -cents,

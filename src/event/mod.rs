@@ -1,11 +1,13 @@
 //! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
+mod cents;
 pub(crate) mod currency;
 pub(crate) mod dress;
 mod duration;
 pub(crate) mod hidden;
 mod instant;
 pub(crate) mod kind;
+mod latest;
 pub(crate) mod local;
 pub mod money;
 pub(crate) mod name;
@@ -17,10 +19,12 @@ pub mod stamp;
 pub(crate) mod tick;
 pub mod time;
 
+pub use cents::{Cents, Ratio};
 pub use currency::Currency;
 pub use duration::duration;
 pub use instant::{Instant, TimeDelta};
 pub use kind::{BankStatus, BudgetAction, EventType, TypeSet};
+pub use latest::Latest;
 pub use name::normal_name;
 pub(crate) use nothing::nothing;
 pub use schema::{Column, FieldKind, event_schema, id_hash};

@@ -2,10 +2,11 @@
 
 use rust_decimal::Decimal;
 
+use super::Cents;
 use crate::say;
 
-/// One more than the largest amount, in cents: 10¹⁶ yuan.
-pub const AMOUNT_LIMIT_CENTS: i128 = 1_000_000_000_000_000_000;
+/// A cent more than the largest amount: 10¹⁶ yuan.
+pub const AMOUNT_LIMIT: Cents = Cents::new(1_000_000_000_000_000_000);
 
 /// Why a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,24 +29,23 @@ pub enum MoneyError {
 ///
 /// # Errors
 /// [`MoneyError`], with the first thing that is wrong.
-pub fn parse_amount(text: &str) -> Result<i128, MoneyError> {
+pub fn parse_amount(text: &str) -> Result<Cents, MoneyError> {
     let cents = match plain_cents(text.as_bytes()) {
         Some(cents) => cents,
         None => general_cents(text)?,
     };
-    check_amount(cents)
+    check_amount(Cents::new(cents))
 }
 
-/// An amount in cents that is inside the allowed range.
+/// An amount that is inside the allowed range.
 ///
 /// # Errors
 /// [`MoneyError::NotPositive`] or [`MoneyError::Range`].
-pub fn check_amount(cents: i128) -> Result<i128, MoneyError> {
-    match cents {
-        i128::MIN..=0 => Err(MoneyError::NotPositive),
-        AMOUNT_LIMIT_CENTS.. => Err(MoneyError::Range),
-        _ => Ok(cents),
+pub fn check_amount(amount: Cents) -> Result<Cents, MoneyError> {
+    if amount <= Cents::ZERO {
+        return Err(MoneyError::NotPositive);
     }
+    if amount < AMOUNT_LIMIT { Ok(amount) } else { Err(MoneyError::Range) }
 }
 
 /// `digits` or `digits.d` or `digits.dd` with at most 16 whole digits: nearly every amount there is.
@@ -110,8 +110,8 @@ fn split_exponent(text: &str) -> Result<(&str, i64), MoneyError> {
 
 /// A sum of money in cents as a decimal with two places.
 #[must_use]
-pub fn decimal(cents: i128) -> Option<Decimal> {
-    Decimal::try_from_i128_with_scale(cents, 2).ok()
+pub fn decimal(cents: Cents) -> Option<Decimal> {
+    Decimal::try_from_i128_with_scale(cents.as_i128(), 2).ok()
 }
 
 /// A decimal of any scale as text: `123456` at scale 2 is `1234.56`.
@@ -127,8 +127,8 @@ pub fn format_scaled(value: i128, scale: u32) -> String {
 
 /// Cents as text with two decimals.
 #[must_use]
-pub fn format_cents(cents: i128) -> String {
-    format_scaled(cents, 2)
+pub fn format_cents(cents: impl Into<Cents>) -> String {
+    cents.into().to_string()
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
             ("9999999999999999.99", 999_999_999_999_999_999),
             ("00012.5", 1250),
         ] {
-            assert_eq!(parse_amount(text), Ok(cents), "{text}");
+            assert_eq!(parse_amount(text), Ok(Cents::new(cents)), "{text}");
         }
     }
 
@@ -197,13 +197,13 @@ mod tests {
             } else if value >= Decimal::from_str("10000000000000000").unwrap() {
                 Err(MoneyError::Range)
             } else {
-                Ok((value * Decimal::ONE_HUNDRED).normalize().mantissa() * 10i128.pow(0))
+                Ok(Cents::new((value * Decimal::ONE_HUNDRED).normalize().mantissa()))
             };
             prop_assert_eq!(parse_amount(&text), expected);
         }
 
         #[test]
-        fn text_comes_back(cents in 1i128..AMOUNT_LIMIT_CENTS) {
+        fn text_comes_back(cents in (1..AMOUNT_LIMIT.as_i128()).prop_map(Cents::new)) {
             prop_assert_eq!(parse_amount(&format_cents(cents)), Ok(cents));
             prop_assert_eq!(decimal(cents).unwrap().to_string(), format_cents(cents));
         }

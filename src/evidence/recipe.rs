@@ -35,7 +35,7 @@ pub(crate) struct Recipe {
     pub fiscal_year_named_by: NamedBy,
     pub language: Language,
     pub currency: String,
-    /// How much later than others an event may be, in microseconds.
+    /// How much later than others an event may be.
     pub lateness: TimeDelta,
 }
 

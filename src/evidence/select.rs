@@ -26,7 +26,7 @@ pub(crate) struct Wanted {
     key: Vec<(Column, String)>,
     /// The events of findings.
     ids: BTreeSet<String>,
-    /// The end of the latest window or the latest tick, in microseconds; `None` if all findings are of events.
+    /// The end of the latest window or the latest tick; `None` if all findings are of events.
     until: Option<Instant>,
     /// Time must have gone so far for that to be found.
     moved: Instant,
@@ -37,7 +37,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Choice {
     /// Events of the same budget lines and the same key, and those that they name.
     Own,
-    /// Beside them all events from this time on, in microseconds.
+    /// Beside them all events from this time on.
     Recent(Instant),
     /// All up to the findings.
     All,
@@ -144,7 +144,7 @@ impl Wanted {
                     Choice::Recent(from) => own || row.at() >= from,
                     Choice::All => true,
                 };
-                if taken || Some(row.arrival()) == last.moved_at {
+                if taken || Some(row.arrival()) == last.moved_by {
                     chosen.insert(row.arrival());
                     full |= chosen.len() > most;
                 }
@@ -178,8 +178,8 @@ impl Wanted {
                 last.arrival = last.arrival.max(row.arrival());
                 lines.extend(LINES.iter().filter_map(|column| row.text(*column)).map(str::to_owned));
             }
-            if until.is_some() && (row.at() > latest || last.moved_at.is_none()) && latest < moved {
-                (latest, last.moved_at) = (row.at(), Some(row.arrival()));
+            if until.is_some() && (row.at() > latest || last.moved_by.is_none()) && latest < moved {
+                (latest, last.moved_by) = (row.at(), Some(row.arrival()));
             }
             true
         })?;
@@ -212,7 +212,7 @@ struct Last {
     /// Events up to this time, wherever they stand.
     until: Option<Instant>,
     /// The place of the event that moved time on.
-    moved_at: Option<i64>,
+    moved_by: Option<i64>,
 }
 
 impl Last {
@@ -224,7 +224,7 @@ impl Last {
     fn has(&self, row: &Row<'_>) -> bool {
         row.arrival() <= self.arrival
             || self.until.is_some_and(|until| row.at() <= until)
-            || Some(row.arrival()) == self.moved_at
+            || Some(row.arrival()) == self.moved_by
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Early<'l, 'a> {
 #[derive(Debug)]
 struct Past {
     line: usize,
-    /// The same point of its year, in microseconds.
+    /// The same point of its year.
     point: Instant,
     /// All that is known to have happened to it.
     total: i128,

@@ -9,7 +9,7 @@ use crate::event::{Instant, TimeDelta, period::Stretch, time::Calendar};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     year: i32,
-    /// Start and end of the year, and the point in it, in microseconds.
+    /// Start and end of the year, and the point in it.
     start: Instant,
     end: Instant,
     now: Instant,
@@ -26,7 +26,7 @@ fn micros(length: TimeDelta) -> i128 {
 }
 
 impl Position {
-    /// Where `now` (microseconds) lies; `None` beyond the calendar.
+    /// Where `now` lies; `None` beyond the calendar.
     #[must_use]
     pub fn at(calendar: &Calendar, now: Instant) -> Option<Self> {
         let year = calendar.fiscal_year_of(calendar.local(now).date());
@@ -63,13 +63,13 @@ impl Position {
         self.months
     }
 
-    /// The end of the month of the fiscal year that it lies in, in microseconds.
+    /// The end of the month of the fiscal year that it lies in.
     #[must_use]
     pub fn month_end(&self) -> Instant {
         self.month_end
     }
 
-    /// The same point of an earlier year, in microseconds; `None` for one that a forecast does not look at.
+    /// The same point of an earlier year; `None` for one that a forecast does not look at.
     #[must_use]
     pub fn same_point(&self, year: i32) -> Option<Instant> {
         let back = usize::try_from(self.year.checked_sub(year)?).ok()?.checked_sub(1)?;

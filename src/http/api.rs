@@ -257,7 +257,7 @@ fn skipped((rule_id, problem): (String, Diagnostic)) -> SkippedRule {
 fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
     PassedTickView {
         rule_id: passed.rule.clone(),
-        tick: shared.calendar.format(Instant::from_micros(passed.tick)),
+        tick: shared.calendar.format(passed.tick),
         why: passed.why.to_string(),
     }
 }
@@ -280,13 +280,13 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         (ledger.len(), ledger.open_applications(), ledger.payments_awaited())
     };
     let ticks_passed = passed.iter().rev().take(TICKS_SHOWN).map(|tick| passed_tick(tick, &shared)).collect();
-    let last = shared.last_event_at.load(Ordering::Relaxed);
+    let last = shared.last_event_at.get();
     let journal_from = Some(shared.metrics.journal_start.get() * 1_000_000).filter(|at| *at != 0);
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         ready: shared.ready() && shared.waits_for().is_none(),
         started_at: shared.calendar.format(shared.started_at),
-        last_event_at: (last != 0).then(|| shared.calendar.format(Instant::from_micros(last))),
+        last_event_at: last.map(|at| shared.calendar.format(at)),
         journal_from: journal_from.map(|at| shared.calendar.format(Instant::from_micros(at))),
         since_start: SinceStart {
             accepted: totals.accepted,

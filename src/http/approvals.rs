@@ -24,6 +24,7 @@ use crate::{
     access::Actor,
     approval::{Kind, Matter, Person, State as Standing, Verb},
     daemon::{Shared, Within},
+    event::Instant,
     say,
     store::{Cases, Judgement, MatterFilter, MatterSort, Shown, no_matter as none},
     text::quoted,
@@ -268,12 +269,7 @@ async fn act(
         }
         let judgement = Judgement { verb, person: &person, why: why.trim(), seen: seen.as_deref() };
         let now = shared.clock.now();
-        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(
-            id,
-            &judgement,
-            now.as_micros(),
-            &office,
-        )?;
+        let matter = Cases::open(&shared.state_dir)?.by(actor).judge_matter(id, &judgement, now, &office)?;
         count(&shared, &matter, verb);
         shared.approved.notify_one();
         Ok(Json(seen_by.view(&matter)))
@@ -298,13 +294,13 @@ struct Seen<'s> {
     by: &'s By,
     within: Within<'s>,
     person: Person,
-    now: i64,
+    now: Instant,
 }
 
 impl<'s> Seen<'s> {
     fn new(shared: &'s Shared, by: &'s By) -> Self {
         let (within, person) = (Within::new(shared, by.limits()), by.person(&by.unnamed()));
-        Self { shared, by, within, person, now: shared.clock.now().as_micros() }
+        Self { shared, by, within, person, now: shared.clock.now() }
     }
 
     /// A matter, if it is there for whoever asks.

@@ -69,7 +69,7 @@ pub(crate) fn cents(text: &str) -> Result<i64, String> {
     let digits = text.replace(',', "");
     let wrong = |error| say!("{text} is no amount: {error}", text = quoted(text), error);
     let cents = parse_amount(digits.trim()).map_err(|error| wrong(error.to_string()))?;
-    i64::try_from(cents).map_err(|error| wrong(error.to_string()))
+    i64::try_from(cents.as_i128()).map_err(|error| wrong(error.to_string()))
 }
 
 /// What a second officer decides.
@@ -272,7 +272,7 @@ fn of_unit(
     now: Instant,
 ) -> Result<UnitVerdicts, StoreError> {
     let (said, suggests) = cases.verdicts_of(rule, unit)?;
-    let excepted_until = rules.excepted(rule, unit, now.as_micros()).map(str::to_owned);
+    let excepted_until = rules.excepted(rule, unit, now).map(str::to_owned);
     Ok(UnitVerdicts {
         unit: unit.to_owned(),
         confirmed: said.confirmed,

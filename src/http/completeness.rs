@@ -97,7 +97,7 @@ impl CompletenessView {
     }
 }
 
-/// A local day, given as a date or else yesterday at `now` (microseconds): its name, its first instant and its end.
+/// A local day, given as a date or else yesterday at `now`: its name, its first instant and its end.
 ///
 /// # Errors
 /// If it is no day.

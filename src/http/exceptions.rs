@@ -65,7 +65,7 @@ pub(crate) async fn propose(
         let now = shared.clock.now();
         let ExceptionProposal { unit, until, reason, .. } = proposal;
         let exception = Agreed { unit, until, reason: reason.trim().to_owned() };
-        exception.check(&shared.calendar, now.as_micros()).map_err(Problem::unprocessable)?;
+        exception.check(&shared.calendar, now).map_err(Problem::unprocessable)?;
         let (rules, params) = excepted_rules(&shared, &id, &exception).map_err(not_begun)?;
         let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);
         let what = json!({ "rule": id, "unit": exception.unit, "until": exception.until });

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     daemon::Shared,
     event::Instant,
-    ledger::{GroupSums, Grouping, ratio, ratio_text},
+    ledger::{GroupSums, Grouping},
     rule::{CompiledGroup, Text},
 };
 
@@ -88,8 +88,10 @@ impl Row {
             key: self.sums.key.to_string(),
             lines: self.sums.lines,
             sums: sums_object(balances),
-            executed_ratio: balances.executed_ratio().map(ratio_text),
-            used_ratio: ratio(balances.executed + balances.reserved, balances.total).map(ratio_text),
+            executed_ratio: balances.executed_ratio().map(|ratio| ratio.to_string()),
+            used_ratio: (balances.executed + balances.reserved)
+                .share_of(balances.total)
+                .map(|ratio| ratio.to_string()),
         }
     }
 }

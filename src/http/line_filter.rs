@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::Problem;
 use crate::{
-    event::{Column, Instant},
+    event::{Column, Instant, Ratio},
     ledger::{Attributes, Balances, Line, report::sums},
     lists::{List, Lists},
     say,
@@ -200,8 +200,8 @@ impl Sort {
     pub(crate) fn key(self, balances: &Balances, last_event_at: Instant) -> i128 {
         match self.by {
             By::Name => 0,
-            By::Sum(place) => sums(balances)[place].1,
-            By::Ratio => balances.executed_ratio().unwrap_or(i128::MIN),
+            By::Sum(place) => sums(balances)[place].1.as_i128(),
+            By::Ratio => balances.executed_ratio().map_or(i128::MIN, Ratio::as_scaled),
             By::LastEvent => last_event_at.as_micros().into(),
         }
     }

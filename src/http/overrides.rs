@@ -22,7 +22,7 @@ use crate::{
     approval::{Office, Person},
     daemon::Shared,
     decision::{Act, Override, Standing},
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Instant, time::Calendar},
     store::{CaseError, Cases, OverrideFilter},
 };
 
@@ -72,7 +72,7 @@ impl OverrideView {
             application: of.application,
             budget_line_id: of.budget_line_id,
             rules: of.rules,
-            amount: format_cents(of.cents),
+            amount: of.cents.to_string(),
             reason: of.reason,
             needed: of.needed,
             granted: of.grants.into_iter().map(act).collect(),

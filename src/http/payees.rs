@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::{event_schema, money::format_cents, time::Calendar},
+    event::{Cents, event_schema, time::Calendar},
     lists::Lists,
     say,
     store::{CaseFilter, Cases, Payee, PayeeKey, Payees, PayeesSought, filter, payee_of, trace},
@@ -140,7 +140,7 @@ impl PayeeView {
             account: payee.account.as_deref().map(|account| shown("payee_account", account)),
             names: payee.names.iter().map(|name| shown("payee_name", name)).collect(),
             owner: payee.owner.clone(),
-            paid: format_cents(payee.cents),
+            paid: payee.cents.to_string(),
             payments: payee.payments,
             units: payee.units.len(),
             first_at: calendar.format(payee.span.0),
@@ -172,7 +172,7 @@ pub(crate) async fn list(
             payees: page.map(|payee| PayeeView::new(payee, calendar, lens)).collect(),
             next: (end < payees.len()).then_some(end),
             total: payees.len(),
-            paid: format_cents(payees.iter().map(|payee| payee.cents).sum()),
+            paid: payees.iter().map(|payee| payee.cents).sum::<Cents>().to_string(),
             left_out,
             searched_from: calendar.format(searched_from),
             complete,
@@ -240,7 +240,7 @@ pub(crate) async fn show(
             units.into_iter().take(TOLD_MAX as usize).map(|(code, (name, cents, payments))| UnitPaid {
                 unit_code: code.clone(),
                 unit_name: name.clone(),
-                paid: format_cents(*cents),
+                paid: cents.to_string(),
                 payments: *payments,
             });
         let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);

@@ -21,7 +21,7 @@ use crate::{
     access::Actor,
     alert::Outcome,
     daemon::Shared,
-    event::{Column, Instant, TimeDelta, money::format_cents, time::Calendar},
+    event::{Cents, Column, Instant, TimeDelta, time::Calendar},
     say,
     store::{CaseLine, Cases, Month, ServiceNow, StepTimes, Took},
     text::quoted,
@@ -168,11 +168,11 @@ fn line(line: CaseLine) -> LineView {
         title: Some(line.title).filter(|title| !title.is_empty()),
         value: line.value,
         opened: line.opened,
-        amount: format_cents(line.amount),
+        amount: line.amount.to_string(),
         ended: line.ended,
         closed: line.closed,
         dismissed: line.dismissed,
-        returned: format_cents(line.returned),
+        returned: line.returned.to_string(),
     }
 }
 
@@ -204,7 +204,8 @@ pub(crate) fn span(month: &str, calendar: &Calendar) -> Result<(Instant, Instant
 
 /// A month as it is shown.
 pub(crate) fn view(name: &str, month: Month) -> MonthView {
-    let outcome = |(outcome, cases, amount)| OutcomeCount { outcome, cases, amount: format_cents(amount) };
+    let outcome =
+        |(outcome, cases, amount): (_, _, Cents)| OutcomeCount { outcome, cases, amount: amount.to_string() };
     MonthView {
         month: name.to_owned(),
         total: line(month.total),
@@ -303,11 +304,11 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             };
             rows.into_iter().map(view).collect()
         };
-        let again = |(unit, confirmed, amount): (String, u64, i128)| RepeatedView {
+        let again = |(unit, confirmed, amount): (String, u64, Cents)| RepeatedView {
             name: names.get(&unit).cloned(),
             unit,
             confirmed,
-            amount: format_cents(amount),
+            amount: amount.to_string(),
         };
         let rules = shared.rules_in_force();
         Ok(Json(ServiceView {
@@ -317,7 +318,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
-                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now.as_micros()).is_none())
+                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
                 .map(|(rule, unit, dismissed)| ExceptionView {
                     name: names.get(&unit).cloned(),
                     rule,

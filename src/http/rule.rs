@@ -15,7 +15,7 @@ use super::{
 use crate::{
     daemon::Shared,
     evaluate::row::RuleCounts,
-    event::{EventType, Instant},
+    event::EventType,
     rule::{
         Group, Rule, Text,
         window::{Measure, Over, View},
@@ -208,7 +208,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
                 when: exception.when.text.clone(),
                 reason: exception.reason.clone(),
                 basis: exception.basis.clone(),
-                until: exception.until.map(|until| shared.calendar.format(Instant::from_micros(until))),
+                until: exception.until.map(|until| shared.calendar.format(until)),
             })
             .collect(),
         false_positives: rule.false_positives.clone(),

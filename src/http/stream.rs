@@ -1,11 +1,7 @@
 //! What changes, as it changes: server-sent events whose ids are places in the store, so that a browser that comes back
 //! misses nothing; and the same to be asked for, where something in between holds streams back.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -33,7 +29,6 @@ use super::{
 use crate::{
     access::Action,
     daemon::Shared,
-    event::Instant,
     say,
     store::{Cases, News, Place},
 };
@@ -219,10 +214,10 @@ impl Feed {
 
 /// How the daemon is, in short.
 fn status(shared: &Shared) -> Result<Value, Problem> {
-    let last = shared.last_event_at.load(Ordering::Relaxed);
+    let last = shared.last_event_at.get();
     Ok(json!({
         "ready": shared.ready() && shared.waits_for().is_none(),
-        "last_event_at": (last != 0).then(|| shared.calendar.format(Instant::from_micros(last))),
+        "last_event_at": last.map(|at| shared.calendar.format(at)),
         "alerts": Cases::open_read_only(&shared.state_dir)?.by_state()?,
     }))
 }
@@ -317,7 +312,7 @@ fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
             ("alert", data)
         }
         News::Matter(m) => {
-            let state = m.state(shared.clock.now().as_micros());
+            let state = m.state(shared.clock.now());
             ("approval", json!({ "approval_id": m.id, "kind": m.kind, "state": state, "acts": m.acts.len() }))
         }
     }

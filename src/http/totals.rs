@@ -17,7 +17,7 @@ use super::{
 use crate::{
     daemon::Shared,
     event::{Column, Instant},
-    ledger::{Attributes, Balances, ratio_text},
+    ledger::{Attributes, Balances},
     say,
 };
 
@@ -175,7 +175,7 @@ pub(crate) async fn totals(
         let shown = found.iter().map(|(values, group)| group_view(values, group, by.len()));
         let page = Page::new(limit).fill(shown);
         let next = page.is_cut.then(|| sort.cursor(place(found[page.rows.len() - 1], sort)));
-        let (sums, executed_ratio) = (sums_object(&all), all.executed_ratio().map(ratio_text));
+        let (sums, executed_ratio) = (sums_object(&all), all.executed_ratio().map(|ratio| ratio.to_string()));
         Ok(Json(Totals { groups: page.rows, next, total, lines, sums, executed_ratio }))
     })
     .await
@@ -192,6 +192,6 @@ fn group_view(values: &[Option<Cow<'_, str>>; 2], group: &Group, parts: usize) -
         lines: group.lines,
         overspent: group.overspent,
         sums: sums_object(&group.balances),
-        executed_ratio: group.balances.executed_ratio().map(ratio_text),
+        executed_ratio: group.balances.executed_ratio().map(|ratio| ratio.to_string()),
     }
 }

@@ -29,7 +29,7 @@ use layout::{conform, stored_type};
 pub struct JournalBlock {
     /// The number of events.
     pub events: usize,
-    /// The earliest event time, in microseconds.
+    /// The earliest event time.
     pub first_at: Instant,
     /// The latest.
     pub last_at: Instant,

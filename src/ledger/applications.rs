@@ -7,6 +7,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::LineNumber;
+use crate::event::Cents;
 
 /// The state of an application that is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub(crate) enum Application {
     Open {
         /// The line.
         line: LineNumber,
-        /// Cents.
-        amount: i128,
+        /// How much.
+        amount: Cents,
     },
     /// Settled or withdrawn, and not arrived yet.
     SettledEarly,
@@ -51,18 +52,18 @@ impl Applications {
         }
     }
 
-    /// An application arrives. Returns the cents it reserves: none if it is settled already.
-    pub(crate) fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
+    /// An application arrives. Returns what it reserves: none if it is settled already.
+    pub(crate) fn arrive(&mut self, id: &str, line: LineNumber, amount: Cents) -> Cents {
         self.changed.insert(id.into());
         if self.states.remove(id).is_some() {
-            return 0;
+            return Cents::ZERO;
         }
         self.restore(id, Application::Open { line, amount });
         amount
     }
 
     /// An application is paid or withdrawn. Returns what it still reserved, and where.
-    pub(crate) fn settle(&mut self, id: &str) -> Option<(LineNumber, i128)> {
+    pub(crate) fn settle(&mut self, id: &str) -> Option<(LineNumber, Cents)> {
         self.changed.insert(id.into());
         match self.states.remove(id) {
             Some(Application::Open { line, amount }) => {

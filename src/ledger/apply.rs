@@ -7,7 +7,7 @@ use arrow::{
 };
 
 use super::{Attributes, Balances, GroupAfter, Indicator, Ledger, LineNumber, Reversal, original::Naming};
-use crate::event::{BankStatus, BudgetAction, Column, EventType, Instant};
+use crate::event::{BankStatus, BudgetAction, Cents, Column, EventType, Instant};
 
 /// The columns that [`Ledger::apply`] reads.
 pub const LEDGER_COLUMNS: &[Column] = &[
@@ -46,21 +46,21 @@ const NO_LINE: u32 = u32::MAX;
 pub struct AfterEvent {
     /// The version of the line's attributes, in the ledger's store; beyond it where there is no line.
     pub attributes: Vec<u32>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub total: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub executed: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub frozen: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub reserved: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub planned: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub opening: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub cleared: Vec<i128>,
-    /// Cents.
+    /// Cents, as the column has them.
     pub uncleared: Vec<i128>,
     /// Whether everything that was executed in the line's fiscal year is known.
     pub covered: Vec<bool>,
@@ -106,14 +106,14 @@ impl AfterEvent {
 
     pub(super) fn push(&mut self, attributes: u32, balances: &Balances, covered: bool) {
         self.attributes.push(attributes);
-        self.total.push(balances.total);
-        self.executed.push(balances.executed);
-        self.frozen.push(balances.frozen);
-        self.reserved.push(balances.reserved);
-        self.planned.push(balances.planned);
-        self.opening.push(balances.opening);
-        self.cleared.push(balances.cleared);
-        self.uncleared.push(balances.uncleared());
+        self.total.push(balances.total.as_i128());
+        self.executed.push(balances.executed.as_i128());
+        self.frozen.push(balances.frozen.as_i128());
+        self.reserved.push(balances.reserved.as_i128());
+        self.planned.push(balances.planned.as_i128());
+        self.opening.push(balances.opening.as_i128());
+        self.cleared.push(balances.cleared.as_i128());
+        self.uncleared.push(balances.uncleared().as_i128());
         self.covered.push(covered);
     }
 
@@ -133,7 +133,7 @@ impl AfterEvent {
 pub(super) struct Events<'b> {
     batch: &'b RecordBatch,
     pub(super) line: &'b StringViewArray,
-    pub(super) amount: &'b [i128],
+    amount: &'b [i128],
     at: &'b [i64],
 }
 
@@ -162,10 +162,15 @@ impl<'b> Events<'b> {
         array.is_valid(row).then(|| array.value(row))
     }
 
-    /// The cents of an event; below zero what the bank returned.
-    fn cents(&self, row: usize) -> i128 {
+    /// What an event says that it moves.
+    pub(super) fn amount(&self, row: usize) -> Cents {
+        Cents::new(self.amount[row])
+    }
+
+    /// What it moves; below zero what the bank returned.
+    fn cents(&self, row: usize) -> Cents {
         let status = self.text(Column::Status, row).and_then(BankStatus::parse);
-        status.map_or(self.amount[row], |status| status.cleared(self.amount[row]))
+        status.map_or(self.amount(row), |status| status.cleared(self.amount(row)))
     }
 
     fn indicator(&self, row: usize) -> Indicator {
@@ -243,7 +248,7 @@ impl Ledger {
 
     fn apply_event(&mut self, events: &Events<'_>, row: usize, event_type: EventType) -> LineNumber {
         let number = self.number(events.line.value(row));
-        let amount = events.amount[row];
+        let amount = events.amount(row);
         match event_type {
             EventType::Payment => {
                 self.open_with(number, events, row);
@@ -313,7 +318,7 @@ impl Ledger {
         events.text(Column::BudgetLineId, row).and_then(|id| self.find(id))
     }
 
-    fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: i128) {
+    fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: Cents) {
         use BudgetAction::{
             Approve, CarryOver, Freeze, Opening, Plan, PlanReduce, Reclaim, Reduce, Supplement, Transfer,
             Unfreeze,
@@ -347,13 +352,13 @@ impl Ledger {
         }
     }
 
-    fn correct(&mut self, number: LineNumber, cents: i128) {
+    fn correct(&mut self, number: LineNumber, cents: Cents) {
         let balances = &mut self.touch(number).balances;
         balances.executed += cents;
         balances.corrected += cents;
     }
 
-    fn transfer(&mut self, number: LineNumber, cents: i128) {
+    fn transfer(&mut self, number: LineNumber, cents: Cents) {
         let balances = &mut self.touch(number).balances;
         balances.total += cents;
         balances.transferred += cents;

@@ -13,22 +13,22 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{AfterEvent, Attributes, GroupAfter, line::RATIO_SCALE, ratio};
-use crate::event::{Column, Instant, TimeDelta, period::Stretch, schema::FIELDS, time::Calendar};
+use super::{AfterEvent, Attributes, GroupAfter};
+use crate::event::{Column, Instant, Ratio, TimeDelta, period::Stretch, schema::FIELDS, time::Calendar};
 
 /// `Decimal128(28, 2)`: see [`super::Balances`] for why no sum leaves it.
 pub(crate) const BALANCE_TYPE: DataType = DataType::Decimal128(28, 2);
 /// `Decimal128(38, 18)`.
 #[allow(clippy::cast_possible_wrap)]
-pub(crate) const RATIO_TYPE: DataType = DataType::Decimal128(38, RATIO_SCALE as i8);
+pub(crate) const RATIO_TYPE: DataType = DataType::Decimal128(38, Ratio::SCALE as i8);
 
 /// A column of `budget.*`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum BudgetColumn {
-    /// A sum in cents.
+    /// A sum, in cents.
     Sum(fn(&AfterEvent, usize) -> i128),
     /// A ratio.
-    Ratio(fn(&AfterEvent, usize) -> Option<i128>),
+    Ratio(fn(&AfterEvent, usize) -> Option<Ratio>),
     /// The elapsed share of the line's fiscal year, if all that was executed in it is known.
     YearElapsed,
     /// Whether the line was approved.
@@ -54,10 +54,10 @@ pub(crate) static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
     ("opening", BudgetColumn::Sum(|a, row| a.opening[row])),
     ("cleared", BudgetColumn::Sum(|a, row| a.cleared[row])),
     ("uncleared", BudgetColumn::Sum(|a, row| a.uncleared[row])),
-    ("executed_ratio", BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row]))),
+    ("executed_ratio", BudgetColumn::Ratio(|a, row| Ratio::of(a.executed[row], a.total[row]))),
     (
         "overspend_ratio",
-        BudgetColumn::Ratio(|a, row| ratio((a.executed[row] - a.total[row]).max(0), a.total[row])),
+        BudgetColumn::Ratio(|a, row| Ratio::of((a.executed[row] - a.total[row]).max(0), a.total[row])),
     ),
     ("year_elapsed", BudgetColumn::YearElapsed),
     ("approved", BudgetColumn::Approved),
@@ -105,17 +105,18 @@ impl BudgetColumn {
                 let sums = (0..rows).map(|row| sum(after, row)).collect::<Vec<_>>().into();
                 Arc::new(Decimal128Array::new(sums, Some(lines).filter(|lines| lines.null_count() > 0)))
             }
-            Self::Ratio(ratio) => {
-                Arc::new((0..rows).map(|row| ratio(after, row)).collect::<Decimal128Array>())
-            }
+            Self::Ratio(ratio) => Arc::new(
+                (0..rows).map(|row| ratio(after, row).map(Ratio::as_scaled)).collect::<Decimal128Array>(),
+            ),
             Self::YearElapsed => {
                 let at: &PrimitiveArray<TimestampMicrosecondType> =
                     events.column(Column::OccurredAt.index()).as_primitive();
                 let mut year = ElapsedYear::new(calendar);
                 // NULL where a part of what was executed is not known: nothing can be compared with the calendar.
                 let known = |row: usize| line(row).filter(|_| after.covered[row])?.fiscal_year;
-                let elapsed =
-                    (0..rows).map(|row| year.elapsed(known(row)?, Instant::from_micros(at.value(row))));
+                let elapsed = (0..rows).map(|row| {
+                    year.elapsed(known(row)?, Instant::from_micros(at.value(row))).map(Ratio::as_scaled)
+                });
                 Arc::new(elapsed.collect::<Decimal128Array>())
             }
             Self::Approved => {
@@ -169,10 +170,15 @@ pub(crate) static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
     ("opening", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.opening[row]))),
     ("cleared", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.cleared[row]))),
     ("uncleared", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.uncleared[row]))),
-    ("executed_ratio", GroupColumn::Of(BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row])))),
+    (
+        "executed_ratio",
+        GroupColumn::Of(BudgetColumn::Ratio(|a, row| Ratio::of(a.executed[row], a.total[row]))),
+    ),
     (
         "used_ratio",
-        GroupColumn::Of(BudgetColumn::Ratio(|a, row| ratio(a.executed[row] + a.reserved[row], a.total[row]))),
+        GroupColumn::Of(BudgetColumn::Ratio(|a, row| {
+            Ratio::of(a.executed[row] + a.reserved[row], a.total[row])
+        })),
     ),
 ];
 
@@ -215,8 +221,8 @@ impl<'c> ElapsedYear<'c> {
         Self { calendar, cached: None }
     }
 
-    /// The share of `year` that is over at `at`, 0 to 1, at `RATIO_SCALE`.
-    pub(crate) fn elapsed(&mut self, year: i32, at: Instant) -> Option<i128> {
+    /// The share of `year` that is over at `at`, 0 to 1.
+    pub(crate) fn elapsed(&mut self, year: i32, at: Instant) -> Option<Ratio> {
         let Stretch { start, end } = match self.cached {
             Some((cached, stretch)) if cached == year => stretch,
             _ => {
@@ -226,6 +232,6 @@ impl<'c> ElapsedYear<'c> {
             }
         };
         let micros = |length: TimeDelta| i128::from(length.as_micros());
-        ratio(micros(at.clamp(start, end) - start), micros(end - start))
+        Ratio::of(micros(at.clamp(start, end) - start), micros(end - start))
     }
 }

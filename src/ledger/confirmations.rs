@@ -6,22 +6,24 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use crate::event::Cents;
+
 /// Payments that are awaited at most: some 100 MiB of them. What is cleared of further ones is on no line when they come; the
 /// events themselves are kept, as all are.
 pub(crate) const AWAITED_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Confirmations {
-    /// Cents, by the `event_id` of the payment.
-    waiting: HashMap<Box<str>, i128>,
+    /// What waits, by the `event_id` of the payment.
+    waiting: HashMap<Box<str>, Cents>,
     changed: HashSet<Box<str>>,
     /// Confirmations that were not kept.
     beyond: u64,
 }
 
 impl Confirmations {
-    /// The payments that are waited for, and the cents that are cleared of each.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, i128)> {
+    /// The payments that are waited for, and what is cleared of each.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Cents)> {
         self.waiting.iter().map(|(id, cents)| (&**id, *cents))
     }
 
@@ -35,11 +37,11 @@ impl Confirmations {
     }
 
     /// A confirmation waits for its payment.
-    pub(crate) fn wait(&mut self, payment: &str, cents: i128) {
+    pub(crate) fn wait(&mut self, payment: &str, cents: Cents) {
         self.wait_among(payment, cents, AWAITED_MAX);
     }
 
-    fn wait_among(&mut self, payment: &str, cents: i128, most: usize) {
+    fn wait_among(&mut self, payment: &str, cents: Cents, most: usize) {
         if self.waiting.len() >= most && !self.waiting.contains_key(payment) {
             if self.beyond == 0 {
                 tracing::error!(
@@ -54,22 +56,24 @@ impl Confirmations {
         self.changed.insert(payment.into());
     }
 
-    /// A payment comes. Returns the cents of it that are cleared already. Its id is asked for only if anything waits.
-    pub(crate) fn meet<'p>(&mut self, payment: impl FnOnce() -> Option<&'p str>) -> i128 {
+    /// A payment comes. Returns what of it is cleared already. Its id is asked for only if anything waits.
+    pub(crate) fn meet<'p>(&mut self, payment: impl FnOnce() -> Option<&'p str>) -> Cents {
         if self.waiting.is_empty() {
-            return 0;
+            return Cents::ZERO;
         }
-        let Some((id, cents)) = payment().and_then(|id| self.waiting.remove_entry(id)) else { return 0 };
+        let Some((id, cents)) = payment().and_then(|id| self.waiting.remove_entry(id)) else {
+            return Cents::ZERO;
+        };
         self.changed.insert(id);
         cents
     }
 
-    pub(crate) fn restore(&mut self, payment: &str, cents: i128) {
+    pub(crate) fn restore(&mut self, payment: &str, cents: Cents) {
         self.waiting.insert(payment.into(), cents);
     }
 
-    /// What changed since the last call: the cents that wait, or `None` where the payment came.
-    pub(crate) fn take_changes(&mut self) -> Vec<(Box<str>, Option<i128>)> {
+    /// What changed since the last call: what waits, or `None` where the payment came.
+    pub(crate) fn take_changes(&mut self) -> Vec<(Box<str>, Option<Cents>)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| (self.waiting.get(&id).copied(), id)).map(|(c, id)| (id, c)).collect()
     }
@@ -83,11 +87,11 @@ mod tests {
     fn beyond_the_bound_only_those_that_wait_go_on_waiting() {
         let mut confirmations = Confirmations::default();
         for (payment, cents) in [("a", 5), ("b", 7), ("c", 9), ("a", 1)] {
-            confirmations.wait_among(payment, cents, 2);
+            confirmations.wait_among(payment, Cents::new(cents), 2);
         }
         assert_eq!((confirmations.len(), confirmations.beyond()), (2, 1));
-        assert_eq!(["a", "b", "c"].map(|id| confirmations.meet(|| Some(id))), [6, 7, 0]);
-        confirmations.wait_among("c", 9, 2);
-        assert_eq!(confirmations.meet(|| Some("c")), 9, "there is room again");
+        assert_eq!(["a", "b", "c"].map(|id| confirmations.meet(|| Some(id)).as_i128()), [6, 7, 0]);
+        confirmations.wait_among("c", Cents::new(9), 2);
+        assert_eq!(confirmations.meet(|| Some("c")), Cents::new(9), "there is room again");
     }
 }

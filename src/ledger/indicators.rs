@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ratio;
-
-use crate::event::Instant;
+use crate::event::{Instant, Ratio};
 
 /// The latest statement of an indicator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,9 +30,9 @@ pub struct Indicator {
     pub actual: Option<i128>,
     /// Whether less is better (反向指标).
     pub at_most: bool,
-    /// By when, in microseconds; `None` is the end of the fiscal year.
+    /// By when; `None` is the end of the fiscal year.
     pub due: Option<Instant>,
-    /// The event time of the statement, in microseconds.
+    /// The event time of the statement.
     pub stated_at: Instant,
 }
 
@@ -47,21 +45,21 @@ impl Indicator {
 
     /// See [`achievement`].
     #[must_use]
-    pub fn achievement(&self) -> Option<i128> {
+    pub fn achievement(&self) -> Option<Ratio> {
         achievement(self.target, self.actual?, self.at_most)
     }
 }
 
-/// 目标完成率 at `RATIO_SCALE`: `actual / target`, or `target / actual` where less is better; `None` where the share has
+/// 目标完成率: `actual / target`, or `target / actual` where less is better; `None` where the share has
 /// no meaning, because its denominator is not above zero. Nothing at all of what there should be little of is 1.
 /// Source: 项目支出绩效评价管理办法 (财预〔2020〕10号) measures what is done against what was planned; the quotient for
 /// indicators where less is better is the usual one of self-evaluation tables.
 #[must_use]
-pub fn achievement(target: i128, actual: i128, at_most: bool) -> Option<i128> {
+pub fn achievement(target: i128, actual: i128, at_most: bool) -> Option<Ratio> {
     match at_most {
-        false => (target > 0).then(|| ratio(actual, target))?,
-        true if actual == 0 && target >= 0 => ratio(1, 1),
-        true => (actual > 0).then(|| ratio(target, actual))?,
+        false => (target > 0).then(|| Ratio::of(actual, target))?,
+        true if actual == 0 && target >= 0 => Some(Ratio::ONE),
+        true => (actual > 0).then(|| Ratio::of(target, actual))?,
     }
 }
 
@@ -110,11 +108,11 @@ impl Indicators {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::ratio_text;
 
     #[test]
     fn achievement_is_exact_and_has_a_meaning() {
-        let share = |target, actual, at_most| achievement(target, actual, at_most).map(ratio_text);
+        let share =
+            |target, actual, at_most| achievement(target, actual, at_most).map(|share| share.to_string());
         assert_eq!(share(100, 85, false).as_deref(), Some("0.85"));
         assert_eq!(share(85, 100, true).as_deref(), Some("0.85"));
         assert_eq!(share(100, 0, false).as_deref(), Some("0"));

@@ -2,18 +2,20 @@
 
 use hashbrown::HashMap;
 
+use crate::event::Cents;
+
 /// So many, and so much.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figure {
     /// How many.
     pub count: u64,
-    /// Cents.
-    pub cents: i128,
+    /// How much.
+    pub cents: Cents,
 }
 
 impl Figure {
     /// One more.
-    pub fn add(&mut self, cents: i128) {
+    pub fn add(&mut self, cents: Cents) {
         self.count += 1;
         self.cents += cents;
     }
@@ -54,15 +56,15 @@ pub struct Matching {
 
 #[derive(Debug)]
 struct Payment {
-    cents: i128,
-    cleared: i128,
+    cents: Cents,
+    cleared: Cents,
     budgeted: bool,
 }
 
 impl Matching {
     /// A payment of the day, by the hash of its id; on a line that was approved or not.
-    pub fn order(&mut self, id: u64, cents: i128, budgeted: bool) {
-        self.payments.insert(id, Payment { cents, cleared: 0, budgeted });
+    pub fn order(&mut self, id: u64, cents: Cents, budgeted: bool) {
+        self.payments.insert(id, Payment { cents, cleared: Cents::ZERO, budgeted });
     }
 
     /// A payment was taken out of the books, by the hash of its id. All payments of the day come before.
@@ -71,7 +73,7 @@ impl Matching {
     }
 
     /// A confirmation, by the hash of the payment's id: cents below zero were returned. All payments of the day come before.
-    pub fn confirm(&mut self, payment: u64, cents: i128, of_the_day: bool) {
+    pub fn confirm(&mut self, payment: u64, cents: Cents, of_the_day: bool) {
         if let Some(payment) = self.payments.get_mut(&payment) {
             payment.cleared += cents;
         }
@@ -92,7 +94,7 @@ impl Matching {
         let mut day = Completeness::default();
         for payment in self.payments.values() {
             day.ordered.add(payment.cents);
-            let cleared = payment.cleared.clamp(0, payment.cents);
+            let cleared = payment.cleared.clamp(Cents::ZERO, payment.cents);
             let whole = cleared == payment.cents;
             day.cleared.count += u64::from(whole);
             day.cleared.cents += cleared;
@@ -124,8 +126,8 @@ mod tests {
             confirmations in proptest::collection::vec((0u64..30, -400i128..500, any::<bool>()), 0..60),
         ) {
             let mut matching = Matching::default();
-            (0u64..).zip(&payments).for_each(|(id, (cents, budgeted))| matching.order(id, *cents, *budgeted));
-            confirmations.iter().for_each(|(id, cents, of_the_day)| matching.confirm(*id, *cents, *of_the_day));
+            (0u64..).zip(&payments).for_each(|(id, (cents, budgeted))| matching.order(id, Cents::new(*cents), *budgeted));
+            confirmations.iter().for_each(|(id, cents, of_the_day)| matching.confirm(*id, Cents::new(*cents), *of_the_day));
             // Those from 25 on are of no payment, the others of one of another day.
             let day = matching.figures(&|id| id < 25);
             prop_assert_eq!(day.ordered, day.cleared.and(day.open));
@@ -133,7 +135,7 @@ mod tests {
             prop_assert_eq!(day.confirmed, day.matched.and(day.without_order));
 
             let ordered: i128 = payments.iter().map(|(cents, _)| cents).sum();
-            prop_assert_eq!(day.ordered, Figure { count: payments.len() as u64, cents: ordered });
+            prop_assert_eq!(day.ordered, Figure { count: payments.len() as u64, cents: Cents::new(ordered) });
             let cleared_of = |id: u64| confirmations.iter().filter(|c| c.0 == id).map(|c| c.1).sum::<i128>();
             let open = (0u64..).zip(&payments).filter(|(id, (cents, _))| cleared_of(*id) < *cents).count();
             prop_assert_eq!(day.open.count, open as u64);
@@ -141,7 +143,7 @@ mod tests {
             let nobodys = || here().filter(|(id, ..)| *id >= 25 && *id >= payments.len() as u64);
             prop_assert_eq!(day.confirmed.count, here().count() as u64);
             prop_assert_eq!(day.without_order.count, nobodys().count() as u64);
-            prop_assert_eq!(day.without_order.cents, nobodys().map(|c| c.1).sum::<i128>());
+            prop_assert_eq!(day.without_order.cents.as_i128(), nobodys().map(|c| c.1).sum::<i128>());
             prop_assert!(matching.sought().iter().all(|id| *id >= payments.len() as u64));
         }
     }

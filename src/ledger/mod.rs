@@ -25,7 +25,7 @@ pub use attributes::Attributes;
 pub use copy::LedgerCopy;
 pub use groups::{GroupAfter, GroupKey, GroupSums, Grouping};
 pub use indicators::{Indicator, Indicators, achievement};
-pub use line::{Balances, Line, ratio, ratio_text};
+pub use line::{Balances, Line};
 pub use matching::{Completeness, Figure, Matching};
 pub use reversals::{Reversal, Reversed};
 pub use trial::Trial;
@@ -33,6 +33,8 @@ pub use trial::Trial;
 use applications::{Application, Applications};
 use confirmations::Confirmations;
 use groups::Groups;
+
+use crate::event::Cents;
 use reversals::Reversals;
 
 /// The number of a budget line, in the order in which lines were opened.
@@ -78,15 +80,15 @@ pub struct Changes {
     pub applications: Vec<(Box<str>, Option<SavedApplication>)>,
     /// Indicators that were stated, by their `indicator_id`.
     pub indicators: Vec<(Box<str>, Indicator)>,
-    /// Cents that the bank confirmed of payments which have not come, by their `event_id`; `None` for one that has.
-    pub confirmations: Vec<(Box<str>, Option<i128>)>,
+    /// What the bank confirmed of payments which have not come, by their `event_id`; `None` for one that has.
+    pub confirmations: Vec<(Box<str>, Option<Cents>)>,
 }
 
 /// An application as a checkpoint has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedApplication {
-    /// The line and the cents it reserves; `None` for one that was settled before it arrived.
-    pub reserves: Option<(Box<str>, i128)>,
+    /// The line and what it reserves there; `None` for one that was settled before it arrived.
+    pub reserves: Option<(Box<str>, Cents)>,
 }
 
 impl Ledger {
@@ -203,13 +205,13 @@ impl Ledger {
         self.confirmations.beyond()
     }
 
-    /// Each of them with the cents that are cleared of it, in no particular order.
-    pub fn saved_confirmations(&self) -> impl Iterator<Item = (&str, i128)> {
+    /// Each of them with what is cleared of it, in no particular order.
+    pub fn saved_confirmations(&self) -> impl Iterator<Item = (&str, Cents)> {
         self.confirmations.all()
     }
 
     /// Puts back what a checkpoint has of a payment that the bank confirmed and that has not come.
-    pub fn restore_confirmation(&mut self, payment: &str, cents: i128) {
+    pub fn restore_confirmation(&mut self, payment: &str, cents: Cents) {
         self.confirmations.restore(payment, cents);
     }
 
@@ -240,7 +242,7 @@ impl Ledger {
     /// Puts back a line as a checkpoint has it.
     pub fn restore_line(&mut self, line: Line, attributes: Attributes) {
         let number = self.number(&line.id.clone());
-        if line.balances.opening != 0 {
+        if line.balances.opening != Cents::ZERO {
             self.opened.extend(attributes.fiscal_year);
         }
         let attributes = self.add_attributes(attributes);

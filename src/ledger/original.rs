@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{AfterEvent, columns::BALANCE_TYPE, reversals::Reversed};
-use crate::event::{Column, EventType, Instant, TypeSet, nothing};
+use crate::event::{Cents, Column, EventType, Instant, TypeSet, nothing};
 
 /// What is kept of an event that may be taken back.
 pub(crate) const ORIGINAL_FIELDS: [Column; 11] = [
@@ -52,8 +52,8 @@ pub struct Naming {
     pub row: u32,
     /// What was taken back of the other one, this event included.
     pub reversed: Reversed,
-    /// The cents that reversals brought to the event's line, less those that they took from it.
-    pub brought: i128,
+    /// What reversals brought to the event's line, less what they took from it.
+    pub brought: Cents,
     /// The other one; `None` if no such event came before.
     pub original: Option<Original>,
 }
@@ -63,11 +63,11 @@ pub struct Naming {
 pub(crate) enum OriginalColumn {
     /// A field of the original.
     Field(Column),
-    /// Cents that were taken back or cleared.
-    Sum(fn(&Reversed) -> i128),
+    /// What was taken back or cleared.
+    Sum(fn(&Reversed) -> Cents),
     /// Events that took back.
     Count(fn(&Reversed) -> u32),
-    /// Cents of the original that are left on the event's line.
+    /// What of the original is left on the event's line.
     Left,
 }
 
@@ -118,8 +118,9 @@ impl Original {
         viewed.or_else(|| values.as_string_opt::<i32>().map(|texts| texts.value(self.row)))
     }
 
-    fn cents(&self) -> Option<i128> {
-        Some(self.column(Column::Amount)?.as_primitive_opt::<Decimal128Type>()?.value(self.row))
+    fn amount(&self) -> Option<Cents> {
+        let amounts = self.column(Column::Amount)?.as_primitive_opt::<Decimal128Type>()?;
+        Some(Cents::new(amounts.value(self.row)))
     }
 
     /// The budget line that it is charged to, if it is a payment.
@@ -129,7 +130,7 @@ impl Original {
         self.text(Column::BudgetLineId).filter(|_| paid)
     }
 
-    /// Its time, in microseconds.
+    /// Its time.
     #[must_use]
     pub fn at(&self) -> Option<Instant> {
         let times = self.column(Column::OccurredAt)?.as_primitive_opt::<TimestampMicrosecondType>()?;
@@ -139,11 +140,11 @@ impl Original {
 
 impl Naming {
     /// What the event's line still bears of the payment that it names.
-    fn left(&self, line: Option<&str>) -> Option<i128> {
+    fn left(&self, line: Option<&str>) -> Option<Cents> {
         let original = self.original.as_ref()?;
         let paid = original.text(Column::Type) == Some(EventType::Payment.name());
         let own = original.text(Column::BudgetLineId) == line;
-        paid.then_some(self.brought + if own { original.cents()? } else { 0 })
+        paid.then_some(self.brought + if own { original.amount()? } else { Cents::ZERO })
     }
 }
 
@@ -169,7 +170,7 @@ impl OriginalColumn {
         let known = |naming: &Naming| naming.original.is_some();
         let few: ArrayRef = match self {
             Self::Field(Column::Amount) => {
-                let cents = named.iter().map(|n| n.original.as_ref()?.cents());
+                let cents = named.iter().map(|n| Some(n.original.as_ref()?.amount()?.as_i128()));
                 Arc::new(cents.collect::<Decimal128Array>().with_data_type(data_type))
             }
             Self::Field(Column::OccurredAt) => {
@@ -181,7 +182,7 @@ impl OriginalColumn {
                 Arc::new(texts.collect::<StringViewArray>())
             }
             Self::Sum(sum) => {
-                let sums = named.iter().map(|n| known(n).then(|| sum(&n.reversed)));
+                let sums = named.iter().map(|n| known(n).then(|| sum(&n.reversed).as_i128()));
                 Arc::new(sums.collect::<Decimal128Array>().with_data_type(data_type))
             }
             Self::Count(count) => {
@@ -191,7 +192,7 @@ impl OriginalColumn {
             Self::Left => {
                 let lines = events.column(Column::BudgetLineId.index()).as_string_view();
                 let line = |row: usize| lines.is_valid(row).then(|| lines.value(row));
-                let left = named.iter().map(|n| n.left(line(n.row as usize)));
+                let left = named.iter().map(|n| n.left(line(n.row as usize)).map(Cents::as_i128));
                 Arc::new(left.collect::<Decimal128Array>().with_data_type(data_type))
             }
         };

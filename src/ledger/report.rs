@@ -2,18 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Balances, Indicator, Line, columns::ElapsedYear, ratio_text};
+use super::{Attributes, Balances, Indicator, Line, columns::ElapsedYear};
 use crate::event::{
-    Column,
-    money::format_cents,
+    Cents, Column,
     number::format_number,
     schema::{FIELDS, LINE_ATTRIBUTES},
     time::Calendar,
 };
 
-/// Every sum of balances, in cents, by its name.
+/// Every sum of balances, by its name.
 #[must_use]
-pub fn sums(b: &Balances) -> [(&'static str, i128); 10] {
+pub fn sums(b: &Balances) -> [(&'static str, Cents); 10] {
     [
         ("total", b.total),
         ("executed", b.executed),
@@ -41,13 +40,13 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
         put(FIELDS[column.index()].name, json!(attributes.text(*column)));
     }
     for (name, cents) in sums(b) {
-        put(name, json!(format_cents(cents)));
+        put(name, json!(cents.to_string()));
     }
-    put("executed_ratio", json!(b.executed_ratio().map(ratio_text)));
-    put("overspend_ratio", json!(b.overspend_ratio().map(ratio_text)));
+    put("executed_ratio", json!(b.executed_ratio().map(|ratio| ratio.to_string())));
+    put("overspend_ratio", json!(b.overspend_ratio().map(|ratio| ratio.to_string())));
     let elapsed =
         attributes.fiscal_year.and_then(|year| ElapsedYear::new(calendar).elapsed(year, line.last_event_at));
-    put("year_elapsed", json!(elapsed.map(ratio_text)));
+    put("year_elapsed", json!(elapsed.map(|ratio| ratio.to_string())));
     put("last_event_at", json!(calendar.format(line.last_event_at)));
     debug_assert_eq!(LINE_ATTRIBUTES[0], Column::FiscalYear);
     object
@@ -70,7 +69,7 @@ pub fn indicator_object(id: &str, indicator: &Indicator, calendar: &Calendar) ->
         "direction": indicator.direction(),
         "target": format_number(indicator.target),
         "actual": indicator.actual.map(format_number),
-        "achievement": indicator.achievement().map(ratio_text),
+        "achievement": indicator.achievement().map(|ratio| ratio.to_string()),
         "due": due.map(|due| calendar.format(due)),
         "stated_at": calendar.format(indicator.stated_at),
     });

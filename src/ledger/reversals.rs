@@ -3,23 +3,23 @@
 
 use hashbrown::HashMap;
 
-use crate::event::{EventType, id_hash};
+use crate::event::{Cents, EventType, id_hash};
 
 /// What was taken back of one event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reversed {
-    /// Cents of all refunds.
-    pub refunded: i128,
-    /// Cents of all corrections.
-    pub corrected: i128,
+    /// All refunds together.
+    pub refunded: Cents,
+    /// All corrections together.
+    pub corrected: Cents,
     /// Times that it was taken out of the books.
     pub reversals: u32,
     /// Refunds.
     pub refunds: u32,
     /// Withdrawals.
     pub withdrawals: u32,
-    /// Cents that the bank confirmed, less those that it returned.
-    pub cleared: i128,
+    /// What the bank confirmed, less what it returned.
+    pub cleared: Cents,
 }
 
 /// An event that takes something back of another one, or confirms it.
@@ -29,18 +29,18 @@ pub struct Reversal {
     original: u64,
     line: u64,
     to_line: u64,
-    cents: i128,
+    cents: Cents,
 }
 
 impl Reversal {
-    /// An event of this type that names `original`, with its lines and cents; below zero what the bank returned.
+    /// An event of this type that names `original`, with its lines and its money; below zero what the bank returned.
     #[must_use]
     pub fn new(
         event_type: EventType,
         original: &str,
         line: &str,
         to_line: Option<&str>,
-        cents: i128,
+        cents: Cents,
     ) -> Self {
         let (original, to_line) = (id_hash(original), to_line.map_or(0, id_hash));
         Self { event_type, original, line: id_hash(line), to_line, cents }
@@ -51,8 +51,8 @@ impl Reversal {
 #[derive(Debug, Default)]
 pub(crate) struct Reversals {
     of: HashMap<u64, Reversed>,
-    /// By event and line: cents that reversals brought to the line, less those that they took from it.
-    lines: HashMap<(u64, u64), i128>,
+    /// By event and line: what reversals brought to the line, less what they took from it.
+    lines: HashMap<(u64, u64), Cents>,
     /// What is cleared of each payment. Nearly every payment has an entry, so it is a narrow one: it holds 92
     /// quadrillion yuan, which nine confirmations of the largest amount stay inside.
     cleared: HashMap<u64, i64>,
@@ -60,7 +60,7 @@ pub(crate) struct Reversals {
 
 impl Reversals {
     /// Adds one. Returns what was taken back of its original with it, and what came to its line.
-    pub(crate) fn add(&mut self, reversal: &Reversal) -> (Reversed, i128) {
+    pub(crate) fn add(&mut self, reversal: &Reversal) -> (Reversed, Cents) {
         let Reversal { event_type, original, line, to_line, cents } = *reversal;
         match event_type {
             EventType::Refund => {
@@ -85,18 +85,19 @@ impl Reversals {
             }
             EventType::Confirmation => {
                 let cleared = self.cleared.entry(original).or_default();
-                let sum = i128::from(*cleared) + cents;
+                let sum = i128::from(*cleared) + cents.as_i128();
                 *cleared = i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
             }
             // It names another event and takes nothing back.
             _ => {}
         }
         let mut reversed = self.of.get(&original).copied().unwrap_or_default();
-        reversed.cleared = self.cleared.get(&original).copied().unwrap_or(0).into();
-        (reversed, self.lines.get(&(original, line)).copied().unwrap_or(0))
+        let cleared = self.cleared.get(&original).copied().unwrap_or(0);
+        reversed.cleared = Cents::new(cleared.into());
+        (reversed, self.lines.get(&(original, line)).copied().unwrap_or_default())
     }
 
-    fn bring(&mut self, original: u64, line: u64, cents: i128) {
+    fn bring(&mut self, original: u64, line: u64, cents: Cents) {
         *self.lines.entry((original, line)).or_default() += cents;
     }
 }

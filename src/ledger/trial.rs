@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use super::{
     AfterEvent, Attributes, Balances, GroupKey, GroupSums, Ledger, applications::Application, apply::Events,
 };
-use crate::event::Column;
+use crate::event::{Cents, Column};
 
 /// Whether the events of a trial know of one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Ledger {
                 lines.entry(name).or_insert_with(|| self.tried(name, (&events, row), &store, &mut added));
             // One that was paid or withdrawn before it comes reserves nothing.
             let is_over = matches!(self.applications.get(id), Some(Application::SettledEarly));
-            let reserves = if is_over { 0 } else { events.amount[row] };
+            let reserves = if is_over { Cents::ZERO } else { events.amount(row) };
             line.balances.reserved += reserves;
             after.push(line.attributes, &line.balances, line.is_covered);
             push_groups(&mut after, &line.groups, reserves, &mut added);
@@ -109,7 +109,7 @@ impl Ledger {
 }
 
 /// Says what the groups of a line sum up to with what the trial has added so far, and with what this application reserves.
-fn push_groups(after: &mut AfterEvent, groups: &[Option<GroupSums>], reserves: i128, added: &mut Added) {
+fn push_groups(after: &mut AfterEvent, groups: &[Option<GroupSums>], reserves: Cents, added: &mut Added) {
     for (at, (after, group)) in after.groups.iter_mut().zip(groups).enumerate() {
         let Some(mut group) = group.clone() else {
             after.push(None);

@@ -210,7 +210,7 @@ impl List {
         self.codes.is_some()
     }
 
-    /// The row in which a code is valid at an instant, in microseconds; or why there is none.
+    /// The row in which a code is valid at an instant; or why there is none.
     pub(crate) fn code_at(&self, code: &str, at: Instant) -> Result<usize, Unknown> {
         let Some(codes) = &self.codes else { return self.row_of(code).ok_or(Unknown::Absent) };
         let mut row = self.row_of(code).ok_or(Unknown::Absent)?;
@@ -279,7 +279,7 @@ pub(crate) struct CodeRow<'l> {
     pub name: Option<&'l str>,
     /// The code above it.
     pub parent: Option<&'l str>,
-    /// Valid from this instant and before that one, in microseconds.
+    /// Valid from this instant and before that one.
     pub from: Option<Instant>,
     pub until: Option<Instant>,
 }

@@ -6,7 +6,7 @@ use super::shape::{MoneyShape, MoneyUnit, Negative};
 use crate::{
     event::{
         dress::{naked, trim},
-        money::{AMOUNT_LIMIT_CENTS, MoneyError},
+        money::{AMOUNT_LIMIT, MoneyError},
     },
     say,
 };
@@ -112,7 +112,7 @@ impl Money {
         let number = |digits: &str| digits.bytes().fold(0i128, |n, digit| n * 10 + i128::from(digit - b'0'));
         let moved = 10i128.pow(self.zeros - left);
         let cents = (number(whole) * moved + number(fraction)) * 10i128.pow(left);
-        match cents < AMOUNT_LIMIT_CENTS {
+        match cents < AMOUNT_LIMIT.as_i128() {
             true => Ok(Amount { cents, negative }),
             false => Err(MoneyError::Range.into()),
         }
@@ -236,7 +236,7 @@ mod tests {
     proptest! {
         /// The oracle is `rust_decimal`.
         #[test]
-        fn every_way_of_writing_is_the_same_amount(cents in 1i128..AMOUNT_LIMIT_CENTS, way in 0usize..5) {
+        fn every_way_of_writing_is_the_same_amount(cents in 1i128..AMOUNT_LIMIT.as_i128(), way in 0usize..5) {
             let plain = format_cents(cents);
             let (whole, fraction) = plain.split_once('.').unwrap();
             let grouped: Vec<_> = whole.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap()).collect();

@@ -28,13 +28,13 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a stop waits for what is under way.
 const STOP: Duration = Duration::from_secs(5);
 
-/// The first pause after a failed attempt, and the longest, in microseconds.
+/// The first pause after a failed attempt, and the longest.
 const PAUSE_FIRST: TimeDelta = TimeDelta::SECOND;
 const PAUSE_MAX: TimeDelta = TimeDelta::minutes(5);
 /// The longest pause that a receiver may ask for.
 const ASKED_MAX: TimeDelta = TimeDelta::HOUR;
 
-/// The pause before the next attempt, in microseconds: doubled each time up to five minutes, and then somewhere between
+/// The pause before the next attempt: doubled each time up to five minutes, and then somewhere between
 /// its half and its whole, so that many do not come at once. `random` is uniform in 0 to 1.
 #[must_use]
 #[allow(clippy::cast_precision_loss)] // A pause is no sum of money.

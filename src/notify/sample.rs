@@ -28,7 +28,7 @@ pub const REASONS: [Reason; 14] = [
     Reason::Test,
 ];
 
-/// 2026-03-04 10:00 in China, in microseconds.
+/// 2026-03-04 10:00 in China.
 const AT: Instant = Instant::from_micros(1_772_589_600_000_000);
 const MINUTE: TimeDelta = TimeDelta::MINUTE;
 

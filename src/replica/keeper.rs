@@ -155,7 +155,7 @@ impl Work {
             snapshot::make(&shipper.bucket, self.dir(), &pinned, &shipper.files, (number, claim, now))?;
         let figures = &shipper.figures;
         figures.bytes.fetch_add(bytes, Ordering::Relaxed);
-        figures.snapshot_at.store(now.as_micros(), Ordering::Relaxed);
+        figures.snapshot_at.note(now);
         // If the store went away meanwhile, it is not in sync after all.
         let in_sync = shipper.line().tail.is_some();
         figures.in_sync.store(in_sync, Ordering::Relaxed);

@@ -31,7 +31,7 @@ pub struct LakeFile {
     pub day: String,
     /// Events.
     pub rows: i64,
-    /// The earliest and the latest event time, in microseconds since the epoch.
+    /// The earliest and the latest event time.
     pub first_at: Instant,
     /// See above.
     pub last_at: Instant,
@@ -46,7 +46,7 @@ pub struct LakeFile {
 pub struct LakeManifest {
     /// One more than the one before.
     pub number: u64,
-    /// When it was made, in microseconds since the epoch.
+    /// When it was made.
     pub made_at: Instant,
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
@@ -83,7 +83,7 @@ fn read(bucket: &Bucket, key: &str) -> Result<LakeManifest, BucketError> {
     serde_json::from_slice(&bytes).map_err(|_| bucket.damaged(key, say!("it is no manifest, or breaks off")))
 }
 
-/// Publishes what is sealed now; `keep` microseconds long stays what no manifest names any more.
+/// Publishes what is sealed now; for `keep` stays what no manifest names any more.
 ///
 /// # Errors
 /// If the state cannot be read, the store stays away, or another one publishes there at the same time.

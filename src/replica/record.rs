@@ -39,7 +39,7 @@ pub(super) struct Head {
     pub writer: String,
     /// The machine and process, for people.
     pub host: String,
-    /// When, in microseconds since the epoch.
+    /// When.
     pub at: Instant,
     /// Files that are new since the record before, by their names in the state directory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    event::Latest,
     failpoint,
     store::{Commits, Contents, Ship, Tail, TailNews, Unshipped, finished_files},
 };
@@ -38,8 +39,8 @@ pub struct Figures {
     pub bytes: AtomicU64,
     /// Requests that failed.
     pub failures: AtomicU64,
-    /// When the newest snapshot was made, in microseconds; 0 if there is none of this process.
-    pub snapshot_at: AtomicI64,
+    /// When the newest snapshot of this process was made.
+    pub snapshot_at: Latest,
     /// Whether every commit is in the store.
     pub in_sync: AtomicBool,
     /// Time that commits have waited for the store, in microseconds.

@@ -46,7 +46,7 @@ impl Agreed {
     ///
     /// # Errors
     /// In words.
-    pub fn check(&self, calendar: &Calendar, now: i64) -> Result<(), String> {
+    pub fn check(&self, calendar: &Calendar, now: Instant) -> Result<(), String> {
         let unit = self.unit.chars().count();
         if !(1..=UNIT_MAX).contains(&unit) || self.unit.chars().any(|c| c.is_control() || c == '\'') {
             return Err(say!(
@@ -63,9 +63,8 @@ impl Agreed {
     }
 }
 
-fn day(text: &str, calendar: &Calendar) -> Option<i64> {
-    (text.parse::<jiff::civil::Date>().ok().and_then(|day| calendar.start_of_day(day).ok()))
-        .map(Instant::as_micros)
+fn day(text: &str, calendar: &Calendar) -> Option<Instant> {
+    text.parse::<jiff::civil::Date>().ok().and_then(|day| calendar.start_of_day(day).ok())
 }
 
 /// Whether a name in the rule lab's changes is that of an exception.
@@ -125,7 +124,7 @@ mod tests {
     fn an_exception_ends_and_breaks_out_of_no_text() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let now = calendar.parse("2026-05-01").unwrap();
-        assert!(agreed("101001", "2026-05-02").check(&calendar, now.as_micros()).is_ok());
+        assert!(agreed("101001", "2026-05-02").check(&calendar, now).is_ok());
         for (unit, until) in [
             ("101001", "2026-05-01"),
             ("101001", "soon"),
@@ -133,7 +132,7 @@ mod tests {
             ("1' OR '1' = '1", "2026-05-02"),
             ("1\n2", "2026-05-02"),
         ] {
-            assert!(agreed(unit, until).check(&calendar, now.as_micros()).is_err(), "{unit:?} {until}");
+            assert!(agreed(unit, until).check(&calendar, now).is_err(), "{unit:?} {until}");
         }
         let (name, value) = agreed("101001", "2026-05-02").entry();
         assert_eq!(unit_of(&name), Some("101001"));

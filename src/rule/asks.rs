@@ -111,7 +111,7 @@ mod tests {
 
     use crate::{
         event::time::Calendar,
-        lists::{List, Lists},
+        lists::{CodeColumns, List, Lists},
         rule::{Language, RuleSet, compile::Compiler},
     };
 
@@ -146,5 +146,48 @@ rules:
         assert_eq!(old, digests(&[&["A1", "x"]]));
         let same: Vec<_> = old.iter().filter(|rule| new.contains(rule)).map(|(id, _)| id.as_str()).collect();
         assert_eq!(same, ["none"]);
+    }
+
+    /// States keep these numbers: with others, every rule would be another one after an upgrade, and its past be judged again.
+    #[test]
+    fn digests_are_what_they_were() {
+        const KEPT: [(&str, i64); 7] = [
+            ("exact", 3_053_881_193_754_717_865),
+            ("calendar", 7_652_437_893_819_973_859),
+            ("closing", 1_774_342_266_295_736_662),
+            ("session", 3_135_168_577_730_336_209),
+            ("floating", 1_674_467_703_761_772_981),
+            ("scheduled", 5_804_106_278_797_867_350),
+            ("coded", 2_815_486_140_554_068_408),
+        ];
+        let rules = r#"
+rules:
+  - { id: exact, title: t, severity: low, trigger: payment, over: { by: [unit_code], last: 36h }, measure: { n: count(*) },
+      when: n > 3, key: [unit_code], exceptions: [{ name: e, when: amount < 1, reason: r, until: 2026-12-31 }] }
+  - { id: calendar, title: t, severity: low, trigger: payment, over: { by: [unit_code], to_date: quarter },
+      measure: { n: count(*) }, when: n > 3, key: [unit_code] }
+  - { id: closing, title: t, severity: high, trigger: window, of: payment, key: [unit_code], when: n > 3,
+      window: { by: [unit_code], size: 90m, slide: 30m }, measure: { n: count(*) } }
+  - { id: session, title: t, severity: high, trigger: window, of: payment, key: [unit_code], when: n > 3,
+      window: { by: [unit_code], gap: 45m }, measure: { n: count(*) } }
+  - { id: floating, title: t, severity: high, trigger: window, of: payment, key: [unit_code], when: n > 3,
+      window: { by: [unit_code], from: amount > 5, within: 36h }, measure: { n: count(*) } }
+  - { id: scheduled, title: t, severity: high, trigger: schedule, every: 90m, sql: SELECT unit_code FROM payments,
+      key: [unit_code] }
+  - { id: coded, title: t, severity: low, trigger: payment, when: "code_known('unit_code', unit_code, occurred_at)",
+      key: [event_id] }
+"#;
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let units = List::of(
+            &["code", "name", "parent", "from", "to"],
+            &[&["101", "A", "", "2020-01-01", "2026-06-30"], &["102", "B", "101", "", ""]],
+        );
+        let units = units.into_codes(&CodeColumns::default(), &calendar).unwrap();
+        assert_eq!(units.print().cast_signed(), -1_851_161_955_147_484_964);
+        let mut lists = Lists::default();
+        lists.insert("codes_unit_code", units);
+        let compiler = Compiler::new(&calendar, lists, Language::Zh);
+        let rules = RuleSet::from_text(rules, &compiler, &calendar).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(rules.digests().collect::<Vec<_>>(), KEPT);
     }
 }

@@ -35,7 +35,7 @@ use saphyr_parser::Span;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::yaml::Placed;
+use crate::{event::Instant, yaml::Placed};
 
 pub use crate::text::Language;
 
@@ -155,8 +155,8 @@ pub struct Exception {
     pub reason: String,
     /// The document that says so.
     pub basis: Option<String>,
-    /// The instant from which it no longer holds, in microseconds of event time.
-    pub until: Option<i64>,
+    /// The instant from which it no longer holds, by event time.
+    pub until: Option<Instant>,
     /// What people agreed on outside of the files, as the state has it; `None` of one that a file has.
     pub agreed: Option<agreed::Agreed>,
 }

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
-    event::{period::Length, tick::Ticks},
+    event::{Instant, period::Length, tick::Ticks},
     personal::Kind,
     say,
     sql::{
@@ -65,11 +65,11 @@ pub struct ScheduleRule {
 }
 
 impl ScheduleRule {
-    /// The query with `now` as a tick's time, in microseconds.
+    /// The query with `now` as a tick's time.
     #[must_use]
-    pub fn at(&self, tick: i64) -> Statement {
+    pub fn at(&self, tick: Instant) -> Statement {
         let zone = format!("Timestamp(Microsecond, Some(\"{}\"))", self.zone);
-        let args = [Value::Number(tick.to_string(), false), Value::SingleQuotedString(zone)];
+        let args = [Value::Number(tick.as_micros().to_string(), false), Value::SingleQuotedString(zone)];
         self.with_now(&call("arrow_cast", args))
     }
 
@@ -315,7 +315,7 @@ async fn plan(
         context.register_table(name, table)?;
     }
     let state = context.state();
-    let plan = state.statement_to_plan(rule.at(0)).await?;
+    let plan = state.statement_to_plan(rule.at(Instant::EPOCH)).await?;
     options().verify_plan(&plan)?;
     // Types are checked on the way to a physical plan, and constants are computed.
     let optimised = state.optimize(&plan)?;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    event::{Column, EventType, TimeDelta, TypeSet, event_schema, time::Calendar},
+    event::{Column, EventType, Instant, TimeDelta, TypeSet, event_schema, time::Calendar},
     ledger::{Grouping, original::ORIGINAL_COLUMNS},
     lists::Lists,
     say,
@@ -51,7 +51,7 @@ pub struct RuleSet {
 impl RuleSet {
     /// The day until which people agreed that a rule lets a unit be, if they did and it is not over.
     #[must_use]
-    pub fn excepted(&self, rule: &str, unit: &str, now: i64) -> Option<&str> {
+    pub fn excepted(&self, rule: &str, unit: &str, now: Instant) -> Option<&str> {
         let of_rule = self.rules.iter().find(|compiled| compiled.rule.id == rule)?;
         let holds = |exception: &&Exception| exception.until.is_none_or(|until| until > now);
         let agreed = of_rule.rule.exceptions.iter().filter(holds).filter_map(|one| one.agreed.as_ref());
@@ -144,7 +144,7 @@ impl RuleSet {
 }
 
 impl CompiledRule {
-    /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
+    /// How far back its windows and their history reach; 0 for a rule that looks at single events, `None`
     /// for a query, whose reach nobody knows.
     #[must_use]
     pub fn horizon(&self) -> Option<TimeDelta> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{COLUMNS, Group, Row, Statement};
 use crate::{
-    event::money::format_cents,
+    event::Cents,
     say,
     workbook::{Options, to_lines},
 };
@@ -93,8 +93,8 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
                 compared.differences.push(Difference {
                     code: code.to_owned(),
                     column,
-                    ours: ours.map(format_cents),
-                    theirs: cents.map(format_cents),
+                    ours: ours.map(|cents| cents.to_string()),
+                    theirs: cents.map(|cents| cents.to_string()),
                 });
             }
         }
@@ -102,7 +102,7 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
     let missing = left.into_values().map(|row| Difference {
         code: row.code.clone(),
         column: "",
-        ours: Some(format_cents(row.figures.executed)),
+        ours: Some(row.figures.executed.to_string()),
         theirs: None,
     });
     compared.differences.extend(missing);
@@ -115,7 +115,7 @@ fn is_sum(code: &str) -> bool {
 }
 
 /// An amount as people write it: with commas, in brackets if it is negative.
-fn cents(text: &str) -> Option<i128> {
+fn cents(text: &str) -> Option<Cents> {
     let plain = text.replace([',', '，', ' ', '¥', '￥'], "");
     let (negative, plain) = match plain.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         Some(inner) => (true, inner.to_owned()),
@@ -126,7 +126,7 @@ fn cents(text: &str) -> Option<i128> {
         return None;
     }
     let cents = exact.mantissa().checked_mul(10_i128.pow(2 - exact.scale()))?;
-    Some(if negative { -cents } else { cents })
+    Some(Cents::new(if negative { -cents } else { cents }))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {

@@ -8,7 +8,7 @@ use arrow::{
 use serde::Serialize;
 
 use crate::{
-    event::{BudgetAction, Column, EventType, Instant, money::format_cents, time::Calendar},
+    event::{BudgetAction, Cents, Column, EventType, Instant, time::Calendar},
     journal::layout::{block_of, row_of},
     ledger::{LEDGER_COLUMNS, Ledger},
     store::{History, Select, StoreError},
@@ -90,16 +90,16 @@ pub(crate) fn book(
     Ok(entries)
 }
 
-fn total(ledger: &Ledger, batch: &RecordBatch, row: usize) -> i128 {
+fn total(ledger: &Ledger, batch: &RecordBatch, row: usize) -> Cents {
     let line = text(batch, Column::BudgetLineId, row).and_then(|line| ledger.line(line));
-    line.map_or(0, |(line, _)| line.balances.total)
+    line.map_or(Cents::ZERO, |(line, _)| line.balances.total)
 }
 
 fn entry(
     ledger: &Ledger,
     batch: &RecordBatch,
     row: usize,
-    (before, arrival): (i128, i64),
+    (before, arrival): (Cents, i64),
     calendar: &Calendar,
 ) -> Option<Entry> {
     let action = text(batch, Column::Action, row).and_then(BudgetAction::parse).filter(|of| adjusts(*of))?;
@@ -116,11 +116,11 @@ fn entry(
         unit_code: attributes.text(Column::UnitCode).map(str::to_owned),
         action: action.name(),
         to_budget_line_id: owned(Column::ToBudgetLineId),
-        amount: format_cents(if amounts.is_valid(row) { amounts.value(row) } else { 0 }),
-        before: format_cents(before),
-        after: format_cents(line.balances.total),
-        executed: format_cents(line.balances.executed),
-        reserved: format_cents(line.balances.reserved),
+        amount: Cents::new(if amounts.is_valid(row) { amounts.value(row) } else { 0 }).to_string(),
+        before: before.to_string(),
+        after: line.balances.total.to_string(),
+        executed: line.balances.executed.to_string(),
+        reserved: line.balances.reserved.to_string(),
         block: block_of(arrival),
         row: row_of(arrival),
     })

@@ -1,34 +1,34 @@
-//! The figures of a settlement, in cents, and what must hold between them.
+//! The figures of a settlement, and what must hold between them.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    event::{BudgetAction, money::format_cents},
+    event::{BudgetAction, Cents},
     ledger::Balances,
     say,
 };
 
-/// What became of some budget, in cents.
+/// What became of some budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// 年初预算: what was approved.
-    pub beginning: i128,
+    pub beginning: Cents,
     /// 上年结转: what came over from the year before.
-    pub carried_over: i128,
+    pub carried_over: Cents,
     /// 追加
-    pub supplemented: i128,
+    pub supplemented: Cents,
     /// 追减
-    pub reduced: i128,
+    pub reduced: Cents,
     /// 调剂: what transfers brought, less what they took.
-    pub transferred: i128,
+    pub transferred: Cents,
     /// 收回
-    pub reclaimed: i128,
+    pub reclaimed: Cents,
     /// 调整预算数
-    pub total: i128,
+    pub total: Cents,
     /// 决算数
-    pub executed: i128,
+    pub executed: Cents,
     /// 结余: what is left of the total, whether it is frozen or reserved or not.
-    pub balance: i128,
+    pub balance: Cents,
 }
 
 /// The columns, by the names of programs and in the words of the form.
@@ -46,7 +46,7 @@ pub(crate) const COLUMNS: [(&str, &str); 9] = [
 
 impl Figures {
     /// In the order of [`COLUMNS`].
-    pub(crate) fn cents(&self) -> [i128; 9] {
+    pub(crate) fn cents(&self) -> [Cents; 9] {
         [
             self.beginning,
             self.carried_over,
@@ -61,7 +61,7 @@ impl Figures {
     }
 
     /// Takes a budget action in. What a transfer brings to another line is told there.
-    pub(crate) fn act(&mut self, action: BudgetAction, cents: i128) {
+    pub(crate) fn act(&mut self, action: BudgetAction, cents: Cents) {
         use BudgetAction::{Approve, CarryOver, Reclaim, Reduce, Supplement, Transfer};
         match action {
             Approve => self.beginning += cents,
@@ -90,7 +90,7 @@ impl Figures {
     pub(crate) fn problem(&self, of: &str) -> Option<String> {
         let total = self.beginning + self.carried_over + self.supplemented - self.reduced + self.transferred
             - self.reclaimed;
-        let (stated, added) = (format_cents(self.total), format_cents(total));
+        let (stated, added) = (self.total.to_string(), total.to_string());
         (total != self.total)
             .then(|| say!("{of}: the total is {stated}, and its parts make {added}", of, stated, added))
     }
@@ -115,7 +115,7 @@ impl Serialize for Figures {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(COLUMNS.len()))?;
         for ((name, _), cents) in COLUMNS.iter().zip(self.cents()) {
-            map.serialize_entry(name, &format_cents(cents))?;
+            map.serialize_entry(name, &cents.to_string())?;
         }
         map.end()
     }

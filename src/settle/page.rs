@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Figures;
-use crate::{event::money::format_cents, say, text};
+use crate::{event::Cents, say, text};
 
 /// A row of the page: its code and name, and its figures unless they are left out.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) fn page(
         (say!("executed"), sum.executed),
         (say!("balance"), sum.balance),
     ] {
-        let _ = writeln!(html, "<dt>{}</dt><dd>{} {}</dd>", safe(&name), format_cents(cents), safe(currency));
+        let _ = writeln!(html, "<dt>{}</dt><dd>{} {}</dd>", safe(&name), cents, safe(currency));
     }
     let _ = writeln!(html, "</dl>");
     table(&mut html, &say!("By unit"), units);
@@ -74,7 +74,7 @@ fn table(html: &mut String, title: &str, rows: &[PageRow<'_>]) {
     for row in rows {
         let (total, executed, bar) = match &row.figures {
             None => (String::from("—"), String::from("—"), String::new()),
-            Some(of) => (format_cents(of.total), format_cents(of.executed), bar(of.executed, most)),
+            Some(of) => (of.total.to_string(), of.executed.to_string(), bar(of.executed, most)),
         };
         let _ = writeln!(
             html,
@@ -87,9 +87,9 @@ fn table(html: &mut String, title: &str, rows: &[PageRow<'_>]) {
 }
 
 /// A bar of what was executed, as a share of the largest figure, in tenths of a percent.
-fn bar(executed: i128, most: Option<i128>) -> String {
-    let most = most.unwrap_or(0).max(1);
-    let share = executed.clamp(0, most).saturating_mul(1000) / most;
+fn bar(executed: Cents, most: Option<Cents>) -> String {
+    let most = most.unwrap_or_default().as_i128().max(1);
+    let share = executed.as_i128().clamp(0, most).saturating_mul(1000) / most;
     format!(
         "<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{}.{}%\"></i></span>",
         share / 10,
@@ -117,7 +117,12 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_on_no_page_and_names_break_out_of_nothing() {
-        let figures = Figures { total: 100, executed: 40, balance: 60, ..Figures::default() };
+        let figures = Figures {
+            total: Cents::new(100),
+            executed: Cents::new(40),
+            balance: Cents::new(60),
+            ..Figures::default()
+        };
         let units = [
             PageRow { code: "1", name: "<script>", figures: Some(figures) },
             PageRow { code: "2", name: "b", figures: None },

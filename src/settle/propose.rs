@@ -9,14 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::money::format_cents, say};
+use crate::{
+    event::{Ratio, money::format_cents},
+    say,
+};
 
 /// Years that are looked back at.
 pub(crate) const YEARS: i32 = 3;
 /// Rates are whole millionths.
 pub(crate) const MILLION: i128 = 1_000_000;
 /// A programme below this share of its target has missed it, in 10⁻¹⁸ as ratios are.
-pub(crate) const MISSED: i128 = 850_000_000_000_000_000;
+pub(crate) const MISSED: Ratio = Ratio::from_scaled(850_000_000_000_000_000);
 
 /// What a line is of, besides its year: lines of several years with the same of all are one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -193,7 +196,7 @@ pub(crate) fn propose(
             (0..lines.len()).filter(|at| by.code(&lines[*at].key).starts_with(&cap.codes)).collect();
         cut(&mut lines, &within, cap)?;
     }
-    let sum = lines.iter().map(|line| line.cents).sum();
+    let sum = lines.iter().map(|line| line.cents).sum::<i128>();
     lines.iter_mut().for_each(|line| line.amount = format_cents(line.cents));
     Ok(Proposal { fiscal_year: year, by, drivers: drivers.to_vec(), sum: format_cents(sum), lines })
 }

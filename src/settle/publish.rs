@@ -13,7 +13,7 @@ use super::{
     suppress::{Hidden, TableCell, hidden},
 };
 use crate::{
-    event::{Column, EventType, Instant, TimeDelta, money::format_cents, time::Calendar},
+    event::{Cents, Column, EventType, Instant, TimeDelta, time::Calendar},
     say,
     spreadsheet::Rows,
     store::{History, Select, StoreError},
@@ -25,8 +25,8 @@ use crate::{
 pub(crate) struct Limits {
     /// A cell that pays fewer natural persons than this, and at least one, is left out.
     pub persons: usize,
-    /// One with less executed than this, in cents, is left out.
-    pub least: i128,
+    /// One with less executed than this is left out.
+    pub least: Cents,
 }
 
 /// A unit's money of an economic class.
@@ -107,7 +107,7 @@ pub(crate) fn published(
         .map(|((unit, class), of)| TableCell {
             row: units.get(*unit).copied().unwrap_or(0),
             column: classes.get(*class).copied().unwrap_or(0),
-            worth: of.figures.executed.unsigned_abs(),
+            worth: of.figures.executed.as_i128().unsigned_abs(),
             sensitive: is_sensitive(of),
         })
         .collect();
@@ -176,7 +176,7 @@ impl Sheets<'_> {
         let year = self.statement.fiscal_year.to_string();
         for (of, figures, is_hidden) in rows {
             for ((phase, _), cents) in COLUMNS.iter().zip(figures.cents()) {
-                let amount = if is_hidden { String::new() } else { format_cents(cents) };
+                let amount = if is_hidden { String::new() } else { cents.to_string() };
                 let told = if is_hidden { "true" } else { "false" };
                 let cells = [year.as_str()].into_iter().chain(of.iter().copied());
                 file.row(cells.chain([*phase, self.currency, amount.as_str(), told]))?;

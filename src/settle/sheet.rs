@@ -7,7 +7,7 @@ use super::{
     COLUMNS, Figures, Group, Row, Statement,
     propose::{COLUMNS as PROPOSED, Proposal},
 };
-use crate::event::money::decimal;
+use crate::event::{Cents, money::decimal};
 
 /// The sheets: their names, and what the first column is called.
 const SHEETS: [(Group, &str, &str); 4] = [
@@ -78,14 +78,14 @@ fn line(sheet: &mut Worksheet, at: u32, row: &Row) -> Result<(), XlsxError> {
 
 /// A number of a workbook has fifteen digits that are exact; a larger amount is written as text.
 fn money(sheet: &mut Worksheet, at: u32, figures: &Figures) -> Result<(), XlsxError> {
-    const EXACT: i128 = 1_000_000_000_000_000;
+    const EXACT: Cents = Cents::new(1_000_000_000_000_000);
     let format = Format::new().set_num_format("#,##0.00");
     for (column, cents) in (TEXTS..).zip(figures.cents()) {
         let number =
             decimal(cents).filter(|_| cents.abs() < EXACT).and_then(|exact| f64::try_from(exact).ok());
         match number {
             Some(number) => sheet.write_number_with_format(at, column, number, &format)?,
-            None => sheet.write_string(at, column, crate::event::money::format_cents(cents))?,
+            None => sheet.write_string(at, column, cents.to_string())?,
         };
     }
     Ok(())

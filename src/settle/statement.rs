@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Figures;
 use crate::{
-    event::{BudgetAction, Column, EventType, Instant, money::format_cents, period::Stretch, time::Calendar},
+    event::{BudgetAction, Cents, Column, EventType, Instant, period::Stretch, time::Calendar},
     journal::layout::{block_of, row_of},
     ledger::{Attributes, LEDGER_COLUMNS, Ledger},
     say,
@@ -160,8 +160,8 @@ impl Adding {
             }
         }
         // What one line of any year gives, another one gets.
-        if everywhere.transferred != 0 {
-            let left = format_cents(everywhere.transferred);
+        if everywhere.transferred != Cents::ZERO {
+            let left = everywhere.transferred.to_string();
             problems.push(say!("transfers between lines leave {left}", left));
         }
         Statement { fiscal_year: year, from, to, last_block, lines, units, functions, classes, sum, problems }
@@ -260,7 +260,7 @@ fn event(batch: &RecordBatch, row: usize, arrival: i64, calendar: &Calendar) -> 
         occurred_at: calendar.format(Instant::from_micros(times.value(row))),
         budget_line_id: of(Column::BudgetLineId).unwrap_or_default(),
         to_budget_line_id: of(Column::ToBudgetLineId),
-        amount: format_cents(cents(batch, row)),
+        amount: cents(batch, row).to_string(),
         block: block_of(arrival),
         row: row_of(arrival),
     }
@@ -272,7 +272,7 @@ fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&str> {
 }
 
 /// A withdrawal has no amount.
-fn cents(batch: &RecordBatch, row: usize) -> i128 {
+fn cents(batch: &RecordBatch, row: usize) -> Cents {
     let amounts = batch.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
-    if amounts.is_valid(row) { amounts.value(row) } else { 0 }
+    Cents::new(if amounts.is_valid(row) { amounts.value(row) } else { 0 })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Group, against::compare, sheet, statement::Adding};
 use crate::{
     decode::Decoder,
-    event::time::Calendar,
+    event::{Cents, time::Calendar},
     stream::{Block, Payload},
 };
 
@@ -66,16 +66,19 @@ fn figures_add_up_to_the_cent() {
     let statement = statement_of(&year());
     assert_eq!(statement.problems, Vec::<String>::new());
     let of = |code: &str| statement.lines.iter().find(|row| row.code == code).unwrap().figures;
-    assert_eq!(of("L1").cents(), [100_001, 0, 10_000, 1, -30_000, 0, 80_000, 79_999, 1]);
-    assert_eq!(of("L2").cents(), [50_000, 5_050, 0, 0, 30_000, 2_000, 83_050, 83_050, 0]);
-    assert_eq!(of("L9").cents(), [0, 0, 0, 0, 0, 0, 0, 100, -100]);
-    assert_eq!(statement.sum.cents(), [150_001, 5_050, 10_000, 1, 0, 2_000, 163_050, 163_149, -99]);
+    assert_eq!(of("L1").cents().map(Cents::as_i128), [100_001, 0, 10_000, 1, -30_000, 0, 80_000, 79_999, 1]);
+    assert_eq!(of("L2").cents().map(Cents::as_i128), [50_000, 5_050, 0, 0, 30_000, 2_000, 83_050, 83_050, 0]);
+    assert_eq!(of("L9").cents().map(Cents::as_i128), [0, 0, 0, 0, 0, 0, 0, 100, -100]);
+    assert_eq!(
+        statement.sum.cents().map(Cents::as_i128),
+        [150_001, 5_050, 10_000, 1, 0, 2_000, 163_050, 163_149, -99]
+    );
     for group in [Group::Unit, Group::Function, Group::Class] {
-        let total: i128 = statement.rows(group).iter().map(|row| row.figures.total).sum();
+        let total: Cents = statement.rows(group).iter().map(|row| row.figures.total).sum();
         assert_eq!(total, statement.sum.total);
     }
     let unit = statement.units.iter().find(|row| row.code == "101001").unwrap();
-    assert_eq!((unit.lines, unit.figures.executed), (2, 80_099));
+    assert_eq!((unit.lines, unit.figures.executed), (2, Cents::new(80_099)));
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn lines_of_other_years_are_left_out() {
     events.push(out);
     let statement = statement_of(&events);
     assert!(statement.problems.is_empty(), "{:?}", statement.problems);
-    assert_eq!(statement.sum.transferred, -50);
+    assert_eq!(statement.sum.transferred, Cents::new(-50));
     assert!(statement.lines.iter().all(|row| row.code != "N1"));
 }
 

@@ -9,10 +9,7 @@ use arrow::{
 };
 use serde_json::Value;
 
-use crate::{
-    event::{Instant, money::format_scaled, time::Calendar},
-    ledger::ratio_text,
-};
+use crate::event::{Instant, Ratio, money::format_scaled, time::Calendar};
 
 /// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
 #[must_use]
@@ -22,7 +19,9 @@ pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     }
     match array.data_type() {
         DataType::Utf8View => array.as_string_view().value(row).into(),
-        DataType::Decimal128(_, 18) => ratio_text(array.as_primitive::<Decimal128Type>().value(row)).into(),
+        DataType::Decimal128(_, 18) => {
+            Ratio::from_scaled(array.as_primitive::<Decimal128Type>().value(row)).to_string().into()
+        }
         DataType::Decimal128(_, scale) => {
             let value = array.as_primitive::<Decimal128Type>().value(row);
             format_scaled(value, u32::try_from(*scale).unwrap_or(0)).into()

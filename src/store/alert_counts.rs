@@ -21,7 +21,7 @@ pub struct AlertCounts {
     pub past_due: u64,
     /// Those that wait for a second officer.
     pub in_review: u64,
-    /// When the oldest that nobody took on was opened, in microseconds.
+    /// When the oldest that nobody took on was opened.
     pub oldest_open: Option<Instant>,
     /// By state and severity.
     pub by_state: Vec<(String, String, u64)>,

@@ -17,7 +17,7 @@ use crate::{
     finding::Finding,
 };
 
-/// When something happens, and when its cause was received, in microseconds.
+/// When something happens, and when its cause was received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// Now.

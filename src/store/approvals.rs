@@ -67,7 +67,7 @@ impl Cases {
     pub fn propose_matter(
         &mut self,
         wish: Wish,
-        (person, now): (&Person, i64),
+        (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Matter, CaseError> {
         let wish = Wish { reason: reason(&wish.reason).map_err(missing_words)?, ..wish };
@@ -104,7 +104,7 @@ impl Cases {
         &mut self,
         id: i64,
         judgement: &Judgement<'_>,
-        now: i64,
+        now: Instant,
         office: &Office,
     ) -> Result<Matter, CaseError> {
         let actor = self.actor.clone();
@@ -129,7 +129,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn matter_ended(&mut self, id: i64, ok: bool, outcome: &str, now: i64) -> Result<(), StoreError> {
+    pub fn matter_ended(&mut self, id: i64, ok: bool, outcome: &str, now: Instant) -> Result<(), StoreError> {
         self.change(|summed| {
             let found = find(summed.transaction, id)?.filter(|matter| matter.state == State::Approved);
             let Some(mut matter) = found else { return Ok(()) };
@@ -162,7 +162,7 @@ pub(super) fn act(
     summed: &Summed<'_>,
     (mut matter, actor): (Matter, &Actor),
     judgement: &Judgement<'_>,
-    now: i64,
+    now: Instant,
     office: &Office,
 ) -> rusqlite::Result<Result<Matter, String>> {
     let Judgement { verb, person, why, seen } = *judgement;
@@ -186,10 +186,8 @@ pub(super) fn act(
         return Ok(Err(why));
     }
     let beside = match matter.kind {
-        Kind::Override => overrides::follow(summed, &matter, (verb, person, Instant::from_micros(now)))?,
-        Kind::Rules | Kind::Exception => {
-            rule_sets::follow(summed, &matter, (verb, person, Instant::from_micros(now)))?
-        }
+        Kind::Override => overrides::follow(summed, &matter, (verb, person, now))?,
+        Kind::Rules | Kind::Exception => rule_sets::follow(summed, &matter, (verb, person, now))?,
         Kind::Budget | Kind::List => Ok(()),
     };
     if let Err(why) = beside {
@@ -249,7 +247,7 @@ const FAILED: &str = "approvals.failed";
 /// Records an act.
 pub(super) fn tell(
     summed: &Summed<'_>,
-    (actor, now): (&Actor, i64),
+    (actor, now): (&Actor, Instant),
     matter: &Matter,
     (action, detail): (&str, &str),
 ) -> rusqlite::Result<()> {
@@ -258,12 +256,7 @@ pub(super) fn tell(
         Kind::Override => overrides::named(matter),
         Kind::Budget | Kind::List => format!("{} {} {}", matter.id, matter.kind.word(), matter.subject),
     };
-    audit::record(
-        summed,
-        Instant::from_micros(now),
-        actor,
-        Deed { action, subject: &subject, result: DONE, detail },
-    )
+    audit::record(summed, now, actor, Deed { action, subject: &subject, result: DONE, detail })
 }
 
 /// The number of the next matter.
@@ -332,7 +325,12 @@ pub(super) fn latest(
 }
 
 /// Notes in the commit that an override was used.
-pub(super) fn used(transaction: &Connection, id: i64, application: &str, now: i64) -> rusqlite::Result<()> {
+pub(super) fn used(
+    transaction: &Connection,
+    id: i64,
+    application: &str,
+    now: Instant,
+) -> rusqlite::Result<()> {
     let Some(mut matter) = latest(transaction, &[Kind::Override], &id.to_string())? else { return Ok(()) };
     matter.end(true, now, application);
     let (body, changed) = (json(&matter)?, next_change(transaction)?);

@@ -86,7 +86,7 @@ impl Stored {
 pub struct Attached {
     /// Its number.
     pub seq: i64,
-    /// When it came, in microseconds.
+    /// When it came.
     pub at: Instant,
     /// From whom.
     pub who: String,

@@ -8,7 +8,7 @@ use rusqlite::{Row, named_params, params_from_iter};
 use super::{Cases, StoreError, alerts, cases::Verdicts, limited};
 use crate::{
     alert::{Alert, Outcome, State, inquiry::Stage},
-    event::{Instant, TimeDelta},
+    event::{Cents, Instant, TimeDelta},
 };
 
 /// Rules, units and officers that are told of one by one.
@@ -17,7 +17,7 @@ const TOLD: usize = 50;
 const REPEATED: u64 = 2;
 const YEAR: TimeDelta = TimeDelta::days(365);
 
-/// How long something took, in microseconds.
+/// How long something took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Took {
     /// How often it was done.
@@ -73,16 +73,16 @@ pub struct Line {
     pub title: String,
     /// Alerts that were opened.
     pub opened: u64,
-    /// What they are about together, in cents.
-    pub amount: i128,
+    /// What they are about together.
+    pub amount: Cents,
     /// Alerts that ended.
     pub ended: u64,
     /// Those among them that were as suspected: closed.
     pub closed: u64,
     /// Those that were in order.
     pub dismissed: u64,
-    /// Money that came back, in cents.
-    pub returned: i128,
+    /// Money that came back.
+    pub returned: Cents,
 }
 
 impl Line {
@@ -104,8 +104,8 @@ pub struct Month {
     pub rules: Vec<Line>,
     /// By unit, the most first.
     pub units: Vec<Line>,
-    /// How many cases were closed with each outcome, and their amounts in cents; `None` for those without one.
-    pub outcomes: Vec<(Option<Outcome>, u64, i128)>,
+    /// How many cases were closed with each outcome, and their amounts; `None` for those without one.
+    pub outcomes: Vec<(Option<Outcome>, u64, Cents)>,
     /// How long the steps of what ended took.
     pub times: Times,
     /// Alerts that are not over at the end of the month, as far as this state knows now.
@@ -124,8 +124,8 @@ pub struct Service {
     pub units: Vec<(String, u64, u64)>,
     /// By officer; an empty name for what nobody has.
     pub officers: Vec<(String, u64, u64)>,
-    /// Units with confirmed alerts within a year, the most first: how many, and what they are about in cents.
-    pub repeated: Vec<(String, u64, i128)>,
+    /// Units with confirmed alerts within a year, the most first: how many, and what they are about.
+    pub repeated: Vec<(String, u64, Cents)>,
     /// Rules and units whose alerts were all in order, the most first: an exception may be worth proposing.
     pub exceptions: Vec<(String, String, u64)>,
 }
@@ -159,7 +159,7 @@ impl Cases {
     pub fn month(&self, from: Instant, to: Instant) -> Result<Month, StoreError> {
         let (mut month, mut timing) = (Month::default(), Timing::default());
         let (mut rules, mut units) = (HashMap::<String, Line>::new(), HashMap::<String, Line>::new());
-        let mut outcomes = BTreeMap::<Option<Outcome>, (u64, i128)>::new();
+        let mut outcomes = BTreeMap::<Option<Outcome>, (u64, Cents)>::new();
         let within = |at: Instant| (from..to).contains(&at);
         // What ended has changed since; nothing that was opened later is meant.
         let condition = "a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
@@ -171,7 +171,7 @@ impl Cases {
             // An alert that goes on with another one is no case of its own.
             let is_case = alert.case.merged_into.is_none();
             let outcome = alert.case.outcome;
-            let money = i128::from(alert.case.outcome_amount.unwrap_or(0));
+            let money = Cents::new(alert.case.outcome_amount.unwrap_or(0).into());
             let lines = [
                 &mut month.total,
                 rules
@@ -182,13 +182,13 @@ impl Cases {
             for line in lines {
                 if within(alert.opened_at) {
                     line.opened += 1;
-                    line.amount += i128::from(alert.case.amount.unwrap_or(0));
+                    line.amount += Cents::new(alert.case.amount.unwrap_or(0).into());
                 }
                 let Some(_) = ended else { continue };
                 line.ended += 1;
                 line.closed += u64::from(alert.state == State::Closed && is_case);
                 line.dismissed += u64::from(alert.state == State::Dismissed);
-                line.returned += if outcome == Some(Outcome::MoneyReturned) { money } else { 0 };
+                line.returned += if outcome == Some(Outcome::MoneyReturned) { money } else { Cents::ZERO };
             }
             let Some(ended) = ended else { return };
             if alert.state == State::Closed && is_case {
@@ -246,7 +246,7 @@ impl Cases {
     pub fn service(&self, since: Instant, now: Instant) -> Result<Service, StoreError> {
         let (mut units, mut officers) =
             (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
-        let (mut repeated, mut timing) = (BTreeMap::<String, (u64, i128)>::new(), Timing::default());
+        let (mut repeated, mut timing) = (BTreeMap::<String, (u64, Cents)>::new(), Timing::default());
         let year = now.saturating_sub(YEAR);
         let condition =
             "(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
@@ -274,7 +274,7 @@ impl Cases {
                 && !unit(alert).is_empty()
             {
                 let (count, amount) = repeated.entry(unit(alert).to_owned()).or_default();
-                (*count, *amount) = (*count + 1, *amount + i128::from(alert.case.amount.unwrap_or(0)));
+                (*count, *amount) = (*count + 1, *amount + Cents::new(alert.case.amount.unwrap_or(0).into()));
             }
         })?;
         let late = |by: BTreeMap<String, (u64, u64)>| {

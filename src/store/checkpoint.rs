@@ -10,7 +10,7 @@ use super::{
     sums::{self, Change, Sum, set_meta},
 };
 use crate::{
-    event::{Column, money::format_cents, schema::LINE_ATTRIBUTES},
+    event::{Cents, Column, money::format_cents, schema::LINE_ATTRIBUTES},
     ledger::{Attributes, Balances, Changes, Ledger, Line, SavedApplication},
     say,
     text::quoted,
@@ -146,7 +146,7 @@ fn restore(
 }
 
 /// A column of a line, and the amount that stands in it.
-type Amount = (&'static str, fn(&mut Balances) -> &mut i128);
+type Amount = (&'static str, fn(&mut Balances) -> &mut Cents);
 
 /// The amounts of a line.
 const AMOUNTS: [Amount; 10] = [
@@ -207,12 +207,12 @@ impl LinePlaces {
     }
 }
 
-pub(crate) fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
+pub(crate) fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<Cents> {
     let text: String = row.get(column)?;
     let broken = || {
         let error = say!("{text} is not a sum of money", text = quoted(&text));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
     };
     let (whole, fraction) = text.split_once('.').filter(|(_, f)| f.len() == 2).ok_or_else(broken)?;
-    format!("{whole}{fraction}").parse().map_err(|_| broken())
+    format!("{whole}{fraction}").parse().map(Cents::new).map_err(|_| broken())
 }

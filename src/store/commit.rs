@@ -60,9 +60,9 @@ pub struct Commit {
     pub versions: Vec<VersionChange>,
     /// It is stored even if only the watermark is new.
     pub again: bool,
-    /// The time of the commit, in microseconds, for quarantine and alerts.
+    /// The time of the commit, for quarantine and alerts.
     pub now: Instant,
-    /// When the first of its records was read, in microseconds, for how long notifications take.
+    /// When the first of its records was read, for how long notifications take.
     pub received_at: Option<Instant>,
 }
 

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{History, Order, Select, StoreError, explain};
 use crate::{
-    event::{BankStatus, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
+    event::{BankStatus, Cents, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
     ledger::{Completeness, Figure, Matching},
 };
 
-/// How long before a day confirmations of its payments are looked for, in microseconds: some come early. 31 days.
+/// How long before a day confirmations of its payments are looked for: some come early. 31 days.
 const EARLY: TimeDelta = TimeDelta::days(31);
 
 /// A day's statement.
@@ -29,7 +29,7 @@ pub struct DayStatement {
 }
 
 impl History {
-    /// The statement of the day from `day.0` on and before `day.1` (microseconds), as the journal is now; `is_approved` tells
+    /// The statement of the day from `day.0` on and before `day.1`, as the journal is now; `is_approved` tells
     /// of a budget line whether it was approved.
     ///
     /// # Errors
@@ -122,14 +122,14 @@ impl History {
             let raw = row.get_ref(0).and_then(|raw| Ok(raw.as_blob()?)).map_err(fail)?;
             let amount = amount_of(raw);
             unreadable += u64::from(amount.is_none());
-            figure.add(amount.unwrap_or(0));
+            figure.add(amount.unwrap_or_default());
         }
         Ok((figure, unreadable))
     }
 }
 
 /// The amount in a record that was rejected, if it is an exact one.
-fn amount_of(raw: &[u8]) -> Option<i128> {
+fn amount_of(raw: &[u8]) -> Option<Cents> {
     let record: Map<String, Value> = serde_json::from_slice(raw).ok()?;
     match record.get(Column::Amount.spec().name)? {
         Value::String(text) => parse_amount(text).ok(),
@@ -147,9 +147,9 @@ fn text(batch: &RecordBatch, of: Column, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
-fn cents(batch: &RecordBatch, row: usize) -> i128 {
+fn cents(batch: &RecordBatch, row: usize) -> Cents {
     let amounts = column(batch, Column::Amount).and_then(|c| c.as_primitive_opt::<Decimal128Type>());
-    amounts.map_or(0, |amounts| amounts.value(row))
+    amounts.map_or(Cents::ZERO, |amounts| Cents::new(amounts.value(row)))
 }
 
 fn at(batch: &RecordBatch, row: usize) -> Instant {

@@ -8,12 +8,12 @@ use super::{
     named::insert,
     sums::{self, Change, Sum},
 };
-use crate::{event::money::format_cents, ledger::Ledger};
+use crate::{event::Cents, ledger::Ledger};
 
 /// Writes the changes of a checkpoint.
 pub(crate) fn write(
     transaction: &Transaction<'_>,
-    changes: &[(Box<str>, Option<i128>)],
+    changes: &[(Box<str>, Option<Cents>)],
 ) -> rusqlite::Result<()> {
     let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
     let mut sum = Change::of(transaction, &sums::CONFIRMATIONS);
@@ -21,7 +21,7 @@ pub(crate) fn write(
         sum.before([&**payment])?;
         match cleared {
             Some(cleared) => insert!(transaction, "INSERT OR REPLACE INTO confirmations", {
-                event_id: &**payment, cleared: format_cents(*cleared),
+                event_id: &**payment, cleared: cleared.to_string(),
             })?,
             None => came.execute([&**payment])?,
         };

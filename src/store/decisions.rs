@@ -70,8 +70,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
     change.end()
 }
 
-/// Deletes decisions on applications from before a time, in microseconds, and overrides.
-pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+/// Deletes decisions on applications from before an instant, and overrides.
+pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite::Result<()> {
     overrides::retire(transaction, before)?;
     let mut old = transaction.prepare_cached("SELECT event_id FROM decisions WHERE at < ?1")?;
     let old: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -91,7 +91,7 @@ pub struct StoredDecision {
     pub decision: Decision,
     /// The hash of the application's content.
     pub content: u64,
-    /// The application's event time, in microseconds.
+    /// The application's event time.
     pub at: Instant,
 }
 

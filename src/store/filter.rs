@@ -110,7 +110,7 @@ pub struct Wanted {
 }
 
 impl CaseFilter {
-    /// Understands the words of a filter; `now` is in microseconds.
+    /// Understands the words of a filter, as they are meant `now`.
     ///
     /// # Errors
     /// What is wrong with one that would find nothing, ever.
@@ -167,7 +167,7 @@ fn known(name: &str, given: Option<&str>, words: &[&str]) -> Result<(), String> 
     }
 }
 
-/// A time, in microseconds.
+/// A time.
 ///
 /// # Errors
 /// What is wrong with it; `name` is what it is given as.
@@ -207,5 +207,5 @@ pub(crate) fn cents(name: &str, text: &str) -> Result<i64, String> {
     let wrong = |error: MoneyError| {
         say!("{name}: {text} is no amount: {error}", name, text = format!("{text:?}"), error)
     };
-    parse_amount(&digits).map(|cents| i64::try_from(cents).unwrap_or(i64::MAX)).map_err(wrong)
+    parse_amount(&digits).map(|cents| i64::try_from(cents.as_i128()).unwrap_or(i64::MAX)).map_err(wrong)
 }

@@ -14,9 +14,9 @@ use super::{
     Reader, StoreError,
     conditions::{Conditions, split},
 };
-use crate::event::{Instant, time::Calendar};
+use crate::event::{Instant, TimeDelta, time::Calendar};
 
-const HOUR: i64 = 3_600_000_000;
+const HOUR: i64 = TimeDelta::HOUR.as_micros();
 
 /// Which findings are counted.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +25,9 @@ pub struct TimesFilter {
     pub rule: Option<String>,
     /// Only of these severities.
     pub severity: Option<String>,
-    /// Only from this event time on, in microseconds.
+    /// Only from this event time on.
     pub from: Option<Instant>,
-    /// Only before this event time, in microseconds.
+    /// Only before this event time.
     pub to: Option<Instant>,
 }
 

@@ -73,13 +73,13 @@ impl Lookup {
         Ok(sealed)
     }
 
-    /// The content hash of an event, if a file that has events before `before` (microseconds) has it.
+    /// The content hash of an event, if a file that has events before `before` has it.
     ///
     /// # Errors
     /// If a file is damaged or the database cannot be read.
-    pub fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, StoreError> {
+    pub fn content(&mut self, event_id: &str, before: Instant) -> Result<Option<u64>, StoreError> {
         self.again(|lookup| {
-            lookup.search(event_id, (Instant::MIN, Instant::from_micros(before)), &|dir, sealed, groups| {
+            lookup.search(event_id, (Instant::MIN, before), &|dir, sealed, groups| {
                 find(dir, sealed, groups, event_id)
             })
         })

@@ -223,7 +223,7 @@ impl Store {
         alerts::watched(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
-    /// The latest event time, in microseconds; `None` if there is no event.
+    /// The latest event time; `None` if there is no event.
     ///
     /// # Errors
     /// If the database cannot be read.

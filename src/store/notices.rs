@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params};
 use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
 use crate::{alert::desk::Refusal, event::Instant, say, text::quoted};
 
-/// A notification without its content. Times are in microseconds.
+/// A notification without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Its number.
@@ -45,7 +45,7 @@ pub struct Waiting {
     pub route: String,
     /// The sink.
     pub sink: String,
-    /// When it is looked at next, in microseconds.
+    /// When it is looked at next.
     pub due_at: Instant,
     /// What holds it back.
     pub held_by: Option<String>,

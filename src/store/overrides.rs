@@ -16,7 +16,7 @@ use crate::{
     alert::desk::{Refusal, name, reason},
     approval::{self, Kind, Matter, Office, Person, Verb},
     decision::{Act, Override, Wish},
-    event::{Instant, money::format_cents},
+    event::Instant,
     say,
     text::quoted,
 };
@@ -83,7 +83,7 @@ impl Cases {
             insert!(summed.transaction, "INSERT INTO overrides", { override_id, application, at: now, body })?;
             summed.inserted(&sums::OVERRIDES, [override_id])?;
             approvals::put(summed, &matter)?;
-            let (who, amount) = (&wish.by.who, format_cents(wanted.cents));
+            let (who, amount) = (&wish.by.who, wanted.cents.to_string());
             let word = if wish.is_granted { GRANT } else { PROPOSE };
             self.tell(summed, (who, now), (word, &subject(&wanted), &format!("{amount} {}", wanted.reason)))?;
             Ok(Ok(wanted))
@@ -141,7 +141,7 @@ impl Cases {
                 },
             };
             let judgement = Judgement { verb, person, why: "", seen: None };
-            match approvals::act(summed, (matter, &actor), &judgement, now.as_micros(), office)? {
+            match approvals::act(summed, (matter, &actor), &judgement, now, office)? {
                 Ok(_) => Ok(find(summed.transaction, id)?.ok_or_else(|| none(id))),
                 Err(why) => Ok(Err(refused(why))),
             }
@@ -200,9 +200,9 @@ fn proposed(
     let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
     let by = if wish.is_granted { &asker } else { person };
     let now = wish.by.at;
-    let mut matter = Matter::propose(id, matter_wish(of), (by, now.as_micros()), office)?;
+    let mut matter = Matter::propose(id, matter_wish(of), (by, now), office)?;
     if wish.is_granted {
-        matter.approve((person, now.as_micros(), ""), None, office)?;
+        matter.approve((person, now, ""), None, office)?;
     }
     Ok(matter)
 }
@@ -211,9 +211,9 @@ fn proposed(
 fn of_before(id: i64, of: &Override, office: &Office) -> Result<Matter, String> {
     let asker = Person { who: of.asked_by.clone(), roles: Vec::new() };
     let began = of.grants.first().map_or(Instant::EPOCH, |act| act.at);
-    let mut matter = Matter::propose(id, matter_wish(of), (&asker, began.as_micros()), office)?;
+    let mut matter = Matter::propose(id, matter_wish(of), (&asker, began), office)?;
     for act in &of.grants {
-        matter.approve((&Person::anybody(&act.who), act.at.as_micros(), ""), None, office)?;
+        matter.approve((&Person::anybody(&act.who), act.at, ""), None, office)?;
     }
     Ok(matter)
 }
@@ -233,7 +233,7 @@ fn matter_wish(of: &Override) -> approval::Wish {
         }),
         cents: Some(of.cents),
         reason: of.reason.clone(),
-        expires_at: Some(of.expires_at.as_micros()),
+        expires_at: Some(of.expires_at),
     }
 }
 
@@ -288,11 +288,11 @@ pub(crate) fn uses(
     transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
     change.after([id])?;
     change.end()?;
-    approvals::used(transaction, id, application, now.as_micros())
+    approvals::used(transaction, id, application, now)
 }
 
-/// Deletes those granted before a time, in microseconds.
-pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+/// Deletes those granted before an instant.
+pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite::Result<()> {
     let mut old = transaction.prepare_cached("SELECT override_id FROM overrides WHERE at < ?1")?;
     let old: Vec<i64> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
     if old.is_empty() {

@@ -7,7 +7,10 @@ use super::{
     History, Reader, StoreError, explain,
     sums::{remove_meta, set_meta},
 };
-use crate::evaluate::schedule::{PassedTick, Why};
+use crate::{
+    evaluate::schedule::{PassedTick, Why},
+    event::Instant,
+};
 
 /// Rows that are kept.
 const KEPT: usize = 1000;
@@ -27,7 +30,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rus
 }
 
 fn name(tick: &PassedTick) -> String {
-    format!("{PREFIX}{} {}", tick.rule, tick.tick)
+    format!("{PREFIX}{} {}", tick.rule, tick.tick.as_micros())
 }
 
 /// All of them, by their ticks.
@@ -41,7 +44,8 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<PassedTick>> {
         // An id has no spaces.
         let tick = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once(' '));
         if let Some((rule, Ok(at))) = tick.map(|(rule, at)| (rule, at.parse())) {
-            known.push(PassedTick { rule: rule.to_owned(), tick: at, why: Why::of_code(code) });
+            let why = Why::of_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, code))?;
+            known.push(PassedTick { rule: rule.to_owned(), tick: Instant::from_micros(at), why });
         }
     }
     known.sort_by(|a, b| (a.tick, &a.rule).cmp(&(b.tick, &b.rule)));

@@ -13,7 +13,7 @@ use super::{
     History, Order, Select, StoreError,
     search::{Rows, SHOWN},
 };
-use crate::event::{Column, EventType, Instant, TimeDelta};
+use crate::event::{Cents, Column, EventType, Instant, TimeDelta};
 
 /// The first stretch that is looked through, and the longest.
 const STRETCH: TimeDelta = TimeDelta::days(16);
@@ -47,7 +47,7 @@ pub enum PayeeKey {
 /// Whose payments are sought.
 #[derive(Debug, Clone, Default)]
 pub struct PayeesSought {
-    /// Not before this time, in microseconds.
+    /// Not before this time.
     pub from: Option<Instant>,
     /// Before this time.
     pub to: Option<Instant>,
@@ -71,16 +71,16 @@ pub struct Payee {
     /// What it is said to be, as the latest payment says: `person` or `entity`.
     pub owner: Option<String>,
     /// Cents of its payments.
-    pub cents: i128,
+    pub cents: Cents,
     /// How many there are.
     pub payments: u64,
-    /// The first and the last, in microseconds.
+    /// The first and the last.
     pub span: (Instant, Instant),
     /// The event of the last, by which the payee is named.
     pub last_event: String,
     /// How much each unit paid: its name, cents and payments by its code; of the payees of a list only the codes count. At
     /// most 500.
-    pub units: BTreeMap<String, (String, i128, u64)>,
+    pub units: BTreeMap<String, (String, Cents, u64)>,
 }
 
 /// Who was paid.
@@ -90,7 +90,7 @@ pub struct Payees {
     pub payees: Vec<Payee>,
     /// Payments to payees that there was no room for.
     pub left_out: u64,
-    /// How far back was looked, in microseconds, and whether that is all that was asked for.
+    /// How far back was looked, and whether that is all that was asked for.
     pub searched_from: Instant,
     /// Whether all was looked through.
     pub complete: bool,

@@ -25,7 +25,7 @@ impl KnownIds for Lookup {
         Ok(Self::refresh(self)?)
     }
 
-    fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, PortError> {
+    fn content(&mut self, event_id: &str, before: Instant) -> Result<Option<u64>, PortError> {
         Ok(Self::content(self, event_id, before)?)
     }
 }

@@ -25,7 +25,7 @@ use super::{
     sealed::FOLDER,
 };
 use crate::{
-    event::{Instant, time::Calendar},
+    event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     journal::{JournalBlock, decode_block},
     ledger::Ledger,
@@ -65,7 +65,7 @@ pub struct StateInfo {
     pub retired_events: i64,
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
-    /// Event time of the first and last event, in microseconds.
+    /// Event time of the first and last event.
     pub first_at: Option<Instant>,
     /// The last.
     pub last_at: Option<Instant>,
@@ -145,7 +145,7 @@ impl Reader {
         calendar: &Calendar,
         weeks: usize,
     ) -> Result<Vec<(Date, u64)>, StoreError> {
-        const HOUR: i64 = 3_600_000_000;
+        const HOUR: i64 = TimeDelta::HOUR.as_micros();
         // Hours, because no zone's days begin within one.
         let sql = format!("SELECT at / {HOUR}, count(*) FROM findings WHERE rule_id = ?1 GROUP BY 1");
         let hours: Vec<(i64, u64)> =

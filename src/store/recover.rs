@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{KnownEvent, SavedWatermark},
-    event::{BankStatus, Column, EventType, Instant, id_hash},
+    event::{BankStatus, Cents, Column, EventType, Instant, id_hash},
     journal::{JournalBlock, decode_block, read_ids, stored_block},
     ledger::{Ledger, Reversal},
     say,
@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// The number of events in files and blocks that have some from `at` (microseconds) on.
+    /// The number of events in files and blocks that have some from `at` on.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -251,7 +251,7 @@ fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
         // A confirmation may be of no line.
         let line = text(Column::BudgetLineId, row).unwrap_or_default();
         let to_line = text(Column::ToBudgetLineId, row);
-        let cents = amounts.map_or(0, |amounts| amounts.value(row));
+        let cents = amounts.map_or(Cents::ZERO, |amounts| Cents::new(amounts.value(row)));
         let status = text(Column::Status, row).and_then(BankStatus::parse);
         let cents = status.map_or(cents, |status| status.cleared(cents));
         Some(Reversal::new(event_type, original, line, to_line, cents))

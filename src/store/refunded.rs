@@ -17,18 +17,18 @@ use super::{
     sealed,
 };
 use crate::{
-    event::{Column, EventType, event_schema},
+    event::{Cents, Column, EventType, event_schema},
     journal::{JournalBlock, stored_block},
     say,
 };
 
 const COLUMNS: [Column; 3] = [Column::Type, Column::BudgetLineId, Column::Amount];
 
-/// The cents of refunds by line, of all events that the checkpoint includes.
+/// What was refunded by line, of all events that the checkpoint includes.
 ///
 /// # Errors
 /// If a block or file is damaged or the database cannot be read.
-pub(crate) fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, i128>, StoreError> {
+pub(crate) fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, Cents>, StoreError> {
     let mut refunded = BTreeMap::new();
     let shape = Shape::new(&event_schema("UTC"), Some(&COLUMNS.map(Column::index)), false)
         .map_err(|e| StoreError::Request(e.to_string()))?;
@@ -59,7 +59,7 @@ pub(crate) fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<S
     Ok(refunded)
 }
 
-fn add(events: &RecordBatch, refunded: &mut BTreeMap<String, i128>) {
+fn add(events: &RecordBatch, refunded: &mut BTreeMap<String, Cents>) {
     let column = |column: Column| events.column_by_name(column.spec().name);
     // Blocks have text in another layout than files.
     let texts = |of| column(of).and_then(|texts| cast(texts, &DataType::Utf8View).ok());
@@ -70,6 +70,6 @@ fn add(events: &RecordBatch, refunded: &mut BTreeMap<String, i128>) {
     };
     let is_refund = |row: &usize| types.is_valid(*row) && types.value(*row) == EventType::Refund.name();
     for row in (0..events.num_rows()).filter(is_refund) {
-        *refunded.entry(lines.value(row).to_owned()).or_default() += amounts.value(row);
+        *refunded.entry(lines.value(row).to_owned()).or_default() += Cents::new(amounts.value(row));
     }
 }

@@ -158,8 +158,8 @@ impl RuleSets {
         let proposed = self.act(&digest, |summed| {
             let wish = wish((kind, what), (&digest, params), reason);
             let proposer = Person { who: by.who.clone(), roles: Vec::new() };
-            let (next, proposed) = (approvals::next(summed.transaction)?, (&proposer, now.as_micros()));
-            let matter = Matter::propose(next, wish, proposed, &office);
+            let matter =
+                Matter::propose(approvals::next(summed.transaction)?, wish, (&proposer, now), &office);
             let matter = match matter {
                 Ok(matter) => matter,
                 Err(why) => return Ok(Err(why)),
@@ -241,7 +241,7 @@ impl RuleSets {
                 Err(why) => return Ok(Err(why)),
             };
             let judgement = Judgement { verb: Verb::Approve, person, why: "", seen: None };
-            Ok(approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?.map(|_| ()))
+            Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
         });
         self.office = office;
         approved
@@ -273,8 +273,7 @@ impl RuleSets {
             match matter.filter(Matter::was_approved) {
                 Some(matter) => {
                     let judgement = Judgement { verb: Verb::Withdraw, person, why: "", seen: None };
-                    let act = approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?;
-                    Ok(act.map(|_| ()))
+                    Ok(approvals::act(summed, (matter, by), &judgement, now, &office)?.map(|_| ()))
                 }
                 // It was approved by a version that knew no matters, or is not.
                 None if judge(summed, &known.digest, None)? == 0 => {

@@ -38,7 +38,7 @@ pub(crate) struct SealedFile {
     pub file: String,
     /// The local day, `2026-03-04`.
     pub day: String,
-    /// The earliest event time, in microseconds.
+    /// The earliest event time.
     pub first_at: Instant,
     /// The latest.
     pub last_at: Instant,

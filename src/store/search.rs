@@ -11,7 +11,7 @@ use arrow::{
 };
 
 use super::{History, Order, Select, StoreError, explain, recover::LATEST};
-use crate::event::{Column, Instant, TimeDelta, TypeSet};
+use crate::event::{Cents, Column, Instant, TimeDelta, TypeSet};
 
 /// The first stretch that is looked through, and the longest.
 const DAY: TimeDelta = TimeDelta::DAY;
@@ -24,7 +24,7 @@ pub(super) const SHOWN: usize = 4;
 pub struct Sought {
     /// Of these types; all without.
     pub types: Option<TypeSet>,
-    /// Not before this time, in microseconds.
+    /// Not before this time.
     pub from: Option<Instant>,
     /// Before this time.
     pub to: Option<Instant>,
@@ -36,7 +36,7 @@ pub struct Sought {
     /// masked could be guessed digit by digit.
     pub ends: Vec<(Vec<Column>, String)>,
     /// Cents, at least and at most.
-    pub amount: (Option<i128>, Option<i128>),
+    pub amount: (Option<Cents>, Option<Cents>),
     /// Only what comes after this event in the list: its time and its id.
     pub before: Option<(Instant, String)>,
 }
@@ -48,7 +48,7 @@ pub struct Found {
     pub events: Vec<RecordBatch>,
     /// The time and id of the last of them, or where the search stopped; `None` if nothing is left.
     pub next: Option<(Instant, String)>,
-    /// How far back was looked, in microseconds.
+    /// How far back was looked.
     pub searched_from: Instant,
 }
 
@@ -195,8 +195,8 @@ impl<'b> Rows<'b> {
         array.is_valid(row).then(|| array.value(row))
     }
 
-    pub(super) fn cents(&self, row: usize) -> Option<i128> {
-        self.amounts.filter(|amounts| amounts.is_valid(row)).map(|amounts| amounts.value(row))
+    pub(super) fn cents(&self, row: usize) -> Option<Cents> {
+        self.amounts.filter(|amounts| amounts.is_valid(row)).map(|amounts| Cents::new(amounts.value(row)))
     }
 }
 
@@ -236,7 +236,7 @@ fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatc
 }
 
 impl History {
-    /// The times of the first and the last event, in microseconds; without events, nothing is between them.
+    /// The times of the first and the last event; without events, nothing is between them.
     ///
     /// # Errors
     /// If the database cannot be read.

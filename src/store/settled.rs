@@ -17,7 +17,7 @@ pub struct Freeze {
     pub year: i32,
     /// The last place in the journal that it takes in.
     pub until: i64,
-    /// When, in microseconds.
+    /// When.
     pub at: Instant,
     /// A digest of the statement, so that another one of the same events is not taken for it.
     pub print: i64,

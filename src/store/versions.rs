@@ -36,7 +36,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) ->
     set_meta(transaction, LAST, last)
 }
 
-/// Lets go of some records whose latest event is before `before` (microseconds), and says how many.
+/// Lets go of some records whose latest event is before `before`, and says how many.
 pub(crate) fn let_go(transaction: &Transaction<'_>, before: Instant) -> rusqlite::Result<usize> {
     let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < :before LIMIT :limit";
     let mut old = transaction.prepare_cached(sql)?;
@@ -55,7 +55,7 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     Ok(names.len())
 }
 
-/// Whether there are records whose latest event is before `before` (microseconds).
+/// Whether there are records whose latest event is before `before`.
 pub(crate) fn are_before(connection: &Connection, before: Instant) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM versions INDEXED BY versions_at WHERE at < ?1)";
     connection.prepare_cached(sql)?.query_row([before], |row| row.get(0))

@@ -47,17 +47,17 @@ pub(crate) struct Asked<'a> {
     pub rules: &'a RuleSet,
     /// The rule.
     pub rule: &'a CompiledRule,
-    /// The event, and its time in microseconds.
+    /// The event, and its time.
     pub event: (&'a str, Instant),
     /// How long the journal is read.
     pub time: Duration,
-    /// How much later than others events may be, in microseconds.
+    /// How much later than others events may be.
     pub lateness: TimeDelta,
-    /// From when on the journal is said to be complete, in microseconds.
+    /// From when on the journal is said to be complete.
     pub journal_from: Option<Instant>,
     /// What a query may use.
     pub query: Limits,
-    /// The tick that is asked for, in microseconds; without it the one that found something, or the first that saw the event.
+    /// The tick that is asked for; without it the one that found something, or the first that saw the event.
     pub tick: Option<Instant>,
 }
 

@@ -50,11 +50,11 @@ pub struct Course {
     pub state_dir: PathBuf,
     /// How much a batch has.
     pub batch: BatchLimits,
-    /// How late events may be, and from how far ahead on one waits for a second, in microseconds.
+    /// How late events may be, and from how far ahead on one waits for a second.
     pub lateness: TimeDelta,
     /// See `lateness`.
     pub outlier: TimeDelta,
-    /// How long events are kept, in microseconds.
+    /// How long events are kept.
     pub retain: Option<TimeDelta>,
     /// What queries of rules on a schedule may use.
     pub query: Limits,
@@ -115,7 +115,7 @@ pub struct Again {
     pub watermark: SavedWatermark,
     /// What happened to each rule, by its position.
     pub counts: Vec<RuleCounts>,
-    /// The first and the last time of events, in microseconds.
+    /// The first and the last time of events.
     pub span: Option<(Instant, Instant)>,
 }
 
@@ -124,7 +124,7 @@ pub struct Again {
 pub struct Made {
     /// The number of the journal block after whose events it was made.
     pub block: i64,
-    /// Its time, in microseconds.
+    /// Its time.
     pub at: Instant,
     /// The finding.
     pub finding: Finding,
@@ -348,9 +348,9 @@ impl Gather {
             {
                 if asked {
                     let mut kept = self.tables.findings.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.push((Instant::from_micros(at), finding.clone()));
+                    kept.push((at, finding.clone()));
                 }
-                new.insert(Made { block, at: Instant::from_micros(at), finding });
+                new.insert(Made { block, at, finding });
             }
         }
         let room = TOLD.saturating_sub(self.again.refused.len());

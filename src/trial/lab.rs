@@ -48,7 +48,7 @@ pub struct Beside {
     pub added: (u64, Vec<Finding>),
     /// How many only the present form has, and the latest of them.
     pub gone: (u64, Vec<Finding>),
-    /// The first and the last time of events, in microseconds.
+    /// The first and the last time of events.
     pub span: Option<(Instant, Instant)>,
 }
 

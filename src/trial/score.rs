@@ -129,7 +129,7 @@ impl Labels {
         self.known.push(known);
     }
 
-    /// Counts a finding; `at` is its time and `window` the span it is about, in microseconds. Whether it is right.
+    /// Counts a finding; `at` is its time and `window` the span it is about. Whether it is right.
     pub(crate) fn count(&mut self, finding: &Finding, at: Instant, window_start: Option<Instant>) -> bool {
         let matching = self.matching(finding, at, window_start);
         for &index in &matching {

@@ -127,11 +127,11 @@ proptest! {
                 if let Some(key) = &after.keys[last] {
                     let (lines, balances) = &groups[&**key];
                     prop_assert_eq!(after.lines[last], *lines);
-                    prop_assert_eq!(after.sums.total[last], balances.total);
-                    prop_assert_eq!(after.sums.executed[last], balances.executed);
-                    prop_assert_eq!(after.sums.reserved[last], balances.reserved);
-                    prop_assert_eq!(after.sums.frozen[last], balances.frozen);
-                    prop_assert_eq!(after.sums.uncleared[last], balances.uncleared());
+                    prop_assert_eq!(after.sums.total[last], balances.total.as_i128());
+                    prop_assert_eq!(after.sums.executed[last], balances.executed.as_i128());
+                    prop_assert_eq!(after.sums.reserved[last], balances.reserved.as_i128());
+                    prop_assert_eq!(after.sums.frozen[last], balances.frozen.as_i128());
+                    prop_assert_eq!(after.sums.uncleared[last], balances.uncleared().as_i128());
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fiscwatch::{
     decode::Decoder,
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
-    event::{BudgetAction, EventType, TimeDelta},
+    event::{BudgetAction, Cents, EventType, TimeDelta},
     ledger::Ledger,
     stream::Payload,
 };
@@ -127,15 +127,15 @@ fn indicators(events: &[&Value]) -> BTreeMap<String, (Decimal, Option<Decimal>)>
     latest.into_iter().map(|(id, event)| (id, numbers(event))).collect()
 }
 
-fn cents(value: i128) -> Decimal {
-    Decimal::from_i128_with_scale(value, 2)
+fn cents(value: Cents) -> Decimal {
+    Decimal::from_i128_with_scale(value.as_i128(), 2)
 }
 
 fn compare(ledger: &Ledger, events: &[Value]) {
     let events = accepted(events);
     let expected = model(&events);
-    let mut transferred = 0;
-    let mut corrected = 0;
+    let mut transferred = Cents::ZERO;
+    let mut corrected = Cents::ZERO;
     for (line, _) in ledger.lines() {
         let b = &line.balances;
         let found = Expected {
@@ -164,7 +164,11 @@ fn compare(ledger: &Ledger, events: &[Value]) {
     let came =
         |event: &&&Value| event["type"] == "payment" && met.contains(event["event_id"].as_str().unwrap());
     assert_eq!(events.iter().find(came), None, "nothing waits for a payment that has come");
-    assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
+    assert_eq!(
+        (transferred, corrected),
+        (Cents::ZERO, Cents::ZERO),
+        "transfers and corrections have two legs"
+    );
 }
 
 fn no_ticks() -> Ticker {
@@ -219,7 +223,8 @@ fn a_payment_on_an_unknown_line_opens_it_unapproved() {
     let (line, attributes) = ledger.line("X").unwrap();
     assert!(!attributes.approved);
     assert_eq!(attributes.text(fiscwatch::event::Column::UnitCode), Some("101001"));
-    assert_eq!((line.balances.total, line.balances.executed, line.balances.available()), (0, 1250, -1250));
+    let sums = [line.balances.total, line.balances.executed, line.balances.available()];
+    assert_eq!(sums.map(Cents::as_i128), [0, 1250, -1250]);
     assert_eq!(line.balances.executed_ratio(), None);
     assert_eq!(after.executed, [1250]);
 }

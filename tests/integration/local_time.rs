@@ -12,7 +12,7 @@ use arrow::{
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use fiscwatch::{
     diagnostic::failure,
-    event::{schema::time_type, time::Calendar},
+    event::{Instant, schema::time_type, time::Calendar},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler, query::asked},
 };
@@ -98,7 +98,7 @@ impl Bench {
         let columns: Vec<_> = exprs.iter().enumerate().map(|(at, expr)| format!("{expr} AS x{at}")).collect();
         let (rule, _) = asked(&self.compiler, &format!("SELECT {} FROM payments", columns.join(", ")))?;
         let run = async {
-            let plan = self.context.state().statement_to_plan(rule.at(0)).await?;
+            let plan = self.context.state().statement_to_plan(rule.at(Instant::EPOCH)).await?;
             self.context.execute_logical_plan(plan).await?.collect().await
         };
         let batches = futures::executor::block_on(run).map_err(|e| failure(&e).0)?;
@@ -330,7 +330,11 @@ fn now_is_local() {
                        cast(date_trunc('month', now) AS date) AS same, now >= cast(now AS date) AS later";
             let (rule, _) = asked(&bench.compiler, sql).unwrap();
             let run = async {
-                let plan = bench.context.state().statement_to_plan(rule.at(at.as_microsecond())).await?;
+                let plan = bench
+                    .context
+                    .state()
+                    .statement_to_plan(rule.at(Instant::from_micros(at.as_microsecond())))
+                    .await?;
                 bench.context.execute_logical_plan(plan).await?.collect().await
             };
             let rows = futures::executor::block_on(run).unwrap();

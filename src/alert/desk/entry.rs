@@ -65,7 +65,7 @@ pub struct Entry {
     pub recipient: Option<String>,
     /// What it has in common with others that are told together.
     pub group: Labels,
-    /// How long it waits: the group's first, and when the group was told of before. In microseconds.
+    /// How long it waits: the group's first, and when the group was told of before.
     pub wait: Wait,
 }
 

@@ -94,8 +94,7 @@ impl Compared<'_> {
         };
         let unanswered = ticks.unanswered(again);
         let ticks = ticks.check(again, &unanswered);
-        let unanswered =
-            unanswered.iter().map(|tick| (tick.rule.clone(), Instant::from_micros(tick.tick))).collect();
+        let unanswered = unanswered.iter().map(|tick| (tick.rule.clone(), tick.tick)).collect();
         let findings = self.findings(history, again, &known, &unanswered)?;
         Ok([rules, findings].into_iter().chain(ticks).collect())
     }

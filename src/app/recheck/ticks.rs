@@ -25,10 +25,7 @@ pub(crate) struct StoredTicks {
 impl StoredTicks {
     /// Reads them.
     pub(crate) fn read(history: &History) -> anyhow::Result<Self> {
-        let passed = history
-            .passed_ticks()?
-            .into_iter()
-            .map(|passed| (passed.rule, Instant::from_micros(passed.tick)));
+        let passed = history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick));
         Ok(Self {
             noted: history.ticks()?,
             passed: passed.collect(),
@@ -64,13 +61,9 @@ impl TickCheck<'_> {
             let Some(known) = self.known.get(tick.rule.as_str()) else { return false };
             let noted = self.stored.noted.iter().flatten();
             let mut before = noted.filter(|noted| noted.block <= known.since.after_block);
-            let by_another =
-                before.any(|noted| noted.at == Instant::from_micros(tick.tick) && noted.rule_id == tick.rule);
-            let is_passed =
-                self.stored.passed.contains(&(tick.rule.clone(), Instant::from_micros(tick.tick)));
-            self.range.has(Instant::from_micros(tick.tick))
-                && !is_passed
-                && (known.since.after_block == 0 || !by_another)
+            let by_another = before.any(|noted| noted.at == tick.tick && noted.rule_id == tick.rule);
+            let is_passed = self.stored.passed.contains(&(tick.rule.clone(), tick.tick));
+            self.range.has(tick.tick) && !is_passed && (known.since.after_block == 0 || !by_another)
         };
         again.passed.iter().filter(is_compared).collect()
     }
@@ -92,7 +85,7 @@ impl TickCheck<'_> {
         }
         let is_damaged = !problems.is_empty();
         for PassedTick { rule, tick, why } in unanswered {
-            let at = self.calendar.format(Instant::from_micros(*tick));
+            let at = self.calendar.format(*tick);
             problems.add(say!("not compared: {rule} at {at}, {why}", rule, at, why));
         }
         let mut detail = say!("{count} ticks", count = noted.len());

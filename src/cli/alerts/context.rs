@@ -27,7 +27,7 @@ use crate::{
 
 /// Rows of each list.
 const SHOWN: usize = 10;
-/// How far back payments are looked for, in microseconds: a year.
+/// How far back payments are looked for: a year.
 const BACK: TimeDelta = TimeDelta::days(365);
 
 /// What stands around an alert.

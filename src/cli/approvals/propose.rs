@@ -60,9 +60,9 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     let wish = match (&args.list, &args.budget) {
         (Some(list), _) => of_list(args, list, &config)?,
         (None, Some(file)) => {
-            let wish = action::wish(actions(file)?, &args.reason, (now.as_micros(), &config.calendar));
+            let wish = action::wish(actions(file)?, &args.reason, (now, &config.calendar));
             let wish = wish.map_err(|why| anyhow!(why))?;
-            let trial = Matter::propose(0, wish.clone(), (&person, now.as_micros()), &Office::default());
+            let trial = Matter::propose(0, wish.clone(), (&person, now), &Office::default());
             let decoder = Decoder::new(config.calendar.clone())
                 .not_before(config.earliest_time())
                 .in_currency(config.currency.clone());
@@ -77,7 +77,7 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     // Where there is no state, that is told, and not that it has no key.
     let cases = Cases::open(&config.state_dir)?;
     let office = office(&config)?;
-    let matter = cases.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?;
+    let matter = cases.by(actor).propose_matter(wish, (&person, now), &office)?;
     match args.json {
         true => println!("{}", serde_json::to_string(&matter)?),
         false => println!("{}", told(&matter, &config)),

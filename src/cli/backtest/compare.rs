@@ -61,9 +61,7 @@ impl Output for Kept {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for mut batch in batches {
             self.tables.keep(&batch);
-            self.findings.extend(
-                batch.evaluation.take_findings().map(|(at, _, finding)| (Instant::from_micros(at), finding)),
-            );
+            self.findings.extend(batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)));
         }
         Ok(())
     }

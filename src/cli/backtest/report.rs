@@ -18,7 +18,7 @@ use crate::{
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::row::RuleCounts,
-    event::{EventType, Instant, money::format_cents, period::JournalStart, time::Calendar},
+    event::{Cents, EventType, Instant, period::JournalStart, time::Calendar},
     finding::Finding,
     rule::Mode,
     say,
@@ -38,7 +38,7 @@ pub(crate) struct Report {
     skipped: u64,
     rejects: BTreeMap<&'static str, u64>,
     shown_rejects: Vec<String>,
-    paid: i128,
+    paid: Cents,
     bytes: u64,
     stages: Stages,
     started: std::time::Instant,
@@ -46,7 +46,7 @@ pub(crate) struct Report {
     /// What schedules query.
     tables: Arc<MemoryTables>,
     scoring: Option<Scoring>,
-    /// The times of the first and the last event, in microseconds.
+    /// The times of the first and the last event.
     span: Option<(Instant, Instant)>,
     calendar: Arc<Calendar>,
     journal_start: Option<JournalStart>,
@@ -59,7 +59,7 @@ struct RuleReport {
     findings: u64,
     keys: BTreeSet<String>,
     keys_capped: bool,
-    cents: i128,
+    cents: Cents,
 }
 
 /// Keys of a rule that are told apart; beyond, the table says "more than".
@@ -103,7 +103,7 @@ impl Report {
             skipped: 0,
             rejects: BTreeMap::new(),
             shown_rejects: Vec::new(),
-            paid: 0,
+            paid: Cents::ZERO,
             bytes: 0,
             stages: Stages::default(),
             started: std::time::Instant::now(),
@@ -152,9 +152,7 @@ impl Report {
         }
         let (from, to) = (self.from, self.to);
         let wanted = |at: Instant| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        for (at, cents, finding) in
-            batch.evaluation.take_findings().filter(|(at, ..)| wanted(Instant::from_micros(*at)))
-        {
+        for (at, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
                 writeln!(out, "{line}").map_err(|e| {
@@ -163,7 +161,7 @@ impl Report {
             }
             self.count(&finding, cents);
             if let Some(scoring) = &mut self.scoring {
-                scoring.count(&finding, Instant::from_micros(at));
+                scoring.count(&finding, at);
             }
         }
         let events: u64 = self.by_type.values().sum();
@@ -172,7 +170,7 @@ impl Report {
         Ok(())
     }
 
-    fn count(&mut self, finding: &Finding, cents: i128) {
+    fn count(&mut self, finding: &Finding, cents: Cents) {
         let Some((_, report)) = self.rules.iter_mut().find(|(rule, _)| rule.id == finding.rule_id) else {
             return;
         };
@@ -313,7 +311,7 @@ impl Report {
             "{events} events ({payments} payments of {paid}), {duplicates} duplicates, {rejected} rejected{reasons}; {seconds} s, {rate} events/s",
             events,
             payments,
-            paid = separated(&format_cents(self.paid)),
+            paid = separated(&self.paid.to_string()),
             duplicates = self.duplicates,
             rejected,
             reasons,

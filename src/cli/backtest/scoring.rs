@@ -53,7 +53,7 @@ impl Scoring {
         Ok(Self { labels, calendar, rules: BTreeMap::new(), live, paging })
     }
 
-    /// Counts a finding about the time `at`, in microseconds.
+    /// Counts a finding about the time `at`.
     pub(crate) fn count(&mut self, finding: &Finding, at: Instant) {
         let start = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
         let right = self.labels.count(finding, at, start);

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     decode::Decoder,
     evaluate::tables::budget_lines,
-    event::{self, Instant, money::format_cents, money::parse_amount},
+    event::{self, Cents, Instant, money::format_cents, money::parse_amount},
     ledger::{Attributes, Ledger},
     say,
     settle::propose::{
@@ -126,7 +126,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
         let Some(of) = attributes.fiscal_year else { continue };
         let cents = match forecasts.get(&*line.id).filter(|_| of == last) {
             Some(expected) => *expected,
-            None => line.balances.executed,
+            None => line.balances.executed.as_i128(),
         };
         let key = key(attributes);
         if let Some(name) = attributes.text(event::Column::UnitName) {
@@ -142,7 +142,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
 
 /// What lines will have executed at the end of their year.
 fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BTreeMap<String, i128>> {
-    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now.as_micros(), &|_| true);
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"))?;
     let runtime = runtime()?;
     let made = runtime.block_on(line_forecasts(config, &lines, now));
@@ -183,7 +183,7 @@ fn driver(text: &str) -> anyhow::Result<Driver> {
 /// `205=400000`
 fn cap(text: &str) -> anyhow::Result<Cap> {
     let (codes, amount) = text.split_once('=').unwrap_or(("", text));
-    let cents = parse_amount(amount.trim());
+    let cents = parse_amount(amount.trim()).map(Cents::as_i128);
     let cents = cents.map_err(|why| {
         anyhow::anyhow!(say!("--cap: {text} is no amount: {why}", text = quoted(amount), why))
     })?;
@@ -224,7 +224,7 @@ fn read(path: &Path) -> anyhow::Result<Proposal> {
     let mut proposal = proposal
         .map_err(|_| anyhow::anyhow!(say!("{path} is no version of a proposal", path = path.display())))?;
     for line in &mut proposal.lines {
-        line.cents = parse_amount(&line.amount).unwrap_or_default();
+        line.cents = parse_amount(&line.amount).unwrap_or_default().as_i128();
     }
     Ok(proposal)
 }

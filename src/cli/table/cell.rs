@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::visible::visible;
 use crate::{
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Cents, Instant, time::Calendar},
     say,
     text::{Language, spoken},
 };
@@ -55,12 +55,12 @@ impl Cell {
         Self::Count(count.to_string())
     }
 
-    /// An amount in cents.
-    pub(crate) fn money(cents: i128) -> Self {
-        Self::Money(format_cents(cents))
+    /// An amount.
+    pub(crate) fn money(amount: Cents) -> Self {
+        Self::Money(amount.to_string())
     }
 
-    /// An instant, in microseconds.
+    /// An instant.
     pub(crate) fn time(at: Instant, calendar: &Calendar) -> Self {
         let local = calendar.local(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
         Self::Time(local, calendar.format(at))

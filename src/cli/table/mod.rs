@@ -151,6 +151,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Cents;
 
     fn table() -> Table {
         let mut table = Table::new([
@@ -159,8 +160,12 @@ mod tests {
             Column::new("summary", "摘要").shrinks(8),
         ]);
         let text = "杭州市第一中学 向同一收款人拆分支付\n三笔";
-        table.row([Cell::Severity("critical".into()), Cell::money(123_456_789), Cell::text(text)]);
-        table.row([Cell::Severity("low".into()), Cell::money(-5), Cell::Missing]);
+        table.row([
+            Cell::Severity("critical".into()),
+            Cell::money(Cents::new(123_456_789)),
+            Cell::text(text),
+        ]);
+        table.row([Cell::Severity("low".into()), Cell::money(Cents::new(-5)), Cell::Missing]);
         table
     }
 

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Reading, row::fold, text, value::YEARS};
 use crate::event::{
-    BudgetAction, Column, Currency, EventType, Instant, TypeSet,
+    BudgetAction, Cents, Column, Currency, EventType, Instant, TypeSet,
     money::check_amount,
     number,
     schema::{
@@ -116,7 +116,9 @@ impl Work<'_> {
         }
         let column: ArrayRef = match spec.kind {
             FieldKind::Text(_) | FieldKind::Choice(_) => Arc::new(self.text(at, spec, texts(array)?)?),
-            FieldKind::Money => self.decimals(at, spec, array, 2, |cents| check_amount(cents).ok())?,
+            FieldKind::Money => self.decimals(at, spec, array, 2, |cents| {
+                check_amount(Cents::new(cents)).map(Cents::as_i128).ok()
+            })?,
             FieldKind::Number => {
                 self.decimals(at, spec, array, number::SCALE, |n| number::scaled(n, number::SCALE).ok())?
             }

@@ -19,7 +19,7 @@ use crate::{
     },
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
-    event::{Column, Instant, money::format_cents},
+    event::{Cents, Column, Instant},
     finding::Finding,
     ledger::{AfterEvent, GroupAfter, Ledger, Trial},
     personal,
@@ -100,9 +100,9 @@ impl Judged<'_> {
         self.decision(question, row, (self.found[row], None, None))
     }
 
-    /// The amounts, in cents, that the line of a row, its plan and its groups had left before the row's own.
-    pub(super) fn limits(&self, row: usize) -> Vec<i128> {
-        let (after, amount) = (&self.after, cents(&self.decoded.events, row));
+    /// The amounts that the line of a row, its plan and its groups had left before the row's own.
+    pub(super) fn limits(&self, row: usize) -> Vec<Cents> {
+        let (after, amount) = (&self.after, cents(&self.decoded.events, row).as_i128());
         let spent = after.executed[row] + after.reserved[row] - amount;
         let line = [after.total[row] - after.frozen[row] - spent, after.planned[row] - spent];
         let of_group = |group: &GroupAfter| {
@@ -110,7 +110,7 @@ impl Judged<'_> {
             group.keys[row].as_ref()?;
             Some(sums.total[row] - sums.frozen[row] - sums.executed[row] - sums.reserved[row] + amount)
         };
-        line.into_iter().chain(after.groups.iter().filter_map(of_group)).collect()
+        line.into_iter().chain(after.groups.iter().filter_map(of_group)).map(Cents::new).collect()
     }
 
     /// The answer about a row: what is found of it, the application that it is blocked with, and the override by which it
@@ -131,13 +131,10 @@ impl Judged<'_> {
         let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };
         let decision = if together.is_some() { Verdict::Block } else { found.max(least) };
         let funds = |reserved| {
-            Funds::new([
-                after.total[row],
-                after.executed[row],
-                after.frozen[row],
-                reserved,
-                after.planned[row],
-            ])
+            let [total, executed, frozen, planned] =
+                [&after.total, &after.executed, &after.frozen, &after.planned]
+                    .map(|sums| Cents::new(sums[row]));
+            Funds::new([total, executed, frozen, reserved, planned])
         };
         let unchecked = is_unchecked(events, row);
         let expires = question.expires_in.filter(|_| decision != Verdict::Block || unchecked);
@@ -149,14 +146,14 @@ impl Judged<'_> {
             decided_at: calendar.format(question.now),
             occurred_at: calendar.format(at),
             budget_line_id: lines.value(row).to_owned(),
-            amount: format_cents(cents(events, row)),
+            amount: cents(events, row).to_string(),
             reasons: reasons(self.evaluation, row, rules),
             also: Reasons {
                 stale: question.is_stale,
                 together_with: together.map(|other| ids.value(other).to_owned()),
             },
             before: funds(self.before(lines, row)),
-            after: funds(after.reserved[row]),
+            after: funds(Cents::new(after.reserved[row])),
             groups: groups(after, row, rules),
             largest_amount: None,
             not_evaluated: self.not_evaluated.clone(),
@@ -172,12 +169,12 @@ impl Judged<'_> {
     }
 
     /// What a line had reserved before the application of a row.
-    fn before(&self, lines: &StringViewArray, row: usize) -> i128 {
+    fn before(&self, lines: &StringViewArray, row: usize) -> Cents {
         let name = lines.value(row);
         let sees = if self.trial == Trial::Together { row } else { 0 };
         match (0..sees).rev().find(|earlier| lines.value(*earlier) == name) {
-            Some(earlier) => self.after.reserved[earlier],
-            None => self.ledger.line(name).map_or(0, |(line, _)| line.balances.reserved),
+            Some(earlier) => Cents::new(self.after.reserved[earlier]),
+            None => self.ledger.line(name).map_or(Cents::ZERO, |(line, _)| line.balances.reserved),
         }
     }
 }
@@ -190,13 +187,10 @@ fn groups(after: &AfterEvent, row: usize, rules: &RuleSet) -> Vec<GroupFunds> {
             group_id: group.group.id.clone(),
             key: key.to_string(),
             lines: after.lines[row],
-            after: Funds::new([
-                sums.total[row],
-                sums.executed[row],
-                sums.frozen[row],
-                sums.reserved[row],
-                sums.planned[row],
-            ]),
+            after: Funds::new(
+                [&sums.total, &sums.executed, &sums.frozen, &sums.reserved, &sums.planned]
+                    .map(|sums| Cents::new(sums[row])),
+            ),
         })
     };
     rules.groups.iter().zip(&after.groups).filter_map(of).collect()

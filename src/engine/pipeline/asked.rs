@@ -18,7 +18,7 @@ use crate::{
 const IN_A_ROW: u32 = 16;
 /// Questions that one evaluation answers.
 const TOGETHER: usize = 16;
-/// How long after a question others are expected, in microseconds.
+/// How long after a question others are expected.
 const EXPECTED: TimeDelta = TimeDelta::MINUTE;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
@@ -34,7 +34,7 @@ pub struct Asked {
     /// read them before.
     used: BTreeMap<i64, (Instant, String)>,
     in_a_row: u32,
-    /// The clock's time at the last question, in microseconds.
+    /// The clock's time at the last question.
     last: Option<Instant>,
     /// The rules that were asked last, with their digest: to make it takes as long as an answer.
     digest: Option<(Arc<RuleSet>, Arc<str>)>,

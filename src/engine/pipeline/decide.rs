@@ -22,7 +22,7 @@ use crate::{
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
-    event::{Column, EventType, Instant, money::format_cents},
+    event::{Cents, Column, EventType, Instant},
     ledger::Trial,
     say,
     stream::{Block, Payload},
@@ -62,7 +62,7 @@ impl Sequence {
             let Some(largest) = self.largest((&decoded, likely), &evaluator, out).await? else {
                 return Ok(false);
             };
-            decision.largest_amount = largest.map(format_cents);
+            decision.largest_amount = largest.map(|cents| cents.to_string());
         }
         if question.mode == Mode::WhatIf {
             let _ = question.answer.send(Ok(decisions));
@@ -172,19 +172,21 @@ impl Sequence {
         Ok(answer.await.ok())
     }
 
-    /// The largest amount that an application would not be blocked for, in cents; the outer `None` if the stages behind have
+    /// The largest amount that an application would not be blocked for; the outer `None` if the stages behind have
     /// ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
     /// through: the amount that is told was tried out and passes. First come those that a limit is `likely` to stand at.
     async fn largest(
         &mut self,
-        (decoded, mut likely): (&Decoded, Vec<i128>),
+        (decoded, mut likely): (&Decoded, Vec<Cents>),
         evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
-    ) -> Result<Option<Option<i128>>, EngineError> {
-        let (mut passes, mut blocked) = (0, cents(&decoded.events, 0));
+    ) -> Result<Option<Option<Cents>>, EngineError> {
+        let (mut passes, mut blocked) = (0, cents(&decoded.events, 0).as_i128());
         while blocked - passes > 1 {
             let step = ((blocked - passes) / (AMOUNTS + 1)).max(1);
-            let likely = std::mem::take(&mut likely).into_iter().flat_map(|limit| [limit, limit + 1]);
+            let likely = std::mem::take(&mut likely)
+                .into_iter()
+                .flat_map(|limit| [limit.as_i128(), limit.as_i128() + 1]);
             let amounts = (1..=AMOUNTS).map(|n| passes + n * step).chain(likely);
             let mut amounts: Vec<_> = amounts.filter(|a| (passes + 1..blocked).contains(a)).collect();
             amounts.sort_unstable();
@@ -198,7 +200,7 @@ impl Sequence {
             blocked = amounts.get(at).copied().unwrap_or(blocked);
             passes = at.checked_sub(1).map_or(passes, |at| amounts[at]);
         }
-        Ok(Some(Some(passes).filter(|cents| *cents > 0)))
+        Ok(Some(Some(Cents::new(passes)).filter(|cents| *cents > Cents::ZERO)))
     }
 }
 
@@ -265,8 +267,8 @@ fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
     decoded.alike(events)
 }
 
-pub(super) fn cents(events: &RecordBatch, row: usize) -> i128 {
-    events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row)
+pub(super) fn cents(events: &RecordBatch, row: usize) -> Cents {
+    Cents::new(events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row))
 }
 
 /// A digest of what an application is about: all of it but its id, its times and its amount.

@@ -8,7 +8,6 @@ use super::{Concluding, EngineError, Preparing, Record, broken, done};
 use crate::{
     engine::{Committable, SavedWatermark, Scheduler, Windowing, watermark::Owed, workers::Workers},
     evaluate::{Evaluator, Moved, schedule::Due},
-    event::Instant,
 };
 
 /// The stage with the windows.
@@ -144,7 +143,7 @@ impl Windows {
             }
             let (evaluation, passed) = scheduler.run(&due, evaluator, self.workers.are_threads()).await;
             let rules = Arc::clone(evaluator.rules());
-            let done = (Instant::from_micros(due.tick), rules.rules[due.rule].rule.id.clone());
+            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
             let tick = Some(done.clone());
             watermark.owed = watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed {
                 done: Some(done),

@@ -150,14 +150,10 @@ impl Sequencer {
         };
         // All of them see the same ledger: no event came in between.
         let queries: Vec<_> = due.iter().filter_map(|(_, rule)| query(*rule)).collect();
-        let now = due.first().map_or(0, |(tick, _)| tick.as_micros());
+        let now = due.first().map_or(Instant::EPOCH, |(tick, _)| *tick);
         let tables = LedgerTables::read_by(&queries, &ledger, ticker.calendar(), now);
-        let with_tables = |(tick, rule): (Instant, usize)| Due {
-            tick: tick.as_micros(),
-            rule,
-            ledger: tables.clone(),
-            attempt: 0,
-        };
+        let with_tables =
+            |(tick, rule): (Instant, usize)| Due { tick, rule, ledger: tables.clone(), attempt: 0 };
         due.into_iter().map(with_tables).collect()
     }
 }

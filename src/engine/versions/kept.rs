@@ -27,7 +27,7 @@ pub(crate) struct Records {
     store: Option<Box<dyn KnownVersions>>,
     /// The number of the last change.
     last: i64,
-    /// Records whose latest event is so many microseconds older than the latest of all are not known any more.
+    /// Records whose latest event is so much older than the latest of all are not known any more.
     retain: Option<TimeDelta>,
     /// Records at hand of which those that are too old are looked for, where nothing is stored.
     sweep_at: usize,
@@ -68,7 +68,7 @@ impl Records {
         Ok(known.filter(|kept| kept.at >= bound))
     }
 
-    /// The latest event of a record that is known is not before this, in microseconds.
+    /// The latest event of a record that is known is not before this.
     fn bound(&self, latest: Instant) -> Instant {
         self.retain.map_or(Instant::MIN, |retain| latest.saturating_sub(retain))
     }

@@ -135,7 +135,7 @@ pub struct Judges<'j> {
     plausible: Option<Plausible>,
     /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
     before: HashMap<u64, Option<u64>>,
-    /// The latest event time, in microseconds.
+    /// The latest event time.
     latest: Instant,
 }
 
@@ -331,12 +331,12 @@ impl<'j> Judges<'j> {
     }
 }
 
-/// The event time of a version, in microseconds.
+/// The event time of a version.
 fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<Instant> {
     if version.rows() > 0 { Some(occurred_at(events, version.row)) } else { version.changed_at }
 }
 
-/// The time of an event, in microseconds.
+/// The time of an event.
 fn occurred_at(events: &RecordBatch, row: usize) -> Instant {
     Instant::from_micros(
         events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().value(row),

@@ -10,7 +10,7 @@ use crate::{decode::versions::Version, event::Instant};
 pub struct Kept {
     /// Its last version; none before all that its first one led to is stored.
     pub version: Option<Version>,
-    /// The latest event time of it, in microseconds.
+    /// The latest event time of it.
     pub at: Instant,
     /// What stands of it.
     pub standing: Standing,

@@ -8,7 +8,7 @@ use crate::{
     say,
 };
 
-/// Reaching back is not tried for less than this, in microseconds: each try reads the journal.
+/// Reaching back is not tried for less than this: each try reads the journal.
 const STEP: TimeDelta = TimeDelta::DAY;
 
 impl Windowing {
@@ -19,7 +19,7 @@ impl Windowing {
     }
 
     /// Fills the windows that hold too little for this batch from what is stored, which must be everything before it.
-    /// `latest` is the largest event time, in microseconds.
+    /// `latest` is the largest event time.
     ///
     /// Where that does not fit into memory, the windows hold what they usually do, and what reaches back half as far or
     /// further is not judged by them any more until rules change: one event from long ago must not end the daemon, nor

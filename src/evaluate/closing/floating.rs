@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    Found, Judge, PANES_MIN, WAITING, Waiting, Window,
+    Closed, Judge, PANES_MIN, WAITING, Waiting, Window,
     judge::{column, measured},
     table::times,
     values,
@@ -191,7 +191,7 @@ impl Floating {
         table: &Table,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         let layout = &judge.view.layout;
         let words = &selected.packed.words[place * layout.stride()..][..layout.stride()];
         let at = words[0].cast_signed();
@@ -249,7 +249,7 @@ impl Floating {
     }
 
     /// Judges a closed window again: a finding appears if the condition is newly true.
-    fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
+    fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Closed> {
         let already = self.keys.get(&window.key)?.spans.get(window.start())?.found;
         let mut own = RuleCounts::default();
         self.measure(judge, window);
@@ -269,7 +269,7 @@ impl Floating {
         (watermark, row): (i64, usize),
         quiet: bool,
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         let mut found = Vec::new();
         while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
             self.passed(end);
@@ -307,7 +307,7 @@ impl Floating {
         self.waiting.add(judge, &panes, window);
     }
 
-    pub(super) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+    pub(super) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Closed> {
         let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
         if windows.is_empty() {
             return Vec::new();
@@ -322,7 +322,7 @@ impl Floating {
         };
         let sound = BooleanBuffer::collect_bool(windows.len(), |row| !failed[row]);
         let mut found = Vec::new();
-        for row in judge(j.rule, &table, &sound, &|row| windows[row].stretch.end.as_micros(), counts) {
+        for row in judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts) {
             let window = windows[row];
             let own = self.keys.get_mut(&window.key);
             if let Some(span) = own.and_then(|own| own.spans.get_mut(window.start())) {
@@ -334,7 +334,7 @@ impl Floating {
                 Shape::Session(_) | Shape::Calendar => Subject::Window(window.stretch),
             };
             let finding = Finding::new(j.rule, &place, subject, j.calendar);
-            found.push((window.row, window.stretch.end.as_micros(), finding));
+            found.push(Closed { row: window.row, at: window.stretch.end, finding });
         }
         found
     }
@@ -451,7 +451,7 @@ mod tests {
                     assert_eq!((counts.beyond, counts.errors), (0, 0));
                     found
                         .into_iter()
-                        .map(|(row, end, finding)| (row, end, finding.finding_id))
+                        .map(|closed| (closed.row, closed.at, closed.finding.finding_id))
                         .collect::<Vec<_>>()
                 };
                 let mut found = step(&mut lean);

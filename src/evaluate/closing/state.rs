@@ -1,6 +1,6 @@
 //! The windows of a rule, whatever they begin and end with.
 
-use super::{Closing, Found, Judge, floating::Floating};
+use super::{Closed, Closing, Judge, floating::Floating};
 use crate::{
     evaluate::{
         row::{RuleCounts, Table},
@@ -99,7 +99,7 @@ impl State {
         table: &Table,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         either!(self, windows => windows.observe(judge, table, (selected, place), counts))
     }
 
@@ -111,12 +111,12 @@ impl State {
         (watermark, row): (i64, usize),
         quiet: bool,
         counts: &mut RuleCounts,
-    ) -> Vec<Found> {
+    ) -> Vec<Closed> {
         either!(self, windows => windows.close(judge, (watermark, row), quiet, counts))
     }
 
     /// Judges the windows that wait.
-    pub(crate) fn flush(&mut self, judge: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+    pub(crate) fn flush(&mut self, judge: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Closed> {
         either!(self, windows => windows.flush(judge, counts))
     }
 }

@@ -18,6 +18,7 @@ use datafusion::{
 };
 
 use super::{moment::Moment, rows::one_row};
+use crate::event::Instant;
 
 /// An expression of `now` alone, in a plan as a function without arguments.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct Fixed {
     now: Moment,
     steps: Arc<dyn PhysicalExpr>,
     /// The tick that was the last, and the value at it.
-    value: Mutex<Option<(i64, ScalarValue)>>,
+    value: Mutex<Option<(Instant, ScalarValue)>>,
     signature: Signature,
 }
 

@@ -38,7 +38,7 @@ use super::{
     tables::elapsed_at,
 };
 use crate::{
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     rule::{
         RuleSet,
         query::{QuerySession, ScheduleRule, options},
@@ -121,11 +121,11 @@ impl Slot {
         Self { schema, rows }
     }
 
-    /// Lets it have these rows, as they are at `now` (microseconds).
+    /// Lets it have these rows, as they are at `now`.
     ///
     /// # Errors
     /// If a column is missing.
-    fn fill(&self, rows: &RecordBatch, calendar: &Calendar, now: i64) -> Result<()> {
+    fn fill(&self, rows: &RecordBatch, calendar: &Calendar, now: Instant) -> Result<()> {
         let of = rows.schema();
         let places = self.schema.fields().iter().map(|field| of.index_of(field.name()));
         let rows = rows.project(&places.collect::<std::result::Result<Vec<_>, _>>()?)?;

@@ -25,7 +25,10 @@ use datafusion::{
 };
 
 use super::fixed::Fixed;
-use crate::{event::schema::time_type, rule::query::MOMENT};
+use crate::{
+    event::{Instant, schema::time_type},
+    rule::query::MOMENT,
+};
 
 /// The tick's time.
 #[derive(Debug, Clone)]
@@ -42,14 +45,14 @@ impl Moment {
         Self { at: Arc::default(), zone: Arc::from(zone), signature }
     }
 
-    /// Moves it, in microseconds.
-    pub(crate) fn set(&self, at: i64) {
-        self.at.store(at, Ordering::SeqCst);
+    /// Moves it.
+    pub(crate) fn set(&self, at: Instant) {
+        self.at.store(at.as_micros(), Ordering::SeqCst);
     }
 
     /// What it is.
-    pub(crate) fn get(&self) -> i64 {
-        self.at.load(Ordering::SeqCst)
+    pub(crate) fn get(&self) -> Instant {
+        Instant::from_micros(self.at.load(Ordering::SeqCst))
     }
 
     /// What stands for `now` in queries.
@@ -191,7 +194,7 @@ impl ScalarUDFImpl for Moment {
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(
-            Some(self.get()),
+            Some(self.get().as_micros()),
             Some(Arc::clone(&self.zone)),
         )))
     }

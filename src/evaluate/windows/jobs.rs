@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        closing::{self, Judge, State},
+        closing::{Judge, State},
         evaluator::Prepared,
         row::RuleCounts,
         sliding::{Measured, Selected, Sliding},
@@ -33,8 +33,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn extend(&mut self, found: Vec<closing::Found>) {
-        self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
+    pub(super) fn extend(&mut self, found: Vec<Closed>) {
+        self.closed.extend(found);
     }
 }
 

@@ -103,17 +103,16 @@ pub(crate) async fn propose(
 
 fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
     let now = shared.clock.now();
-    let wish = action::wish(proposal.actions, &proposal.reason, (now.as_micros(), &shared.calendar));
+    let wish = action::wish(proposal.actions, &proposal.reason, (now, &shared.calendar));
     let wish = wish.map_err(Problem::unprocessable)?;
     let (person, office) = (by.person(&actor), office(shared)?);
     // Judged as the events that it would become, before anybody is asked to approve it.
-    let trial =
-        Matter::propose(0, wish.clone(), (&person, now.as_micros()), &crate::approval::Office::default());
+    let trial = Matter::propose(0, wish.clone(), (&person, now), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
     within(&Within::new(shared, by.limits()), &trial)?;
     check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
         .map_err(Problem::unprocessable)?;
-    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?)
+    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
 }
 
 /// What is not there for them, people do not propose anything about.
@@ -142,7 +141,7 @@ fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -
     let wish = rows.wish((&name, list), &proposal.reason).map_err(Problem::unprocessable)?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let now = shared.clock.now();
-    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now.as_micros()), &office)?)
+    Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
 }
 
 fn overriding(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     approval::{Act, Kind, Matter, State, Verb},
-    event::{Instant, money::format_cents, time::Calendar},
+    event::{Instant, time::Calendar},
     http::lens::Lens,
     lists::Lists,
     personal::event,
@@ -68,12 +68,17 @@ pub(crate) struct ApprovalAct {
 
 impl ApprovalView {
     /// A matter as it is shown.
-    pub(crate) fn new(matter: &Matter, (calendar, now): (&Calendar, i64), lens: Lens, lists: &Lists) -> Self {
+    pub(crate) fn new(
+        matter: &Matter,
+        (calendar, now): (&Calendar, Instant),
+        lens: Lens,
+        lists: &Lists,
+    ) -> Self {
         let act = |act: &Act| ApprovalAct {
             verb: act.verb,
             who: act.who.clone(),
             roles: act.roles.iter().map(|role| role.word()).collect(),
-            at: calendar.format(Instant::from_micros(act.at)),
+            at: calendar.format(act.at),
             why: act.why.clone(),
             key: act.key.clone(),
         };
@@ -85,11 +90,11 @@ impl ApprovalView {
             state,
             subject: matter.subject.clone(),
             content: content(matter, lens, lists),
-            amount: matter.cents.map(format_cents),
+            amount: matter.cents.map(|cents| cents.to_string()),
             reason: matter.reason.clone(),
             proposed_by: matter.proposed_by.clone(),
-            proposed_at: calendar.format(Instant::from_micros(matter.proposed_at)),
-            expires_at: matter.expires_at.map(|at| calendar.format(Instant::from_micros(at))),
+            proposed_at: calendar.format(matter.proposed_at),
+            expires_at: matter.expires_at.map(|at| calendar.format(at)),
             needed: matter.needed.iter().map(|role| role.word()).collect(),
             missing: if waits {
                 matter.missing().iter().map(|role| role.word()).collect()
@@ -98,7 +103,7 @@ impl ApprovalView {
             },
             acts: matter.acts.iter().map(act).collect(),
             digest: matter.digest.clone(),
-            ended_at: matter.ended_at.map(|at| calendar.format(Instant::from_micros(at))),
+            ended_at: matter.ended_at.map(|at| calendar.format(at)),
             outcome: matter.outcome.clone(),
             can: Vec::new(),
         }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::config::oidc::Oidc;
+use crate::{config::oidc::Oidc, event::Instant};
 
 /// How far clocks may be apart, in seconds.
 const SKEW: i64 = 60;
@@ -45,10 +45,10 @@ impl Audience {
 }
 
 impl IdToken {
-    /// What keeps it from being for this login, if anything does; `now` in microseconds.
-    pub(super) fn problem(&self, config: &Oidc, nonce: &str, now: i64) -> Option<&'static str> {
-        let now = now / 1_000_000;
-        let later = |at: i64| at > now.saturating_add(SKEW);
+    /// What keeps it from being for this login, if anything does.
+    pub(super) fn problem(&self, config: &Oidc, nonce: &str, now: Instant) -> Option<&'static str> {
+        let now = now.as_seconds();
+        let later = |seconds: i64| seconds > now.saturating_add(SKEW);
         let checks = [
             (self.iss == config.issuer, "the ID token is of another issuer"),
             (self.aud.is(&config.client_id, self.azp.as_deref()), "the ID token is for somebody else"),
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn a_token_is_for_one_login() {
-        let problem =
-            |claim: &str, value: Value| token(&[(claim, value)]).problem(&config(), "n", NOW * 1_000_000);
+        let now = Instant::from_micros(NOW * 1_000_000);
+        let problem = |claim: &str, value: Value| token(&[(claim, value)]).problem(&config(), "n", now);
         assert_eq!(problem("nonce", json!("n")), None);
         for (claim, value) in [
             ("iss", json!("https://login/")),
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(problem(claim, value.clone()), None, "{claim} {value}");
         }
         let both = [("aud", json!(["other", "fiscwatch"])), ("azp", json!("fiscwatch"))];
-        assert_eq!(token(&both).problem(&config(), "n", NOW * 1_000_000), None);
+        assert_eq!(token(&both).problem(&config(), "n", now), None);
     }
 
     #[test]

@@ -217,7 +217,7 @@ async fn claimed(
     let back = callback(&provider.config);
     let token =
         provider.exchange(&code, &login::verifier(&secret), &back).await.map_err(|why| wrong(&why.0))?;
-    match token.problem(&provider.config, &login::nonce(&secret), shared.clock.now().as_micros()) {
+    match token.problem(&provider.config, &login::nonce(&secret), shared.clock.now()) {
         None => Ok(token),
         Some(problem) => Err(wrong(problem)),
     }

@@ -47,7 +47,7 @@ impl Work<'_> {
     }
 }
 
-/// How long an inhibited alert waits before it is looked at again, in microseconds.
+/// How long an inhibited alert waits before it is looked at again.
 const INHIBITED: TimeDelta = TimeDelta::MINUTE;
 
 /// The same for quiet hours.

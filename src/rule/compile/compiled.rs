@@ -10,7 +10,7 @@ use super::super::{
     window::Anomaly,
 };
 use crate::{
-    event::period::Length,
+    event::{Instant, period::Length},
     personal::Kinds,
     rule::plan::{Lane, Layout},
 };
@@ -36,8 +36,8 @@ pub struct CompiledException {
     pub name: String,
     /// Its condition.
     pub when: Condition,
-    /// The event time in microseconds from which it no longer holds.
-    pub until: Option<i64>,
+    /// The event time from which it no longer holds.
+    pub until: Option<Instant>,
 }
 
 /// A rule that can be evaluated.

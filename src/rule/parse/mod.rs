@@ -11,7 +11,7 @@ use saphyr::{ScalarStyle, YamlData};
 
 use crate::{
     diagnostic::meant,
-    event::{EventType, Instant, TypeSet, time::Calendar},
+    event::{EventType, TypeSet, time::Calendar},
     rule::{Exception, Group, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
     say,
     yaml::{Document, Node, Placed, Record},
@@ -251,14 +251,7 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
         let basis = optional(d, &record, "basis").map(|p| p.text);
         if let (Some(name), Some(when), Some(reason)) = (name, when, reason) {
             let reason = reason.text;
-            exceptions.push(Exception {
-                name: name.text,
-                when,
-                reason,
-                basis,
-                until: until.map(Instant::as_micros),
-                agreed: None,
-            });
+            exceptions.push(Exception { name: name.text, when, reason, basis, until, agreed: None });
         }
     }
     exceptions

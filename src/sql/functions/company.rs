@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::places::{Places, leading, whole};
-use crate::{event::normal_name, ledger::ratio};
+use crate::event::{Ratio, normal_name};
 
 /// 1 at the scale of [`crate::ledger::columns::RATIO_TYPE`].
 const ONE: i128 = 10i128.pow(18);
@@ -214,7 +214,7 @@ fn numbers(name: &str) -> impl Iterator<Item = u64> {
 
 fn share(part: usize, whole: usize) -> i128 {
     let wide = |n| i128::try_from(n).unwrap_or(i128::MAX);
-    ratio(wide(part), wide(whole)).unwrap_or_default()
+    Ratio::of(wide(part), wide(whole)).unwrap_or_default().as_scaled()
 }
 
 /// Whether the text has at least `chars` characters.

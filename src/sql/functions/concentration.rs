@@ -18,7 +18,7 @@ use datafusion::{
 use hashbrown::HashMap;
 
 use super::amounts::exact_type;
-use crate::ledger::{columns::RATIO_TYPE, ratio};
+use crate::{event::Ratio, ledger::columns::RATIO_TYPE};
 
 /// The most different values of one group; more are an error, as an estimate would depend on the order of the rows.
 pub(crate) const VALUES_MAX: usize = 65_536;
@@ -163,7 +163,11 @@ impl Sums {
     fn share(&self) -> Result<Option<i128>> {
         let whole = self.by_value.values().try_fold(0i128, |sum, weight| sum.checked_add(*weight));
         let Some(whole) = whole else { return exec_err!("the sum of all values has more than 38 digits") };
-        Ok(self.largest().filter(|_| whole > 0).and_then(|(_, sum)| ratio(sum, whole)))
+        Ok(self
+            .largest()
+            .filter(|_| whole > 0)
+            .and_then(|(_, sum)| Ratio::of(sum, whole))
+            .map(Ratio::as_scaled))
     }
 }
 

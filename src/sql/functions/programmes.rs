@@ -13,7 +13,7 @@ use datafusion::{
 
 use super::{immutable, shaped};
 use crate::{
-    event::schema::NUMBER_TYPE,
+    event::{Ratio, schema::NUMBER_TYPE},
     ledger::{achievement, columns::RATIO_TYPE},
 };
 
@@ -30,6 +30,7 @@ fn shares(args: &[ColumnarValue]) -> Result<ColumnarValue> {
         .zip(number(1))
         .zip(directions)
         .map(|((target, actual), direction)| achievement(target?, actual?, direction == Some("at_most")))
+        .map(|share| share.map(Ratio::as_scaled))
         .collect();
     debug_assert_eq!(shares.len(), arrays[0].len());
     let like = args.iter().find(|arg| matches!(arg, ColumnarValue::Array(_))).unwrap_or(&args[0]);

@@ -54,7 +54,7 @@ pub struct TokenSpec {
     pub owner: Option<String>,
     /// The roles of a program.
     pub roles: Roles,
-    /// Until when it is good, in microseconds.
+    /// Until when it is good.
     pub expires_at: Instant,
 }
 

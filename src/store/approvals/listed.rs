@@ -5,6 +5,7 @@ use rusqlite::{Row, params_from_iter, types::Value};
 use super::{MATTER, read};
 use crate::{
     approval::{Kind, Matter, State},
+    event::Instant,
     say,
     store::{Cases, StoreError, conditions::Conditions},
 };
@@ -102,7 +103,7 @@ impl Cases {
     pub fn matters(
         &self,
         filter: &MatterFilter,
-        (now, limit): (i64, usize),
+        (now, limit): (Instant, usize),
         shown: Option<Shown<'_>>,
     ) -> Result<Vec<(MatterPlace, Matter)>, StoreError> {
         let (mut conditions, place) = (filter.conditions(now), filter.sort.place());
@@ -132,7 +133,7 @@ impl Cases {
     pub fn matters_total(
         &self,
         filter: &MatterFilter,
-        now: i64,
+        now: Instant,
         shown: Option<Shown<'_>>,
     ) -> Result<u64, StoreError> {
         if shown.is_some() {
@@ -147,7 +148,8 @@ impl Cases {
 }
 
 impl MatterFilter {
-    fn conditions(&self, now: i64) -> Conditions {
+    fn conditions(&self, now: Instant) -> Conditions {
+        let now = now.as_micros();
         let mut conditions = Conditions::default();
         if !self.kinds.is_empty() {
             let kinds = self.kinds.iter().map(|kind| Value::from(kind.word().to_owned()));

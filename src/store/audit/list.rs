@@ -28,9 +28,9 @@ pub struct AuditFilter {
     pub result: Option<String>,
     /// Only where any of it has this text.
     pub text: Option<String>,
-    /// Only from this time on, in microseconds.
+    /// Only from this time on.
     pub from: Option<Instant>,
-    /// Only before this time, in microseconds.
+    /// Only before this time.
     pub to: Option<Instant>,
     /// Only those before this number.
     pub before: Option<i64>,

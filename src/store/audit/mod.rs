@@ -59,7 +59,7 @@ pub(crate) const DONE: &str = "done";
 pub struct Entry {
     /// Its number.
     pub seq: i64,
-    /// When, in microseconds.
+    /// When.
     #[serde(skip)]
     pub at: Instant,
     /// Who.

@@ -25,7 +25,7 @@ pub(crate) struct AuditFile {
     pub first: i64,
     /// That of its last one.
     pub last: i64,
-    /// The earliest time of a record, in microseconds.
+    /// The earliest time of a record.
     pub first_at: Instant,
     /// The latest.
     pub last_at: Instant,

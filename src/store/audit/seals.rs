@@ -22,7 +22,7 @@ use crate::{
 pub struct Seal {
     /// How many records there were.
     pub records: i64,
-    /// When, in microseconds.
+    /// When.
     pub at: Instant,
     /// The digest of the last record, in hexadecimal.
     pub head: String,

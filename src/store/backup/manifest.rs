@@ -20,7 +20,7 @@ pub(crate) const MANIFEST: &str = "backup.json";
 pub struct Manifest {
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
-    /// When it was made, in microseconds since the epoch.
+    /// When it was made.
     pub made_at: Instant,
     /// The state directory that it was made of.
     pub of: String,
@@ -30,7 +30,7 @@ pub struct Manifest {
     pub events: i64,
     /// The number of the last journal block.
     pub last_block: i64,
-    /// The time of the latest event, in microseconds since the epoch.
+    /// The time of the latest event.
     pub last_at: Option<Instant>,
     /// Findings.
     pub findings: i64,

@@ -36,7 +36,7 @@ const PAGES: i32 = 4096;
 pub struct BackupOptions {
     /// Sealed files are hard links, which take no space and no time, but share their blocks on disk with the state.
     pub link: bool,
-    /// The clock's time, in microseconds.
+    /// The clock's time.
     pub now: Instant,
 }
 

@@ -146,7 +146,7 @@ impl History {
     }
 
     /// Gives all events to `take`, in the order they arrived in and with their types. Files and blocks that end before
-    /// `from` (microseconds) are left out; the others are given whole, earlier events included. Columns of the event
+    /// `from` are left out; the others are given whole, earlier events included. Columns of the event
     /// schema that are not at the places in `columns` are not read: they are NULL.
     ///
     /// # Errors

@@ -21,9 +21,9 @@ use crate::{
 /// Which events of the journal to read; the default is all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Select {
-    /// Event times not before this, in microseconds.
+    /// Event times not before this.
     pub from: Option<Instant>,
-    /// Event times before this, in microseconds.
+    /// Event times before this.
     pub to: Option<Instant>,
     /// Arrivals after this one.
     pub after: Option<i64>,

@@ -19,7 +19,7 @@ pub struct Done {
     pub action: String,
     /// The alert's severity.
     pub severity: String,
-    /// How long after the alert's opening, in microseconds.
+    /// How long after the alert's opening.
     pub after: TimeDelta,
     /// Whether the alert was over by it.
     pub is_over: bool,
@@ -67,7 +67,7 @@ impl Outbox {
     }
 
     /// What officers and time did with alerts after a line of the history: its number, the action, the alert's severity,
-    /// how long after its opening it was done, in microseconds, and whether the alert was over by it.
+    /// how long after its opening it was done, and whether the alert was over by it.
     ///
     /// # Errors
     /// If the database cannot be read.

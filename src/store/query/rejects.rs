@@ -54,9 +54,9 @@ pub struct StoredReject {
     /// The bytes.
     #[serde(skip)]
     pub raw: Vec<u8>,
-    /// When it was received, in microseconds.
+    /// When it was received.
     pub received_at: Instant,
-    /// When it was read again, in microseconds.
+    /// When it was read again.
     pub replayed_at: Option<Instant>,
 }
 

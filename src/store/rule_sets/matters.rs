@@ -42,7 +42,7 @@ pub(super) fn matter_of(
     let proposer = Person { who: known.proposed_by.clone(), roles: Vec::new() };
     let wish = wish((Kind::Rules, Value::Null), (&known.digest, known.params.as_ref()), &known.reason);
     let id = approvals::next(summed.transaction)?;
-    let matter = Matter::propose(id, wish, (&proposer, known.proposed_at.as_micros()), office);
+    let matter = Matter::propose(id, wish, (&proposer, known.proposed_at), office);
     if let Ok(matter) = &matter {
         approvals::put(summed, matter)?;
     }
@@ -71,6 +71,6 @@ pub(in crate::store) fn follow(
 pub(super) fn in_force(summed: &Summed<'_>, digest: &str, now: Instant) -> rusqlite::Result<()> {
     let matter = approvals::latest(summed.transaction, &KINDS, digest)?;
     let Some(mut matter) = matter.filter(|matter| matter.state == State::Approved) else { return Ok(()) };
-    matter.end(true, now.as_micros(), "");
+    matter.end(true, now, "");
     approvals::keep(summed, &matter)
 }

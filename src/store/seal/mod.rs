@@ -40,9 +40,9 @@ const COMPACT_EVENTS: i64 = 4 << 20;
 /// What is sealed when, and how long it is kept.
 #[derive(Debug, Clone)]
 pub struct SealOptions {
-    /// A local day is sealed when the latest event is so many microseconds past its end.
+    /// A local day is sealed when the latest event is so much past its end.
     pub after: TimeDelta,
-    /// Events so many microseconds older than the latest one are deleted, a file at a time; `None` keeps everything.
+    /// Events so much older than the latest one are deleted, a file at a time; `None` keeps everything.
     pub retain: Option<TimeDelta>,
     /// What local days are.
     pub calendar: Arc<Calendar>,
@@ -75,7 +75,7 @@ pub struct Sealer {
     options: SealOptions,
     /// The last block that `latest_at` knows.
     seen_seq: i64,
-    /// The latest event time, in microseconds.
+    /// The latest event time.
     latest_at: Option<Instant>,
     /// Whether files wait for readers to end before they can be deleted.
     leftovers: bool,
@@ -228,7 +228,7 @@ impl Sealer {
         }
         let events: i64 = files.iter().map(|file| file.events).sum();
         let before = latest.saturating_sub(retain);
-        self.transaction(|transaction| Ok(decisions::retire(transaction, before.as_micros())?))?;
+        self.transaction(|transaction| Ok(decisions::retire(transaction, before)?))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::{Check, Problems};
 use crate::{
-    event::money::format_cents,
+    event::Cents,
     ledger::{Attributes, Balances, LEDGER_COLUMNS, Ledger, Line},
     say,
     store::{History, StoreError, checkpoint, query},
@@ -32,13 +32,13 @@ pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, Stor
     compare(&stored, &counted, &mut problems);
     compare_indicators(&stored, &counted, &mut problems);
     compare_confirmations(&stored, &counted, &mut problems);
-    let mut moved = [0, 0];
+    let mut moved = [Cents::ZERO; 2];
     for (line, _) in counted.lines() {
         moved[0] += line.balances.transferred;
         moved[1] += line.balances.corrected;
     }
-    if moved != [0, 0] {
-        let [transfers, corrections] = moved.map(format_cents);
+    if moved != [Cents::ZERO; 2] {
+        let [transfers, corrections] = moved.map(|cents| cents.to_string());
         problems.add(say!(
             "transfers sum to {transfers}, corrections to {corrections}; each must be 0",
             transfers,
@@ -66,7 +66,7 @@ fn compare(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
                 for (name, sum) in SUMS {
                     let (s, c) = (sum(&s.balances), sum(&c.balances));
                     if s != c {
-                        let (s, c) = (format_cents(s), format_cents(c));
+                        let (s, c) = (s.to_string(), c.to_string());
                         problems.add(say!(
                             "{id}: {name} is {stored}, and the journal gives {counted}",
                             id,
@@ -115,7 +115,7 @@ fn compare_confirmations(stored: &Ledger, counted: &Ledger, problems: &mut Probl
     }
 }
 
-type Sum = fn(&Balances) -> i128;
+type Sum = fn(&Balances) -> Cents;
 const SUMS: [(&str, Sum); 10] = [
     ("total", |b| b.total),
     ("executed", |b| b.executed),

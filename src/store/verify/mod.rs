@@ -174,7 +174,7 @@ impl History {
         }
     }
 
-    /// Gives every finding to `take`, with its number and its time in microseconds.
+    /// Gives every finding to `take`, with its number and its time.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -28,7 +28,7 @@ use crate::{
     store::{History, Order, Select, StoreError, Wide},
 };
 
-/// How late an event may be that still finds all of its window: a hundred years, in microseconds.
+/// How late an event may be that still finds all of its window: a hundred years.
 const LATE: TimeDelta = TimeDelta::days(36_500);
 
 /// What the parts found.
@@ -62,7 +62,7 @@ impl Played {
     }
 }
 
-/// How far windows before the event's own are looked back to, in microseconds.
+/// How far windows before the event's own are looked back to.
 fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
     let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == Method::Seasonal);
     let times = seasons.map_or(1, |(anomaly, _)| match anomaly.season {
@@ -147,7 +147,7 @@ impl Asked<'_> {
             for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
                 let is_in = in_key.as_ref().is_none_or(|window| window.value(row));
                 let counts = is_in && counting.is_some_and(|number| finding.rule_id == number.to_string());
-                played.take(Instant::from_micros(at), finding, self.event.0, counts);
+                played.take(at, finding, self.event.0, counts);
             }
         }
         // What is not over yet is told as it stands.
@@ -156,7 +156,7 @@ impl Asked<'_> {
         let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
         played.errors = played.errors.or(error);
         moved.closed.into_iter().for_each(|window| {
-            played.take(Instant::from_micros(window.at), window.finding, self.event.0, false);
+            played.take(window.at, window.finding, self.event.0, false);
         });
         Ok(Some(played))
     }

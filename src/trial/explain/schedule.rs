@@ -35,13 +35,13 @@ const TICKS_MAX: usize = 8;
 /// A tick of a rule on a schedule.
 #[derive(Debug)]
 pub(crate) struct Tick {
-    /// When it was, in microseconds.
+    /// When it was.
     pub at: Instant,
     /// How many rows the query had.
     pub rows: usize,
     /// The rows that tell of the event.
     pub own: Vec<Finding>,
-    /// The ticks that saw the event, the first of them, in microseconds.
+    /// The ticks that saw the event, the first of them.
     pub others: Vec<Instant>,
 }
 
@@ -86,7 +86,7 @@ impl Asked<'_> {
         let run = Run {
             asked: self,
             probes,
-            due: Due { tick: tick.as_micros(), rule: 0, ledger, attempt: 0 },
+            due: Due { tick, rule: 0, ledger, attempt: 0 },
             tables: Arc::new(AtTick::new(self, history, (tick, select))),
         };
         let mut explained = run.explain(&about, begun)?;
@@ -149,7 +149,7 @@ impl Asked<'_> {
             let types = types(&events).ok_or_else(|| self.damaged(say!("an event of unknown type")))?;
             ledger.apply(&events, &types);
         }
-        Ok(Some(LedgerTables::read_by(&[query], &ledger, self.calendar, tick.as_micros())))
+        Ok(Some(LedgerTables::read_by(&[query], &ledger, self.calendar, tick)))
     }
 }
 
@@ -201,12 +201,7 @@ impl Run<'_> {
         let first = own.first();
         let values = first.map(|finding| finding.values.clone()).unwrap_or_default();
         let key = first.map(|finding| finding.key.clone()).unwrap_or_default();
-        let tick = Tick {
-            at: Instant::from_micros(self.due.tick),
-            rows: passed.findings.len(),
-            own,
-            others: Vec::new(),
-        };
+        let tick = Tick { at: self.due.tick, rows: passed.findings.len(), own, others: Vec::new() };
         let kinds = self.asked.rule.personal.as_ref().clone();
         let without = Explained::without(verdict, limits);
         Ok(Explained { parts, values, key, kinds, tick: Some(tick), ..without })

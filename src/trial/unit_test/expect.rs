@@ -13,7 +13,7 @@ pub(crate) type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
 
 /// What is expected when all events up to a time have come.
 pub(crate) struct Moment {
-    /// The time as it is written, and in microseconds.
+    /// The time as it is written, and the instant.
     pub time: (String, Instant),
     /// All findings up to then; `None` if they are not compared.
     pub expect: Option<Vec<Expected>>,

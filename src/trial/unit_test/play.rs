@@ -137,11 +137,10 @@ impl Player {
 
     fn file(&mut self, batch: &mut Committable) {
         let evaluation = &mut batch.evaluation;
-        let by_then: Vec<bool> =
-            evaluation.found.iter().map(|found| found.at <= self.until.as_micros()).collect();
+        let by_then: Vec<bool> = evaluation.found.iter().map(|found| found.at <= self.until).collect();
         let mut kept = by_then.iter();
         evaluation.findings.retain(|_| kept.next().is_none_or(|kept| *kept));
-        evaluation.found.retain(|found| found.at <= self.until.as_micros());
+        evaluation.found.retain(|found| found.at <= self.until);
         self.alerts.file(batch);
     }
 

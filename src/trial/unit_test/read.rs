@@ -36,7 +36,7 @@ pub(crate) struct Suite {
     pub lists: Lists,
     pub calendar: Arc<Calendar>,
     pub language: Language,
-    /// How late events may be, in microseconds.
+    /// How late events may be.
     pub lateness: TimeDelta,
     pub cases: Vec<Case>,
 }
@@ -84,7 +84,7 @@ impl Case {
 
 const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "lateness", "defaults", "tests"];
 const CASE: &[&str] = &["name", "files", "events", "params", "expect", "alerts", "only", "balances", "at"];
-/// How late events may be if a file does not say so: as in the configuration, in microseconds.
+/// How late events may be if a file does not say so: as in the configuration.
 const LATENESS: TimeDelta = TimeDelta::minutes(10);
 
 /// Reads a test file in `folder`; its paths are relative to that.

@@ -68,7 +68,7 @@ impl Output for Found {
 impl Found {
     fn file(&mut self, batch: &Committable) {
         for (finding, found) in batch.evaluation.findings.iter().zip(&batch.evaluation.found) {
-            self.take(finding, Instant::from_micros(found.at), &batch.rules);
+            self.take(finding, found.at, &batch.rules);
         }
     }
 

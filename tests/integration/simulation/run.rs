@@ -345,16 +345,16 @@ impl Run {
                 let b = &line.balances;
                 let line_of_model = Line {
                     approved: attributes.approved,
-                    total: b.total,
-                    executed: b.executed,
-                    frozen: b.frozen,
-                    reserved: b.reserved,
-                    planned: b.planned,
-                    transferred: b.transferred,
-                    corrected: b.corrected,
-                    opening: b.opening,
-                    paid: b.paid(),
-                    cleared: b.cleared,
+                    total: b.total.as_i128(),
+                    executed: b.executed.as_i128(),
+                    frozen: b.frozen.as_i128(),
+                    reserved: b.reserved.as_i128(),
+                    planned: b.planned.as_i128(),
+                    transferred: b.transferred.as_i128(),
+                    corrected: b.corrected.as_i128(),
+                    opening: b.opening.as_i128(),
+                    paid: b.paid().as_i128(),
+                    cleared: b.cleared.as_i128(),
                 };
                 (line.id.to_string(), line_of_model)
             })
@@ -363,7 +363,7 @@ impl Run {
             return Err(format!("the ledger is\n{found:#?}\nand not\n{:#?}", ground.model.lines));
         }
         let waiting: std::collections::BTreeMap<_, _> =
-            ledger.saved_confirmations().map(|(id, cents)| (id.to_owned(), cents)).collect();
+            ledger.saved_confirmations().map(|(id, cents)| (id.to_owned(), cents.as_i128())).collect();
         if waiting != ground.model.waiting {
             return Err(format!(
                 "confirmations that wait are\n{waiting:#?}\nand not\n{:#?}",

@@ -8,7 +8,7 @@ use std::{
 use fiscwatch::{
     decode::{Decoder, Reading},
     engine::{Dedup, Sequencer, Step, Ticker, Watermark},
-    event::{Instant, TimeDelta},
+    event::{Cents, Instant, TimeDelta},
     ledger::Ledger,
     map::{Map, MapShape, UpsertShape, Versioned},
     stream::{Block, Payload},
@@ -129,7 +129,7 @@ fn expected<'v>(last: impl Iterator<Item = &'v Voucher>) -> BTreeMap<String, Sum
 fn found(ledger: &Ledger) -> BTreeMap<String, Sums> {
     let sums = |id: &str| {
         let balances = ledger.line(id).unwrap().0.balances;
-        [balances.executed, balances.reserved, balances.cleared, balances.uncleared()]
+        [balances.executed, balances.reserved, balances.cleared, balances.uncleared()].map(Cents::as_i128)
     };
     let known = (0..3).map(|line| format!("L{line}")).filter(|id| ledger.line(id).is_some());
     let mut lines: BTreeMap<_, _> = known.map(|id| (id.clone(), sums(&id))).collect();

@@ -20,7 +20,7 @@ use crate::{
     diagnostic::suggest,
     event::{money::format_cents, time::Calendar},
     finding::Finding,
-    ledger::{Ledger, Line, ratio_text},
+    ledger::{Ledger, Line},
     say,
     text::quoted,
 };
@@ -87,8 +87,8 @@ fn balance(line: &Line, name: &str) -> Option<String> {
         "opening" => balances.opening,
         "cleared" => balances.cleared,
         "uncleared" => balances.uncleared(),
-        "executed_ratio" => return balances.executed_ratio().map(ratio_text),
-        _ => return balances.overspend_ratio().map(ratio_text),
+        "executed_ratio" => return balances.executed_ratio().map(|ratio| ratio.to_string()),
+        _ => return balances.overspend_ratio().map(|ratio| ratio.to_string()),
     };
     Some(format_cents(cents))
 }

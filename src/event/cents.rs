@@ -1,0 +1,234 @@
+//! The two types of what is counted exactly beside time: money in whole cents, and shares of a whole. They become numbers in
+//! Arrow columns and SQL rows, and nowhere else.
+
+use std::{
+    fmt,
+    iter::Sum,
+    ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign},
+};
+
+use arrow::datatypes::i256;
+use serde::{Deserialize, Serialize};
+
+use super::money::format_scaled;
+
+/// Money in whole cents, below zero what is owed, returned or overspent. An amount of an event is below 10¹⁸ cents, so that
+/// sums of 10¹⁰ events stay inside the 28 digits that rules see.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+#[repr(transparent)]
+pub struct Cents(i128);
+
+/// A share of a whole, to 18 digits after the point and cut off beyond them. 10⁻¹⁸ tells one cent in ten quadrillion yuan,
+/// so comparing it with a threshold is exact for every amount there can be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Ratio(i128);
+
+impl Cents {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// So many cents.
+    #[inline]
+    #[must_use]
+    pub const fn new(cents: i128) -> Self {
+        Self(cents)
+    }
+
+    /// The number of cents.
+    #[inline]
+    #[must_use]
+    pub const fn as_i128(self) -> i128 {
+        self.0
+    }
+
+    /// The same above zero.
+    #[inline]
+    #[must_use]
+    pub const fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+
+    /// What share of a whole it is; `None` of a whole of nothing.
+    #[inline]
+    #[must_use]
+    pub fn share_of(self, whole: Self) -> Option<Ratio> {
+        Ratio::of(self.0, whole.0)
+    }
+}
+
+impl Ratio {
+    /// Digits after the point.
+    pub const SCALE: u32 = 18;
+    /// The whole.
+    pub const ONE: Self = Self(10i128.pow(Self::SCALE));
+    /// The largest that `Decimal128(38, 18)` holds; what is larger is held at it.
+    pub const MAX: Self = Self(10i128.pow(38) - 1);
+
+    /// `part / whole`; `None` when `whole` is 0.
+    #[must_use]
+    pub fn of(part: i128, whole: i128) -> Option<Self> {
+        if whole == 0 {
+            return None;
+        }
+        let bound = |quotient: i128| Self(quotient.clamp(-Self::MAX.0, Self::MAX.0));
+        // Nearly all lines fit 64 bits, where the processor divides tens of times faster.
+        if let Some(scaled) = part.checked_mul(Self::ONE.0) {
+            return Some(bound(scaled / whole));
+        }
+        let scaled = i256::from_i128(part).wrapping_mul(i256::from_i128(Self::ONE.0));
+        let quotient = scaled.wrapping_div(i256::from_i128(whole));
+        let beyond = if quotient.is_negative() { i128::MIN } else { i128::MAX };
+        Some(bound(quotient.to_i128().unwrap_or(beyond)))
+    }
+
+    /// So many of its last digits.
+    #[inline]
+    #[must_use]
+    pub const fn from_scaled(digits: i128) -> Self {
+        Self(digits)
+    }
+
+    /// The number of its last digits.
+    #[inline]
+    #[must_use]
+    pub const fn as_scaled(self) -> i128 {
+        self.0
+    }
+}
+
+/// Decimal text with two places: `1234.50`.
+impl fmt::Display for Cents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format_scaled(self.0, 2))
+    }
+}
+
+/// Decimal text without needless zeros: `0.85`.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format_scaled(self.0, Self::SCALE);
+        f.pad(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// The bare number: digests and prints are made of it.
+impl fmt::Debug for Cents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The bare number: digests and prints are made of it.
+impl fmt::Debug for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A cell of a column of money.
+impl From<i128> for Cents {
+    #[inline]
+    fn from(cents: i128) -> Self {
+        Self(cents)
+    }
+}
+
+impl Add for Cents {
+    type Output = Self;
+
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Cents {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Neg for Cents {
+    type Output = Self;
+
+    #[inline]
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl Mul<i128> for Cents {
+    type Output = Self;
+
+    #[inline]
+    fn mul(self, times: i128) -> Self {
+        Self(self.0 * times)
+    }
+}
+
+impl AddAssign for Cents {
+    #[inline]
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl SubAssign for Cents {
+    #[inline]
+    fn sub_assign(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+}
+
+impl Sum for Cents {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::ZERO, Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_adds_up() {
+        let some = [Cents::new(1050), Cents::new(-50), Cents::new(200)];
+        assert_eq!(some.into_iter().sum::<Cents>(), Cents::new(1200));
+        let mut left = some[0] - some[2] * 3;
+        left += -some[1];
+        left -= Cents::new(1);
+        assert_eq!((left, left.abs().as_i128()), (Cents::new(499), 499));
+        assert_eq!((some[1].to_string(), some[0].to_string()), ("-0.50".into(), "10.50".into()));
+        assert_eq!(format!("{:>8}", Cents::new(5)), "    0.05");
+    }
+
+    #[test]
+    fn money_is_a_number_where_it_is_kept() {
+        let most = Cents::new(i128::MAX);
+        assert_eq!(serde_json::to_string(&Cents::new(-7)).unwrap(), "-7");
+        assert_eq!(serde_json::from_str::<Cents>(&serde_json::to_string(&most).unwrap()).unwrap(), most);
+        // What digests are made of must stay as it is.
+        assert_eq!(format!("{:?}", (Cents::new(-7), Some(Ratio::ONE))), "(-7, Some(1000000000000000000))");
+    }
+
+    #[test]
+    fn ratios_are_exact_at_thresholds() {
+        let tenth = Ratio::from_scaled(Ratio::ONE.as_scaled() / 10);
+        let share = |part, whole| Cents::new(part).share_of(Cents::new(whole));
+        assert_eq!(share(10, 100), Some(tenth));
+        assert_eq!(share(1, 0), None);
+        // One cent above 10 % of ten trillion yuan is above.
+        assert!(share(100_000_000_000_001, 1_000_000_000_000_000) > Some(tenth));
+        assert_eq!(share(1, 3).map(Ratio::as_scaled), Some(333_333_333_333_333_333));
+        assert_eq!(Ratio::of(i128::from(u64::MAX) * 100, 1), Some(Ratio::MAX));
+        assert_eq!(Ratio::of(i128::MIN, 1), Some(Ratio::from_scaled(-Ratio::MAX.as_scaled())));
+        let text = |digits| Ratio::from_scaled(digits).to_string();
+        assert_eq!((text(850_000_000_000_000_000), text(0)), ("0.85".into(), "0".into()));
+        assert_eq!(Ratio::ONE.to_string(), "1");
+    }
+}
