@@ -62,7 +62,11 @@ fn mixtures() -> [Weights; MIXTURES] {
 /// The weights of the methods that have something to go by.
 pub(super) fn in_use(weights: Weights, methods: &Methods) -> Weights {
     let mut weights = weights;
-    weights.iter_mut().zip(methods).filter(|(_, method)| method.is_none()).for_each(|(weight, _)| *weight = 0);
+    weights
+        .iter_mut()
+        .zip(methods)
+        .filter(|(_, method)| method.is_none())
+        .for_each(|(weight, _)| *weight = 0);
     if weights == [0; 3] { BUDGET } else { weights }
 }
 

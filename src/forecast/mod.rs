@@ -166,9 +166,7 @@ fn closed<'l, 'a>(
 ) -> impl Iterator<Item = (usize, LineYear<'a>)> {
     let known = lines.iter().enumerate().filter(|(_, line)| season.is_closed(line));
     let known = known.filter(|(_, line)| line.early_executed != 0 || line.early_total > 0);
-    known.map(|(at, line)| {
-        (at, LineYear { total: line.early_total, executed: line.early_executed, ..*line })
-    })
+    known.map(|(at, line)| (at, LineYear { total: line.early_total, executed: line.early_executed, ..*line }))
 }
 
 /// What each method would have been worth in closed years, each forecast as if it were not known.
