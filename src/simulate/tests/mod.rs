@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 
+mod independent;
 mod ledger;
 
 use ledger::Ledger;
