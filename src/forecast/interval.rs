@@ -91,7 +91,9 @@ pub(super) fn spread(mut errors: Vec<OfYear>) -> Spread {
         return symmetric(&all);
     }
     let (mut low, mut high) = ranks(&all)?;
-    let each: Option<Vec<_>> = years.values().map(|errors| ranks(errors)).collect();
+    // The tenth of a few errors is their least.
+    let each: Option<Vec<_>> =
+        years.values().map(|errors| ranks(errors).filter(|_| errors.len() >= ENOUGH)).collect();
     if let Some((least, most)) = each.into_iter().flatten().fold(None, widest) {
         low += WORST * (least - low).min(0.0);
         high += WORST * (most - high).max(0.0);

@@ -15,20 +15,22 @@ use super::{
 };
 
 /// A bill of the same amount as an earlier one to the same payee.
-const AGAIN: f64 = 0.25;
+const AGAIN: f64 = 0.36;
 /// A round thousand.
-const ROUND: f64 = 0.09;
+const ROUND: f64 = 0.13;
 /// Ten times or a hundred times the usual.
-const TAIL: f64 = 0.02;
+const TAIL: f64 = 0.04;
 /// Somebody who is paid once and never again.
-const ONCE: f64 = 0.05;
+const ONCE: f64 = 0.08;
 /// A bill over several lines, each a payment; in a third of these lines amounts repeat.
-const SHARED: f64 = 0.16;
+const SHARED: f64 = 0.19;
 const ALIKE: f64 = 0.35;
 /// A guess: what clerks type where a form insists on a number, and names that are taken out before anything is handed on.
 const PLACEHOLDER: f64 = 0.03;
 const REDACTED: f64 = 0.01;
 const PLACEHOLDERS: [&str; 4] = ["0000", "无", "1", "待补"];
+/// 三公经费, which has caps of its own: habits are not to break them.
+const CAPPED: [&str; 4] = ["30212", "30217", "30231", "31013"];
 /// Payees whose amounts are remembered, amounts of each, and payments that may still be answered or refunded.
 const PAYEES: usize = 50_000;
 const AMOUNTS: usize = 4;
@@ -79,7 +81,10 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
         if event.event_type == EventType::Budget && event.action == Some(Action::Plan) {
             self.planned.extend(event.budget_line_id.clone());
         }
-        let bill = event.payee_type.as_deref() == Some("entity") && event.invoice_no.is_some();
+        let class = event.economic_code.as_deref().unwrap_or_default();
+        let bill = event.payee_type.as_deref() == Some("entity")
+            && event.invoice_no.is_some()
+            && !CAPPED.contains(&class);
         match event.event_type {
             EventType::Payment if bill && event.application_id.is_none() => self.pay(simulated),
             EventType::Confirmation => self.answer(simulated),
@@ -138,7 +143,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
             Some(earlier) if luck < AGAIN => earlier[self.dice.below(earlier.len() as u64) as usize],
             _ if (AGAIN..AGAIN + ROUND).contains(&luck) => (old / 100_000).max(1) * 100_000,
             _ if (AGAIN + ROUND..AGAIN + ROUND + TAIL).contains(&luck) => {
-                (old as f64 * 10f64.powf(self.dice.between(0.7, 1.9))) as i64
+                (old as f64 * 10f64.powf(self.dice.between(0.8, 2.1))) as i64
             }
             _ => old,
         };

@@ -44,12 +44,16 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
             S::SplitAmongFriends => self.split(base, true),
             S::CrossedAccount | S::ChangedAccount => self.to_another_account(scheme, base),
             S::ProjectMoney => self.everyday(base),
-            S::FalseExpense => {
-                self.by_month(base, &["会议费", "咨询服务费", "课题调研费", "宣传制作费"], false)
-            }
-            S::HiddenReception => {
-                self.by_month(base, &["会议餐费", "培训班用餐", "工作餐", "考察接待"], true)
-            }
+            S::FalseExpense => self.by_month(
+                base,
+                &["支付业务会议费", "支付咨询服务费", "支付课题调研费", "支付宣传制作费"],
+                false,
+            ),
+            S::HiddenReception => self.by_month(
+                base,
+                &["支付会议费用", "支付培训班费用", "支付会务餐费", "支付考察学习费"],
+                true,
+            ),
             S::PrivateAccount => self.to_a_person(base),
             S::CashDrawn => self.cash(base),
             S::YearEndRush => self.rush(base),
@@ -119,7 +123,9 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
             } else {
                 format!("{}{number}{at:02}", &account[..account.len() - 3])
             });
-            event.purpose = Some(["设备采购款", "配套服务费", "安装调试费", "材料款"][at % 4].to_owned());
+            event.purpose = Some(
+                ["支付设备采购款", "支付配套服务费", "支付安装调试费", "支付材料采购款"][at % 4].to_owned(),
+            );
             parts.push((gap * at, event));
         }
         parts
@@ -189,7 +195,8 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
             (event.payee_name, event.payee_account) = (Some(name.clone()), Some(account.clone()));
             event.payee_type = Some("person".into());
             event.settlement = Some("transfer".into());
-            event.purpose = Some(["备用金", "往来款", "周转金", "暂付款"][at % 4].to_owned());
+            event.purpose =
+                Some(["支付单位备用金", "支付往来款项", "支付周转资金", "支付暂付款项"][at % 4].to_owned());
             event.invoice_no = None;
             (at * 9, event)
         };
@@ -205,7 +212,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
             (event.payee_name, event.payee_account) = (Some(name.clone()), Some(account.clone()));
             event.payee_type = Some("person".into());
             event.settlement = Some("cash".into());
-            event.purpose = Some(["提取备用金", "提取现金", "零星开支"][at % 3].to_owned());
+            event.purpose = Some(["提取单位备用金", "提取现金备用", "零星开支备用金"][at % 3].to_owned());
             event.invoice_no = None;
             (at + of.dice.below(2) as usize, event)
         };
@@ -228,7 +235,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
                 (event.payee_name, event.payee_account) =
                     (other.payee_name.clone(), other.payee_account.clone());
             }
-            event.purpose = Some(["预付服务费", "预付设备款", "预付工程款"][at % 3].to_owned());
+            event.purpose = Some(["预付项目服务费", "预付设备购置款", "预付工程进度款"][at % 3].to_owned());
             parts.push((self.dice.below(11) as usize, event));
         }
         parts
@@ -283,7 +290,8 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
             };
             event.payee_type = Some("person".into());
             event.settlement = Some("transfer".into());
-            event.purpose = Some(["过节费", "值班补助", "评审费", "下乡补助"][at % 4].to_owned());
+            event.purpose =
+                Some(["发放节日慰问费", "发放值班补助", "发放项目评审费", "发放下乡补助"][at % 4].to_owned());
             event.invoice_no = None;
             (usize::from(at > 8), event)
         };
