@@ -99,7 +99,7 @@ pub async fn run(
     let shared = Arc::clone(&daemon.shared);
     let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
     let seals = AuditSeals::begin(config, &shared);
-    let result = watch(daemon, sources, signals, seals, (options.once, reads_pipe)).await;
+    let result = watch(daemon, sources, signals, seals, (options, reads_pipe)).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
     if let Some(requests) = requests {
         let _ = tokio::time::timeout(SERVER_STOP, requests).await;
@@ -203,9 +203,9 @@ async fn watch(
     mut sources: ingest::SourceTasks,
     mut signals: reload::Signals,
     seals: AuditSeals,
-    (once, reads_pipe): (bool, bool),
+    (options, reads_pipe): (RunOptions, bool),
 ) -> anyhow::Result<Ended> {
-    let (mut failed, mut is_full) = (None, false);
+    let (once, mut failed, mut is_full) = (options.once, None, false);
     let (mut sources_left, turns) = (!sources.is_empty(), Arc::clone(&daemon.shared.turns));
     let mut lists = tokio::time::interval(LISTS_EVERY);
     let mut asked = reload::Asked::default();
@@ -227,7 +227,7 @@ async fn watch(
             ended = sources.join_next(), if sources_left => match ended {
                 None => {
                     sources_left = false;
-                    daemon.bounded.store(once, Ordering::SeqCst);
+                    daemon.bounded.store(once && !options.keep_open, Ordering::SeqCst);
                 }
                 Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
                 Some((name, Err(e))) => {

@@ -86,7 +86,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
-    let options = RunOptions { config_path: file, variables: Some(variables), once: false };
+    let options = RunOptions { config_path: file, variables: Some(variables), ..RunOptions::default() };
     runtime.block_on(play(config, treasury, &options, args))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -32,6 +32,7 @@ mod remote;
 mod routes;
 mod rules;
 mod run;
+mod runtime;
 mod settle;
 mod silence;
 mod socket;
@@ -43,6 +44,7 @@ mod tune;
 mod usage;
 mod user;
 
+use runtime::runtime;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -57,7 +59,6 @@ use crate::{
     app::replay::Replay,
     config::{Config, DEFAULT_PATH, feeds},
     diagnostic::{Diagnostic, os_reason},
-    rule::limits::STACK,
     say,
     source::Encoding,
     text,
@@ -386,10 +387,4 @@ fn in_our_words(error: &anyhow::Error) -> String {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// A runtime for commands that run the loop.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Rules are evaluated on its threads, so they have the stack that rules are measured for.
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?)
 }

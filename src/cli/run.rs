@@ -24,6 +24,10 @@ pub(crate) struct RunArgs {
     /// a file could not be read whole or no record was accepted
     #[arg(long)]
     once: bool,
+    /// With --once: leave open windows open, because more is to come, as in a job that runs every night. Without it they
+    /// close at the end, as if nothing came any more
+    #[arg(long, requires = "once")]
+    keep_open: bool,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -33,7 +37,12 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = daemon::with_adopted(config).map_err(problems)?;
     let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     let once = args.once;
-    let options = RunOptions { config_path: args.config.config.clone(), once, ..RunOptions::default() };
+    let options = RunOptions {
+        config_path: args.config.config.clone(),
+        once,
+        keep_open: args.keep_open,
+        ..RunOptions::default()
+    };
     let runtime = runtime()?;
     let result = runtime.block_on(app::run(config, rules, options, Arc::new(SteadyClock::default())));
     // A read of standard input may still be waiting; it must not keep the process.

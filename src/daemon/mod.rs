@@ -54,4 +54,6 @@ pub struct RunOptions {
     pub variables: Option<Vec<(String, String)>>,
     /// End when all sources have ended.
     pub once: bool,
+    /// At that end, windows that are open stay open: more is to come.
+    pub keep_open: bool,
 }

@@ -19,6 +19,9 @@ use crate::{
 /// The first and the last event of an input are believed so far from the others: nothing contradicts them. 366 days.
 const BELIEVED: TimeDelta = TimeDelta::days(366);
 
+/// Ends of bounded inputs that are remembered: of a job that runs every night, more than a year.
+const ENDS_MAX: usize = 400;
+
 /// The watermark of all sources: the largest event time less the allowed lateness, the least over their partitions.
 #[derive(Debug, Clone)]
 pub struct Watermark {
@@ -36,6 +39,7 @@ pub struct Watermark {
     /// There was one event so far.
     alone: bool,
     owed: Option<Owed>,
+    ends: Vec<Instant>,
     /// Sources that do not move with the clock, however long they are silent.
     waiting: Arc<BTreeSet<String>>,
     /// From when on the journal is said to be complete.
@@ -87,6 +91,9 @@ pub struct SavedWatermark {
     /// What each of them has reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<Reached>,
+    /// Where bounded inputs ended, at each of which every open window closed before its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<Instant>,
     /// The fiscal years of the first budget lines, from which the earliest plausible time follows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub years: Vec<i32>,
@@ -108,6 +115,7 @@ impl Watermark {
             first: None,
             alone: false,
             owed: None,
+            ends: Vec::new(),
             waiting: Arc::default(),
             complete_from: None,
             plausible: None,
@@ -168,6 +176,7 @@ impl Watermark {
         self.first = saved.first;
         self.alone = matches!(saved.reached[..], [only] if only.is_one_event());
         self.owed.clone_from(&saved.owed);
+        self.ends.clone_from(&saved.ends);
         if let Some(plausible) = &mut self.plausible {
             plausible.restore(&saved.years);
         }
@@ -184,6 +193,7 @@ impl Watermark {
             latest: known(self.latest),
             first: self.first,
             owed: self.owed.clone(),
+            ends: self.ends.clone(),
             years: self.plausible.as_ref().map_or(Vec::new(), |plausible| plausible.years().to_vec()),
             ..SavedWatermark::default()
         };
@@ -357,6 +367,10 @@ impl Watermark {
         self.latest = self.latest.max(end);
         self.at = self.at.max(self.latest);
         self.settled = self.settled.max(self.at);
+        if self.ends.last() != Some(&self.at) {
+            self.ends.drain(..(self.ends.len() + 1).saturating_sub(ENDS_MAX));
+            self.ends.push(self.at);
+        }
         self.at
     }
 }
@@ -451,7 +465,7 @@ mod tests {
     #[test]
     fn the_start_is_that_of_the_stream() {
         assert_eq!(marks(&[5]).ticked(), Some(at_micros(5)));
-        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(9000 * DAY + 1).map(at_micros));
+        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(at_micros(9000 * DAY + 1)));
         assert_eq!(marks(&[9000 * DAY, 0, 1]).ticked(), Some(at_micros(1)));
         assert_eq!(marks(&[0, 60 * DAY]).ticked(), Some(at_micros(0)));
     }

@@ -14,9 +14,8 @@ use super::{
     named::insert,
     sums::{self, Summed},
 };
-use matters::{KINDS, in_force, matter_of, wish};
-
 pub(super) use matters::follow;
+use matters::{KINDS, in_force, matter_of, wish};
 
 use crate::{
     access::Actor,
@@ -36,7 +35,7 @@ pub struct Proposed {
     pub manifest: Manifest,
     /// Why.
     pub reason: String,
-    /// When, in microseconds.
+    /// When.
     pub proposed_at: Instant,
     /// By whom.
     pub proposed_by: String,
@@ -159,12 +158,8 @@ impl RuleSets {
         let proposed = self.act(&digest, |summed| {
             let wish = wish((kind, what), (&digest, params), reason);
             let proposer = Person { who: by.who.clone(), roles: Vec::new() };
-            let matter = Matter::propose(
-                approvals::next(summed.transaction)?,
-                wish,
-                (&proposer, now.as_micros()),
-                &office,
-            );
+            let (next, proposed) = (approvals::next(summed.transaction)?, (&proposer, now.as_micros()));
+            let matter = Matter::propose(next, wish, proposed, &office);
             let matter = match matter {
                 Ok(matter) => matter,
                 Err(why) => return Ok(Err(why)),
@@ -278,8 +273,8 @@ impl RuleSets {
             match matter.filter(Matter::was_approved) {
                 Some(matter) => {
                     let judgement = Judgement { verb: Verb::Withdraw, person, why: "", seen: None };
-                    Ok(approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?
-                        .map(|_| ()))
+                    let act = approvals::act(summed, (matter, by), &judgement, now.as_micros(), &office)?;
+                    Ok(act.map(|_| ()))
                 }
                 // It was approved by a version that knew no matters, or is not.
                 None if judge(summed, &known.digest, None)? == 0 => {

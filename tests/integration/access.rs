@@ -47,7 +47,7 @@ fn token_of(accounts: &mut Accounts, role: Role) -> String {
     let spec = match role.is_for_programs() {
         true => TokenSpec { name: name.to_owned(), owner: None, roles: only(role), expires_at: NEVER },
         false => {
-            accounts.add_user(name, &only(role), &by("test"), Instant::from_micros(1)).unwrap();
+            accounts.add_user(name, &only(role), &by("test"), Instant::EPOCH).unwrap();
             TokenSpec {
                 name: name.to_owned(),
                 owner: Some(name.to_owned()),
@@ -56,7 +56,7 @@ fn token_of(accounts: &mut Accounts, role: Role) -> String {
             }
         }
     };
-    accounts.add_token(&spec, &by("test"), Instant::from_micros(1)).unwrap().text
+    accounts.add_token(&spec, &by("test"), Instant::EPOCH).unwrap().text
 }
 
 /// Sends a request with these headers; the status and the body.
@@ -192,12 +192,12 @@ fn every_command_answers_every_role_as_the_table_says() {
 
     let bench = bench(CONFIG);
     let (me, mut accounts) = (me(), accounts(&bench));
-    accounts.add_user("safe", &only(Role::Security), &by("test"), Instant::from_micros(1)).unwrap();
+    accounts.add_user("safe", &only(Role::Security), &by("test"), Instant::EPOCH).unwrap();
     // The system's user that has the state may, as long as nobody of that name has roles.
     let (code, out, err) = run(bench.path(), &arguments("user list"));
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("safe"), "{out}");
-    accounts.add_user(&me, &only(Role::Officer), &by("test"), Instant::from_micros(1)).unwrap();
+    accounts.add_user(&me, &only(Role::Officer), &by("test"), Instant::EPOCH).unwrap();
     for role in Role::ALL.into_iter().filter(|role| !role.is_for_programs()) {
         accounts.set_roles(&me, &only(role), &by("test"), Instant::from_micros(2)).unwrap();
         for (command, action) in asks {
@@ -299,9 +299,7 @@ fn a_name_counts_from_a_proxy_that_is_listed() {
         let config =
             CONFIG.replace("auth: true", &format!("auth: true, user_header: X-User, proxies: {proxies}"));
         let bench = bench(&config);
-        accounts(&bench)
-            .add_user("王芳", &only(Role::Officer), &by("test"), Instant::from_micros(1))
-            .unwrap();
+        accounts(&bench).add_user("王芳", &only(Role::Officer), &by("test"), Instant::EPOCH).unwrap();
         let daemon = Daemon::start(bench.path());
         let alerts = ("GET", "/api/v1/alerts");
         let named = |name: &str| ask(&daemon, alerts, &[("x-user", name)], "").0;

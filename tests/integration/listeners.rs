@@ -53,17 +53,12 @@ impl Office {
     fn token(&self, role: Role) -> String {
         let (mut accounts, roles) = (self.accounts(), role.word().parse::<Roles>().unwrap());
         let owner = (!role.is_for_programs()).then(|| {
-            accounts.add_user(role.word(), &roles, &by(), Instant::from_micros(1)).unwrap();
+            accounts.add_user(role.word(), &roles, &by(), Instant::EPOCH).unwrap();
             role.word().to_owned()
         });
         let roles = if owner.is_some() { Roles::default() } else { roles };
-        let spec = TokenSpec {
-            name: role.word().to_owned(),
-            owner,
-            roles,
-            expires_at: fiscwatch::event::Instant::MAX,
-        };
-        accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text
+        let spec = TokenSpec { name: role.word().to_owned(), owner, roles, expires_at: Instant::MAX };
+        accounts.add_token(&spec, &by(), Instant::EPOCH).unwrap().text
     }
 
     /// What the audit log has of who did what, and from where.
@@ -138,10 +133,7 @@ fn each_address_serves_what_it_is_for_and_nothing_else() {
     let post = ("POST", "/api/v1/events");
     let named = |token: &str| ask(office.ingest, post, &[("authorization", &bearer(token))], &event).0;
     assert_eq!((named(&ingest), named(&officer), named("nonsense")), (200, 403, 401));
-    office
-        .accounts()
-        .add_user("operator", &"system".parse().unwrap(), &by(), Instant::from_micros(1))
-        .unwrap();
+    office.accounts().add_user("operator", &"system".parse().unwrap(), &by(), Instant::EPOCH).unwrap();
     let scrape = ("GET", "/metrics");
     assert_eq!(ask(main, ("GET", "/api/v1/status"), &[("x-user", "operator")], "").0, 200, "behind a proxy");
     assert_eq!(ask(office.scrape, scrape, &[("x-user", "operator")], "").0, 401);
@@ -226,10 +218,7 @@ fn the_kernel_says_who_is_at_the_socket() {
         format!("GET /api/v1/openapi.json HTTP/1.1\r\nAuthorization: Bearer {ingest}\r\nX-A: b\r\nX-B:");
     assert_eq!(knock(&socket, &token, "").0, 401);
     let me = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-    office
-        .accounts()
-        .add_user(me.trim(), &"officer".parse().unwrap(), &by(), Instant::from_micros(1))
-        .unwrap();
+    office.accounts().add_user(me.trim(), &"officer".parse().unwrap(), &by(), Instant::EPOCH).unwrap();
     let (status, session) = knock(&socket, "GET /api/v1/session", "");
     assert!(status == 200 && session.contains("\"local\"") && session.contains(me.trim()), "{session}");
     assert_eq!(knock(&socket, "POST /-/reload", "").0, 403, "no officer's");
@@ -277,13 +266,10 @@ fn officers_work_by_commands_without_the_state_being_theirs() {
     };
     let (code, says) = told(&as_clerk(&office, &["alerts", "ack", id]));
     assert!(code == Some(1) && says.contains("say who you are"), "nobody knows this user yet: {says}");
-    office.accounts().add_user(CLERK.0, &"auditor".parse().unwrap(), &by(), Instant::from_micros(1)).unwrap();
+    office.accounts().add_user(CLERK.0, &"auditor".parse().unwrap(), &by(), Instant::EPOCH).unwrap();
     let (code, says) = told(&as_clerk(&office, &["alerts", "ack", id]));
     assert!(code == Some(1) && says.contains("and this is for officer"), "{says}");
-    office
-        .accounts()
-        .set_roles(CLERK.0, &"officer".parse().unwrap(), &by(), Instant::from_micros(1))
-        .unwrap();
+    office.accounts().set_roles(CLERK.0, &"officer".parse().unwrap(), &by(), Instant::EPOCH).unwrap();
     let (code, says) = told(&as_clerk(&office, &["alerts", "ack", id, "--by", "王芳"]));
     assert!(code == Some(1) && says.contains("cannot act as somebody else"), "{says}");
     let (code, says) = told(&as_clerk(&office, &["alerts", "ack", id]));

@@ -277,3 +277,55 @@ fn a_run_over_a_pipe_that_is_interrupted_asks_for_all_of_it_again() {
     assert!(!rest.contains("the next run goes on from there"), "{rest}");
     drop(pipe);
 }
+
+/// March has two payments in all, and they come in two nights.
+fn nights(option: &[&str]) -> (Bench, Vec<Value>) {
+    let rule = "rules:\n  - id: quiet\n    title: { zh: 月内支付少, en: Few payments }\n    severity: low\n    trigger: window\n    of: payment\n    window: { by: [unit_code], size: month }\n    measure: { n: count(*) }\n    when: n < 2\n    key: [unit_code]\n    summary: { zh: '{{ n }}', en: '{{ n }}' }\n";
+    let config = "sources: [{ name: feed, file: { path: feed.jsonl } }]\nstate: { dir: state }\n";
+    let bench = Bench::new("", config);
+    write(&bench.path().join("rules"), "quiet.yaml", rule);
+    let night = |days: &[&str]| {
+        let events = days.iter().map(|day| {
+            let mut event = payment(day, "L", "1.00");
+            event["occurred_at"] = format!("2026-{day}T10:00:00+08:00").into();
+            event
+        });
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file.append(true).create(true).open(bench.path().join("feed.jsonl")).unwrap();
+        file.write_all(lines(&events.collect::<Vec<_>>()).as_bytes()).unwrap();
+        let mut command = fiscwatch();
+        command.current_dir(bench.path()).args(["run", "--once"]).args(option).args(CONFIG);
+        let (code, log) = ends(command, b"");
+        assert_eq!(code, Some(0), "{log}");
+    };
+    // February has begun before the journal, and is judged by nobody.
+    night(&["02-03", "02-04", "03-04"]);
+    night(&["03-24"]);
+    // The month is over once two events of the next one came.
+    night(&["04-05", "04-06"]);
+    let (code, out, err) = run(bench.path(), &[&["findings", "export"][..], &CONFIG].concat());
+    assert_eq!(code, Some(0), "{err}");
+    let found = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    (bench, found.filter(|finding| finding["rule_id"] == "quiet").collect())
+}
+
+#[test]
+fn a_job_of_every_night_leaves_windows_open_if_it_is_told_to() {
+    // Nothing is found of a month that has its two payments in the end, and April is still open.
+    let (bench, found) = nights(&["--keep-open"]);
+    assert!(found.is_empty(), "{found:?}");
+    let (code, out, err) = run(bench.path(), &[&["state", "verify", "--findings"][..], &CONFIG].concat());
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(!out.contains("left out"), "{out}");
+}
+
+#[test]
+fn what_an_early_end_closed_is_no_damage() {
+    // The first night closed March with one payment, as the end of all.
+    let (bench, found) = nights(&[]);
+    let windows = found.iter().map(|finding| finding["window"]["start"].as_str().unwrap());
+    assert_eq!(windows.collect::<Vec<_>>(), ["2026-03-01T00:00:00+08:00"]);
+    let (code, out, err) = run(bench.path(), &[&["state", "verify", "--findings"][..], &CONFIG].concat());
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("1 left out of windows that an earlier `run --once` closed at its end"), "{out}");
+}

@@ -201,7 +201,7 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
     let roles = |role: Role| Roles::of_person([role, Role::Approver]).unwrap();
     let acts: [(&str, &mut dyn FnMut()); 3] = [
         ("roles", &mut || {
-            accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), Instant::from_micros(5)).unwrap()
+            accounts.set_roles("王芳", &roles(Role::Officer), &by("safe"), Instant::from_micros(5)).unwrap();
         }),
         ("password", &mut || {
             let args =
@@ -292,12 +292,10 @@ fn somebody_changes_their_own_password() {
         name: String::from("feed"),
         owner: None,
         roles: Roles::of_program([Role::Read]).unwrap(),
-        expires_at: fiscwatch::event::Instant::MAX,
+        expires_at: Instant::MAX,
     };
-    let token = format!(
-        "Bearer {}",
-        accounts(&bench).add_token(&token, &by("test"), Instant::from_micros(1)).unwrap().text
-    );
+    let token =
+        format!("Bearer {}", accounts(&bench).add_token(&token, &by("test"), Instant::EPOCH).unwrap().text);
     let daemon = Daemon::start(bench.path());
     let ((cookie, csrf), (elsewhere, _)) = (session(&daemon, "王芳"), session(&daemon, "王芳"));
     let change = |headers: &[(&str, &str)], old: &str, new: &str| {

@@ -42,6 +42,8 @@ enum Comparable {
     Unanswered,
     /// It lies beyond the watermark that the events give.
     ByClock,
+    /// Its window was still open where an earlier run ended, and closed there.
+    ByEnd,
 }
 
 /// Findings that are stored.
@@ -51,6 +53,7 @@ struct Counts {
     left_out: u64,
     unanswered: u64,
     by_clock: u64,
+    by_end: u64,
 }
 
 impl Counts {
@@ -61,6 +64,7 @@ impl Counts {
             Comparable::No => self.left_out += 1,
             Comparable::Unanswered => self.unanswered += 1,
             Comparable::ByClock => self.by_clock += 1,
+            Comparable::ByEnd => self.by_end += 1,
         }
         comparable == Comparable::Yes
     }
@@ -112,9 +116,12 @@ impl Compared<'_> {
         let is_passed = |rule: Option<&Known>, id: &str, at: Instant| {
             rule.is_some_and(|rule| rule.at_ticks) && self.ticks.passed.contains(&(id.to_owned(), at))
         };
-        let comparable = |rule: Option<&Known>, id: &str, at: Instant| match rule {
-            Some(rule) if rule.at_ticks && unanswered.contains(&(id.to_owned(), at)) => {
+        let comparable = |rule: Option<&Known>, at: Instant, finding: &Finding| match rule {
+            Some(rule) if rule.at_ticks && unanswered.contains(&(finding.rule_id.clone(), at)) => {
                 Comparable::Unanswered
+            }
+            Some(rule) if rule.by_watermark && !rule.at_ticks && self.closed_early(at, finding) => {
+                Comparable::ByEnd
             }
             _ => self.comparable(rule, at, again),
         };
@@ -122,7 +129,7 @@ impl Compared<'_> {
             seen.insert(stored.finding_id.clone());
             let id = stored.rule_id.as_str();
             let rule = known.get(id).filter(|rule| seq > rule.since.after_finding);
-            if self.range.has(at) && !is_passed(rule, id, at) && counts.has(comparable(rule, id, at)) {
+            if self.range.has(at) && !is_passed(rule, id, at) && counts.has(comparable(rule, at, &stored)) {
                 problems_of(&stored, again.findings.get(&stored.finding_id), &mut problems);
             }
         })?;
@@ -132,7 +139,7 @@ impl Compared<'_> {
             let rule = known.get(rule_id).filter(|rule| *block > rule.since.after_block);
             let waits = rule.is_some_and(|rule| rule.at_ticks) && owed.is_some_and(|owed| *at > owed);
             let is_compared =
-                comparable(rule, rule_id, *at) == Comparable::Yes && !waits && !is_passed(rule, rule_id, *at);
+                comparable(rule, *at, finding) == Comparable::Yes && !waits && !is_passed(rule, rule_id, *at);
             if is_compared && self.range.has(*at) && !seen.contains(id) {
                 problems.add(told(&say!("missing from the state"), finding));
             }
@@ -157,6 +164,14 @@ impl Compared<'_> {
         }
     }
 
+    /// Whether a window was open where an input ended that more events followed.
+    fn closed_early(&self, closes: Instant, finding: &Finding) -> bool {
+        let begins = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
+        let more_came = |end: &&Instant| Some(**end) < self.watermark.latest;
+        let mut ends = self.watermark.ends.iter().filter(more_came);
+        begins.is_some_and(|begins| ends.any(|end| begins <= *end && *end < closes))
+    }
+
     /// The journal does not tell which partition an event came from, and so not when a window closed between two.
     fn exact(&self) -> bool {
         self.watermark.partitions.len() <= 1
@@ -174,6 +189,13 @@ impl Compared<'_> {
         }
         if counts.by_clock > 0 {
             detail.push(say!("{count} left out that the clock brought about", count = counts.by_clock));
+        }
+        if counts.by_end > 0 {
+            let count = counts.by_end;
+            detail.push(say!(
+                "{count} left out of windows that an earlier `run --once` closed at its end, before more events came; `--keep-open` leaves them open",
+                count
+            ));
         }
         if !self.exact() {
             let partitions = self.watermark.partitions.len();

@@ -4,15 +4,12 @@ mod edges;
 mod kinds;
 mod letters;
 mod listed;
+mod people;
 
-use std::path::Path;
-
-use fiscwatch::{
-    access::{Actor, Role, Roles},
-    event::Instant,
-    store::{Accounts, Audit, TokenSpec},
-};
+use fiscwatch::store::Audit;
 use serde_json::{Value, json};
+
+use people::{PEOPLE, token};
 
 use crate::support::{Bench, Daemon, agent, run, wait_until, write};
 
@@ -37,19 +34,6 @@ struct Bureau {
     daemon: Option<Daemon>,
     tokens: Vec<(&'static str, String)>,
 }
-
-const PEOPLE: [(&str, &[Role]); 10] = [
-    ("officer", &[Role::Officer]),
-    ("supervisor", &[Role::Supervisor]),
-    ("another", &[Role::Supervisor]),
-    ("author", &[Role::Author]),
-    ("approver", &[Role::Approver]),
-    ("both", &[Role::Supervisor, Role::Approver]),
-    ("feed", &[Role::Ingest]),
-    ("platform", &[Role::Decide]),
-    ("meter", &[Role::Metrics]),
-    ("reader", &[Role::Read]),
-];
 
 impl Bureau {
     fn open(extra: &str) -> Self {
@@ -117,27 +101,6 @@ impl Bureau {
         let log = Audit::open_read_only(&self.bench.path().join("state")).unwrap().after(0, 1000).unwrap();
         log.iter().filter(|entry| entry.action == action).map(|entry| entry.who.clone()).collect()
     }
-}
-
-fn token(state: &Path, name: &str, roles: &[Role]) -> String {
-    let mut accounts = Accounts::open(state).unwrap();
-    let by = Actor { who: String::from("test"), place: String::from("test") };
-    let (owner, roles) = match Roles::of_program(roles.iter().copied()) {
-        Ok(roles) => (None, roles),
-        Err(_) => {
-            accounts
-                .add_user(
-                    name,
-                    &Roles::of_person(roles.iter().copied()).unwrap(),
-                    &by,
-                    Instant::from_micros(1),
-                )
-                .unwrap();
-            (Some(name.to_owned()), Roles::default())
-        }
-    };
-    let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: fiscwatch::event::Instant::MAX };
-    accounts.add_token(&spec, &by, Instant::from_micros(1)).unwrap().text
 }
 
 fn ask(address: &str, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {

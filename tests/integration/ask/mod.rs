@@ -131,15 +131,11 @@ fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str]) ->
     let units = units.iter().map(|unit| (*unit).to_owned()).collect();
     let roles = Roles::of_person(roles.iter().copied()).unwrap();
     let roles = roles.limited_to(Limits::new(units, Vec::new()).unwrap());
-    accounts.add_user(name, &roles, &by(), Instant::from_micros(1)).unwrap();
+    accounts.add_user(name, &roles, &by(), Instant::EPOCH).unwrap();
     let owner = Some(name.to_owned());
-    let spec = TokenSpec {
-        name: String::from("t"),
-        owner,
-        roles: Roles::default(),
-        expires_at: fiscwatch::event::Instant::MAX,
-    };
-    format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text)
+    let spec =
+        TokenSpec { name: String::from("t"), owner, roles: Roles::default(), expires_at: Instant::MAX };
+    format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::EPOCH).unwrap().text)
 }
 
 /// Two units, each with a line, payments of every kind, and what follows up on them.
@@ -204,16 +200,9 @@ fn served(extra: &str) -> Served {
         ("system", token(&mut accounts, "system", &[Role::System], &[])),
     ]);
     let roles = Roles::of_program([Role::Ingest]).unwrap();
-    let spec = TokenSpec {
-        name: String::from("feed"),
-        owner: None,
-        roles,
-        expires_at: fiscwatch::event::Instant::MAX,
-    };
-    tokens.insert(
-        "feed",
-        format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::from_micros(1)).unwrap().text),
-    );
+    let spec = TokenSpec { name: String::from("feed"), owner: None, roles, expires_at: Instant::MAX };
+    tokens
+        .insert("feed", format!("Bearer {}", accounts.add_token(&spec, &by(), Instant::EPOCH).unwrap().text));
     drop(accounts);
     let daemon = Daemon::start(bench.path());
     let request = ureq::http::Request::builder()

@@ -1,12 +1,13 @@
 //! Limits of the operating system: memory, file descriptors, a disk that is really full or really read-only.
 
 use std::{
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use super::{CONFIG, Scene};
-use crate::support::fiscwatch;
+use super::{CONFIG, Scene, shim};
+use crate::support::{fiscwatch, wait_until};
 
 /// A run under a limit of the shell; it may not hang.
 fn limited(scene: &Scene, limit: &str) -> Output {
@@ -17,6 +18,11 @@ fn limited(scene: &Scene, limit: &str) -> Output {
     command.output().unwrap()
 }
 
+/// Whether its time was over: `timeout` dies of the same signal then.
+fn is_killed(output: &Output) -> bool {
+    output.status.signal() == Some(9) || output.status.code() == Some(137)
+}
+
 #[test]
 fn without_memory_it_dies_or_refuses_and_the_state_stays_right() {
     let scene = Scene::new(31, 600, CONFIG);
@@ -25,11 +31,31 @@ fn without_memory_it_dies_or_refuses_and_the_state_stays_right() {
         scene.reset();
         let output = limited(&scene, &format!("ulimit -v {}", mib * 1024));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_ne!(output.status.code(), Some(137), "it hangs with {mib} MiB: {said}");
+        assert!(!is_killed(&output), "it hangs with {mib} MiB: {said}");
         died += u32::from(!output.status.success());
         scene.recovers(&format!("{mib} MiB: {said}"));
     }
     assert!(died > 0, "no limit was too low");
+}
+
+/// Each thread in its turn cannot begin; it may not wait for one that never does.
+#[test]
+fn without_a_thread_it_dies_or_goes_on_and_the_state_stays_right() {
+    if !shim::available("faults::limits") {
+        return;
+    }
+    let scene = Scene::new(34, 200, CONFIG);
+    let count = shim::count(&mut scene.run(), "thread", "");
+    assert!(count > 3, "{count}");
+    for nth in shim::points(count, 12) {
+        scene.reset();
+        let mut command = scene.run();
+        command.env("RUST_BACKTRACE", "0").stdout(Stdio::null());
+        shim::with(&mut command, &format!("op=thread;path=;nth={nth};do=eagain"));
+        let mut child = command.spawn().unwrap();
+        wait_until(|| child.try_wait().unwrap().is_some());
+        scene.recovers(&format!("thread {nth} of {count}"));
+    }
 }
 
 #[test]

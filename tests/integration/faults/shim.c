@@ -1,8 +1,8 @@
 /* Faults of a disk and of a clock, put between a program and libc (LD_PRELOAD).
  *
  * SHIM="op=write;path=state/;nth=12;do=eio" makes the 12th write to a file whose path has `state/` in it fail.
- *   op    write, sync, truncate, rename, unlink, read, or change: any of them but read
- *   do    eio, enospc, erofs: it fails; with sticky=1 every later one too
+ *   op    write, sync, truncate, rename, unlink, read, or change: any of them but read; thread: one begins (no path)
+ *   do    eio, enospc, erofs, eagain: it fails; with sticky=1 every later one too
  *         short: half of it is written, and the caller is told so
  *         die: the process ends before it; torn: after half of it
  *         power: the process ends, and what was not synchronised is there, or not, by the sector and at random (seed=)
@@ -32,7 +32,7 @@
 #define SECTOR 512
 #define REAL(name) ((__typeof__(&name))next(#name))
 
-enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, RENAME = 8, UNLINK = 16, READ = 32, CHANGE = 31 };
+enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, RENAME = 8, UNLINK = 16, READ = 32, CHANGE = 31, THREAD = 64 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int ops, sticky, seed, ready;
@@ -77,6 +77,7 @@ __attribute__((constructor)) static void begin(void) {
     for (int i = 0; i < 6; i++)
         if (!strcmp(text, names[i])) ops = 1 << i;
     if (!strcmp(text, "change")) ops = CHANGE;
+    if (!strcmp(text, "thread")) ops = THREAD;
     field(spec, "path=", pattern, sizeof pattern);
     field(spec, "do=", action, sizeof action);
     field(spec, "nth=", text, sizeof text), nth = atol(text);
@@ -196,6 +197,7 @@ static int fate(int op) {
     if (!strcmp(action, "eio")) return errno = EIO, -1;
     if (!strcmp(action, "enospc")) return errno = ENOSPC, -1;
     if (!strcmp(action, "erofs")) return errno = EROFS, -1;
+    if (!strcmp(action, "eagain")) return errno = EAGAIN, -1;
     if (!strcmp(action, "power")) power_off();
     if (!strcmp(action, "die") || (!strcmp(action, "torn") && op != WRITE)) _exit(137);
     return !strcmp(action, "short") || !strcmp(action, "torn");
@@ -226,6 +228,13 @@ static ssize_t written(int fd, const void *bytes, size_t n, off_t at, int positi
 ssize_t write(int fd, const void *bytes, size_t n) { return written(fd, bytes, n, 0, 0); }
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { return written(fd, bytes, n, at, 1); }
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { return written(fd, bytes, n, at, 1); }
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*begin)(void *), void *what) {
+    pthread_mutex_lock(&lock);
+    int result = ready ? fate(THREAD) : 0;
+    pthread_mutex_unlock(&lock);
+    return result < 0 ? EAGAIN : REAL(pthread_create)(thread, with, begin, what);
+}
 
 static int synced(int fd, int data) {
     char path[1024];

@@ -96,6 +96,11 @@ impl Smtp {
         self.state.faults.lock().unwrap().push_back((phase, fault));
     }
 
+    /// Takes back the faults that nobody met.
+    pub fn forget_faults(&self) {
+        self.state.faults.lock().unwrap().clear();
+    }
+
     pub fn mails(&self) -> Vec<Received> {
         self.state.mails.lock().unwrap().clone()
     }
