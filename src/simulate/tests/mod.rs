@@ -7,7 +7,6 @@ use super::*;
 
 mod independent;
 mod ledger;
-
 use ledger::Ledger;
 
 fn plan(payments: u64, units: u32, anomalies: bool) -> Plan {
