@@ -228,8 +228,9 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
     fn take_back(&mut self, mut simulated: Simulated) {
         let original = simulated.event.original_event_id.as_deref().unwrap_or_default();
         if let (Some(changed), Some(amount)) = (self.changed.get(original), simulated.event.amount) {
-            simulated.event.amount =
-                Some(if amount == changed.old { changed.new } else { amount.min(changed.new) });
+            // A correction puts no more on another line than that line has room for.
+            let whole = simulated.event.event_type == EventType::Refund && amount == changed.old;
+            simulated.event.amount = Some(if whole { changed.new } else { amount.min(changed.new) });
         }
         self.out.push_back(simulated);
     }
