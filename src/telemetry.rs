@@ -5,6 +5,7 @@ mod logging;
 mod make;
 mod registered;
 mod replica;
+mod shards;
 mod sources;
 
 use std::{collections::BTreeSet, sync::Mutex};
@@ -18,6 +19,7 @@ pub use catalogue::Described;
 use catalogue::Registry;
 pub use logging::log;
 pub use replica::ReplicaMetrics;
+pub use shards::ShardMetrics;
 pub use sources::SourceMetrics;
 
 /// The Content-Type that Prometheus 3 insists on.
@@ -136,6 +138,8 @@ pub struct Metrics {
     pub store_holds: IntCounter,
     /// What is told of the replica.
     pub replica: ReplicaMetrics,
+    /// What is told of the shards that this process keeps.
+    pub shards: ShardMetrics,
     /// Events in the journal.
     pub journal_events: IntGauge,
     /// Events that were sealed.

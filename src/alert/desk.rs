@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     Action, Alert, BY_ITSELF, Case, Change, Facts, Labels, Policy, State,
     inquiry::Stage,
-    labels::TYPE,
+    labels::{SHARD, TYPE},
     policy::rank,
     route::{ALERT, OFFICERS, Route},
 };
@@ -143,6 +143,7 @@ impl Desk {
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
         labels.set(ALERT, &alert_id);
+        self.policy.shard.iter().for_each(|shard| labels.set(SHARD, shard));
         let mut alert = Alert {
             alert_id,
             rule_id: finding.rule_id.clone(),

@@ -16,6 +16,8 @@ pub struct Labels(BTreeMap<String, Vec<String>>);
 const VALUE_MAX: usize = 200;
 /// The type of the event, which a finding tells beside its labels.
 pub(crate) const TYPE: &str = "type";
+/// The shard whose alert it is, where the stream is parted.
+pub(crate) const SHARD: &str = "shard";
 
 impl Labels {
     /// Adds a value.

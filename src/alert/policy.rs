@@ -133,6 +133,8 @@ pub struct Policy {
     pub officers: Option<Officers>,
     /// How much the files of cases may take.
     pub files: FileLimits,
+    /// The shard that alerts are of, where the stream is parted; it becomes a label of theirs.
+    pub shard: Option<String>,
     /// The language of titles.
     pub language: Language,
     /// The local calendar.
@@ -157,6 +159,7 @@ impl Policy {
             explain: None,
             officers: None,
             files: FileLimits::default(),
+            shard: None,
             language,
             calendar: Arc::clone(calendar),
         }

@@ -4,6 +4,7 @@ mod assembly;
 pub(crate) mod audit;
 mod deliver;
 mod ingest;
+mod keeper;
 pub(crate) mod listen;
 mod output;
 mod quarantined;
@@ -47,6 +48,7 @@ use crate::{
 
 pub use assembly::Assembly;
 pub use ingest::run_source;
+pub use keeper::keep;
 pub use output::StoreOutput;
 pub use quarantined::replay;
 pub use query::{line_forecasts, query};

@@ -15,7 +15,7 @@ use crate::{
     access::Actor,
     clock::Clock,
     config::{Config, Source},
-    daemon::{NotReloaded, RunOptions, Shared, carry_out, reload, supervisor},
+    daemon::{NotReloaded, RunOptions, Shared, carry_out, reload, shards, supervisor},
     engine::PortError,
     http, private,
     rule::RuleSet,
@@ -46,6 +46,9 @@ pub async fn run(
         tracing::warn!("the memory of this process cannot be kept from others: {error}");
     }
     let mut signals = reload::Signals::new()?;
+    if config.shards.as_ref().and_then(|shards| shards.own).is_some_and(|own| own.kept_at.is_some()) {
+        signals = signals.or_end_of(shards::end_with_keeper()?);
+    }
     let mut ports = listen::open(&config).await?;
     // Before the state is opened, which can take its time.
     if let Some(files) = &config.clients.tls {

@@ -34,6 +34,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
+    if config.shards.as_ref().is_some_and(|shards| shards.own.is_none()) {
+        return keep(args, config);
+    }
     let config = daemon::with_adopted(config).map_err(problems)?;
     let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     let once = args.once;
@@ -49,6 +52,17 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime.shutdown_background();
     let outcome = result?;
     Ok(if once { judged(&outcome) } else { ExitCode::SUCCESS })
+}
+
+/// Keeps the shards of this machine. Its processes load the rules again; what is wrong with them is told here once.
+fn keep(args: &RunArgs, config: Config) -> anyhow::Result<ExitCode> {
+    if args.once {
+        anyhow::bail!(say!("shards are not run once: give a shard by itself, FISCWATCH_SHARD=0"));
+    }
+    daemon::rules_to_start(&config).map_err(problems)?;
+    let clock = Arc::new(SteadyClock::default());
+    runtime()?.block_on(app::keep(config, args.config.config.clone(), clock))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether a run that ends by itself did what it was for: somebody may look at nothing but its exit code.

@@ -12,7 +12,7 @@ use crate::{
 
 const PREFIX: &str = "FISCWATCH_";
 /// Variables that are read elsewhere.
-const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG", "FISCWATCH_TOKEN"];
+const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG", "FISCWATCH_SHARD", "FISCWATCH_TOKEN"];
 
 /// Puts the variables over what the file says.
 pub(crate) fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {

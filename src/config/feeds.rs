@@ -56,6 +56,20 @@ impl<'de> Deserialize<'de> for MapSpec {
     }
 }
 
+/// How posted events are written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostedSpec {
+    /// The IANA name of the zone of times that have none; without it such times are refused.
+    pub zone: Option<String>,
+    /// What a number counts that is a time, as at a source.
+    pub times: Unit,
+    /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
+    pub nulls: Option<Vec<String>>,
+    /// How they become events, if they are none yet, as at a source.
+    pub map: Option<MapSpec>,
+}
+
 /// Where the map of a source is written, to say where a mistake in it stands.
 #[derive(Debug, Clone)]
 pub struct MapPlace {

@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 mod approvals;
 pub mod ask;
+mod audit;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod decide;
@@ -18,6 +19,7 @@ mod raw;
 mod reference;
 mod resolve;
 mod shape;
+pub mod shards;
 pub mod sinks;
 pub mod state;
 
@@ -91,6 +93,8 @@ pub struct Config {
     pub standby: bool,
     /// Where the state is replicated to.
     pub replicate: Option<crate::replica::Settings>,
+    /// How the stream is parted among processes and machines.
+    pub shards: Option<shards::Shards>,
     /// Events between two checkpoints.
     pub checkpoint_events: u64,
     /// How far the latest event must be past the end of a local day for the day to be sealed.
@@ -265,8 +269,13 @@ impl Config {
             let problems = shape::problems(file, text);
             if problems.is_empty() { vec![shape::syntax(file, &e)] } else { problems }
         })?;
-        let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
-        Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
+        let variables: Vec<_> = variables.collect();
+        let mut raw = environment::apply(raw, variables.iter().cloned()).map_err(|d| vec![d])?;
+        let shard = shards::named(&raw, &variables).map_err(|d| vec![d])?;
+        if let Some(shard) = shard {
+            shards::derive(&mut raw, shard);
+        }
+        Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw, shard)
     }
 
     /// Reads the reference lists.
@@ -342,6 +351,7 @@ impl Config {
             ("http.listen", Some(self.listen)),
             ("http.ingest", self.clients.ingest),
             ("http.scrape", self.clients.scrape),
+            ("shards.listen", self.shards.as_ref().map(|shards| shards.listen)),
         ];
         let mut ports = ports.into_iter().filter_map(|(key, address)| Some((key, address?)));
         let Some((key, address)) = ports.find(|(_, address)| !address.ip().is_loopback()) else {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     alerts::{AlertSpec, RouteSpec},
     codes::CodeSpec,
-    feeds::MapSpec,
+    feeds::{MapSpec, PostedSpec},
     lists::ListSpecs,
     postgres::PostgresSpec,
     state::State,
@@ -46,6 +46,9 @@ pub struct Raw {
     pub sources: Vec<SourceSpec>,
     /// Where the state is kept.
     pub state: State,
+    /// The partitions of the source's topic, each taken in by a process of its own on one of several machines; all by this
+    /// process without it.
+    pub shards: Option<super::shards::ShardsSpec>,
     /// Which rules run.
     pub rules: Rules,
     /// Reference lists by name.
@@ -90,6 +93,7 @@ impl Default for Raw {
             bureau: None,
             sources: Vec::new(),
             state: State::default(),
+            shards: None,
             rules: Rules::default(),
             lists: ListSpecs::default(),
             codes: BTreeMap::new(),
@@ -202,20 +206,6 @@ pub enum OnUnavailable {
     Closed,
     /// Let everything pass.
     Open,
-}
-
-/// How posted events are written.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PostedSpec {
-    /// The IANA name of the zone of times that have none; without it such times are refused.
-    pub zone: Option<String>,
-    /// What a number counts that is a time, as at a source.
-    pub times: Unit,
-    /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
-    pub nulls: Option<Vec<String>>,
-    /// How they become events, if they are none yet, as at a source.
-    pub map: Option<MapSpec>,
 }
 
 /// A file, read once or followed.

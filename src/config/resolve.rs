@@ -12,12 +12,13 @@ use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
-    Approval, Config, Readings, Sealing, Source, alerts, clients,
+    Approval, Config, Readings, Source, alerts, clients,
     decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
     raw::Raw,
+    shards::Shard,
     state::retention,
 };
 use crate::{
@@ -83,21 +84,6 @@ fn first_day(calendar: &Calendar, text: &str) -> Result<Instant, String> {
     day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
 }
 
-fn sealing(text: &str) -> Result<Duration, String> {
-    let every = duration(text)?;
-    match (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&every) {
-        true => Ok(every),
-        false => Err(say!("{text} is not 1m to 1d", text = quoted(text))),
-    }
-}
-
-fn kept(records: u32) -> Result<u32, String> {
-    match records < 10 {
-        true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
-        false => Ok(records),
-    }
-}
-
 pub(super) struct Resolver<'f> {
     pub(super) file: &'f str,
     pub(super) text: &'f str,
@@ -107,9 +93,11 @@ pub(super) struct Resolver<'f> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
+    pub(super) fn resolve(mut self, raw: Raw, shard: Option<Shard>) -> Result<Config, Vec<Diagnostic>> {
         let calendar = Arc::new(self.calendar(&raw));
-        let policy = alerts::resolve(&mut self, &raw, &calendar);
+        let mut policy = alerts::resolve(&mut self, &raw, &calendar);
+        policy.shard = shard.map(|shard| shard.number.to_string());
+        let shards = self.shards(&raw, shard);
         let watch = alerts::resolve_watch(&mut self, &raw);
         let backfill =
             raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
@@ -147,6 +135,7 @@ impl Resolver<'_> {
             state_dir: state_dir.clone(),
             backups: raw.state.backups.map(|path| self.path(path)),
             standby: raw.state.standby,
+            shards,
             replicate: self.replicate(raw.state.replicate, raw.state.standby, &state_dir),
             checkpoint_events: self.within(
                 "state.checkpoint_events",
@@ -232,16 +221,6 @@ impl Resolver<'_> {
             applications_max: self.within("decide.applications_max", raw.applications_max, (1, 1000)),
             overrides: self.overrides(&raw.overrides),
             kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
-        }
-    }
-
-    fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
-        Sealing {
-            provider: raw.provider,
-            key_file: raw.key_file.map(|path| self.path(path)),
-            head_file: raw.head_file.map(|path| self.path(path)),
-            every: self.value("audit.seal_every", sealing(&raw.seal_every)),
-            keep_records: self.value("audit.keep_records", kept(raw.keep_records)),
         }
     }
 

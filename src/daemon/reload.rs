@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,8 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
+    /// The end of the process that keeps this one, where there is one.
+    keeper: Option<oneshot::Receiver<()>>,
     /// What was asked for and not heard yet.
     pending: Option<Signal>,
 }
@@ -67,8 +70,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            keeper: None,
             pending: None,
         })
+    }
+
+    /// The end of the process that keeps this one asks to stop, too.
+    #[must_use]
+    pub fn or_end_of(mut self, keeper: oneshot::Receiver<()>) -> Self {
+        self.keeper = Some(keeper);
+        self
     }
 
     /// The next signal.
@@ -84,6 +95,7 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.hang_up.recv() => Signal::Reload,
+            () = ended(&mut self.keeper) => Signal::Stop,
         }
     }
 
@@ -110,6 +122,17 @@ impl Signals {
     #[must_use]
     pub const fn asked_to_stop(&self) -> bool {
         matches!(self.pending, Some(Signal::Stop))
+    }
+}
+
+/// Waits for the end of a keeper, which is told once; forever where there is none.
+async fn ended(keeper: &mut Option<oneshot::Receiver<()>>) {
+    match keeper {
+        Some(hears) => {
+            let _ = hears.await;
+            *keeper = None;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use super::approval::is_approved;
 use crate::{
-    config::Config,
+    config::{Config, shards::Spanning},
     diagnostic::Diagnostic,
     lists::Lists,
-    rule::{self, RuleSet, compile::Compiler},
+    rule::{
+        self, Mode, RuleSet,
+        compile::{CompiledRule, Compiler},
+        locality::Locality,
+    },
+    say,
+    text::quoted,
 };
 
 /// All rules of a configuration, with its lists.
@@ -60,7 +66,31 @@ pub(crate) fn rules_to_reload(
 fn all(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
-    if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
+    let problems = [loaded.problems, spanning(config, &loaded.set.rules)].concat();
+    if problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(problems) }
+}
+
+/// Live rules that the events of one shard are not enough for, unless the configuration says that each shard by itself is meant.
+pub(crate) fn spanning(config: &Config, rules: &[CompiledRule]) -> Vec<Diagnostic> {
+    if config.shards.as_ref().is_none_or(|shards| shards.spanning == Spanning::Apart) {
+        return Vec::new();
+    }
+    let live = rules.iter().filter(|rule| rule.rule.mode == Mode::Live);
+    let problem = |rule: &CompiledRule| match Locality::of(rule) {
+        Locality::Local => None,
+        Locality::Spanning(because) => {
+            let message = say!(
+                "rule {rule} is live and needs the events of all regions ({because}), but a shard has only its own",
+                rule = quoted(&rule.rule.id),
+                because = because.join(", ")
+            );
+            let hint = say!(
+                "run it in another fiscwatch without shards that reads the whole topic, and set it to disabled here (rules.overrides); or, if each shard by itself is what you mean, shards.spanning: apart"
+            );
+            Some(Diagnostic::of_file(&config.file, message, Some(hint)))
+        }
+    };
+    live.filter_map(problem).collect()
 }
 
 /// All rules but those with mistakes that `may_skip` names.
@@ -72,8 +102,9 @@ fn right_ones(
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let loaded =
         rule::load_without(&config.rule_paths, &compiler, &config.calendar, &config.overrides, may_skip);
-    if !loaded.problems.is_empty() {
-        return Err(loaded.problems);
+    let problems = [loaded.problems, spanning(config, &loaded.set.rules)].concat();
+    if !problems.is_empty() {
+        return Err(problems);
     }
     for (rule, problem) in &loaded.set.skipped {
         tracing::error!(rule, "the daemon runs without this rule: {problem}");

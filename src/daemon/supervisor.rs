@@ -98,6 +98,11 @@ pub(crate) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status(&say!("ready"))]);
 }
 
+/// A process that only looks after others is alive.
+pub(crate) fn beat() {
+    tell(&[NotifyState::Watchdog]);
+}
+
 /// No more is taken; what came is committed.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status(&say!("stopping: what was read is committed"))]);

@@ -62,6 +62,7 @@ mod rule;
 mod rule_sets;
 mod saved;
 mod session;
+mod shards;
 mod sign_in;
 mod silences;
 mod standing;
@@ -111,6 +112,7 @@ pub use local::Local;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use rule_sets::RuleSetView;
+pub use shards::serve_shards;
 pub use tokens::TokenView;
 pub use users::UserView;
 

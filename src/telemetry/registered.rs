@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{
-    Metrics, ReplicaMetrics, SourceMetrics,
+    Metrics, ReplicaMetrics, ShardMetrics, SourceMetrics,
     catalogue::Registry,
     make::{
         alert_delivery, approvals_waiting, approvals_waiting_age, clock, counter, counters, gauge, gauges,
@@ -235,6 +235,7 @@ impl Metrics {
                 "Times that another program held the database for longer than a second.",
             )?,
             replica: ReplicaMetrics::new(r)?,
+            shards: ShardMetrics::new(r)?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,

@@ -513,7 +513,7 @@ fn a_run_that_seals_ends_where_a_backtest_ends_and_goes_on() {
 
 #[test]
 fn killed_while_it_seals_it_ends_where_an_undisturbed_run_ends() {
-    let kills: u32 = std::env::var("FISCWATCH_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(15);
+    let kills: u32 = std::env::var("FISCWATCH_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
     let seed: u64 = std::env::var("FISCWATCH_TEST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut killed = 0;

@@ -14,6 +14,7 @@ use crate::{
     app,
     clock::SystemClock,
     config::Config,
+    daemon,
     diagnostic::Diagnostic,
     event::TimeDelta,
     http, notify,
@@ -59,6 +60,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         if args.rules.is_empty() { config.overrides.clone() } else { std::collections::BTreeMap::new() };
     let loaded = rule::load(paths, &compiler, &config.calendar, &overrides);
     found.extend(loaded.problems);
+    found.extend(daemon::spanning(&config, &loaded.set.rules));
     if !found.is_empty() {
         let count = found.len();
         eprintln!("{}", problems(found));
@@ -84,7 +86,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     );
     println!("{text}");
     tell_of_years(&loaded.set.rules);
-    if args.reach {
+    if args.reach || config.shards.is_some() {
         tell_of_reach(&loaded.set.rules);
     }
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 //! for those who look at lag, and never read from.
 
 mod context;
+mod membership;
 mod opening;
 mod partition;
 mod progress;
@@ -16,6 +17,7 @@ use topic::TopicReader;
 
 use crate::say;
 
+pub use membership::{Holder, Member};
 pub use requests::{KafkaRequests, Reply, Request};
 pub(crate) use settings::{Connection, Reserved, wrong_property};
 pub use settings::{KafkaSource, MessageFormat, OnLoss, Start};

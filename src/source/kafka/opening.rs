@@ -111,14 +111,16 @@ impl TopicReader<'_> {
         };
         let metadata =
             consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(why_silent(&e)))?;
-        let numbers: Vec<_> = partitions_of(&metadata, self.topic).map(MetadataPartition::id).collect();
+        let is_read = |p: &&MetadataPartition| self.source.partition.is_none_or(|only| only == p.id());
+        let numbers: Vec<_> =
+            partitions_of(&metadata, self.topic).filter(is_read).map(MetadataPartition::id).collect();
         if numbers.is_empty() {
             return Err(say!(
                 "the topic {topic} does not exist; it is waited for",
                 topic = quoted(self.topic)
             ));
         }
-        let mut leaderless = partitions_of(&metadata, self.topic).filter(|p| p.leader() < 0);
+        let mut leaderless = partitions_of(&metadata, self.topic).filter(is_read).filter(|p| p.leader() < 0);
         if let Some(partition) = leaderless.next() {
             return Err(say!("partition {number} has no leader; it is waited for", number = partition.id()));
         }

@@ -42,6 +42,9 @@ pub struct KafkaSource {
     /// A file with the password of the TLS key.
     #[serde(default)]
     pub key_password_file: Option<PathBuf>,
+    /// The only partition that is read, where each is a shard's (`shards`).
+    #[serde(skip)]
+    pub partition: Option<i32>,
 }
 
 /// What a message holds.

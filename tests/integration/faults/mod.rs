@@ -9,7 +9,7 @@ mod power;
 mod quarantine;
 mod readers;
 mod reload;
-mod shim;
+pub mod shim;
 mod signals;
 mod steps;
 

@@ -5,3 +5,5 @@ pub mod debezium;
 mod decide;
 mod mock;
 mod real;
+mod shards;
+mod shards_refused;
