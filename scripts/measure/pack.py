@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = ROOT / "rules" / "README.md"
 READINGS = {"row": "each row a bill", "day": "a bill a payee and day", "none": "no bill numbers", "dummy": "one bill number in four is \"0000\""}
 YEARS = [(60000, 200, 301), (100000, 300, 302), (60000, 20, 303), (40000, 100, 304), (20000, 50, 305)]
+TRAFFIC = {"ledger": "like a published ledger", "plain": "plain"}
 DIGEST = ("record", "remind")
 
 
@@ -93,6 +94,36 @@ def simulated(binary, rules, count):
             yield payments, units, seed, scores
 
 
+def independent(binary, rules, count):
+    """Years with anomalies that know no rule, in both kinds of traffic."""
+    for payments, units, seed in YEARS[:count]:
+        for traffic in TRAFFIC:
+            with tempfile.TemporaryDirectory() as year:
+                run(binary, "generate", "--payments", payments, "--units", units, "--seed", seed, "--start", "2026-01-01",
+                    "--anomalies", "independent", "--traffic", traffic, "--out", f"{year}/year")
+                run(binary, "backtest", "--rules", rules, "--events", f"{year}/year/events.jsonl", "--labels",
+                    f"{year}/year/labels.jsonl", "--scores", f"{year}/scores.json")
+                scores = json.load(open(f"{year}/scores.json", encoding="utf-8"))
+                labels = [json.loads(line) for line in open(f"{year}/year/labels.jsonl", encoding="utf-8")]
+                yield payments, units, seed, traffic, scores, collections.Counter(label["kind"] for label in labels)
+
+
+def without_rules(binary, rules, count):
+    """What is found of them, by year and by kind."""
+    rows, planted, found = [], collections.Counter(), {traffic: collections.Counter() for traffic in TRAFFIC}
+    for payments, units, seed, traffic, scores, kinds in independent(binary, rules, count):
+        rows.append([TRAFFIC[traffic], f"{payments:,}", units, seed, *figures(scores)])
+        planted += kinds if traffic == "plain" else collections.Counter()
+        found[traffic] += kinds - collections.Counter(scores["missed"])
+    text = ("**Anomalies that know no rule** (`generate --anomalies independent`), in traffic like that of a published ledger and in plain traffic. "
+            "Everything that was not planted counts as wrong:\n\n")
+    text += table(["traffic", "payments", "units", "seed", "planted", "recall", "findings for 1,000 payments", "precision", "for 1,000, paging",
+                   "precision, paging"], rows)
+    text += table(["kind", "planted in each traffic", *(f"found, {name}" for name in TRAFFIC.values())],
+                  [[kind.replace("-", " "), planted[kind], *(found[traffic][kind] for traffic in TRAFFIC)] for kind in sorted(planted)])
+    return text
+
+
 def live(case):
     return any(mode == "live" for _, _, mode in case)
 
@@ -129,6 +160,7 @@ def report(arguments):
         every = [one for own in scores.values() for one in own]
         text += (f"In all {sum(map(live, every))} of {len(every)} are found, a recall of {sum(map(live, every)) / len(every):.2f}; with the rules "
                  f"in shadow {sum(map(bool, every))}, {sum(map(bool, every)) / len(every):.2f}.\n\n")
+    text += without_rules(binary, arguments.rules, arguments.seeds)
     rows = []
     for payments, units, seed, scores in simulated(binary, arguments.rules, arguments.seeds):
         rows.append([f"{payments:,}", units, seed, *figures(scores)])

@@ -18,7 +18,7 @@ use crate::{
     access::Limits,
     config::Config,
     daemon::{
-        LineForecasts, MakeForecasts,
+        LineForecast, LineForecasts, MakeForecasts,
         asker::{AnswerQuery, Answered, BYTES_MAX, Cell, ROWS_MAX},
     },
     decode::Decoder,
@@ -182,11 +182,12 @@ pub async fn line_forecasts(
     let (forecaster, forecasts) = read.map_err(|_| {
         anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
     })??;
-    let made = forecaster.lines().iter().zip(forecasts.lines).filter_map(|(line, forecast)| {
-        let pace = line.year.and_then(|year| forecaster.position().pace(year, line.executed));
-        Some((line.id.to_owned(), (forecast?, pace)))
+    let made = forecasts.lines.into_iter().zip(forecasts.bases);
+    let made = forecaster.lines().iter().zip(made).filter_map(|(line, (forecast, basis))| {
+        let naive = line.year.and_then(|year| forecaster.position().pace(year, line.executed));
+        Some((line.id.to_owned(), LineForecast { forecast: forecast?, naive, basis }))
     });
-    Ok(made.collect())
+    Ok(LineForecasts { lines: made.collect(), years: forecasts.years })
 }
 
 /// Has the forecasts of a running daemon made.

@@ -18,10 +18,12 @@ use crate::{
     app::line_forecasts,
     clock::{Clock, SystemClock},
     config::Config,
+    daemon::LineForecasts,
     decode::Decoder,
     diagnostic::nearest,
     evaluate::tables::budget_lines,
     event::{Cents, Instant, money::format_cents, time::Calendar},
+    forecast::{Basis, Method},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -194,20 +196,43 @@ fn forecast(ledger: &Ledger, id: &str, now: Instant, config: &Config) -> anyhow:
     let lines = lines.with_context(|| say!("the budget lines make no table"));
     let made = lines.and_then(|lines| runtime.block_on(line_forecasts(config, &lines, now)));
     runtime.shutdown_background();
-    let made = made.map(|mut made| made.remove(id));
     let made = made.unwrap_or_else(|e| {
         eprintln!("{}", say!("no forecast: {error}", error = format!("{e:#}")));
-        None
+        LineForecasts::default()
     });
-    let (forecast, naive) = made.map_or((None, None), |(forecast, naive)| (Some(forecast), naive));
+    let line = made.lines.get(id);
+    let forecast = line.map(|line| line.forecast);
     let [year_end, low, high] = FORECAST_COLUMNS;
     let cells = [
         (year_end, forecast.map(|f| f.year_end)),
-        (low, forecast.map(|f| f.low)),
-        (high, forecast.map(|f| f.high)),
-        ("naive_year_end", naive),
+        (low, forecast.and_then(|f| f.low)),
+        (high, forecast.and_then(|f| f.high)),
+        ("naive_year_end", line.and_then(|line| line.naive)),
     ];
-    Ok(cells.map(|(name, cents)| (name.to_owned(), json!(cents.map(format_cents)))).into_iter().collect())
+    let cells = cells.map(|(name, cents)| (name.to_owned(), json!(cents.map(format_cents))));
+    let basis = line
+        .and_then(|line| line.basis)
+        .map(|basis| ("forecast_basis".to_owned(), json!(told(&basis, &made.years))));
+    Ok(cells.into_iter().chain(basis).collect())
+}
+
+/// What a forecast is made of, in words.
+fn told(basis: &Basis, years: &[i32]) -> String {
+    let part = |(method, cents, weight): (Method, _, _)| {
+        let method = match method {
+            Method::Budget => say!("budget and season"),
+            Method::Pace => say!("even pace"),
+            Method::LastYear => say!("as last year"),
+        };
+        say!("{method} {amount} ({weight} %)", method, amount = format_cents(cents), weight)
+    };
+    let parts: Vec<_> = basis.parts().map(part).collect();
+    let parts = parts.join(", ");
+    if years.is_empty() {
+        return say!("{parts}; no closed year to learn from", parts);
+    }
+    let years = years.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    say!("{parts}; by the errors of {years}", parts, years)
 }
 
 /// A value of a budget line or an indicator: its name tells what it is.

@@ -159,7 +159,13 @@ fn percent(share: Option<f64>) -> String {
 fn cells(score: &Score) -> [Cell; 5] {
     let shares = score.shares();
     let share = |at: usize| Cell::text(percent(shares.map(|shares| shares[at])));
-    [Cell::count(score.made), share(1), share(0), Cell::text(percent(score.coverage())), share(2)]
+    [
+        Cell::count(score.made),
+        share(1),
+        share(0),
+        Cell::text(percent(score.coverage())),
+        Cell::text(percent(score.width())),
+    ]
 }
 
 /// A table of scores under some columns of their own.
@@ -217,7 +223,7 @@ fn as_json(trial: &Trial) -> Value {
         row["forecasts"] = json!(score.made);
         row["error"] = share(0);
         row["naive_error"] = share(1);
-        row["width"] = share(2);
+        row["width"] = json!(score.width());
         row["coverage"] = json!(score.coverage());
         row
     };

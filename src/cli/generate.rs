@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use datafusion::parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -49,8 +49,27 @@ pub(crate) struct GenerateArgs {
     #[arg(long, default_value_t = 365)]
     days: u32,
     /// Plant anomalies, and write their labels
-    #[arg(long)]
-    anomalies: bool,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "rules", value_name = "KIND")]
+    anomalies: Option<Anomalies>,
+    /// How offices pay
+    #[arg(long, value_enum, default_value = "plain")]
+    traffic: Traffic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Traffic {
+    /// One bill, one payment, each amount its own
+    Plain,
+    /// Like a published ledger: amounts that recur, long tails, bills over several lines, placeholders
+    Ledger,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Anomalies {
+    /// What the shipped rules look for
+    Rules,
+    /// What auditors report, by a generator that knows no rule
+    Independent,
 }
 
 /// The configuration that goes with the events.
@@ -67,6 +86,8 @@ const ROW_GROUP: usize = 65_536;
 pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.units > 0, say!("--units must be at least 1"));
     anyhow::ensure!(args.days > 0, say!("--days must be at least 1"));
+    let taken = args.traffic == Traffic::Ledger && args.anomalies == Some(Anomalies::Rules);
+    anyhow::ensure!(!taken, say!("--traffic ledger goes with --anomalies independent, or without anomalies"));
     let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1)?);
     let plan = Plan {
         payments: args.payments,
@@ -74,7 +95,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         start: args.start,
         days: args.days,
-        anomalies: args.anomalies,
+        anomalies: args.anomalies == Some(Anomalies::Rules),
         zone: calendar.zone().clone(),
     };
     let treasury = Treasury::new(&plan);
@@ -87,11 +108,12 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         let _ = writeln!(config, "  {}: {{ path: lists/{name} }}", name.trim_end_matches(".csv"));
     }
     write(&args.out.join(super::BESIDE), config.as_bytes())?;
-    let mut files = Files::create(&args.out, calendar, args.anomalies)?;
+    let mut files = Files::create(&args.out, calendar, args.anomalies.is_some())?;
     let progress =
         if std::io::stderr().is_terminal() { ProgressBar::new(args.payments) } else { ProgressBar::hidden() };
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} payments {eta}")?);
-    for simulated in treasury.events() {
+    let independent = args.anomalies == Some(Anomalies::Independent);
+    for simulated in treasury.events_like(args.traffic == Traffic::Ledger, independent) {
         serde_json::to_writer(&mut files.pending, &simulated.event)?;
         files.pending.push(b'\n');
         files.events += 1;
@@ -110,7 +132,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     files.finish()?;
     let out = args.out.display();
     println!("{}", say!("{events} events, {payments} payments among them, in {out}", events, payments, out));
-    let labels = if args.anomalies { format!(" --labels {out}/labels.jsonl") } else { String::new() };
+    let labels =
+        if args.anomalies.is_some() { format!(" --labels {out}/labels.jsonl") } else { String::new() };
     let command = format!("fiscwatch backtest --rules rules --events {out}/events.jsonl{labels}");
     println!("{}", say!("try: {command}", command));
     Ok(ExitCode::SUCCESS)

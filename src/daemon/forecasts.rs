@@ -10,16 +10,36 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::Shared;
-use crate::{event::Instant, forecast::Forecast, ledger::LedgerCopy};
+use crate::{
+    event::Instant,
+    forecast::{Basis, Forecast},
+    ledger::LedgerCopy,
+};
 
 /// How long forecasts are good for: a quarter of an hour says nothing of a year's end.
 const GOOD_FOR: Duration = Duration::from_mins(15);
 /// How long it is not tried again when they could not be made.
 const BAD_FOR: Duration = Duration::from_mins(1);
 
-/// What budget lines are expected to have executed at the end of their year, by `budget_line_id`: the forecast, and what the
-/// even pace would bring, in cents.
-pub type LineForecasts = HashMap<String, (Forecast, Option<i128>)>;
+/// What a budget line is expected to have executed at the end of its year.
+#[derive(Debug, Clone, Copy)]
+pub struct LineForecast {
+    /// The forecast.
+    pub forecast: Forecast,
+    /// What the even pace would bring, in cents.
+    pub naive: Option<i128>,
+    /// What the forecast is made of; `None` for a year that is over.
+    pub basis: Option<Basis>,
+}
+
+/// The forecasts of budget lines.
+#[derive(Debug, Default)]
+pub struct LineForecasts {
+    /// By `budget_line_id`.
+    pub lines: HashMap<String, LineForecast>,
+    /// The closed years that they learned from.
+    pub years: Vec<i32>,
+}
 
 /// Makes the forecasts of all lines at a time. It takes its time, on a thread that may wait.
 pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecasts, String> + Send + Sync>;
@@ -29,8 +49,8 @@ pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecast
 pub struct Outlook {
     /// The latest event time that they rest on.
     pub at: Instant,
-    /// By line.
-    pub lines: LineForecasts,
+    /// What they are.
+    pub made: LineForecasts,
 }
 
 /// What came of making them, and when.
@@ -69,8 +89,8 @@ impl Forecasts {
         let (make, shared) = (self.make.get().cloned(), Arc::clone(shared));
         let making = tokio::task::spawn_blocking(move || {
             let at = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
-            let lines = make.map_or_else(|| Ok(LineForecasts::new()), |make| make(&shared.lines(), at))?;
-            Ok(Arc::new(Outlook { at, lines }))
+            let made = make.map_or_else(|| Ok(LineForecasts::default()), |make| make(&shared.lines(), at))?;
+            Ok(Arc::new(Outlook { at, made }))
         });
         let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
         *kept = Some((std::time::Instant::now(), outlook.clone()));

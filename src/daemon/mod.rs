@@ -34,7 +34,7 @@ pub use asker::Asker;
 pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
-pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};
+pub use forecasts::{Forecasts, LineForecast, LineForecasts, MakeForecasts, Outlook};
 pub use gauges::scrape_gauges;
 pub(crate) use held::{Held, held};
 pub use intake::Intake;

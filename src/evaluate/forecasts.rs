@@ -180,7 +180,7 @@ impl<const N: usize> Money<N> {
 }
 
 fn cells(forecast: Option<&Forecast>) -> [Option<i128>; 3] {
-    [forecast.map(|f| f.year_end), forecast.map(|f| f.low), forecast.map(|f| f.high)]
+    [forecast.map(|f| f.year_end), forecast.and_then(|f| f.low), forecast.and_then(|f| f.high)]
 }
 
 /// The rows of `budget_lines` with the columns of forecasts.

@@ -84,7 +84,7 @@ impl<'a> Totals<'a> {
 
     fn errors(&self, wanted: Level) -> Spread {
         let of_level = self.sums.iter().filter(|((level, ..), _)| *level == wanted);
-        spread(of_level.map(|(_, sum)| error(sum.executed, sum.point())).collect())
+        spread(of_level.map(|((.., year), sum)| (*year, error(sum.executed, sum.point()))).collect())
     }
 
     /// The groups with their intervals, by the errors of the past.
@@ -93,9 +93,9 @@ impl<'a> Totals<'a> {
         let group = |(&(level, code, year), sum): (&(Level, &str, i32), &Sum)| {
             let spread = spreads[usize::from(level == Level::EconomicClass)];
             let forecast = if year == position.year() {
-                around(spread, (sum.executed, sum.total), sum.point(), position)
+                around(spread, sum.executed, sum.point())
             } else {
-                Forecast { year_end: sum.executed, low: sum.executed, high: sum.executed }
+                Forecast::closed(sum.executed)
             };
             let Sum { total, executed, .. } = *sum;
             Group { level, code: code.into(), year, total, executed, forecast }

@@ -2,25 +2,30 @@
 //! interval. Pure: no I/O and no clock. `docs/forecast.md` explains the method and what it is worth,
 //! `docs/decisions/0008-forecast.md` why it is this one.
 //!
-//! - The forecast is Bornhuetter and Ferguson's (1972): executed, plus the share of a year that is usually still to come of
+//! - The forecast is the mixture of three methods that erred least in closed years: Bornhuetter and Ferguson's, the even pace,
+//!   and what was still to come last year (seasonal naive). Without a closed year it is the first.
+//! - Bornhuetter and Ferguson's method (1972): executed, plus the share of a year that is usually still to come of
 //!   what is expected of the line. What is expected is the line's total times the use of budgets, in the manner of Cape Cod
 //!   (Stanard, Bühlmann): closed years, and the open year as far as it has come.
 //! - Share and use are pooled from the line itself over unit and class to all lines, by Bühlmann's credibility (1967).
 //! - The interval is cross-conformal (Vovk 2015): the errors that the same method makes for each closed year at the same
-//!   point, when that year is left out.
+//!   point, when that year is left out. Without a closed year there is none.
 //!
 //! Sums are whole cents, so that the order of lines does not matter. Shares, uses and errors are floats: they are statistics.
 
+mod combine;
 mod early;
 mod interval;
 mod levels;
 mod position;
 mod season;
 
+pub use combine::Method;
 pub use early::Early;
 pub use levels::{Group, Level};
 pub use position::Position;
 
+use combine::{Tried, in_use, mix};
 use interval::Errors;
 use season::Season;
 
@@ -55,10 +60,38 @@ pub struct LineYear<'a> {
 pub struct Forecast {
     /// Executed at the end of the year.
     pub year_end: i128,
-    /// In one of ten cases it is less.
-    pub low: i128,
+    /// In one of ten cases it is less. `None` without a closed year: nothing is known of errors then.
+    pub low: Option<i128>,
     /// In one of ten cases it is more.
-    pub high: i128,
+    pub high: Option<i128>,
+}
+
+impl Forecast {
+    /// Of a year that is over.
+    fn closed(executed: i128) -> Self {
+        Self { year_end: executed, low: Some(executed), high: Some(executed) }
+    }
+}
+
+/// What a forecast is made of: officers may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// What each of [`Method::ALL`] expects, in cents; `None` where it has nothing to go by.
+    pub methods: [Option<i128>; 3],
+    /// Their weights, as parts of the sum of all three.
+    pub weights: [u8; 3],
+}
+
+impl Basis {
+    /// The methods that count, with what they expect and their weight in hundredths.
+    pub fn parts(&self) -> impl Iterator<Item = (Method, i128, u32)> {
+        let sum = self.weights.iter().map(|weight| u32::from(*weight)).sum::<u32>().max(1);
+        let parts = Method::ALL.into_iter().zip(self.methods).zip(self.weights);
+        parts.filter_map(move |((method, cents), weight)| {
+            let hundredths = (u32::from(weight) * 100 + sum / 2) / sum;
+            cents.filter(|_| weight > 0).map(|cents| (method, cents, hundredths))
+        })
+    }
 }
 
 /// The forecasts of one moment.
@@ -66,6 +99,10 @@ pub struct Forecast {
 pub struct Forecasts {
     /// For each line, in the order given; `None` where the year has not begun or is not known.
     pub lines: Vec<Option<Forecast>>,
+    /// What they are made of, in the same order; `None` where nothing is forecast.
+    pub bases: Vec<Option<Basis>>,
+    /// The closed years that methods and intervals were tried on, the earliest first.
+    pub years: Vec<i32>,
     /// For units and economic classes, in the order of level, code and year.
     pub groups: Vec<Group>,
 }
@@ -82,38 +119,63 @@ struct Point {
 #[must_use]
 pub fn forecast(lines: &[LineYear<'_>], position: &Position) -> Forecasts {
     let season = Season::new(lines, position);
+    let tried = try_methods(lines, &season);
+    let chosen = tried.choose();
+    let expect = |at: usize, line: &LineYear<'_>, without: Option<i32>| {
+        let methods = season.methods(at, line, without);
+        let weights = chosen.weights(line.class, without);
+        let year_end = mix(weights, &methods);
+        let point = Point { year_end, scale: line.total.max(year_end).max(1) };
+        (point, Basis { methods, weights: in_use(weights, &methods) })
+    };
     let mut errors = Errors::default();
     let mut past = levels::Totals::default();
-    for (at, line) in lines.iter().enumerate() {
-        if !season.is_closed(line) || (line.early_executed == 0 && line.early_total <= 0) {
-            continue;
-        }
-        let early = LineYear { total: line.early_total, executed: line.early_executed, ..*line };
-        let point = season.point(at, &early, line.year);
-        errors.add(line.class, line.executed, point);
-        past.add(line, point);
+    for (at, early) in closed(lines, &season) {
+        let (point, _) = expect(at, &early, early.year);
+        errors.add(&lines[at], point);
+        past.add(&lines[at], point);
     }
     let errors = errors.finish();
     let mut present = levels::Totals::default();
-    let mut forecasts = Vec::with_capacity(lines.len());
+    let mut forecasts = Forecasts { years: tried.years(), ..Forecasts::default() };
     for (at, line) in lines.iter().enumerate() {
-        let open = line.year == Some(position.year());
-        let point = match line.year {
-            Some(year) if year > position.year() => None,
-            Some(_) if open => Some(season.point(at, line, None)),
-            Some(_) => Some(Point { year_end: line.executed, scale: 0 }),
-            None => None,
+        let (forecast, basis) = match line.year {
+            Some(year) if year < position.year() => {
+                present.add(line, Point { year_end: line.executed, scale: 0 });
+                (Some(Forecast::closed(line.executed)), None)
+            }
+            Some(year) if year == position.year() => {
+                let (point, basis) = expect(at, line, None);
+                present.add(line, point);
+                (Some(errors.around(line, point)), Some(basis))
+            }
+            _ => (None, None),
         };
-        let Some(point) = point else {
-            forecasts.push(None);
-            continue;
-        };
-        present.add(line, point);
-        let within = |point| errors.around(line.class, line, point, position);
-        let closed = Forecast { year_end: point.year_end, low: point.year_end, high: point.year_end };
-        forecasts.push(Some(if open { within(point) } else { closed }));
+        forecasts.lines.push(forecast);
+        forecasts.bases.push(basis);
     }
-    Forecasts { lines: forecasts, groups: present.groups(&past, position) }
+    forecasts.groups = present.groups(&past, position);
+    forecasts
+}
+
+/// The lines of closed years as they were at the same point of their years. What had neither budget nor payments then could
+/// not have been forecast.
+fn closed<'l, 'a>(
+    lines: &'l [LineYear<'a>],
+    season: &Season<'l, 'a>,
+) -> impl Iterator<Item = (usize, LineYear<'a>)> {
+    let known = lines.iter().enumerate().filter(|(_, line)| season.is_closed(line));
+    let known = known.filter(|(_, line)| line.early_executed != 0 || line.early_total > 0);
+    known.map(|(at, line)| (at, LineYear { total: line.early_total, executed: line.early_executed, ..*line }))
+}
+
+/// What each method would have been worth in closed years, each forecast as if it were not known.
+fn try_methods<'a>(lines: &[LineYear<'a>], season: &Season<'_, 'a>) -> Tried<'a> {
+    let mut tried = Tried::new();
+    for (at, early) in closed(lines, season) {
+        tried.add(&lines[at], &season.methods(at, &early, early.year));
+    }
+    tried
 }
 
 /// Whole cents of a float, within what a column holds.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{LineYear, Point, Position, cents, float};
+use super::{LineYear, Position, cents, combine::Methods, float};
 
 /// Lines at which a group's own season counts as much as that of the group above (Bühlmann's k).
 const SEASON: f64 = 10.0;
@@ -179,25 +179,26 @@ impl<'l, 'a> Season<'l, 'a> {
         (share, used)
     }
 
-    /// The forecast for a line as it is given, by what is known without a year.
-    pub(super) fn point(&self, at: usize, line: &LineYear<'_>, without: Option<i32>) -> Point {
+    /// What each method expects of a line as it is given, by what is known without a year.
+    pub(super) fn methods(&self, at: usize, line: &LineYear<'_>, without: Option<i32>) -> Methods {
         let (share, used) = self.shape(at, without);
         let before = line.year.map(|year| year - 1).filter(|year| Some(*year) != without);
-        let last = || {
-            let of_last_year = self.own(at).filter(|other| other.year == before);
-            of_last_year.map(|other| other.executed).reduce(|sum, executed| sum + executed)
+        let of_last_year = |what: fn(&LineYear<'_>) -> i128| {
+            self.own(at).filter(|other| other.year == before).map(what).reduce(|sum, more| sum + more)
         };
         let expected = if line.total > 0 {
             float(line.total) * used
-        } else if let Some(executed) = last() {
+        } else if let Some(executed) = of_last_year(|other| other.executed) {
             float(executed.max(0))
         } else {
             // Chain ladder: there is nothing else to go by.
             let share = share.max(self.position.elapsed() / 2.0).max(LEAST_SHARE);
             float(line.executed.max(0)) / share
         };
-        let year_end = line.executed + cents((1.0 - share) * expected);
-        Point { year_end, scale: line.total.max(year_end).max(1) }
+        let budget = line.executed + cents((1.0 - share) * expected);
+        let pace = self.position.pace(self.position.year(), line.executed);
+        let rest = of_last_year(|other| other.executed - other.early_executed);
+        [Some(budget), pace, rest.map(|rest| line.executed + rest.max(0))]
     }
 }
 

@@ -7,7 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problem, request::Id};
-use crate::{daemon::Shared, event::money::format_cents, say, text::quoted};
+use crate::{
+    daemon::Shared,
+    event::money::format_cents,
+    forecast::{Basis, Method},
+    say,
+    text::quoted,
+};
 
 /// 执行预测 of a line, as docs/forecast.md tells it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,12 +28,37 @@ pub(crate) struct ForecastView {
     /// What is expected to be executed then. Null, like the two that follow, for a line whose year has not begun or is not
     /// known from its beginning.
     year_end: Option<String>,
-    /// In one of ten cases it is less.
+    /// In one of ten cases it is less. Null, like the next, while no closed year tells how far forecasts err.
     year_end_low: Option<String>,
     /// In one of ten cases it is more.
     year_end_high: Option<String>,
     /// What the even pace since the beginning of the year would bring.
     naive_year_end: Option<String>,
+    /// The methods that the forecast is the mean of, by their weights; none for a year that is over.
+    methods: Vec<MethodView>,
+    /// The closed years that told the weights and the interval.
+    closed_years: Vec<i32>,
+}
+
+/// A method that has a part in a forecast.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ForecastMethod)]
+struct MethodView {
+    /// `budget`, `pace` or `last_year`.
+    method: &'static str,
+    /// What it expects to be executed at the end of the year.
+    year_end: String,
+    /// Its weight, in hundredths.
+    weight: u32,
+}
+
+fn methods(basis: &Basis) -> Vec<MethodView> {
+    let view = |(method, cents, weight): (Method, _, _)| MethodView {
+        method: method.word(),
+        year_end: format_cents(cents),
+        weight,
+    };
+    basis.parts().map(view).collect()
 }
 
 /// What a budget line is expected to have executed at the end of its year
@@ -53,16 +84,17 @@ pub(crate) async fn forecast(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, say!("no forecast: {error}", error)).again_after(60)
     })?;
     let time = |at| shared.calendar.format(at);
-    let (forecast, pace) = match outlook.lines.get(&id) {
-        Some((forecast, pace)) => (Some(*forecast), *pace),
-        None => (None, None),
-    };
+    let made = outlook.made.lines.get(&id);
+    let forecast = made.map(|made| made.forecast);
+    let basis = made.and_then(|made| made.basis);
     Ok(Json(ForecastView {
         at: time(outlook.at),
         ends_at: year.and_then(|year| shared.calendar.fiscal_year(year)).map(|year| time(year.end)),
         year_end: forecast.map(|f| format_cents(f.year_end)),
-        year_end_low: forecast.map(|f| format_cents(f.low)),
-        year_end_high: forecast.map(|f| format_cents(f.high)),
-        naive_year_end: pace.map(format_cents),
+        year_end_low: forecast.and_then(|f| f.low).map(format_cents),
+        year_end_high: forecast.and_then(|f| f.high).map(format_cents),
+        naive_year_end: made.and_then(|made| made.naive).map(format_cents),
+        closed_years: if basis.is_some() { outlook.made.years.clone() } else { Vec::new() },
+        methods: basis.as_ref().map(methods).unwrap_or_default(),
     }))
 }

@@ -7,8 +7,10 @@ use super::calendar::Calendar;
 use super::classes::{CLASSES, Class, Recipient};
 use super::dice::{Dice, mix};
 use super::event::Simulated;
+use super::independent::Independent;
 use super::payees::LARGEST_POOL;
 use super::simulation::Simulation;
+use super::traffic::Traffic;
 use super::units::{self, Kind, Money, Region, Unit};
 
 /// Payments that a line has on average, which sets how many lines a unit gets, within limits.
@@ -113,6 +115,14 @@ impl Treasury {
     /// the payments of open applications.
     pub fn events(&self) -> impl Iterator<Item = Simulated> {
         Simulation::new(self)
+    }
+
+    /// The events of a treasury whose offices pay as those of a published ledger do, and among them, if wanted, anomalies by a
+    /// generator that knows no rule. What is planted by the plan has no place in them.
+    pub fn events_like(&self, ledger: bool, independent: bool) -> Box<dyn Iterator<Item = Simulated> + '_> {
+        let traffic: Box<dyn Iterator<Item = Simulated>> =
+            if ledger { Box::new(Traffic::new(self, self.events())) } else { Box::new(self.events()) };
+        if independent { Box::new(Independent::new(self, traffic)) } else { traffic }
     }
 
     pub(super) fn activity(&self, unit: u32) -> Activity {

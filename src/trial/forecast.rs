@@ -28,10 +28,14 @@ pub(crate) struct Score {
     pub error: i128,
     /// The same of the even pace.
     pub naive_error: i128,
+    /// How many had an interval; without a closed year there is none.
+    pub ranged: u64,
     /// Of how many the end was within the interval.
     pub inside: u64,
     /// The sum of the widths of intervals.
     pub width: i128,
+    /// The sum of what was executed in the end where there was an interval.
+    pub ranged_executed: i128,
 }
 
 impl Score {
@@ -41,8 +45,12 @@ impl Score {
         self.executed += executed.abs();
         self.error += (executed - year_end).abs();
         self.naive_error += (executed - made.naive).abs();
-        self.inside += u64::from((low..=high).contains(&executed));
-        self.width += high - low;
+        if let (Some(low), Some(high)) = (low, high) {
+            self.ranged += 1;
+            self.inside += u64::from((low..=high).contains(&executed));
+            self.width += high - low;
+            self.ranged_executed += executed.abs();
+        }
     }
 
     /// Adds another.
@@ -51,23 +59,30 @@ impl Score {
         self.executed += other.executed;
         self.error += other.error;
         self.naive_error += other.naive_error;
+        self.ranged += other.ranged;
         self.inside += other.inside;
         self.width += other.width;
+        self.ranged_executed += other.ranged_executed;
     }
 
-    /// The weighted absolute percentage error of the forecast and of the even pace, and the width of the intervals, as
-    /// shares of what was executed.
+    /// The weighted absolute percentage error of the forecast and of the even pace, as shares of what was executed.
     #[must_use]
-    pub(crate) fn shares(&self) -> Option<[f64; 3]> {
+    pub(crate) fn shares(&self) -> Option<[f64; 2]> {
         let share = |cents: i128| float(cents) / float(self.executed);
-        (self.executed > 0).then(|| [self.error, self.naive_error, self.width].map(share))
+        (self.executed > 0).then(|| [self.error, self.naive_error].map(share))
+    }
+
+    /// The width of the intervals, as a share of what was executed.
+    #[must_use]
+    pub(crate) fn width(&self) -> Option<f64> {
+        (self.ranged_executed > 0).then(|| float(self.width) / float(self.ranged_executed))
     }
 
     /// The share of intervals that held the end.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn coverage(&self) -> Option<f64> {
-        (self.made > 0).then(|| self.inside as f64 / self.made as f64)
+        (self.ranged > 0).then(|| self.inside as f64 / self.ranged as f64)
     }
 }
 

@@ -7,18 +7,21 @@ use serde_json::{Map, Value};
 
 use crate::{
     diagnostic::json_fault,
-    event::{Instant, time::Calendar},
+    event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     say,
     text::quoted,
 };
+
+/// How long after an anomaly that names no rule a tick may be about it.
+const SOON: TimeDelta = TimeDelta::days(45);
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Label {
     /// What kind of anomaly it is.
     pub kind: String,
-    /// The rules that may find it, its own first.
+    /// The rules that may find it, its own first; none if it is not known which might, and then any may.
     pub rule_ids: Vec<String>,
     /// The events it consists of.
     #[serde(default)]
@@ -61,6 +64,8 @@ pub(crate) struct Labels {
     known: Vec<Known>,
     by_event: HashMap<String, Vec<usize>>,
     by_rule: HashMap<String, Vec<usize>>,
+    /// Those that any rule may find.
+    of_any: Vec<usize>,
     rules: BTreeMap<String, RuleScore>,
 }
 
@@ -96,6 +101,7 @@ impl Labels {
             known: Vec::new(),
             by_event: HashMap::new(),
             by_rule: HashMap::new(),
+            of_any: Vec::new(),
             rules: BTreeMap::new(),
         };
         for (line, text) in (1..).zip(crate::stream::lines(text)).filter(|(_, text)| !text.trim().is_empty())
@@ -123,8 +129,9 @@ impl Labels {
         for rule in &known.label.rule_ids {
             self.by_rule.entry(rule.clone()).or_default().push(at);
         }
-        if let Some(own) = known.label.rule_ids.first() {
-            self.rules.entry(own.clone()).or_default().planted += 1;
+        match known.label.rule_ids.first() {
+            Some(own) => self.rules.entry(own.clone()).or_default().planted += 1,
+            None => self.of_any.push(at),
         }
         self.known.push(known);
     }
@@ -148,24 +155,33 @@ impl Labels {
     /// key is theirs, and the event took place between their events, or after them if the key is more than a unit;
     /// or the window or tick comes not before them.
     fn matching(&self, finding: &Finding, at: Instant, window_start: Option<Instant>) -> Vec<usize> {
-        let may_find = |index: &usize| self.known[*index].label.rule_ids.contains(&finding.rule_id);
+        let may_find = |index: &usize| {
+            let label = &self.known[*index].label;
+            label.rule_ids.contains(&finding.rule_id)
+                || label.rule_ids.is_empty() && tells_of_more(&finding.key)
+        };
         let events = finding.event_id.as_ref().and_then(|event| self.by_event.get(event));
         let of_event: Vec<usize> = events.into_iter().flatten().copied().filter(may_find).collect();
         if !of_event.is_empty() {
             return of_event;
         }
         let candidates = self.by_rule.get(&finding.rule_id).into_iter().flatten().copied();
-        candidates
-            .filter(|&index| {
-                let known = &self.known[index];
-                if finding.event_id.is_some() {
-                    let whole_key = shares(&finding.key, &known.label.key, true);
-                    return whole_key && known.from <= at && (at <= known.to || finding.key.len() > 1);
-                }
-                let in_time = known.from < at && window_start.is_none_or(|start| start <= known.to);
-                in_time && shares(&finding.key, &known.label.key, false)
-            })
-            .collect()
+        let of_rule = candidates.filter(|&index| {
+            let known = &self.known[index];
+            if finding.event_id.is_some() {
+                let whole_key = shares(&finding.key, &known.label.key, true);
+                return whole_key && known.from <= at && (at <= known.to || finding.key.len() > 1);
+            }
+            let in_time = known.from < at && window_start.is_none_or(|start| start <= known.to);
+            in_time && shares(&finding.key, &known.label.key, false)
+        });
+        let of_any = self.of_any.iter().copied().filter(|index| {
+            let known = &self.known[*index];
+            let soon =
+                at <= known.to.saturating_add(SOON) && window_start.is_none_or(|start| start <= known.to);
+            known.from < at && soon && finding.event_id.is_none() && is_about(&finding.key, &known.label.key)
+        });
+        of_rule.chain(of_any).collect()
     }
 
     /// The scores by rule; every rule that found something or has anomalies of its own.
@@ -196,6 +212,19 @@ impl Labels {
         }
         missed
     }
+}
+
+/// What only says how far a budget line is used says nothing of an anomaly that names no rule.
+fn tells_of_more(key: &Map<String, Value>) -> bool {
+    key.keys().any(|name| name != "budget_line_id")
+}
+
+/// Whether a finding about a window or a tick is about an anomaly that names no rule: its key has all that identifies the
+/// anomaly, and names no payee if that does not.
+fn is_about(key: &Map<String, Value>, label: &Map<String, Value>) -> bool {
+    let payee = "payee_account";
+    let same = label.iter().all(|(name, value)| key.get(name) == Some(value));
+    !label.is_empty() && same && (label.contains_key(payee) || !key.contains_key(payee))
 }
 
 /// Whether a finding's key has the values of a label's in the columns that both have, and there is one. A column
@@ -265,6 +294,39 @@ mod tests {
         assert_eq!(scores["late"], RuleScore { right: 1, wrong: 2, ..RuleScore::default() });
         assert_eq!(scores["rush"], RuleScore { planted: 1, ..RuleScore::default() });
         assert_eq!(labels.recall(), (2, 2));
+    }
+
+    #[test]
+    fn a_label_without_rules_may_be_found_by_any() {
+        let labels = r#"
+{"kind":"split","rule_ids":[],"event_ids":["a","b"],"from":"2026-03-02","to":"2026-03-05","key":{"payee_account":"9"}}
+{"kind":"rush","rule_ids":[],"event_ids":["c"],"from":"2026-12-10","to":"2026-12-20","key":{"unit_code":"2"}}
+"#;
+        let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
+        let day = |text: &str| calendar.parse(text).unwrap();
+        let mut labels = Labels::parse(labels, &calendar).unwrap();
+        let mut right = |event: Option<&str>, key: &Value, at: &str| {
+            labels.count(&finding("x", event, key), day(at), None)
+        };
+        assert!(
+            !right(Some("a"), &json!({"budget_line_id": "L"}), "2026-03-02"),
+            "only how far a line is used"
+        );
+        assert!(!right(Some("d"), &json!({"payee_account": "9"}), "2026-03-04"), "another event");
+        assert!(!right(None, &json!({"payee_account": "9"}), "2026-04-20"), "too late");
+        assert!(
+            !right(None, &json!({"unit_code": "2", "payee_account": "7"}), "2026-12-31"),
+            "a payee it does not name"
+        );
+        assert!(!right(None, &json!({"unit_code": "3"}), "2026-12-31"));
+        assert_eq!(labels.recall(), (2, 0));
+        let mut right = |event: Option<&str>, key: &Value, at: &str| {
+            labels.count(&finding("x", event, key), day(at), None)
+        };
+        assert!(right(Some("b"), &json!({"unit_code": "1", "budget_line_id": "L"}), "2026-03-05"));
+        assert!(right(None, &json!({"payee_account": "9", "unit_code": "1"}), "2026-03-31"));
+        assert!(right(None, &json!({"unit_code": "2"}), "2027-01-01"));
+        assert_eq!((labels.recall(), labels.rules()["x"].right), ((2, 2), 3));
     }
 
     #[test]

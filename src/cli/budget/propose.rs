@@ -147,7 +147,7 @@ fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BT
     let runtime = runtime()?;
     let made = runtime.block_on(line_forecasts(config, &lines, now));
     runtime.shutdown_background();
-    Ok(made?.into_iter().map(|(id, (forecast, _))| (id, forecast.year_end)).collect())
+    Ok(made?.lines.into_iter().map(|(id, made)| (id, made.forecast.year_end)).collect())
 }
 
 fn key(attributes: &Attributes) -> Key {

@@ -12,6 +12,7 @@ pub(crate) fn title(name: &str) -> String {
         "forecast_low" => say!("forecast, low"),
         "forecast_high" => say!("forecast, high"),
         "naive_year_end" => say!("at an even pace"),
+        "forecast_basis" => say!("what the forecast is made of"),
         "indicator_id" => say!("indicator"),
         "indicator_name" => say!("name of the indicator"),
         "direction" => say!("direction"),

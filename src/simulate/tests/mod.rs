@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 
+mod independent;
 mod ledger;
-
 use ledger::Ledger;
 
 fn plan(payments: u64, units: u32, anomalies: bool) -> Plan {
