@@ -50,7 +50,7 @@ pub async fn keep(config: Config, config_path: PathBuf, clock: Arc<dyn Clock>) -
     let mut membership = {
         let (board, leave) = (Arc::clone(&board), leave.clone());
         tokio::task::spawn_blocking(move || {
-            let held = member.hold(&source, Arc::clone(&board) as _, &leave);
+            let held = member.hold(&source, &(Arc::clone(&board) as _), &leave);
             // Before the member leaves the group's sight: nobody else has them yet.
             board.end();
             held

@@ -99,8 +99,8 @@ impl Resolver<'_> {
         policy.shard = shard.map(|shard| shard.number.to_string());
         let shards = self.shards(&raw, shard);
         let watch = alerts::resolve_watch(&mut self, &raw);
-        let backfill =
-            raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
+        let backfill = raw.sources.iter().filter(|spec| spec.backfill);
+        let backfill = backfill.map(|spec| spec.name.clone()).collect();
         let office = Arc::new(alerts::office(&mut self, &raw));
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
@@ -108,9 +108,8 @@ impl Resolver<'_> {
         let source_names: Vec<_> = raw.sources.iter().map(|source| source.name.clone()).collect();
         let sources = self.sources(raw.sources, &readings);
         let map_places = std::mem::take(&mut self.map_places);
-        let overrides =
-            raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
-        let overrides = overrides.collect();
+        let overrides = raw.rules.overrides.into_iter();
+        let overrides = overrides.map(|(id, o)| (id.clone(), self.rule_override(&id, o))).collect();
         let listen = self.listen(&raw.http.listen);
         let mut first = |key, day: Option<String>| day.map(|day| self.value(key, first_day(&calendar, &day)));
         let min_time = first("engine.min_time", raw.engine.min_time);

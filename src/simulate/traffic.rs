@@ -86,7 +86,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
             && event.invoice_no.is_some()
             && !CAPPED.contains(&class);
         match event.event_type {
-            EventType::Payment if bill && event.application_id.is_none() => self.pay(simulated),
+            EventType::Payment if bill && event.application_id.is_none() => self.pay(&simulated),
             EventType::Confirmation => self.answer(simulated),
             EventType::Refund | EventType::Correction => self.take_back(simulated),
             _ => self.out.push_back(simulated),
@@ -94,7 +94,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
     }
 
     /// A bill, paid out of habit.
-    fn pay(&mut self, simulated: Simulated) {
+    fn pay(&mut self, simulated: &Simulated) {
         let mut event = simulated.event.clone();
         let old = event.amount.unwrap_or(Cents(0));
         if self.dice.chance(ONCE) {

@@ -74,7 +74,7 @@ impl Scheme {
     }
 
     /// Whether one of the year's end may begin on a day.
-    pub(super) fn begins(self, date: Date) -> bool {
+    pub(super) fn rush_begins(date: Date) -> bool {
         date.month() == 12 && date.day() == 15
     }
 }

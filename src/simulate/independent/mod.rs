@@ -238,8 +238,8 @@ impl<'a, I: Iterator<Item = Simulated>> Independent<'a, I> {
     fn confirm_later(&mut self, paid: &Event, year: &str, at: i64) {
         let mut answer = Event::new(self.id("Z", year), EventType::Confirmation, paid.occurred_at);
         answer.original_event_id = Some(paid.event_id.clone());
-        answer.actual_payee_name = paid.payee_name.clone();
-        answer.actual_payee_account = paid.payee_account.clone();
+        answer.actual_payee_name.clone_from(&paid.payee_name);
+        answer.actual_payee_account.clone_from(&paid.payee_account);
         answer.amount = paid.amount;
         answer.status = Some("paid".into());
         answer.bank_ref = Some(format!("29{:016}", self.dice.below(10_000_000_000_000_000)));
@@ -279,7 +279,8 @@ fn due(treasury: &Treasury, dice: &mut Dice) -> Vec<(i64, Scheme)> {
             let within = dice.between(SPAN.0, SPAN.1);
             let day = (days.len() as f64 * within) as usize;
             let year = days.get(day).map(|day| day.date.year());
-            let rush = days.iter().position(|day| Some(day.date.year()) == year && scheme.begins(day.date));
+            let rush =
+                days.iter().position(|day| Some(day.date.year()) == year && Scheme::rush_begins(day.date));
             if let Some(day) = if scheme.is_of_the_year_end() { rush } else { Some(day) } {
                 due.extend(days.get(day).map(|day| (day.midnight, *scheme)));
             }

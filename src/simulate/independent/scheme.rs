@@ -42,7 +42,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
         let mut parts = match scheme {
             S::SplitPurchase => self.split(base, false),
             S::SplitAmongFriends => self.split(base, true),
-            S::CrossedAccount | S::ChangedAccount => self.to_another_account(scheme, base),
+            S::CrossedAccount | S::ChangedAccount => self.another_account(scheme, base),
             S::ProjectMoney => self.everyday(base),
             S::FalseExpense => self.by_month(
                 base,
@@ -54,7 +54,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
                 &["支付会议费用", "支付培训班费用", "支付会务餐费", "支付考察学习费"],
                 true,
             ),
-            S::PrivateAccount => self.to_a_person(base),
+            S::PrivateAccount => self.a_person(base),
             S::CashDrawn => self.cash(base),
             S::YearEndRush => self.rush(base),
             S::PaidTwice | S::WrongAmount => self.again(scheme, base),
@@ -132,7 +132,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
     }
 
     /// A usual bill of a known company, to somebody else's account.
-    fn to_another_account(&mut self, scheme: Scheme, base: &Event) -> Parts {
+    fn another_account(&mut self, scheme: Scheme, base: &Event) -> Parts {
         let usual = base.amount.map_or(0.0, |amount| amount.0 as f64 / 100.0);
         let yuan = usual * self.dice.between(0.6, 2.5);
         let mut event = self.like(base, yuan);
@@ -186,7 +186,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
         parts
     }
 
-    fn to_a_person(&mut self, base: &Event) -> Parts {
+    fn a_person(&mut self, base: &Event) -> Parts {
         let (name, account) = self.person();
         let count = 1 + self.dice.below(4) as usize;
         let part = |of: &mut Self, at: usize| {

@@ -112,14 +112,14 @@ impl Member {
     pub fn hold(
         &self,
         source: &KafkaSource,
-        holder: Arc<dyn Holder>,
+        holder: &Arc<dyn Holder>,
         stop: &CancellationToken,
     ) -> Result<(), SourceError> {
         let fail = |message| SourceError::Kafka { message };
         let topic = source.topics.first().map_or("", String::as_str);
         let config = self.client_config(source).map_err(fail)?;
         let consumer: BaseConsumer<Told> = config
-            .create_with_context(Told { holder: Arc::clone(&holder) })
+            .create_with_context(Told { holder: Arc::clone(holder) })
             .map_err(|e| fail(wrong_property(&e)))?;
         let (mut due, mut is_member, mut said) = (std::time::Instant::now(), false, None);
         while !stop.is_cancelled() {

@@ -221,6 +221,7 @@ impl fmt::Debug for KafkaSource {
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
             .field("password_file", &self.password_file)
             .field("key_password_file", &self.key_password_file)
+            .field("partition", &self.partition)
             .finish()
     }
 }

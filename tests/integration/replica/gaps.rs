@@ -87,7 +87,7 @@ fn acts_files_and_what_was_told_outlive_their_machines() {
                 let request = agent().post(&url).header("content-type", "application/json");
                 request.send(body.to_string()).is_ok_and(|answer| answer.status() == 200)
             };
-            (0..).take_while(act).map(comment).collect::<Vec<_>>()
+            (0..100_000).take_while(act).map(comment).collect::<Vec<_>>()
         });
         let comments_there = || daemon.json(&format!("/api/v1/alerts/{id}"))["alert"]["version"].as_u64();
         wait_until(|| comments_there().is_some_and(|version| version > 8 + 5 * n as u64));
