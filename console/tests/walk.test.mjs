@@ -260,6 +260,12 @@ test("region, unit, line: three clicks to what happened on a line, and why a rul
   await page.locator(".curve canvas").waitFor();
   const { total } = await daemon.get(`/budget-lines/${line}`);
   assert.equal((await page.locator(".balances dd").first().textContent()).replace(/,/g, ""), total);
+  // The forecast says what it is made of, also where no closed year gives it a range.
+  const { methods } = await daemon.get(`/budget-lines/${line}/forecast`);
+  const words = { budget: "预算与季节", pace: "匀速", last_year: "同上年" };
+  const made = methods.map(({ method, weight }) => `${words[method]} ${weight} %`).join("、");
+  assert.match(made, /%$/);
+  await page.getByText(made).waitFor();
   await page.goto("/payments/C1?rule=large-cash");
   assert.match(await page.locator(".verdict strong").textContent(), /提示/);
   await page.locator(".explained .conditions").first().waitFor();

@@ -67,17 +67,27 @@ export function History({ line }: { line: BudgetLine }) {
 function Outlook({ of }: { of: BudgetLineForecast }) {
   const said = t().budget;
   if (!of.year_end) return null;
+  const isRange = of.year_end_low && of.year_end_high && of.year_end_low !== of.year_end_high;
   return (
-    <span title={said.forecastAt(stamp(of.at))}>
+    <span title={(of.year_end_low ? said.forecastAt : said.forecastAlone)(stamp(of.at))}>
       {said.forecast} <Money of={of.year_end} />
-      {of.year_end_low && of.year_end_high && of.year_end_low !== of.year_end_high && (
+      {isRange && (
         <>
           {" "}
           · {said.forecastRange} <Money of={of.year_end_low} /> – <Money of={of.year_end_high} />
         </>
       )}
+      {of.methods.length > 0 && <> · {madeOf(of)}</>}
     </span>
   );
+}
+
+/** The methods with their weights, and the years that told them. */
+function madeOf(of: BudgetLineForecast): string {
+  const said = t().budget;
+  const methods = of.methods.map(({ method, weight }) => `${said.forecastMethods[method] ?? method} ${weight} %`);
+  const parts = methods.join(said.forecastAnd);
+  return of.closed_years.length > 0 ? `${parts}, ${said.forecastYears(of.closed_years.join(said.forecastAnd))}` : parts;
 }
 
 /** The forecast as three more series that begin where the curve ends; none for a year that is over. */
@@ -88,7 +98,7 @@ function ahead(
 ): Series[] {
   const end = of?.ends_at ? seconds(of.ends_at) : 0;
   const now = times[times.length - 1];
-  if (!of?.year_end || !of.year_end_low || !of.year_end_high || !last || now === undefined || end <= now) return [];
+  if (!of?.year_end || !last || now === undefined || end <= now) return [];
   const before = times.slice(0, -1).map(() => null);
   const from = yuan(last.executed);
   const line = (kind: Series["kind"], name: string, to: string): Series => ({
@@ -97,12 +107,12 @@ function ahead(
     values: [...before, from, yuan(to)],
   });
   const said = t().budget;
-  return [
-    line("high", said.forecastHigh, of.year_end_high),
-    line("low", said.forecastLow, of.year_end_low),
-    // What is drawn last lies on top.
-    line("forecast", said.forecast, of.year_end),
-  ];
+  const range =
+    of.year_end_low && of.year_end_high
+      ? [line("high", said.forecastHigh, of.year_end_high), line("low", said.forecastLow, of.year_end_low)]
+      : [];
+  // What is drawn last lies on top.
+  return [...range, line("forecast", said.forecast, of.year_end)];
 }
 
 function curve(entries: BudgetLineEntry[], forecast: BudgetLineForecast | null): { times: number[]; series: Series[] } {
