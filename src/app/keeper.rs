@@ -42,7 +42,7 @@ pub async fn keep(config: Config, config_path: PathBuf, clock: Arc<dyn Clock>) -
     let session = config.replicate.as_ref().map_or(BEAT, |replicate| replicate.takeover_after);
     let member = Member { group: shards.group, instance: shards.instance, session };
     tracing::info!(listen = %config.listen, group = member.group, instance = member.instance, "keeper of shards: joining the group");
-    let server = {
+    let mut server = {
         let (board, stop, config) = (Arc::clone(&board), stop.clone(), config.clone());
         tokio::spawn(async move { http::serve_shards(ports, board, &config, stop).await })
     };
@@ -57,11 +57,16 @@ pub async fn keep(config: Config, config_path: PathBuf, clock: Arc<dyn Clock>) -
         })
     };
     supervisor::ready();
-    let mut beat = tokio::time::interval(BEAT);
+    let (mut beat, mut is_served) = (tokio::time::interval(BEAT), true);
     let ended = loop {
         tokio::select! {
             ended = &mut membership => break ended,
             _ = beat.tick() => supervisor::beat(),
+            // A keeper that nobody can ask looks well and is not.
+            _ = &mut server, if is_served => {
+                is_served = false;
+                leave.cancel();
+            }
             signal = signals.next() => match signal {
                 Signal::Reload => board.reload(),
                 Signal::Stop => {
@@ -74,6 +79,9 @@ pub async fn keep(config: Config, config_path: PathBuf, clock: Arc<dyn Clock>) -
         }
     };
     stop.cancel();
+    if !is_served {
+        return Err(anyhow!(say!("a part of the daemon broke, please report this; the log says where")));
+    }
     let _ = tokio::time::timeout(super::run::SERVER_STOP, server).await;
     tracing::info!("stopped");
     Ok(ended??)

@@ -80,7 +80,8 @@ fn a_step_that_fails_ends_the_daemon_and_loses_nothing() {
 #[test]
 fn a_delivery_that_breaks_ends_the_daemon() {
     let bench = directory("keep");
-    let output = daemon(&bench).env("FAILPOINT", "deliver.round=error@2").output().unwrap();
+    let mut daemon = daemon(&bench);
+    let output = daemon.stderr(Stdio::piped()).env("FAILPOINT", "deliver.round=error@2").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("the delivery of notifications broke"), "{said}");
