@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Reverse, collections::BinaryHeap};
 
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
@@ -205,10 +205,13 @@ pub(super) fn worth(
     alert: &Alert,
     verdicts: &Verdicts,
 ) -> rusqlite::Result<(Worth, Vec<String>)> {
-    let sql = others("DISTINCT o.rule_id, o.handling", by_event(connection)?, ("?1", "?2")) + " ORDER BY 1";
+    let sql =
+        others("DISTINCT o.rule_id, o.handling", by_event(connection)?, (":alert", ":rule")) + " ORDER BY 1";
     let mut statement = connection.prepare_cached(&sql)?;
-    let others =
-        statement.query_map([&alert.alert_id, &alert.rule_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let others = statement
+        .query_map(named_params! { ":alert": alert.alert_id, ":rule": alert.rule_id }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let others: Vec<(String, String)> = others.collect::<Result<_, _>>()?;
     let precision = |(rule, handling): (&str, &str)| {
         precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))

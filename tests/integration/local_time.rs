@@ -330,11 +330,8 @@ fn now_is_local() {
                        cast(date_trunc('month', now) AS date) AS same, now >= cast(now AS date) AS later";
             let (rule, _) = asked(&bench.compiler, sql).unwrap();
             let run = async {
-                let plan = bench
-                    .context
-                    .state()
-                    .statement_to_plan(rule.at(Instant::from_micros(at.as_microsecond())))
-                    .await?;
+                let rule = rule.at(Instant::from_micros(at.as_microsecond()));
+                let plan = bench.context.state().statement_to_plan(rule).await?;
                 bench.context.execute_logical_plan(plan).await?.collect().await
             };
             let rows = futures::executor::block_on(run).unwrap();

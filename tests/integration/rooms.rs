@@ -214,7 +214,7 @@ const LONGER: &[(&str, usize)] = &[
     ("tests/integration/hostile_http.rs", 709),
     ("tests/integration/kafka/real.rs", 479),
     ("tests/integration/letters.rs", 403),
-    ("tests/integration/local_time.rs", 506),
+    ("tests/integration/local_time.rs", 507),
     ("tests/integration/sealing.rs", 613),
     ("tests/integration/sessions.rs", 552),
     ("tests/integration/simulation/run.rs", 512),

@@ -69,14 +69,14 @@ fn what_shards_cannot_do_is_told_at_check() {
 
 #[test]
 fn a_topic_that_has_grown_is_refused() {
-    let Some(mut field) = Field::new("grown") else { return };
+    let Some(mut field) = Field::new("outgrown") else { return };
     let dir = field.machine("a");
     let keeper = Keeper::start(&dir);
     wait(|| keeper.daemon.get("/-/healthy").0 == 200 && keeper.ready().len() == 4);
     field.send(800, 5);
     field.is_read(&[&keeper]);
     keeper.stop();
-    field.broker.grow("grown", 6);
+    field.broker.grow("outgrown", 6);
     let (code, _, err) = run(&dir, &["run", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("has 6 partitions"), "{err}");
