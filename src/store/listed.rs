@@ -205,8 +205,8 @@ pub(super) fn worth(
     alert: &Alert,
     verdicts: &Verdicts,
 ) -> rusqlite::Result<(Worth, Vec<String>)> {
-    let sql =
-        others("DISTINCT o.rule_id, o.handling", by_event(connection)?, ("(:alert)", "(:rule)")) + " ORDER BY 1";
+    let sql = others("DISTINCT o.rule_id, o.handling", by_event(connection)?, ("(:alert)", "(:rule)"))
+        + " ORDER BY 1";
     let mut statement = connection.prepare_cached(&sql)?;
     let others = statement
         .query_map(named_params! { ":alert": alert.alert_id, ":rule": alert.rule_id }, |row| {
