@@ -491,7 +491,7 @@ export const en: Texts = {
     forecastAlone: (time) => `By events until ${time}. No year has closed yet to compare with, so there is no range.`,
     forecastMethods: { budget: "budget and season", pace: "even pace", last_year: "as last year" },
     forecastAnd: ", ",
-    forecastYears: (years) => `by the errors of ${years}`,
+    forecastYears: (years) => `, by the errors of ${years}`,
     missingUnit: "There is no such unit",
     title: "Budget execution",
     by: "Group by",

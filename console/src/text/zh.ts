@@ -501,7 +501,7 @@ export const zh = {
     forecastAlone: (time: string) => `按截至 ${time} 的业务测算；尚无结束的年度可比，所以没有区间`,
     forecastMethods: { budget: "预算与季节", pace: "匀速", last_year: "同上年" } as Record<string, string>,
     forecastAnd: "、",
-    forecastYears: (years: string) => `依据 ${years} 年的误差`,
+    forecastYears: (years: string) => `，依据 ${years} 年的误差`,
     missingUnit: "没有这个单位",
     title: "预算执行",
     by: "分组",

@@ -87,7 +87,7 @@ function madeOf(of: BudgetLineForecast): string {
   const said = t().budget;
   const methods = of.methods.map(({ method, weight }) => `${said.forecastMethods[method] ?? method} ${weight} %`);
   const parts = methods.join(said.forecastAnd);
-  return of.closed_years.length > 0 ? `${parts}, ${said.forecastYears(of.closed_years.join(said.forecastAnd))}` : parts;
+  return of.closed_years.length > 0 ? `${parts}${said.forecastYears(of.closed_years.join(said.forecastAnd))}` : parts;
 }
 
 /** The forecast as three more series that begin where the curve ends; none for a year that is over. */
