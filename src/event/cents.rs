@@ -3,14 +3,16 @@
 
 use std::{
     fmt,
-    iter::Sum,
-    ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign},
+    ops::{AddAssign, Mul, SubAssign},
 };
 
 use arrow::datatypes::i256;
 use serde::{Deserialize, Serialize};
 
-use super::money::format_scaled;
+use super::{
+    money::format_scaled,
+    whole::{adds_up, prints_its_number},
+};
 
 /// Money in whole cents, below zero what is owed, returned or overspent. An amount of an event is below 10¹⁸ cents, so that
 /// sums of 10¹⁰ events stay inside the 28 digits that rules see.
@@ -113,52 +115,14 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The bare number: digests and prints are made of it.
-impl fmt::Debug for Cents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// The bare number: digests and prints are made of it.
-impl fmt::Debug for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+prints_its_number!(Cents, Ratio);
+adds_up!(Cents);
 
 /// A cell of a column of money.
 impl From<i128> for Cents {
     #[inline]
     fn from(cents: i128) -> Self {
         Self(cents)
-    }
-}
-
-impl Add for Cents {
-    type Output = Self;
-
-    #[inline]
-    fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
-    }
-}
-
-impl Sub for Cents {
-    type Output = Self;
-
-    #[inline]
-    fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
-    }
-}
-
-impl Neg for Cents {
-    type Output = Self;
-
-    #[inline]
-    fn neg(self) -> Self {
-        Self(-self.0)
     }
 }
 
@@ -182,12 +146,6 @@ impl SubAssign for Cents {
     #[inline]
     fn sub_assign(&mut self, other: Self) {
         self.0 -= other.0;
-    }
-}
-
-impl Sum for Cents {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::ZERO, Add::add)
     }
 }
 

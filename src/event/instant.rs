@@ -2,13 +2,13 @@
 //! columns and SQL rows and nowhere else.
 
 use std::{
-    fmt,
-    iter::Sum,
-    ops::{Add, AddAssign, Div, Mul, Neg, Rem, Sub, SubAssign},
+    ops::{Add, AddAssign, Div, Mul, Rem, Sub, SubAssign},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+
+use super::whole::{adds_up, prints_its_number};
 
 /// A moment in UTC, in microseconds since the epoch. What it is on a clock, a [`Calendar`](super::time::Calendar) knows.
 #[derive(
@@ -223,19 +223,8 @@ impl TimeDelta {
     }
 }
 
-/// The bare number: digests of rules and prints of reference lists are made of it.
-impl fmt::Debug for Instant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// The bare number: digests of rules and prints of reference lists are made of it.
-impl fmt::Debug for TimeDelta {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+prints_its_number!(Instant, TimeDelta);
+adds_up!(TimeDelta);
 
 impl Add<TimeDelta> for Instant {
     type Output = Self;
@@ -275,33 +264,6 @@ impl SubAssign<TimeDelta> for Instant {
     #[inline]
     fn sub_assign(&mut self, length: TimeDelta) {
         self.0 -= length.0;
-    }
-}
-
-impl Add for TimeDelta {
-    type Output = Self;
-
-    #[inline]
-    fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
-    }
-}
-
-impl Sub for TimeDelta {
-    type Output = Self;
-
-    #[inline]
-    fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
-    }
-}
-
-impl Neg for TimeDelta {
-    type Output = Self;
-
-    #[inline]
-    fn neg(self) -> Self {
-        Self(-self.0)
     }
 }
 
@@ -349,12 +311,6 @@ impl Rem for TimeDelta {
     #[inline]
     fn rem(self, other: Self) -> Self {
         Self(self.0 % other.0)
-    }
-}
-
-impl Sum for TimeDelta {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::ZERO, Add::add)
     }
 }
 

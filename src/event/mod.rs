@@ -18,6 +18,7 @@ pub mod schema;
 pub mod stamp;
 pub(crate) mod tick;
 pub mod time;
+mod whole;
 
 pub use cents::{Cents, Ratio};
 pub use currency::Currency;
