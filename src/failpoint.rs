@@ -80,6 +80,7 @@ pub const ACTS: &[&str] = &[
     "approval.approved",
     "approval.journalled",
     "deliver.round",
+    "beside.look",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.

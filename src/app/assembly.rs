@@ -16,7 +16,10 @@ use crate::{
     config::Config,
     daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
     diagnostic,
-    engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
+    engine::{
+        Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Windowing,
+        Workers,
+    },
     evaluate::Evaluator,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
@@ -88,6 +91,12 @@ impl Assembly {
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+        let SavedWatermark { at, ends, .. } = &recovered.watermark;
+        if ends.last().is_some_and(|end| Some(*end) == *at) {
+            tracing::warn!(
+                "the run before closed all windows at its end; those that are not over yet are judged again with what comes now, and not told again (run --once --keep-open leaves them open)"
+            );
+        }
         let watermark =
             watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
         let journal = StoredPast { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };

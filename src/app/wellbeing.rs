@@ -45,6 +45,7 @@ async fn look(shared: Arc<Shared>, watch: Watch) {
     let mut last = (i64::MIN, shared.started_at);
     loop {
         ticks.tick().await;
+        crate::failpoint::reach("beside.look").expect("a test breaks it");
         let now = shared.clock.now();
         let events = shared.metrics.journal_events.get();
         if events != last.0 {

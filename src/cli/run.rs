@@ -26,11 +26,16 @@ pub(crate) struct RunArgs {
     once: bool,
     /// With --once: leave open windows open, because more is to come, as in a job that runs every night. Without it they
     /// close at the end, as if nothing came any more
-    #[arg(long, requires = "once")]
+    #[arg(long)]
     keep_open: bool,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    if args.keep_open && !args.once {
+        anyhow::bail!(say!(
+            "--keep-open goes with --once; a daemon that goes on keeps its windows open anyway"
+        ));
+    }
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
@@ -57,7 +62,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 /// Keeps the shards of this machine. Its processes load the rules again; what is wrong with them is told here once.
 fn keep(args: &RunArgs, config: Config) -> anyhow::Result<ExitCode> {
     if args.once {
-        anyhow::bail!(say!("shards are not run once: give a shard by itself, FISCWATCH_SHARD=0"));
+        anyhow::bail!(say!("run --once takes one shard at a time: name it, FISCWATCH_SHARD=0"));
     }
     daemon::rules_to_start(&config).map_err(problems)?;
     let clock = Arc::new(SteadyClock::default());

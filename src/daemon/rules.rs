@@ -76,18 +76,19 @@ pub(crate) fn spanning(config: &Config, rules: &[CompiledRule]) -> Vec<Diagnosti
         return Vec::new();
     }
     let live = rules.iter().filter(|rule| rule.rule.mode == Mode::Live);
+    // What can be done is the same for all of them, and said once.
+    let mut hint = Some(say!(
+        "run it in another fiscwatch without shards that reads the whole topic, and set it to disabled here (rules.overrides); or, if each shard by itself is what you mean, shards.spanning: apart"
+    ));
     let problem = |rule: &CompiledRule| match Locality::of(rule) {
         Locality::Local => None,
         Locality::Spanning(because) => {
             let message = say!(
                 "rule {rule} is live and needs the events of all regions ({because}), but a shard has only its own",
                 rule = quoted(&rule.rule.id),
-                because = because.join(", ")
+                because = Locality::because(&because)
             );
-            let hint = say!(
-                "run it in another fiscwatch without shards that reads the whole topic, and set it to disabled here (rules.overrides); or, if each shard by itself is what you mean, shards.spanning: apart"
-            );
-            Some(Diagnostic::of_file(&config.file, message, Some(hint)))
+            Some(Diagnostic::of_file(&config.file, message, hint.take()))
         }
     };
     live.filter_map(problem).collect()

@@ -5,7 +5,7 @@ use super::{
     compile::{CompiledRule, CompiledView},
     window::View,
 };
-use crate::yaml::Placed;
+use crate::{say, yaml::Placed};
 
 /// Columns whose values are never of two regions: a budget line, a unit and an event are of one.
 const OF_A_REGION: &[&str] =
@@ -21,6 +21,12 @@ pub enum Locality {
 }
 
 impl Locality {
+    /// Why a rule needs the events of all regions, in words.
+    #[must_use]
+    pub fn because(columns: &[String]) -> String {
+        if columns.is_empty() { say!("one window for all events") } else { columns.join(", ") }
+    }
+
     /// That of a rule.
     #[must_use]
     pub fn of(rule: &CompiledRule) -> Self {

@@ -328,4 +328,17 @@ fn what_an_early_end_closed_is_no_damage() {
     let (code, out, err) = run(bench.path(), &[&["state", "verify", "--findings"][..], &CONFIG].concat());
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("1 left out of windows that an earlier `run --once` closed at its end"), "{out}");
+    // Whoever goes on after such an end is told.
+    let (_, log) = once(bench.path(), b"");
+    assert!(log.contains("the run before closed all windows at its end"), "{log}");
+    let (code, said) = ends(
+        {
+            let mut command = fiscwatch();
+            command.current_dir(bench.path()).args(["run", "--keep-open"]).args(CONFIG);
+            command
+        },
+        b"",
+    );
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--keep-open goes with --once"), "{said}");
 }

@@ -114,10 +114,11 @@ fn tell_of_reach(rules: &[CompiledRule]) {
     ]);
     for rule in rules {
         let (word, shown, because) = match Locality::of(rule) {
-            Locality::Local => ("local", say!("one region"), Vec::new()),
-            Locality::Spanning(because) => ("spanning", say!("all regions"), because),
+            Locality::Local => ("local", say!("one region"), Cell::Missing),
+            Locality::Spanning(because) => {
+                ("spanning", say!("all regions"), Cell::text(Locality::because(&because)))
+            }
         };
-        let because = if because.is_empty() { Cell::Missing } else { Cell::text(because.join(", ")) };
         table.row([Cell::text(rule.rule.id.clone()), Cell::Word(word.to_owned(), shown), because]);
     }
     print!("{}", table.render(Screen::stdout()));

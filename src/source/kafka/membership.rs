@@ -11,7 +11,7 @@ use rdkafka::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{KafkaSource, settings::wrong_property, topic::ANSWER};
+use super::{KafkaSource, opening::why_silent, settings::wrong_property, topic::ANSWER};
 use crate::{say, source::SourceError, text::quoted};
 
 /// How long one look for news of the group takes.
@@ -124,7 +124,7 @@ impl Member {
         let (mut due, mut is_member, mut said) = (std::time::Instant::now(), false, None);
         while !stop.is_cancelled() {
             if std::time::Instant::now() >= due {
-                let may = match partitions(&consumer, topic) {
+                let may = match partitions(&consumer, &source.brokers.join(", "), topic) {
                     Ok(count) => holder.topic_has(count).map_err(fail)?,
                     Err(trouble) => {
                         tell(&mut said, &trouble);
@@ -167,10 +167,11 @@ fn tell(said: &mut Option<String>, trouble: &str) {
 }
 
 /// How many partitions a topic has.
-fn partitions(consumer: &BaseConsumer<Told>, topic: &str) -> Result<usize, String> {
+fn partitions(consumer: &BaseConsumer<Told>, brokers: &str, topic: &str) -> Result<usize, String> {
     let metadata: KafkaResult<_> = consumer.fetch_metadata(Some(topic), ANSWER);
-    let metadata =
-        metadata.map_err(|e| say!("no answer from the brokers: {reason}; it is tried again", reason = e))?;
+    let metadata = metadata.map_err(|e| {
+        say!("no answer from {brokers}: {why}; it is tried again", brokers, why = why_silent(&e))
+    })?;
     let count = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
     match count.map_or(0, |topic| topic.partitions().len()) {
         0 => Err(say!("the topic {topic} does not exist; it is waited for", topic = quoted(topic))),

@@ -269,7 +269,7 @@ fn judge(next: i64, old: Option<&str>, (low, high): (i64, i64), id: Option<&str>
 }
 
 /// Why no broker answers, in our words where we have some.
-fn why_silent(error: &KafkaError) -> String {
+pub(super) fn why_silent(error: &KafkaError) -> String {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
     match error.rdkafka_error_code() {
         Some(BrokerTransportFailure | AllBrokersDown) => {

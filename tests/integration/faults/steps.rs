@@ -76,15 +76,22 @@ fn a_step_that_fails_ends_the_daemon_and_loses_nothing() {
     }
 }
 
-/// A daemon whose mails have stopped must not look well: it ends, and whoever watches it starts it again.
+/// A daemon whose mails or whose watch over its health have stopped must not look well: it ends, and whoever watches it
+/// starts it again.
 #[test]
-fn a_delivery_that_breaks_ends_the_daemon() {
+fn a_part_that_breaks_ends_the_daemon() {
     let bench = directory("keep");
-    let mut daemon = daemon(&bench);
-    let output = daemon.stderr(Stdio::piped()).env("FAILPOINT", "deliver.round=error@2").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("the delivery of notifications broke"), "{said}");
+    for (place, says) in [
+        ("deliver.round", "the delivery of notifications broke"),
+        ("beside.look", "a part of the daemon broke"),
+    ] {
+        let mut daemon = daemon(&bench);
+        let output =
+            daemon.stderr(Stdio::piped()).env("FAILPOINT", format!("{place}=error")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
 }
 
 #[test]
