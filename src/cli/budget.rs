@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ConfigArg, runtime,
-    table::{Cell, Column, Form, Screen, Sheet, Table, more, plain, title},
+    table::{Cell, Column, Form, Screen, Sheet, Table, more, plain, separated, title},
 };
 use crate::{
     access::Action,
@@ -224,7 +224,7 @@ fn told(basis: &Basis, years: &[i32]) -> String {
             Method::Pace => say!("even pace"),
             Method::LastYear => say!("as last year"),
         };
-        say!("{method} {amount} ({weight} %)", method, amount = format_cents(cents), weight)
+        say!("{method} {amount} ({weight} %)", method, amount = separated(&format_cents(cents)), weight)
     };
     let parts: Vec<_> = basis.parts().map(part).collect();
     let parts = parts.join(", ");
