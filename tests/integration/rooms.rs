@@ -221,7 +221,6 @@ const LONGER: &[(&str, usize)] = &[
     ("tests/integration/sliding.rs", 581),
     ("tests/integration/state.rs", 487),
     ("tests/integration/support.rs", 491),
-    ("tests/integration/trust.rs", 650),
     ("tests/integration/values.rs", 607),
 ];
 
