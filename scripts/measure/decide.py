@@ -85,38 +85,47 @@ def loading(bodies, stop, posted):
 
 # A request that asks nothing: what clients, daemon and machine take for it beside the same load is no decision's time.
 NOTHING = "a request that asks nothing"
+# MODES="what_if commit" LOADS=beside measures only these.
+MODES = os.environ.get("MODES", "").split() or (NOTHING, "what_if", "commit")
+LOADS = [load == "beside" for load in os.environ.get("LOADS", "alone beside").split()]
 names = itertools.count()
 
 
-def application():
-    number = next(names)
+def application(number, due):
     event = {k: v for k, v in applications[number % len(applications)].items() if k not in NOT_ASKED}
-    event = happens_at(event, time.monotonic() - BEGAN)
+    event = happens_at(event, due - BEGAN)
     return json.dumps({**event, "event_id": f"ask-{number}", "type": "application"})
 
 
+def client(mode, questions, told):
+    """Asks when each question is due, and writes it before: a process of its own, so that no client waits for another."""
+    connection, took, answers = connect(), [], collections.Counter()
+    for due, number in questions:
+        body = application(number, due)
+        time.sleep(max(0, due - time.monotonic()))
+        if mode == NOTHING:
+            connection.request("GET", "/-/healthy")
+            answer = connection.getresponse()
+            answer.read()
+            status, text = answer.status, '{"decision": "answered"}'
+        else:
+            status, text = post(connection, f"/api/v1/decide?mode={mode}", body)
+        took.append(time.monotonic() - due)
+        answers[json.loads(text)["decision"] if status == 200 else status] += 1
+    told.put((took, answers))
+
+
 def asking(mode, took, answers):
-    """`clients` share the rate; each asks when its next question is due."""
-    began = time.monotonic() + 0.1
-
-    def client(own):
-        connection = connect()
-        for number in range(own, rate * seconds, clients):
-            due = began + number / rate
-            time.sleep(max(0, due - time.monotonic()))
-            if mode == NOTHING:
-                connection.request("GET", "/-/healthy")
-                answer = connection.getresponse()
-                answer.read()
-                status, text = answer.status, '{"decision": "answered"}'
-            else:
-                status, text = post(connection, f"/api/v1/decide?mode={mode}", application())
-            took.append(time.monotonic() - due)
-            answers[json.loads(text)["decision"] if status == 200 else status] += 1
-
-    threads = [threading.Thread(target=client, args=(own,)) for own in range(clients)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    """`clients` share the rate."""
+    began, told = time.monotonic() + 0.5, multiprocessing.Queue()
+    questions = [(began + number / rate, next(names)) for number in range(rate * seconds)]
+    asks = [multiprocessing.Process(target=client, args=(mode, questions[own::clients], told)) for own in range(clients)]
+    [process.start() for process in asks]
+    for _ in asks:
+        times, counts = told.get()
+        took.extend(times)
+        answers.update(counts)
+    [process.join() for process in asks]
 
 
 connection = connect()
@@ -124,8 +133,8 @@ for start in range(0, len(budgets), 5000):
     status, text = post(connection, "/api/v1/events", b"".join(budgets[start:start + 5000]))
     assert status == 200, text
 print(f"{rate} questions/s from {clients} clients for {seconds} s each; {ingest} events/s where there is ingest")
-for load in (False, True):
-    for mode in (NOTHING, "what_if", "commit"):
+for load in LOADS:
+    for mode in MODES:
         stop, syncs, took, answers = multiprocessing.Event(), [], [], collections.Counter()
         posted = multiprocessing.Value("q", 0)
         beside = [threading.Thread(target=syncing, args=(stop, syncs))]

@@ -33,6 +33,10 @@ pub(crate) struct InFlight {
     pub stages: Stages,
     /// What it takes of the room between sequencing and the commit.
     pub room: Option<OwnedSemaphorePermit>,
+    /// Given back when it is judged.
+    pub turn: Option<OwnedSemaphorePermit>,
+    /// Whether somebody waits for its commit, and it is small.
+    pub is_awaited: bool,
     /// It is only tried out: how, and who is told what would be found.
     pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,
 }
@@ -56,9 +60,20 @@ pub(crate) fn prepare(
     let prepared = evaluator.prepare(&batch);
     let stages = Stages { evaluate: started.elapsed(), ..stages };
     let latest = sequenced.watermark.latest();
-    let held = Held::default();
-    let (room, trial) = (None, None);
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, held, stages, room, trial }, prepared)
+    let in_flight = InFlight {
+        blocks,
+        sequenced,
+        unknown_fields,
+        step,
+        latest,
+        held: Held::default(),
+        stages,
+        room: None,
+        turn: None,
+        is_awaited: false,
+        trial: None,
+    };
+    (in_flight, prepared)
 }
 
 impl InFlight {
@@ -73,6 +88,15 @@ impl InFlight {
         moved
     }
 
+    /// Takes the batch into the windows, and notes how long that took and what they hold then.
+    pub(crate) fn take_in(&mut self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
+        let started = std::time::Instant::now();
+        let moved = self.observe(windowing, prepared);
+        self.stages.windows = started.elapsed();
+        self.held = windowing.held();
+        moved
+    }
+
     /// Judges the events by their windows, and encodes them for the journal.
     pub(crate) fn conclude(
         self,
@@ -81,7 +105,7 @@ impl InFlight {
         record: Record,
     ) -> Result<Committable, EngineError> {
         let started = std::time::Instant::now();
-        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, .. } = self;
+        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, turn, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);
         let encode =
@@ -106,6 +130,7 @@ impl InFlight {
             .map(|((source, result), n)| (Arc::clone(source), result, n))
             .collect();
         stages.evaluate += started.elapsed();
+        drop(turn);
         let watermark = s.watermark.save();
         Ok(Committable {
             accepted: accepted.collect(),

@@ -9,6 +9,7 @@ mod together;
 mod windows;
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, RwLock, atomic::AtomicBool},
     time::Duration,
 };
@@ -220,24 +221,28 @@ async fn commit_all<O: Output>(
     output: &mut O,
     committed: &watch::Sender<u64>,
 ) -> Result<(), EngineError> {
-    let mut ready = Vec::new();
-    while concluding.recv_many(&mut ready, GROUP).await > 0 {
-        let (mut group, mut rooms) = (Vec::with_capacity(ready.len()), Vec::new());
-        let batches = ready.len() as u64;
-        for batch in ready.drain(..) {
-            let mut batch: Committable = done(batch).await??;
-            rooms.extend(batch.room.take());
-            group.push(batch);
+    let mut ready = VecDeque::new();
+    loop {
+        if ready.is_empty() {
+            ready.extend(concluding.recv().await);
+        }
+        while let Ok(batch) = concluding.try_recv() {
+            ready.push_back(batch);
+        }
+        let Some(first) = ready.pop_front() else { return Ok(()) };
+        let mut group: Vec<Committable> = vec![done(first).await??];
+        // What is judged already goes with it. Nobody whose answer is ready waits for what is not.
+        while group.len() < GROUP
+            && !group.last().is_some_and(|batch| batch.checkpoint.is_some())
+            && let Some(batch) = ready.pop_front_if(|batch: &mut Concluding| batch.is_finished())
+        {
             // A checkpoint is the state right after its batch, so it ends its transaction.
-            if group.last().is_some_and(|batch| batch.checkpoint.is_some()) {
-                output.commit(std::mem::take(&mut group)).await?;
-            }
+            group.push(done(batch).await??);
         }
-        if !group.is_empty() {
-            output.commit(group).await?;
-        }
+        let batches = group.len() as u64;
+        let rooms: Vec<_> = group.iter_mut().map(|batch| batch.room.take()).collect();
+        output.commit(group).await?;
         drop(rooms);
         committed.send_modify(|n| *n += batches);
     }
-    Ok(())
 }

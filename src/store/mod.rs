@@ -249,7 +249,8 @@ const BUSY: Duration = Duration::from_secs(30);
 /// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "page_size", 16384)?;
+    // A commit writes a dozen pages, and little into each. A state that is there keeps the size that it was made with.
+    connection.pragma_update(None, "page_size", 4096)?;
     to_the_end(connection, "PRAGMA journal_mode = WAL")?;
     // FULL, because NORMAL loses acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;

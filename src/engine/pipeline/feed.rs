@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{Decoding, EngineError, Preparing, done};
+use super::{Decoding, EngineError, done};
 use crate::{
     decode::Decoded,
     engine::{Sequenced, VersionResult},
@@ -28,6 +28,8 @@ pub(super) struct Feed {
     room: Arc<Semaphore>,
     /// What a whole batch takes of it.
     share: u32,
+    /// Where somebody may ask, one piece is judged at a time: who asks then waits for one, and not for a queue of them.
+    turn: Arc<Semaphore>,
 }
 
 /// A batch, or what is left of it.
@@ -39,6 +41,8 @@ pub(super) struct Batch {
     pub told: Told,
     /// Given back when what it was taken for is committed.
     pub room: Option<OwnedSemaphorePermit>,
+    /// Given back when it is judged.
+    pub turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What is sequenced next.
@@ -66,17 +70,13 @@ impl Feed {
     pub(super) fn new(decoding: mpsc::Receiver<Decoding>, ahead: usize) -> Self {
         let batches = u32::try_from(2 * ahead + 2).unwrap_or(ROOM);
         let (room, share) = (Arc::new(Semaphore::new(ROOM as usize)), (ROOM / batches).max(1));
-        Self { decoding, arriving: None, batch: None, room, share }
+        let turn = Arc::new(Semaphore::new(1));
+        Self { decoding, arriving: None, batch: None, room, share, turn }
     }
 
     /// Waits for the next piece, and until there is room for it; `false` if there is none any more. Where somebody may ask,
-    /// it waits too until the stages behind have begun with all that they were given: who asks then waits for one piece,
-    /// and not for a queue of them. Whoever stops waiting loses nothing.
-    pub(super) async fn is_ready(
-        &mut self,
-        is_asked: bool,
-        out: &mpsc::Sender<Preparing>,
-    ) -> Result<bool, EngineError> {
+    /// it waits too until the piece before it is judged. Whoever stops waiting loses nothing.
+    pub(super) async fn is_ready(&mut self, is_asked: bool) -> Result<bool, EngineError> {
         while self.batch.is_none() {
             if self.arriving.is_none() {
                 self.arriving = self.decoding.recv().await;
@@ -84,18 +84,17 @@ impl Feed {
             let Some(arriving) = &mut self.arriving else { return Ok(false) };
             let (blocks, decoded, decode) = done(arriving).await?;
             self.arriving = None;
-            self.batch = Some(Batch { blocks, decoded, decode, told: Told::default(), room: None });
+            self.batch =
+                Some(Batch { blocks, decoded, decode, told: Told::default(), room: None, turn: None });
         }
-        if let Some(batch) = &mut self.batch
-            && batch.room.is_none()
-        {
+        let Some(batch) = &mut self.batch else { return Ok(true) };
+        // Neither is ever closed.
+        if batch.room.is_none() {
             let share = if is_asked { ROOM / PIECES } else { self.share };
-            // It is never closed.
             batch.room = Arc::clone(&self.room).acquire_many_owned(share).await.ok();
         }
-        if is_asked {
-            // Without anybody behind, sending notices it.
-            let _ = out.reserve_many(out.max_capacity()).await;
+        if is_asked && batch.turn.is_none() {
+            batch.turn = Arc::clone(&self.turn).acquire_owned().await.ok();
         }
         Ok(true)
     }

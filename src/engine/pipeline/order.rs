@@ -64,8 +64,7 @@ impl Sequence {
             if is_their_turn && passed(&mut tick).now_or_never().is_some() && !self.silent(&out).await? {
                 return Ok(());
             }
-            let is_turn =
-                is_their_turn && matches!(feed.is_ready(false, &out).now_or_never(), Some(Ok(true)));
+            let is_turn = is_their_turn && matches!(feed.is_ready(false).now_or_never(), Some(Ok(true)));
             let is_asked = self.asked.is_expected(self.now().0);
             self.reserved = self.reserved.take().or_else(|| self.workers.reserve()).filter(|_| is_asked);
             tokio::select! {
@@ -76,7 +75,7 @@ impl Sequence {
                         return Ok(());
                     }
                 }
-                is_ready = feed.is_ready(is_asked && !is_turn, &out) => {
+                is_ready = feed.is_ready(is_asked && !is_turn) => {
                     if !is_ready? {
                         break;
                     }
@@ -138,16 +137,17 @@ impl Sequence {
                 if let Some(last) = parts.last_mut() {
                     batch.told.keep(last);
                 }
-                let ending = Ending { room: batch.room.take(), ..Ending::of(Step::Events) };
+                let ending =
+                    Ending { room: batch.room.take(), turn: batch.turn.take(), ..Ending::of(Step::Events) };
                 self.hand_on(parts, ending, stages, &evaluator, out).await
             }
-            Piece::Rest(Batch { blocks, mut decoded, decode, told, room }) => {
+            Piece::Rest(Batch { blocks, mut decoded, decode, told, room, turn }) => {
                 let unknown_fields = std::mem::take(&mut decoded.unknown_fields);
                 let (mut parts, stages) = self.sequenced((&blocks, decoded), Step::Events, &evaluator)?;
                 if let Some(last) = parts.last_mut() {
                     told.tell(last);
                 }
-                let ending = Ending { blocks, unknown_fields, room, ..Ending::of(Step::Events) };
+                let ending = Ending { blocks, unknown_fields, room, turn, ..Ending::of(Step::Events) };
                 self.hand_on(parts, ending, Stages { decode, ..stages }, &evaluator, out).await
             }
         }
@@ -163,8 +163,9 @@ impl Sequence {
     ) -> Result<bool, EngineError> {
         let unknown_fields = std::mem::take(&mut decoded.unknown_fields);
         let (mut parts, stages) = self.sequenced((&blocks, decoded), step, &evaluator)?;
+        let is_awaited = !decided.is_empty();
         hand_out(decided, &mut parts);
-        let ending = Ending { blocks, unknown_fields, ..Ending::of(step) };
+        let ending = Ending { blocks, unknown_fields, is_awaited, ..Ending::of(step) };
         self.hand_on(parts, ending, stages, &evaluator, out).await
     }
 
@@ -198,14 +199,15 @@ impl Sequence {
         let (mut ending, last) = (Some(ending), parts.len() - 1);
         for (number, part) in parts.into_iter().enumerate() {
             let ending = ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(Step::Events));
-            let Ending { blocks, unknown_fields, step, room } = ending;
+            let Ending { blocks, unknown_fields, step, room, turn, is_awaited } = ending;
             let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(evaluator));
-            let piece = self.workers.work(move || {
+            let prepare = move || {
                 let (mut in_flight, prepared) =
                     prepare(blocks, part, unknown_fields, &evaluator, stages, step);
-                in_flight.room = room;
+                (in_flight.room, in_flight.turn, in_flight.is_awaited) = (room, turn, is_awaited);
                 Ok((in_flight, prepared))
-            });
+            };
+            let piece = if is_awaited { Workers::work_at_once(prepare) } else { self.workers.work(prepare) };
             if out.send(piece).await.is_err() {
                 return Ok(false);
             }
@@ -220,11 +222,20 @@ struct Ending {
     unknown_fields: BTreeMap<String, u64>,
     step: Step,
     room: Option<OwnedSemaphorePermit>,
+    turn: Option<OwnedSemaphorePermit>,
+    is_awaited: bool,
 }
 
 impl Ending {
     fn of(step: Step) -> Self {
-        Self { blocks: Vec::new(), unknown_fields: BTreeMap::new(), step, room: None }
+        Self {
+            blocks: Vec::new(),
+            unknown_fields: BTreeMap::new(),
+            step,
+            room: None,
+            turn: None,
+            is_awaited: false,
+        }
     }
 }
 

@@ -100,22 +100,25 @@ impl Windows {
             let watermark = in_flight.sequenced.watermark.save();
             let evaluator = prepared.evaluator().clone();
             let journal = self.record;
-            let piece = if self.windowing.is_empty() {
-                self.workers.work(move || in_flight.conclude(prepared, Moved::default(), journal))
+            let is_awaited = in_flight.is_awaited;
+            let (in_flight, prepared, moved) = if self.windowing.is_empty() {
+                (in_flight, prepared, Moved::default())
+            } else if is_awaited {
+                let moved = in_flight.take_in(&mut self.windowing, &prepared);
+                (in_flight, prepared, moved)
             } else {
-                let (rest, moved) = self
+                let (rest, taken_in) = self
                     .blocking(move |windowing| {
-                        let started = std::time::Instant::now();
-                        let moved = in_flight.observe(windowing, &prepared);
-                        in_flight.stages.windows = started.elapsed();
-                        in_flight.held = windowing.held();
+                        let moved = in_flight.take_in(windowing, &prepared);
                         (in_flight, prepared, moved)
                     })
                     .await?;
                 self = rest;
-                let (in_flight, prepared, moved) = moved;
-                self.workers.work(move || in_flight.conclude(prepared, moved, journal))
+                taken_in
             };
+            let conclude = move || in_flight.conclude(prepared, moved, journal);
+            let piece =
+                if is_awaited { Workers::work_at_once(conclude) } else { self.workers.work(conclude) };
             self.forwarded += 1;
             if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
                 return Ok(());
