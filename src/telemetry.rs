@@ -150,6 +150,8 @@ pub struct Metrics {
     pub retired_records: IntCounter,
     /// Times that sealing did not work.
     pub seal_errors: IntCounter,
+    /// Times that the log of the database could not be moved into it.
+    pub log_errors: IntCounter,
     /// Alerts by state and severity.
     pub alerts: IntGaugeVec,
     /// Alerts escalated.

@@ -22,7 +22,7 @@ use crate::{
     },
     evaluate::Evaluator,
     rule::RuleSet,
-    store::{Lookup, StateLock, Store},
+    store::{LogMover, Lookup, StateLock, Store},
     stream::{Block, Position},
     telemetry::Metrics,
 };
@@ -46,6 +46,8 @@ pub struct Assembly {
     pub output: StoreOutput,
     /// What seals.
     pub sealing: SealingParts,
+    /// Keeps the log of the database short.
+    pub log_mover: LogMover,
 }
 
 impl Assembly {
@@ -143,9 +145,10 @@ impl Assembly {
             silence: (!options.once).then(|| silence(config, clock)),
         };
         let sealing = SealingParts::open(config, &store)?;
+        let log_mover = store.log_mover()?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
         let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
-        Ok(Self { shared, blocks, incoming, positions, engine, output, sealing })
+        Ok(Self { shared, blocks, incoming, positions, engine, output, sealing, log_mover })
     }
 }

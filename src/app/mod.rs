@@ -6,6 +6,7 @@ mod deliver;
 mod ingest;
 mod keeper;
 pub(crate) mod listen;
+mod log_moving;
 mod output;
 mod quarantined;
 mod query;
@@ -116,7 +117,8 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
-        let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
+        let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing, log_mover } =
+            assembly;
         crate::store::mark_replicated(&config.state_dir, replica.is_some())?;
         let keeper =
             replica.map(|replica| Keeper::start(replica.candidate, replica.claimed, clock)).transpose()?;
@@ -137,6 +139,7 @@ impl Daemon {
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let mut beside = JoinSet::new();
+        beside.spawn(log_moving::keep_short(Arc::clone(&shared), log_mover, stop.clone()));
         beside.spawn(wellbeing::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
         Ok(Self {
             shared,

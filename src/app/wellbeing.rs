@@ -81,7 +81,7 @@ fn figures(shared: &Shared, last_event: Instant) -> Figures {
         rule_errors: sum(&m.rule_errors),
         quarantined: sum(&m.quarantined),
         disk_free: crate::store::disk_free(&shared.state_dir),
-        store_errors: m.outbox_errors.get() + m.seal_errors.get(),
+        store_errors: m.outbox_errors.get() + m.seal_errors.get() + m.log_errors.get(),
         reloaded: m.reload_successful.get() == 1,
     }
 }

@@ -36,6 +36,7 @@ mod listed;
 mod lock;
 mod lookup;
 mod migrate;
+mod mover;
 mod named;
 mod notices;
 mod outbox;
@@ -103,6 +104,7 @@ pub use line_history::{LineEntry, LineHistory, line_history};
 pub use listed::Listed;
 pub use lock::StateLock;
 pub use lookup::Lookup;
+pub use mover::LogMover;
 pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{
     Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult,
@@ -246,6 +248,9 @@ pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
 /// How long somebody who cannot wait for ever waits for another writer, who takes milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Bytes of the log that a commit moves into the database.
+const LOG_MAX: i64 = 64 << 20;
+
 /// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
@@ -254,7 +259,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     to_the_end(connection, "PRAGMA journal_mode = WAL")?;
     // FULL, because NORMAL loses acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    // `LogMover` does it before, as a rule.
+    let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_MAX / page_size)?;
     connection.pragma_update(None, "cache_size", -65536)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -175,6 +175,11 @@ impl Turns {
         Ok(Turn { transaction: transaction?, place })
     }
 
+    /// Keeps the writers of this process waiting until it is dropped; `None` if it is not our turn in time.
+    pub(super) fn stand_aside(self: &Arc<Self>, patience: Duration) -> Option<Place> {
+        self.stand_in_line(Some(std::time::Instant::now() + patience))
+    }
+
     fn stand_in_line(self: &Arc<Self>, until: Option<std::time::Instant>) -> Option<Place> {
         let mut line = lock(&self.line);
         let number = line.next;
@@ -262,7 +267,7 @@ impl Turns {
 
 /// A place in the line, until it is dropped.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     turns: Arc<Turns>,
     number: u64,
 }

@@ -1,0 +1,119 @@
+//! Moving `SQLite`'s log into the database, beside the commits. `SQLite` would do it within one of them, which then takes ten
+//! times as long as the others. A log that is moved while others write is never all moved, so it would grow for ever: from
+//! time to time the last of it is moved while nobody of this process writes, and the next commit begins the log anew.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use rusqlite::Connection;
+
+use super::{DATABASE, Store, StoreError, Turns, configure, explain};
+
+/// Bytes of the log that it is begun anew from: as little as moves pages that change often not too often.
+const ANEW: u64 = 16 << 20;
+/// How long it stands in line for that. Otherwise the next step tries again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Moves the log.
+#[derive(Debug)]
+pub struct LogMover {
+    dir: PathBuf,
+    connection: Connection,
+    turns: Arc<Turns>,
+    page_size: u64,
+}
+
+impl Store {
+    /// What moves the log while this store commits.
+    ///
+    /// # Errors
+    /// If the database cannot be opened once more.
+    pub fn log_mover(&self) -> Result<LogMover, StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let connection = Connection::open(self.dir.join(DATABASE)).map_err(fail)?;
+        configure(&connection).map_err(fail)?;
+        // It has no use for pages that it has moved.
+        connection.pragma_update(None, "cache_size", -256).map_err(fail)?;
+        let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(fail)?;
+        Ok(LogMover { dir: self.dir.clone(), connection, turns: Arc::clone(&self.turns), page_size })
+    }
+}
+
+impl LogMover {
+    /// Moves what is committed, and gives the bytes of the log. A reader of an earlier moment keeps what came after it from
+    /// being moved, and the log from being begun anew; the next step tries again.
+    ///
+    /// # Errors
+    /// If the disk fails. The log is whole then, and what was not confirmed is moved once more.
+    pub fn step(&self) -> Result<u64, StoreError> {
+        let log = self.pass()?;
+        if log < ANEW {
+            return Ok(log);
+        }
+        // What has come meanwhile is little, and the writers wait for that alone.
+        match self.turns.stand_aside(PATIENCE) {
+            Some(_place) => self.pass(),
+            None => Ok(log),
+        }
+    }
+
+    fn pass(&self) -> Result<u64, StoreError> {
+        let row = |row: &rusqlite::Row<'_>| row.get::<_, i64>(1);
+        let pages = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], row);
+        let pages = pages.map_err(|error| explain(&self.dir, error))?;
+        // Below zero: somebody else moves it at this moment.
+        Ok(u64::try_from(pages).unwrap_or(0) * self.page_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(dir: &std::path::Path) -> u64 {
+        dir.join(format!("{DATABASE}-wal")).metadata().unwrap().len()
+    }
+
+    #[test]
+    fn the_log_stays_short_while_others_commit_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let mover = store.log_mover().unwrap();
+        let write = |store: &mut Store, n: u64| {
+            let dir = store.dir.clone();
+            let turns = Arc::clone(&store.turns);
+            let done = turns.write(&dir, &store.connection, None, |transaction| {
+                transaction.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER, x BLOB)", [])?;
+                transaction.execute("INSERT INTO t VALUES (?1, zeroblob(200000))", [n])?;
+                Ok(())
+            });
+            done.unwrap();
+        };
+        for n in 0..300 {
+            write(&mut store, n);
+            if n % 10 == 9 {
+                mover.step().unwrap();
+            }
+        }
+        // 60 MB were written.
+        assert!(log(dir.path()) < ANEW + (4 << 20), "{} bytes", log(dir.path()));
+        let count = "SELECT count(*), sum(n) FROM t";
+        let found = store.connection.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(found.unwrap(), (300_i64, 299 * 150_i64));
+    }
+
+    /// Whoever writes at that moment is not waited for long.
+    #[test]
+    fn a_writer_that_takes_long_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mover = store.log_mover().unwrap();
+        let turn = store.turns.begin(&store.connection, None).unwrap();
+        turn.execute_batch("CREATE TABLE t (x BLOB); INSERT INTO t VALUES (zeroblob(20000000))").unwrap();
+        turn.commit().unwrap();
+        let turn = store.turns.begin(&store.connection, None).unwrap();
+        let started = std::time::Instant::now();
+        assert!(mover.step().unwrap() >= ANEW);
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        turn.commit().unwrap();
+    }
+}
