@@ -244,11 +244,7 @@ impl Metrics {
                 "retired_records_total",
                 "Records of sources with mode upsert that are not known any more, for state.retain.",
             )?,
-            log_errors: counter(
-                r,
-                "log_move_errors_total",
-                "Times that the log of the database could not be moved into it.",
-            )?,
+            log_errors: counter(r, "log_move_errors_total", "Times that the log could not be moved.")?,
             seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
             alerts: register(r, IntGaugeVec::new(opts("alerts", "Alerts."), &["state", "severity"])?)?,
             alerts_escalated: counter(
