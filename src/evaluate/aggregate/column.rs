@@ -117,6 +117,7 @@ impl Output {
             (Tally::Sum { n, total }, _) => (*n > 0).then_some(*total),
             (Tally::WideSum { n, total }, _) => (*n > 0).then(|| total.to_i128().unwrap_or(i128::MAX)),
             (Tally::Extreme { candidates, .. }, _) => candidates.front().map(|(_, value)| *value),
+            (Tally::Most { value, .. }, _) => *value,
             (Tally::Distinct(values), _) => i128::try_from(values.len()).ok(),
             (Tally::Ordered { numbers, .. }, _) => median::number(numbers),
             _ => None,
