@@ -36,9 +36,7 @@ impl Rows {
         match self {
             Self::Few { .. } => 0,
             Self::Many(words) => words.capacity() * size_of::<u64>(),
-            Self::Rich(rich) => {
-                size_of_val(&**rich) + rich.0.capacity() * size_of::<u64>() + rich.1.bytes()
-            }
+            Self::Rich(rich) => size_of_val(&**rich) + rich.0.capacity() * size_of::<u64>() + rich.1.bytes(),
         }
     }
 

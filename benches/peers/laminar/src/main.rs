@@ -13,7 +13,7 @@ use std::{
 use arrow::{
     array::{Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::cast,
-    datatypes::DataType,
+    datatypes::{DataType, TimeUnit},
 };
 use laminar_db::{
     LaminarDB,
@@ -88,14 +88,15 @@ fn collect(batch: &RecordBatch, found: &mut Vec<(String, i64)>) -> Result<()> {
         Ok(cast(batch.column_by_name(name).ok_or("a column is missing")?, kind)?)
     };
     let units = column("unit", &DataType::Utf8)?;
-    let starts = column("starts", &DataType::Int64)?;
+    let starts =
+        cast(&column("starts", &DataType::Timestamp(TimeUnit::Microsecond, None))?, &DataType::Int64)?;
     let units = units.as_any().downcast_ref::<StringArray>().ok_or("units are no text")?;
     let starts = starts.as_any().downcast_ref::<Int64Array>().ok_or("starts are no numbers")?;
     found.extend(units.iter().zip(starts).filter_map(|(unit, at)| Some((unit?.to_owned(), at?))));
     Ok(())
 }
 
-async fn drain(portal: &mut SubscriptionPortal, found: &mut Vec<(String, i64)>) -> Result<bool> {
+fn drain(portal: &mut SubscriptionPortal, found: &mut Vec<(String, i64)>) -> Result<bool> {
     let mut ended = false;
     while let Some(frame) = portal.try_next_frame() {
         ended |= take(frame, found)?;
@@ -127,16 +128,19 @@ async fn main() -> Result<()> {
             }
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
-        ended |= drain(&mut portal, &mut found).await?;
+        ended |= drain(&mut portal, &mut found)?;
     }
     while !ended {
         let next = tokio::time::timeout(Duration::from_mins(5), portal.next_frame()).await;
-        ended = take(next.map_err(|_| "no more windows, and no end")?.ok_or("the stream has ended")?, &mut found)?;
+        ended = take(
+            next.map_err(|_| "no more windows, and no end")?.ok_or("the stream has ended")?,
+            &mut found,
+        )?;
     }
     let seconds = started.elapsed().as_secs_f64();
     // Windows of the same moment may come in another order.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    drain(&mut portal, &mut found).await?;
+    drain(&mut portal, &mut found)?;
     found.retain(|(unit, _)| unit != END);
     let mut file = std::io::BufWriter::new(fs::File::create(out)?);
     for (unit, start) in &found {
