@@ -12,6 +12,7 @@ pub(crate) mod forecasts;
 mod foreign;
 pub(crate) mod guard;
 mod key;
+mod keys;
 mod ledger_tables;
 mod measures;
 mod pane;

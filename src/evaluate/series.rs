@@ -1,32 +1,30 @@
 //! The events of one key of a sliding window, in the order of their times.
 
+mod rows;
 mod texts;
 
 use datafusion::common::ScalarValue;
-use smallvec::SmallVec;
 
 use super::{
-    aggregate::{Output, Row, Tally, Texts, TextsOf},
+    aggregate::{Output, Row, Tally, Texts, TextsOf, correlation},
     foreign,
 };
 use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
 
+use rows::Rows;
 pub(crate) use texts::{hold, release};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
 const HOT: u32 = 48;
 
-/// The events of one key. Most keys have few events, so a row of up to three words needs no memory beside the key's.
+/// The events of one key.
 #[derive(Debug, Default)]
-pub(crate) struct Series {
-    words: SmallVec<[u64; 3]>,
-    extra: Option<Box<Extra>>,
-}
+pub(crate) struct Series(Rows);
 
 /// What only some keys have.
 #[derive(Debug, Default)]
-struct Extra {
+pub(crate) struct Extra {
     /// The values beside the rows.
     others: Vec<Others>,
     hot: Option<Hot>,
@@ -91,14 +89,19 @@ impl Series {
     /// Events that are held.
     #[must_use]
     pub(crate) fn len(&self, plan: &WindowPlan) -> usize {
-        self.words.len() / plan.layout.stride()
+        self.0.words().len() / plan.layout.stride()
     }
 
     /// Bytes beside the series itself.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
-        let words = if self.words.spilled() { self.words.capacity() * size_of::<u64>() } else { 0 };
-        words + self.extra.as_deref().map_or(0, |extra| size_of::<Extra>() + extra.bytes())
+        self.0.bytes()
+    }
+
+    /// A word of the latest event, which whoever reads it has at hand afterwards.
+    #[must_use]
+    pub(crate) fn latest(&self) -> u64 {
+        self.0.words().last().copied().unwrap_or_default()
     }
 
     fn end(&self, plan: &WindowPlan) -> u32 {
@@ -106,22 +109,22 @@ impl Series {
     }
 
     fn take_hot(&mut self) -> Option<Hot> {
-        self.extra.as_mut().and_then(|extra| extra.hot.take())
+        self.0.extra_mut().and_then(|extra| extra.hot.take())
     }
 
     fn set_hot(&mut self, hot: Hot) {
-        self.extra.get_or_insert_default().hot = Some(hot);
+        self.0.rich().hot = Some(hot);
     }
 
     fn row(&self, plan: &WindowPlan, place: u32) -> &[u64] {
         let stride = plan.layout.stride();
-        &self.words[place as usize * stride..][..stride]
+        &self.0.words()[place as usize * stride..][..stride]
     }
 
     /// The rows from place `lo` on and before `end`.
     fn words(&self, plan: &WindowPlan, lo: u32, end: u32) -> &[u64] {
         let stride = plan.layout.stride();
-        &self.words[lo as usize * stride..end.max(lo) as usize * stride]
+        &self.0.words()[lo as usize * stride..end.max(lo) as usize * stride]
     }
 
     /// The row, with the texts that it has the numbers of.
@@ -130,7 +133,7 @@ impl Series {
     }
 
     fn others(&self) -> &[Others] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.others)
+        self.0.extra().map_or(&[], |extra| &extra.others)
     }
 
     fn at(&self, plan: &WindowPlan, place: u32) -> i64 {
@@ -188,7 +191,7 @@ impl Series {
         shared: Shared<'_>,
         outputs: &mut [Output],
     ) -> Tried {
-        let hot = self.extra.as_ref().and_then(|extra| extra.hot.clone());
+        let hot = self.0.extra().and_then(|extra| extra.hot.clone());
         let place = match self.is_latest(plan, arrival.at()) {
             true => self.end(plan),
             false => self.search(plan, |time| time <= arrival.at()),
@@ -200,14 +203,14 @@ impl Series {
     /// Takes the event out again that was tried out last. Says whether none is left.
     pub(crate) fn undo(&mut self, plan: &WindowPlan, Tried { place, hot }: Tried) -> bool {
         let (at, stride) = (place as usize * plan.layout.stride(), plan.layout.stride());
-        self.words.drain(at..at + stride);
-        if let Some(extra) = &mut self.extra {
+        self.0.cut(at..at + stride);
+        if let Some(extra) = self.0.extra_mut() {
             if !extra.others.is_empty() {
                 extra.others.remove(place as usize);
             }
             extra.hot = hot;
         }
-        self.words.is_empty()
+        self.0.words().is_empty()
     }
 
     /// Takes in an event and adds the aggregates of its window to `outputs`.
@@ -312,13 +315,9 @@ impl Series {
 
     fn place(&mut self, plan: &WindowPlan, place: u32, arrival: Arrival<'_>) {
         let at = place as usize * plan.layout.stride();
-        if at == self.words.len() {
-            self.words.extend_from_slice(arrival.row);
-        } else {
-            self.words.insert_from_slice(at, arrival.row);
-        }
+        self.0.put(at, arrival.row);
         if let Some(others) = arrival.others {
-            self.extra.get_or_insert_default().others.insert(place as usize, others);
+            self.0.rich().others.insert(place as usize, others);
         }
     }
 
@@ -363,6 +362,12 @@ impl Series {
                 (Kind::Listed(function), Some(lane)) => {
                     foreign::list(function, (&plan.layout, lane), self.words(plan, lo, end), texts, output);
                 }
+                (Kind::Correlation(_), Some(lane)) => {
+                    let rows = self.words(plan, lo, end).chunks_exact(plan.layout.stride());
+                    let pairs =
+                        rows.filter(|row| Layout::has(row, lane)).map(|row| plan.layout.pair(row, lane));
+                    output.push_plain(correlation(pairs));
+                }
                 (Kind::Other(function), Some(lane)) => {
                     let events = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();
                     output.push_value(foreign::evaluate(function, plan.layout.beside(lane), events));
@@ -379,9 +384,9 @@ impl Series {
             for place in 0..gone {
                 release(plan, self.row(plan, place), texts);
             }
-            self.words.drain(..gone as usize * plan.layout.stride());
-            self.words.shrink_to_fit();
-            if let Some(extra) = &mut self.extra {
+            self.0.cut(0..gone as usize * plan.layout.stride());
+            self.0.shrink();
+            if let Some(extra) = self.0.extra_mut() {
                 extra.others.drain(..extra.others.len().min(gone as usize));
                 // A window that reaches further back is of a key that was silent for long.
                 extra.hot = extra.hot.take().filter(|hot| hot.lo >= gone);

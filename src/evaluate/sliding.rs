@@ -4,14 +4,13 @@
 //! its own time, and nothing that was decided before changes. Rules with the same stream, filter, key and window
 //! share one state.
 
-use std::{hash::BuildHasherDefault, sync::Arc};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, new_null_array};
-use hashbrown::HashMap;
 
 use super::{
     aggregate::{Failed, Output, Packed, Tally, Texts},
-    key::KeyHasher,
+    keys::{Keys, NOWHERE},
     scale::Scale,
     select::Compact,
     series::{Arrival, Series, Shared, Tried, hold, release},
@@ -20,6 +19,8 @@ use crate::{diagnostic::at_run_time, ledger::Trial, rule::plan::WindowPlan};
 
 /// Events of a window that are held without asking whether they are still needed.
 const ROWS_MIN: usize = 1 << 20;
+/// Events whose keys are looked up together.
+const AHEAD: usize = 32;
 
 /// The events of a batch that belong to a window, as rows.
 #[derive(Debug, Default)]
@@ -49,13 +50,11 @@ pub struct Measured {
     pub beyond: Vec<usize>,
 }
 
-type Keys = HashMap<u128, Series, BuildHasherDefault<KeyHasher>>;
-
 /// The state of one sliding window.
 #[derive(Debug)]
 pub(crate) struct Sliding {
     plan: Arc<WindowPlan>,
-    keys: Keys,
+    keys: Keys<Series>,
     /// The texts that events have the numbers of.
     texts: Texts,
     scratch: Vec<Tally>,
@@ -84,7 +83,7 @@ impl Sliding {
         let scratch = plan.aggregates.iter().map(|aggregate| Tally::new(aggregate, &plan.layout)).collect();
         Self {
             plan,
-            keys: HashMap::default(),
+            keys: Keys::default(),
             texts: Texts::default(),
             scratch,
             rows: 0,
@@ -114,8 +113,8 @@ impl Sliding {
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, texts, rows, .. } = self;
         scale.weigh(*rows + keys.len(), || {
-            let series: usize = keys.values().map(Series::bytes).sum();
-            series + keys.allocation_size() + texts.bytes()
+            let series: usize = keys.things().map(Series::bytes).sum();
+            series + keys.bytes() + texts.bytes()
         })
     }
 
@@ -182,8 +181,8 @@ impl Sliding {
                 beyond.push(i);
             }
             let shared = Shared { scratch, texts };
-            let series = keys.entry(*key).or_default();
-            held.push((*key, series.try_out(plan, arrival, shared, &mut outputs)));
+            let place = keys.place(*key);
+            held.push((*key, keys.at(place).try_out(plan, arrival, shared, &mut outputs)));
         }
         undo(plan, keys, &mut held);
         // A text is given back when no series can ask for it any more.
@@ -198,27 +197,40 @@ impl Sliding {
         mut take: impl FnMut(&WindowPlan, &mut Series, Arrival<'_>, State<'_>),
     ) {
         let plan = Arc::clone(&self.plan);
-        let packed = &selected.packed;
-        let rows = packed.words.chunks_exact(plan.layout.stride());
-        let mut held: Vec<u64> = Vec::with_capacity(plan.layout.stride());
-        for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
-            held.clear();
-            held.extend_from_slice(row);
-            hold(&plan, &mut held, &packed.texts, i, &mut self.texts);
-            let arrival = Arrival { row: &held, others: packed.others(i), from: *from };
-            let at = row[0].cast_signed();
-            if at > self.latest[0] {
-                self.latest = [at, self.latest[0]];
-            } else {
-                self.latest[1] = self.latest[1].max(at);
+        let stride = plan.layout.stride();
+        let mut held: Vec<u64> = Vec::with_capacity(stride);
+        let mut places = Vec::with_capacity(AHEAD);
+        for (part, keys) in selected.keys.chunks(AHEAD).enumerate() {
+            self.keys.find(keys, &mut places, Series::latest);
+            for (at, key) in keys.iter().enumerate() {
+                let i = part * AHEAD + at;
+                held.clear();
+                held.extend_from_slice(&selected.packed.words[i * stride..][..stride]);
+                hold(&plan, &mut held, &selected.packed.texts, i, &mut self.texts);
+                self.passes(held[0].cast_signed());
+                let others = selected.packed.others(i);
+                let arrival = Arrival { row: &held, others, from: selected.from[i] };
+                let shared = Shared { scratch: &mut self.scratch, texts: &self.texts };
+                let place = match places[at] {
+                    NOWHERE => self.keys.place(*key),
+                    place => place,
+                };
+                take(&plan, self.keys.at(place), arrival, State { floor: self.floor, shared });
+                self.rows += 1;
+                if self.rows >= self.limit {
+                    self.expire();
+                    places.fill(NOWHERE);
+                }
             }
-            let shared = Shared { scratch: &mut self.scratch, texts: &self.texts };
-            let state = State { floor: self.floor, shared };
-            take(&plan, self.keys.entry(*key).or_default(), arrival, state);
-            self.rows += 1;
-            if self.rows >= self.limit {
-                self.expire();
-            }
+        }
+    }
+
+    /// An event of this time has come.
+    fn passes(&mut self, at: i64) {
+        if at > self.latest[0] {
+            self.latest = [at, self.latest[0]];
+        } else {
+            self.latest[1] = self.latest[1].max(at);
         }
     }
 
@@ -228,24 +240,21 @@ impl Sliding {
         self.floor = self.floor.max(self.latest[1].saturating_sub(self.held).min(self.protect));
         let (plan, floor) = (Arc::clone(&self.plan), self.floor);
         let (mut rows, texts) = (0, &mut self.texts);
-        self.keys.retain(|_, series| {
+        self.keys.retain(|series| {
             let left = series.expire(&plan, floor, texts);
             rows += left;
             left > 0
         });
         self.rows = rows;
         self.limit = (rows + rows / 2).max(self.least);
-        if self.keys.len() * 4 < self.keys.capacity() {
-            self.keys.shrink_to_fit();
-        }
     }
 }
 
 /// Takes out again what was tried out, the last first.
-fn undo(plan: &WindowPlan, keys: &mut Keys, held: &mut Vec<(u128, Tried)>) {
+fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, Tried)>) {
     while let Some((key, tried)) = held.pop() {
-        if keys.get_mut(&key).is_some_and(|series| series.undo(plan, tried)) {
-            keys.remove(&key);
+        if keys.get_mut(key).is_some_and(|series| series.undo(plan, tried)) {
+            keys.remove(key);
         }
     }
 }

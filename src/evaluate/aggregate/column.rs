@@ -54,7 +54,9 @@ impl Output {
             Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
                 Cells::Texts(StringViewBuilder::with_capacity(rows))
             }
-            Kind::Moment { .. } | Kind::Deviation => Cells::Floats(Vec::with_capacity(rows)),
+            Kind::Moment { .. } | Kind::Deviation | Kind::Correlation(_) => {
+                Cells::Floats(Vec::with_capacity(rows))
+            }
             Kind::Median if aggregate.data_type == DataType::Float64 => {
                 Cells::Floats(Vec::with_capacity(rows))
             }
@@ -117,6 +119,7 @@ impl Output {
             (Tally::Sum { n, total }, _) => (*n > 0).then_some(*total),
             (Tally::WideSum { n, total }, _) => (*n > 0).then(|| total.to_i128().unwrap_or(i128::MAX)),
             (Tally::Extreme { candidates, .. }, _) => candidates.front().map(|(_, value)| *value),
+            (Tally::Most { value, .. }, _) => *value,
             (Tally::Distinct(values), _) => i128::try_from(values.len()).ok(),
             (Tally::Ordered { numbers, .. }, _) => median::number(numbers),
             _ => None,
@@ -150,7 +153,16 @@ impl Output {
                 cells.append(true);
             }
             (Cells::Lists(cells), _) => cells.append_null(),
+            (Cells::Floats(cells), ScalarValue::Float64(value)) => cells.push(value),
+            (Cells::Floats(cells), _) => cells.push(None),
             _ => {}
+        }
+    }
+
+    /// Adds a float.
+    pub(crate) fn push_plain(&mut self, value: Option<f64>) {
+        if let Cells::Floats(cells) = &mut self.cells {
+            cells.push(value);
         }
     }
 

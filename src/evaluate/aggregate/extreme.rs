@@ -38,18 +38,3 @@ pub(crate) fn squeeze<T>(
     candidates.extend(value.map(|value| (at, value)));
     candidates.extend(after.into_iter().map(|(place, value)| (place + 1, value)));
 }
-
-/// Keeps the better one of two extremes.
-pub(crate) fn better<T: Clone + PartialOrd>(
-    max: bool,
-    candidates: &mut Candidates<T>,
-    others: &Candidates<T>,
-) {
-    let exceeds = |a: &T, b: &T| if max { a > b } else { a < b };
-    if let Some(other) = others.front()
-        && candidates.front().is_none_or(|(_, value)| exceeds(&other.1, value))
-    {
-        candidates.clear();
-        candidates.push_back(other.clone());
-    }
-}

@@ -4,7 +4,7 @@ use arrow::datatypes::i256;
 use hashbrown::HashMap;
 
 use super::{
-    extreme::{Candidates, better, pop, push, squeeze},
+    extreme::{Candidates, pop, push, squeeze},
     row::{Row, TextsOf},
     sorted::Sorted,
 };
@@ -36,6 +36,13 @@ pub(crate) enum Tally {
         max: bool,
         /// The values that no later one exceeds, with their places, the extreme one first.
         candidates: Candidates<i128>,
+    },
+    /// For `min` and `max` where events only come in.
+    Most {
+        /// `max`
+        max: bool,
+        /// The extreme value.
+        value: Option<i128>,
     },
     /// For `min` and `max` of text that is held.
     Text {
@@ -84,7 +91,7 @@ impl Tally {
             Kind::Deviation => Self::Ordered { finite: true, numbers: Sorted::default() },
             Kind::Moment { .. } => Self::Moments(Box::default()),
             Kind::Distinct => Self::Distinct(HashMap::new()),
-            Kind::Listed(_) | Kind::Other(_) => Self::Rows,
+            Kind::Correlation(_) | Kind::Listed(_) | Kind::Other(_) => Self::Rows,
         }
     }
 
@@ -93,6 +100,7 @@ impl Tally {
     pub(crate) fn growing(aggregate: &Aggregate, layout: &Layout) -> Self {
         match Self::new(aggregate, layout) {
             Self::Text { max, .. } => Self::Best { max, text: None },
+            Self::Extreme { max, .. } => Self::Most { max, value: None },
             tally => tally,
         }
     }
@@ -101,7 +109,7 @@ impl Tally {
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Count(_) | Self::Sum { .. } | Self::WideSum { .. } | Self::Rows => 0,
+            Self::Count(_) | Self::Sum { .. } | Self::WideSum { .. } | Self::Most { .. } | Self::Rows => 0,
             Self::Extreme { candidates, .. } => candidates.capacity() * size_of::<(u32, i128)>(),
             Self::Text { candidates, .. } => candidates.capacity() * size_of::<(u32, u32)>(),
             Self::Best { text, .. } => text.as_deref().map_or(0, str::len),
@@ -120,6 +128,7 @@ impl Tally {
             Self::Extreme { candidates, .. } => candidates.clear(),
             Self::Text { candidates, .. } => candidates.clear(),
             Self::Best { text, .. } => *text = None,
+            Self::Most { value, .. } => *value = None,
             Self::Ordered { numbers, .. } => numbers.clear(),
             Self::Moments(moments) => **moments = Moments::default(),
             Self::Distinct(values) => values.clear(),
@@ -154,6 +163,7 @@ impl Tally {
                 let max = *max;
                 push(candidates, layout.number(row, lane), at, |a, b| if max { a >= b } else { a <= b });
             }
+            Self::Most { max, value } => keep_most(*max, value, layout.number(row, lane)),
             Self::Text { max, candidates } => {
                 let number = layout.word(row, lane) as u32;
                 push(candidates, number, at, texts.exceeds(*max));
@@ -214,7 +224,7 @@ impl Tally {
                     }
                 }
             }
-            Self::Best { .. } | Self::Rows => {}
+            Self::Best { .. } | Self::Most { .. } | Self::Rows => {}
         }
     }
 
@@ -265,8 +275,8 @@ impl Tally {
                 *n += more;
                 *total = total.wrapping_add(*sum);
             }
-            (Self::Extreme { max, candidates }, Self::Extreme { candidates: others, .. }) => {
-                better(*max, candidates, others);
+            (Self::Most { max, value }, Self::Most { value: Some(other), .. }) => {
+                keep_most(*max, value, *other);
             }
             (Self::Best { max, text }, Self::Best { text: Some(other), .. }) => {
                 keep_better(*max, text, other);
@@ -318,6 +328,14 @@ impl Moments {
 fn keep_better(max: bool, best: &mut Option<Box<str>>, text: &str) {
     if best.as_deref().is_none_or(|best| if max { text > best } else { text < best }) {
         *best = Some(text.into());
+    }
+}
+
+/// Keeps the better one of two numbers.
+#[inline]
+fn keep_most(max: bool, most: &mut Option<i128>, number: i128) {
+    if most.is_none_or(|most| if max { number > most } else { number < most }) {
+        *most = Some(number);
     }
 }
 
