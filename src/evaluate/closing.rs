@@ -126,10 +126,12 @@ impl Closing {
     /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, panes, held, .. } = self;
-        scale.weigh(*held + keys.len(), || {
-            let of_keys: usize = keys.values().map(Key::bytes).sum();
+        let beside = || {
             let starts: usize = panes.values().map(|keys| keys.capacity() * size_of::<u128>()).sum();
-            of_keys + starts + keys.allocation_size()
+            starts + keys.allocation_size()
+        };
+        scale.weigh((*held + keys.len(), keys.len()), beside, |some| {
+            keys.values().skip(some.start).take(some.len()).map(Key::bytes).sum()
         })
     }
 

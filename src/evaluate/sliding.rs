@@ -112,9 +112,9 @@ impl Sliding {
     /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, texts, rows, .. } = self;
-        scale.weigh(*rows + keys.len(), || {
-            let series: usize = keys.things().map(Series::bytes).sum();
-            series + keys.bytes() + texts.bytes()
+        let beside = || keys.bytes() + texts.bytes();
+        scale.weigh((*rows + keys.len(), keys.len()), beside, |some| {
+            keys.things(some).map(Series::bytes).sum()
         })
     }
 

@@ -8,6 +8,8 @@ pub(crate) struct Texts {
     numbers: HashTable<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
+    /// Bytes of all texts.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -21,7 +23,7 @@ struct Entry {
 impl Texts {
     /// The number of a text that one more row has; `hash` is the same for equal texts.
     pub(crate) fn take(&mut self, text: &str, hash: u64) -> u32 {
-        let Self { numbers, entries, free } = self;
+        let Self { numbers, entries, free, bytes } = self;
         let same = |number: &u32| {
             let entry = &entries[*number as usize];
             entry.hash == hash && *entry.text == *text
@@ -31,6 +33,7 @@ impl Texts {
             return number;
         }
         let entry = Entry { text: text.into(), hash, rows: 1 };
+        *bytes += text.len();
         let number = if let Some(number) = free.pop() {
             entries[number as usize] = entry;
             number
@@ -47,6 +50,7 @@ impl Texts {
         let entry = &mut self.entries[number as usize];
         entry.rows -= 1;
         if entry.rows == 0 {
+            self.bytes -= entry.text.len();
             entry.text = Box::default();
             if let Ok(found) = self.numbers.find_entry(entry.hash, |known| *known == number) {
                 found.remove();
@@ -65,9 +69,8 @@ impl Texts {
     /// Bytes beside the table itself.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
-        let texts: usize = self.entries.iter().map(|entry| entry.text.len()).sum();
         let numbers = (self.numbers.capacity() + self.free.capacity()) * size_of::<u32>();
-        texts + numbers + self.entries.capacity() * size_of::<Entry>()
+        self.bytes + numbers + self.entries.capacity() * size_of::<Entry>()
     }
 }
 
@@ -83,10 +86,11 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(texts.take("a", 1), a);
         texts.release(a);
-        assert_eq!((texts.get(a), texts.get(b), texts.numbers.len()), ("a", "b", 2));
+        assert_eq!((texts.get(a), texts.get(b), texts.numbers.len(), texts.bytes), ("a", "b", 2, 2));
         texts.release(a);
         texts.release(b);
         assert!(texts.numbers.is_empty());
+        assert_eq!(texts.bytes, 0);
         let again = texts.take("c", 1);
         assert!(again == a || again == b);
         assert_eq!(texts.get(again), "c");

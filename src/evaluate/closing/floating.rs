@@ -148,9 +148,9 @@ impl Floating {
 
     pub(super) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, open, held, .. } = self;
-        scale.weigh(*held + keys.len(), || {
-            let of_keys: usize = keys.values().map(Own::bytes).sum();
-            of_keys + open.len() * size_of::<(i64, i64, u128)>() + keys.allocation_size()
+        let beside = || open.len() * size_of::<(i64, i64, u128)>() + keys.allocation_size();
+        scale.weigh((*held + keys.len(), keys.len()), beside, |some| {
+            keys.values().skip(some.start).take(some.len()).map(Own::bytes).sum()
         })
     }
 
