@@ -25,7 +25,7 @@ use crate::{
     event::{EventType, Instant, time::Calendar},
     finding::Finding,
     rule::{
-        RuleSet,
+        RuleId, RuleSet,
         compile::{CompiledRule, CompiledView},
         query::{QuerySession, ScheduleRule, options},
     },
@@ -96,8 +96,8 @@ impl Default for Limits {
 pub struct Due {
     /// The tick.
     pub tick: Instant,
-    /// The rule, by its position in the rule set.
-    pub rule: usize,
+    /// The rule.
+    pub rule: RuleId,
     /// What the ledger holds at this moment, as far as the rule reads it.
     pub ledger: LedgerTables,
     /// The how manieth process begins it, if another ended before it was done; else 0.
@@ -399,7 +399,7 @@ fn judged(
     calendar: &Calendar,
     counts: &mut RuleCounts,
 ) -> Vec<Finding> {
-    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec() };
+    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec().into() };
     let found = judge_all(rule, &table, &|_| tick, counts);
     let mut ids = std::collections::BTreeSet::new();
     let finding = |row: usize| {

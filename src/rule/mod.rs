@@ -9,6 +9,7 @@ mod digest;
 mod exact;
 mod expression;
 mod group;
+pub mod ids;
 mod instants;
 pub(crate) mod limits;
 pub(crate) mod load;
@@ -43,6 +44,7 @@ use window::View;
 
 pub use asks::with_lists;
 pub use group::{CompiledGroup, Group};
+pub use ids::{ById, ColumnId, Id, RuleId, WindowId};
 pub use load::{LoadedFile, load, load_without};
 pub use set::RuleSet;
 

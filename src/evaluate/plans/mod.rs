@@ -40,7 +40,7 @@ use super::{
 use crate::{
     event::{Instant, time::Calendar},
     rule::{
-        RuleSet,
+        RuleId, RuleSet,
         query::{QuerySession, ScheduleRule, options},
     },
     sql::tables::{ALERTS, BUDGET_LINES, FINDINGS, INDICATORS, event_type},
@@ -54,8 +54,8 @@ pub struct Plans(Mutex<Kept>);
 struct Kept {
     /// The rules that they are of.
     rules: Option<Arc<RuleSet>>,
-    /// By position in the rule set; a rule whose plans cannot be kept has none.
-    plans: BTreeMap<usize, Option<Box<Plan>>>,
+    /// A rule whose plans cannot be kept has none.
+    plans: BTreeMap<RuleId, Option<Box<Plan>>>,
 }
 
 /// What there is for a rule that is due.
@@ -70,9 +70,9 @@ pub enum Ready {
 }
 
 impl Plans {
-    /// What there is for a rule, by its position. A plan is out until it is put back: two queries of one plan would share
+    /// What there is for a rule. A plan is out until it is put back: two queries of one plan would share
     /// what their steps remember.
-    pub fn take(&self, rules: &Arc<RuleSet>, rule: usize) -> Ready {
+    pub fn take(&self, rules: &Arc<RuleSet>, rule: RuleId) -> Ready {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             *kept = Kept { rules: Some(Arc::clone(rules)), plans: BTreeMap::new() };
@@ -88,7 +88,7 @@ impl Plans {
     }
 
     /// Keeps the plan of a query that has ended, or that there is none to be kept.
-    pub fn put(&self, rules: &Arc<RuleSet>, rule: usize, plan: Option<Box<Plan>>) {
+    pub fn put(&self, rules: &Arc<RuleSet>, rule: RuleId, plan: Option<Box<Plan>>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             kept.plans.insert(rule, plan);
