@@ -114,7 +114,7 @@ impl Output for StoreOutput {
             // With the alert's id this is the first link from an event to its mail (docs/operations.md).
             tracing::info!(
                 rule = finding.rule_id,
-                severity = finding.severity,
+                severity = finding.severity.word(),
                 subject = finding.subject(),
                 finding = finding.finding_id,
                 alert = alert_id,

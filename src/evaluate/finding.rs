@@ -99,9 +99,9 @@ impl Finding {
         Self {
             finding_id: finding_id(&rule.rule.id, &key, &id),
             rule_id: rule.rule.id.clone(),
-            severity: rule.rule.severity.word().to_owned(),
-            handling: rule.rule.handling.word().to_owned(),
-            mode: rule.rule.mode.word().to_owned(),
+            severity: rule.rule.severity,
+            handling: rule.rule.handling,
+            mode: rule.rule.mode,
             key,
             at: calendar.format(subject.at()),
             event_id,

@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::{
-    ById, Id, Mode, WindowId,
+    ById, Mode, WindowId,
     asks::with_lists,
     compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
     window::{Over, View},

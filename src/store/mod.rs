@@ -64,6 +64,7 @@ mod verify;
 mod versions;
 mod wal;
 mod wanted;
+mod words;
 
 use std::{
     path::{Path, PathBuf},

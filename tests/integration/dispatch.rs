@@ -112,9 +112,9 @@ impl World {
         let finding = Finding {
             finding_id: format!("f{}", self.findings),
             rule_id: rule.id.clone(),
-            severity: rule.severity.word().to_owned(),
-            handling: rule.handling.word().to_owned(),
-            mode: rule.mode.word().to_owned(),
+            severity: rule.severity,
+            handling: rule.handling,
+            mode: rule.mode,
             key,
             at: calendar().format(self.now),
             event_id: Some(format!("e{}", self.findings)),

@@ -64,8 +64,8 @@ impl Gauged {
                 metrics.alert_close.with_label_values(&[&severity]).observe(seconds);
             }
         }
-        for (severity, _) in Severity::WORDS {
-            let level = policy.service_levels.get(severity);
+        for (severity, of) in Severity::WORDS {
+            let level = policy.service_levels.get(*of);
             for (stage, any, after) in
                 [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
             {

@@ -192,7 +192,10 @@ impl Page<'_> {
         sheet.add(say!("rule"), Cell::text(say!("{title} ({id})", title = a.title, id = a.rule_id)));
         sheet.add(say!("severity"), Cell::Severity(a.severity.clone()));
         sheet.add(say!("handling"), Cell::text(handling(&a.handling)));
-        sheet.add(say!("advice"), Cell::text(words::advice(&a.handling, a.event_type.as_deref(), spoken())));
+        sheet.add(
+            say!("advice"),
+            Cell::text(words::advice_of(&a.handling, a.event_type.as_deref(), spoken())),
+        );
         let state = Cell::word(a.state.word(), a.state.zh());
         sheet.add(
             say!("state"),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use crate::{
     alert::{
         Alert, Change, Desk, Labels, Notification, Silence,
-        desk::{Matter, Step},
+        desk::{GroupKey, Matter, Step},
     },
     event::Instant,
     finding::Finding,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueGroup {
     /// What they share.
-    pub group_key: String,
+    pub group_key: GroupKey,
     /// The route's path.
     pub route: String,
     /// The sink.
@@ -122,16 +122,15 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn entries(&self, group_key: &str, now: Instant, limit: usize) -> RoundResult<Vec<DueEntry>> {
+    pub fn entries(&self, group_key: &GroupKey, now: Instant, limit: usize) -> RoundResult<Vec<DueEntry>> {
         let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL AS was_held
                    FROM outbox o JOIN alerts a USING (alert_id)
                    WHERE o.group_key = :group_key AND o.due_at <= :now ORDER BY o.seq LIMIT :limit";
         let entry = |row: &Row<'_>| {
-            let matter: String = row.get("matter")?;
             Ok(DueEntry {
                 alert: alerts::alert(row)?,
                 seq: row.get("seq")?,
-                matter: Matter::of(&matter),
+                matter: row.get("matter")?,
                 received_at: row.get("received_at")?,
                 was_held: row.get("was_held")?,
             })
@@ -147,7 +146,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn group(&self, group_key: &str) -> RoundResult<Option<Group>> {
+    pub fn group(&self, group_key: &GroupKey) -> RoundResult<Option<Group>> {
         let sql = "SELECT thread FROM groups WHERE group_key = ?1";
         let thread =
             self.transaction.prepare_cached(sql)?.query_row([group_key], |row| row.get(0)).optional()?;
@@ -203,7 +202,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remove_group(&self, group_key: &str) -> RoundResult<()> {
+    pub fn remove_group(&self, group_key: &GroupKey) -> RoundResult<()> {
         for table in [&sums::GROUPS, &sums::GROUP_ALERTS] {
             let sql = format!("DELETE FROM {} WHERE group_key = ?1", table.name);
             self.summed()
@@ -229,7 +228,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn repeat_at(&self, group_key: &str, at: Option<Instant>) -> RoundResult<()> {
+    pub fn repeat_at(&self, group_key: &GroupKey, at: Option<Instant>) -> RoundResult<()> {
         let sql = "UPDATE groups SET repeat_at = :at WHERE group_key = :group_key";
         let values = named_params! { ":group_key": group_key, ":at": at };
         self.summed().change(&sums::GROUPS, [group_key], || {
