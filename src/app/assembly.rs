@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
+    daemon::{POSTED, Questions, RunOptions, Shared, gate, journal::StoredPast, receivers::Receivers},
     diagnostic,
     engine::{
         Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Windowing,
@@ -37,7 +37,7 @@ pub struct Assembly {
     /// Where sources put their blocks.
     pub blocks: mpsc::Sender<Block>,
     /// Where they and what is posted wait to be cut into batches.
-    pub incoming: intake::Incoming,
+    pub incoming: gate::Incoming,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
     /// The loop.
@@ -121,7 +121,7 @@ impl Assembly {
         for (source, _, latest) in &recovered.watermark.partitions {
             shared.saw_event(source, *latest);
         }
-        shared.intake.holds(windowing.held().bytes.iter().sum());
+        shared.gate.holds(windowing.held().bytes.iter().sum());
         if let Some(at) = store.latest_at()? {
             shared.last_event_at.note(at);
         }
@@ -145,7 +145,7 @@ impl Assembly {
         let sealing = SealingParts::open(config, &store)?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
-        let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
+        let (incoming, positions) = (gate::Incoming { sources, posted }, recovered.positions);
         Ok(Self { shared, blocks, incoming, positions, engine, output, sealing })
     }
 }

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{RunOptions, Shared, intake, supervisor},
+    daemon::{RunOptions, Shared, gate, supervisor},
     decode::Decoder,
     engine::{BatchLimits, EngineError, Silence, Watermark, batches},
     event::{Instant, TimeDelta},
@@ -129,7 +129,7 @@ impl Daemon {
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
         let (handed_on, taken) = mpsc::channel(1);
-        tokio::spawn(intake::hand_on(incoming, handed_on, Arc::clone(&shared.intake), closing.clone()));
+        tokio::spawn(gate::hand_on(incoming, handed_on, Arc::clone(&shared.gate), closing.clone()));
         // It ends with what is handed on.
         tokio::spawn(batches(taken, batches_in, limits, CancellationToken::new()));
         let sealing = SealingTask::start(sealing, &shared);

@@ -229,7 +229,7 @@ async fn commit_all<O: Output>(
             rooms.extend(batch.room.take());
             group.push(batch);
             // A checkpoint is the state right after its batch, so it ends its transaction.
-            if group.last().is_some_and(|batch| batch.checkpoint.is_some()) {
+            if group.last().is_some_and(|batch| batch.intake.checkpoint.is_some()) {
                 output.commit(std::mem::take(&mut group)).await?;
             }
         }

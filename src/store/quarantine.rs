@@ -88,7 +88,7 @@ pub(crate) fn write(
     mark_replayed(transaction, commit)?;
     let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };
     let mut overflow = Vec::new();
-    for (at, reject) in commit.rejects.iter().enumerate() {
+    for (at, reject) in commit.intake.rejects.iter().enumerate() {
         if entries.fits(reject, limit.bytes)? {
             entries.add(reject)?;
         } else if limit.full == WhenFull::Stop {
@@ -98,7 +98,7 @@ pub(crate) fn write(
         }
     }
     for at in &overflow {
-        entries.count(&commit.rejects[*at])?;
+        entries.count(&commit.intake.rejects[*at])?;
     }
     if entries.bytes != before {
         set_meta(transaction, BYTES, entries.bytes.cast_signed())?;
@@ -110,7 +110,7 @@ fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Re
     let sql = "UPDATE quarantine SET replayed_at = :now WHERE seq = :seq";
     let mut replayed = transaction.prepare_cached(sql)?;
     let mut change = Change::of(transaction, &sums::QUARANTINE);
-    for seq in &commit.replayed {
+    for seq in &commit.intake.replayed {
         change.before([seq])?;
         replayed.execute(named_params! { ":seq": seq, ":now": commit.now })?;
         change.after([seq])?;

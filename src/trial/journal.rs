@@ -355,13 +355,14 @@ impl Gather {
         }
         let room = TOLD.saturating_sub(self.again.refused.len());
         let told = batch
+            .intake
             .rejects
             .iter()
             .take(room)
             .map(|r| say!("event {n} of the journal: {detail}", n = r.record, detail = r.detail));
         self.again.refused.extend(told);
-        if batch.duplicates > 0 && self.again.refused.len() < TOLD {
-            let count = batch.duplicates;
+        if batch.intake.duplicates > 0 && self.again.refused.len() < TOLD {
+            let count = batch.intake.duplicates;
             self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
         if self.again.counts.is_empty() {

@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{
     super::{
+        Intake,
         ticker::{Stretch, Ticker},
         watermark::{Owed, Watermark},
     },
@@ -138,7 +139,9 @@ impl Sequencer {
         let events = kept.slice(rows);
         let journal = watermark.journal_start(calendar);
         let (after, attributes, checkpoint) = self.apply(&events.events, &events.types, last, journal);
-        Sequenced { checkpoint, ..Sequenced::of(events, (after, attributes), watermark, calendar) }
+        let mut part = Sequenced::of(events, (after, attributes), watermark, calendar);
+        part.intake.checkpoint = checkpoint;
+        part
     }
 
     /// The rules that are due, with the ledger as it is now.
@@ -181,19 +184,15 @@ impl Sequenced {
             hashes,
             after,
             attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
+            intake: Intake::default(),
             late: 0,
             rests: 0,
             receipts: Vec::new(),
             types_by_block: Vec::new(),
-            checkpoint: None,
             watermarks,
             journal: watermark.journal_start(calendar),
             watermark,
             due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
             version_results: Vec::new(),
         }
     }
