@@ -49,7 +49,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches processed at the same time.
     ///
     /// # Errors
     /// If the state cannot be opened.

@@ -264,7 +264,7 @@ pub fn decoder(config: &Config) -> Decoder {
         .with_readings(config.readings.clone())
 }
 
-/// How many batches are in work at a time.
+/// How many batches are processed at a time.
 #[must_use]
 pub fn parallel() -> usize {
     std::thread::available_parallelism().map_or(4, std::num::NonZero::get)

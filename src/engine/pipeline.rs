@@ -76,7 +76,7 @@ pub struct Engine {
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment.
     pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
-    /// Batches in work at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
+    /// Batches processed at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
     pub parallel: usize,
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,

@@ -213,7 +213,7 @@ impl Windows {
         first.map(|first| (empty, Instant::from_micros(first)))
     }
 
-    /// Forgets what some windows hold, to fill them anew.
+    /// Forgets what some windows hold, to fill them again.
     pub fn clear(&mut self, empty: &Empty) {
         for at in &empty.sliding {
             self.sliding[*at] = state(&self.rules.windows[*at], self.late);

@@ -128,7 +128,7 @@ pub enum StoreError {
     },
     /// The disk failed while something was written, so nobody knows what of it is there.
     #[error("{}", say!(
-        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was in work is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs",
+        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was being processed is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs",
         path = path.display(), error
     ))]
     Unsure {
@@ -163,7 +163,7 @@ pub enum StoreError {
     ReadOnly(PathBuf),
     /// The quarantine has no room, and the configuration asks to stop then.
     #[error("{}", say!(
-        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, mend the feed and replay, or raise state.quarantine_mib, and start again",
+        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, fix the feed and replay, or raise state.quarantine_mib, and start again",
         bytes
     ))]
     QuarantineFull {

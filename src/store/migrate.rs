@@ -144,14 +144,14 @@ pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -
         reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
-    // In a state of this version a missing sum is damage: to make it anew would be to believe the table.
+    // In a state of this version a missing sum is damage: to make it again would be to believe the table.
     if let Some(missing) = sums::first_missing(connection, sums::ALL).map_err(fail)? {
         return Err(fail(missing.into()));
     }
     reach(dir, "migrate.done")
 }
 
-/// Counts anew what triggers count from then on, when it is its turn.
+/// Counts again what triggers count from then on, when it is its turn.
 pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Result<()> {
     let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(include_str!("figures.sql"))?;

@@ -160,7 +160,7 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         let turns = Turns::of(dir);
-        // Whoever replicates it begins anew.
+        // Whoever replicates it begins again.
         turns.ship_by(None);
         wal::check(dir)?;
         // SQLite's other files take the mode of the database.

@@ -149,7 +149,7 @@ impl Rows for Slot {
 }
 
 impl Plan {
-    /// A plan for a rule; `None` if it is not to be kept: it reads what is made anew for every tick, or
+    /// A plan for a rule; `None` if it is not to be kept: it reads what is made again for every tick, or
     /// cannot be planned without knowing the tick.
     pub async fn make(
         session: &QuerySession,

@@ -137,7 +137,7 @@ impl Accounts {
             }
             match is_on {
                 true => tell(summed, now, by, ("users.totp", &by.who, "on")),
-                false => Ok(Err(say!("no second factor waits for its first code; ask for one anew"))),
+                false => Ok(Err(say!("no second factor waits for its first code; ask for one again"))),
             }
         })
     }

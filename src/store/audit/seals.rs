@@ -1,4 +1,4 @@
-//! Seals: the end of the audit log, signed. Whoever can write the database can make a chain anew, but not a seal; and a
+//! Seals: the end of the audit log, signed. Whoever can write the database can make a whole new chain, but not a seal; and a
 //! seal that is kept outside tells whether the log still has what it had then.
 
 use std::{collections::BTreeSet, path::Path};
@@ -185,7 +185,7 @@ pub(super) fn covered(c: &Connection) -> rusqlite::Result<i64> {
 
 fn rewritten(seal: &Seal) -> String {
     say!(
-        "the first {records} records are not those that were sealed: the log was made anew",
+        "the first {records} records are not those that were sealed: the log was made again",
         records = seal.records
     )
 }
