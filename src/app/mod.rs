@@ -3,6 +3,7 @@
 mod assembly;
 pub(crate) mod audit;
 mod deliver;
+mod health;
 mod ingest;
 mod keeper;
 pub(crate) mod listen;
@@ -19,7 +20,6 @@ mod search;
 mod standby;
 mod statement;
 mod tables;
-mod wellbeing;
 
 use std::{
     collections::BTreeMap,
@@ -137,7 +137,7 @@ impl Daemon {
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let mut beside = JoinSet::new();
-        beside.spawn(wellbeing::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
+        beside.spawn(health::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
         Ok(Self {
             shared,
             blocks,

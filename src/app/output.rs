@@ -9,7 +9,7 @@ use crate::{
     alert::{Cleared, Filing},
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
-    evaluate::{Held, standing::Watched},
+    evaluate::{Held, auto_resolve::Watched},
     event::{Cents, Instant, TimeDelta},
     finding::Finding,
     personal::number::{self, Tail},

@@ -29,7 +29,7 @@ use crate::{
     evaluate::{
         Evaluator,
         bounded::{Busy, Work},
-        row::RuleCounts,
+        condition::RuleCounts,
     },
     event::{Instant, Latest, TimeDelta, time::Calendar},
     finding::Finding,

@@ -6,8 +6,8 @@ use crate::{
     evaluate::{
         Evaluation, Evaluator,
         bounded::{Busy, Work},
+        condition::RuleCounts,
         evaluator::Found,
-        row::RuleCounts,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
     event::Cents,

@@ -10,13 +10,13 @@ use std::{
 
 use super::{
     Committable,
-    past::{Past, Wanted},
+    journal_replay::{JournalReplay, Wanted},
     ports::{History, PortError},
     rejudge::Rejudging,
 };
 use crate::{
     evaluate::{
-        Evaluator, Filling, Held, Moved, Prepared, Windows,
+        Backfill, Evaluator, Held, Moved, Prepared, Windows,
         bounded::{Busy, Work},
         windows::Empty,
     },
@@ -230,7 +230,7 @@ impl Windowing {
     fn fill(
         &mut self,
         evaluator: &Evaluator,
-        filling: &Filling,
+        filling: &Backfill,
         enough: u64,
         lightens: bool,
     ) -> Result<bool, PortError> {
@@ -263,15 +263,15 @@ impl Windowing {
         Ok(!is_enough)
     }
 
-    fn past(&self) -> Option<Past> {
+    fn past(&self) -> Option<JournalReplay> {
         let (journal, busy) = (self.journal, Arc::clone(&self.busy));
-        self.history.clone().map(|history| Past { history, journal, busy })
+        self.history.clone().map(|history| JournalReplay { history, journal, busy })
     }
 
     /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be
     /// judged: those that are open, and the watermark can be far behind the latest event (it is the least over partitions);
     /// and those that an event as late as `late` is in.
-    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Filling {
+    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Backfill {
         let rules = evaluator.rules();
         let late = latest.saturating_sub(self.late);
         let open = late.min(self.windows.watermark());
@@ -283,7 +283,7 @@ impl Windowing {
             }
             _ => None,
         };
-        Filling::new(rules, empty, sliding, closing)
+        Backfill::new(rules, empty, sliding, closing)
     }
 
     /// Says from when on the journal holds everything.

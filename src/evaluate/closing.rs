@@ -18,11 +18,11 @@ use smallvec::SmallVec;
 
 use super::{
     aggregate::{Output, Packed, Row, TextsOf},
+    condition::{RuleCounts, Table, judge, value},
     finding::{Place, Subject},
     key::KeyHasher,
+    key_history::Key,
     pane::Pane,
-    past::Key,
-    row::{RuleCounts, Table, judge, value},
     scale::Scale,
     sliding::Selected,
     windows::Closed,

@@ -12,15 +12,15 @@ use arrow::{
 };
 
 use super::{
-    Filling,
+    Backfill,
     aggregate::{Failed, KEY},
-    filling::Times,
+    auto_resolve::Standings,
+    backfill::Times,
+    condition::{RuleCounts, Table, holds, judge, mask},
     finding::{Place, Subject},
     measures,
-    row::{RuleCounts, Table, holds, judge, mask},
     select::{Compacts, select},
     sliding::{Measured, Selected},
-    standing::Standings,
     windows::Moved,
 };
 use crate::{
@@ -137,7 +137,7 @@ impl Evaluator {
     /// Lays out events that were judged before for windows that are being filled. Of the batch only the columns that
     /// these read have to be there.
     #[must_use]
-    pub fn lay_out(&self, batch: &Batch<'_>, filling: &Filling) -> Prepared {
+    pub fn lay_out(&self, batch: &Batch<'_>, filling: &Backfill) -> Prepared {
         let mut prepared = self.prepared(batch, &|column| filling.reads(column));
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);

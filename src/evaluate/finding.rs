@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use serde_json::{Map, Value};
 
-use super::row::Table;
+use super::condition::Table;
 use crate::{
     event::{Column, Instant, period::Stretch, time::Calendar},
     finding::{Finding, WindowSpan},

@@ -3,7 +3,7 @@
 use arrow::{array::ArrayRef, compute::concat, record_batch::RecordBatch};
 use datafusion::common::{Result, ScalarValue};
 
-use super::{aggregate::array, row::RuleCounts};
+use super::{aggregate::array, condition::RuleCounts};
 use crate::diagnostic::at_run_time;
 use crate::rule::measure::Measures;
 

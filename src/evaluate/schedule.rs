@@ -14,11 +14,11 @@ use futures::StreamExt;
 use super::{
     LedgerTables,
     bounded::{self, Broken, Unread},
+    condition::{RuleCounts, Table, judge_all},
     finding::{Place, Subject},
     forecasts,
     guard::{TimeOver, Watch, guarded},
-    plans::{Plan, Plans, Ready},
-    row::{RuleCounts, Table, judge_all},
+    plans::{KeptPlan, Plans, Ready},
 };
 use crate::{
     diagnostic::at_run_time,
@@ -285,13 +285,15 @@ impl Asked {
         let plan = match plans.take(&self.rules, rule) {
             Ready::Kept(plan) => plan,
             Ready::Never => return None,
-            Ready::ToBeMade => match Plan::make(session, view, due, tables.as_ref(), &self.calendar).await {
-                Some(plan) => plan,
-                None => {
-                    plans.put(&self.rules, rule, None);
-                    return None;
+            Ready::ToBeMade => {
+                match KeptPlan::make(session, view, due, tables.as_ref(), &self.calendar).await {
+                    Some(plan) => plan,
+                    None => {
+                        plans.put(&self.rules, rule, None);
+                        return None;
+                    }
                 }
-            },
+            }
         };
         let rows = match plan.start(due, &self.calendar, limits.memory, watch) {
             Ok(stream) => collected(stream, *limits).await,

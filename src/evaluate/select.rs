@@ -13,8 +13,8 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::{
     aggregate::{Failed, KEY, Packed, add_hashes, array},
+    condition::Table,
     key::SEED,
-    row::Table,
     sliding::Selected,
 };
 use crate::{

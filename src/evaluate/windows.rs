@@ -5,11 +5,11 @@ mod jobs;
 use std::sync::Arc;
 
 use super::{
-    Filling,
+    Backfill,
     closing::{Judge, State, Until},
+    condition::RuleCounts,
     evaluator::Prepared,
     pool::in_parallel,
-    row::RuleCounts,
     sliding::{Measured, Sliding},
 };
 use crate::{
@@ -262,7 +262,7 @@ impl Windows {
 
     /// Closes the windows that were filled and are over, without judging them. They hold everything from the instant on
     /// that `filling` says.
-    pub fn loaded(&mut self, filling: &Filling) {
+    pub fn loaded(&mut self, filling: &Backfill) {
         for (at, from) in &filling.sliding {
             self.sliding[*at].starts_at(from.map(Instant::as_micros));
         }

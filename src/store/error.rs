@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DATABASE, SCHEMA_VERSION, ship::Unshipped, sums};
+use super::{DATABASE, SCHEMA_VERSION, checksums, ship::Unshipped};
 use crate::{diagnostic::os_reason, say};
 
 /// Why the store cannot do what it is asked.
@@ -291,7 +291,7 @@ fn cannot_open(dir: &Path) -> std::io::Error {
 }
 
 /// A sum that does not match, which came along as an error of the database.
-pub(crate) fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
+pub(crate) fn damage(error: &rusqlite::Error) -> Option<&checksums::Damage> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
         _ => None,

@@ -27,7 +27,7 @@ use crate::{
     },
     evaluate::{
         Evaluator,
-        row::RuleCounts,
+        condition::RuleCounts,
         schedule::{Limits, PassedTick, Tables},
     },
     event::{Column, EventType, Instant, TimeDelta, time::Calendar},

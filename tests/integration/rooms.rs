@@ -276,7 +276,7 @@ fn libraries_are_named_where_they_belong() {
 fn statements_name_their_values_and_columns() {
     // Keys of sums and records of chains are bound by place to one statement that is made for all tables. Rows of a pragma
     // have no names, and counting alerts reads each of a hundred thousand rows.
-    let by_place = ["store/sums/tables.rs", "store/chain.rs", "store/mod.rs", "store/alert_counts.rs"];
+    let by_place = ["store/checksums/tables.rs", "store/chain.rs", "store/mod.rs", "store/alert_counts.rs"];
     let second = Regex::new(r"\?[2-9]|get(?:_ref)?(?:::<[^(]*>)?\([2-9]").unwrap();
     let insert = Regex::new(r#""INSERT[^"]*VALUES[^"]*""#).unwrap();
     let bound = Regex::new(r#"":(\w+)":"#).unwrap();

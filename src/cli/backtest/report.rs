@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
-    evaluate::row::RuleCounts,
+    evaluate::condition::RuleCounts,
     event::{Cents, EventType, Instant, period::JournalStart, time::Calendar},
     finding::Finding,
     rule::Mode,

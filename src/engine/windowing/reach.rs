@@ -3,7 +3,7 @@
 use super::{Windowing, weighs_enough};
 use crate::{
     engine::ports::PortError,
-    evaluate::{Filling, Moved, Prepared},
+    evaluate::{Backfill, Moved, Prepared},
     event::{Instant, TimeDelta},
     say,
 };
@@ -31,7 +31,7 @@ impl Windowing {
         while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far) {
             self.windows.clear(&empty);
             let evaluator = prepared.evaluator();
-            let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
+            let filling = Backfill::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
             if self.fill(evaluator, &filling, weighs_enough(self.limit), false)? {
                 return Ok(());
             }

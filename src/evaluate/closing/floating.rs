@@ -22,11 +22,11 @@ use crate::{
     diagnostic::at_run_time,
     evaluate::{
         aggregate::{Output, Packed, Row, TextsOf},
+        condition::{RuleCounts, Table, judge},
         finding::{Place, Subject},
         key::KeyHasher,
+        key_history::label,
         pane::Pane,
-        past::label,
-        row::{RuleCounts, Table, judge},
         scale::Scale,
         sliding::Selected,
         timeline::Timeline,

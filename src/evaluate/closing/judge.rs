@@ -8,7 +8,7 @@ use arrow::{
 };
 use datafusion::common::{Result, ScalarValue};
 
-use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
+use super::super::{aggregate::Output, condition::RuleCounts, measures, panes::Grid, sliding::Selected};
 use crate::{
     event::{
         Instant, TimeDelta,

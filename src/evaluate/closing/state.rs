@@ -3,7 +3,7 @@
 use super::{Closed, Closing, Judge, Until, floating::Floating};
 use crate::{
     evaluate::{
-        row::{RuleCounts, Table},
+        condition::{RuleCounts, Table},
         sliding::Selected,
     },
     rule::compile::ClosingRule,

@@ -3,8 +3,8 @@
 use super::{
     super::{
         closing::{Judge, State, Until},
+        condition::RuleCounts,
         evaluator::Prepared,
-        row::RuleCounts,
         sliding::{Measured, Selected, Sliding},
     },
     Closed,

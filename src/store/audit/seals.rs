@@ -93,7 +93,7 @@ impl Audit {
             let seal = seal.map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))?;
             let Seal { records, at, head, key, signature } = &seal;
             insert!(summed.transaction, "INSERT INTO audit_seals", { records, at, head, key, signature })?;
-            summed.inserted(&sums::AUDIT_SEALS, [records])?;
+            summed.inserted(&checksums::AUDIT_SEALS, [records])?;
             Ok(Some(seal))
         })
     }

@@ -15,9 +15,9 @@ use crate::{
         Turns,
         alerts::{self, Times, from_json, json},
         answers,
+        checksums::{self, Changes, Summed},
         error::Failed,
         named::insert,
-        sums::{self, Changes, Summed},
     },
 };
 
@@ -171,7 +171,7 @@ impl Round<'_> {
         let DueGroup { group_key, route, sink, labels } = due;
         let (thread, labels) = (&group.thread, json(labels)?);
         let summed = self.summed();
-        summed.change(&sums::GROUPS, [group_key], || {
+        summed.change(&checksums::GROUPS, [group_key], || {
             insert!(self.transaction, "INSERT OR REPLACE INTO groups", {
                 group_key, route, sink, labels, thread, told_at: now, repeat_at,
             })
@@ -182,14 +182,14 @@ impl Round<'_> {
         for alert_id in known.difference(&told) {
             let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
             let sql = "DELETE FROM group_alerts WHERE group_key = :group_key AND alert_id = :alert_id";
-            summed.change_where(&sums::GROUP_ALERTS, one, key, || {
+            summed.change_where(&checksums::GROUP_ALERTS, one, key, || {
                 self.transaction.prepare_cached(sql)?.execute(key)
             })?;
         }
         for alert_id in told.difference(&known) {
             let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
             summed.change_where(
-                &sums::GROUP_ALERTS,
+                &checksums::GROUP_ALERTS,
                 one,
                 key,
                 || insert!(self.transaction, "INSERT OR IGNORE INTO group_alerts", { group_key, alert_id }),
@@ -203,7 +203,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn remove_group(&self, group_key: &GroupKey) -> RoundResult<()> {
-        for table in [&sums::GROUPS, &sums::GROUP_ALERTS] {
+        for table in [&checksums::GROUPS, &checksums::GROUP_ALERTS] {
             let sql = format!("DELETE FROM {} WHERE group_key = ?1", table.name);
             self.summed()
                 .change(table, [group_key], || self.transaction.prepare_cached(&sql)?.execute([group_key]))?;
@@ -231,7 +231,7 @@ impl Round<'_> {
     pub fn repeat_at(&self, group_key: &GroupKey, at: Option<Instant>) -> RoundResult<()> {
         let sql = "UPDATE groups SET repeat_at = :at WHERE group_key = :group_key";
         let values = named_params! { ":group_key": group_key, ":at": at };
-        self.summed().change(&sums::GROUPS, [group_key], || {
+        self.summed().change(&checksums::GROUPS, [group_key], || {
             self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
         })?;
         Ok(())
@@ -246,7 +246,7 @@ impl Round<'_> {
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in seqs {
             let values = named_params! { ":seq": seq, ":until": until, ":held_by": held_by };
-            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Round<'_> {
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in &waiting {
             let values = named_params! { ":seq": seq, ":now": now };
-            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(waiting.len())
     }
@@ -278,7 +278,7 @@ impl Round<'_> {
     pub fn take(&self, seqs: &[i64]) -> RoundResult<()> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
         for seq in seqs {
-            self.summed().change(&sums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))?;
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl Round<'_> {
         let reason = reason.as_ref().and_then(|r| r.as_str()).unwrap_or_default();
         let Notification { id, sink, recipient, created_at, .. } = n;
         let (body, state) = (json(n)?, "pending");
-        self.summed().change(&sums::NOTIFICATIONS, [id], || {
+        self.summed().change(&checksums::NOTIFICATIONS, [id], || {
             insert!(self.transaction, "INSERT OR IGNORE INTO notifications", {
                 id, sink, recipient, reason, state, attempts: 0, next_at: created_at, created_at, body,
             })

@@ -181,7 +181,7 @@ impl Reader {
     /// If it does not match.
     pub fn check_rejects(&self) -> Result<(), StoreError> {
         let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
-        sums::check(&self.dir, &snapshot, &sums::QUARANTINE)?;
-        sums::check(&self.dir, &snapshot, &sums::OVERFLOW)
+        checksums::check(&self.dir, &snapshot, &checksums::QUARANTINE)?;
+        checksums::check(&self.dir, &snapshot, &checksums::OVERFLOW)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     alert::Alert,
     decode::Decoder,
     engine::{Committable, EngineError, MemoryAlerts, MemoryTables, Output},
-    evaluate::row::RuleCounts,
+    evaluate::condition::RuleCounts,
     event::{Instant, time::Calendar},
     finding::Finding,
     ledger::Ledger,

@@ -11,7 +11,7 @@ mod receiver;
 mod server;
 pub mod smtp;
 mod webhook;
-mod wellbeing;
+mod health;
 
 use std::{path::PathBuf, sync::Arc};
 

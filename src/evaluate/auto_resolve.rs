@@ -15,8 +15,8 @@ use arrow::{
 
 use super::{
     Batch,
+    condition::{RuleCounts, Table, holds},
     evaluator::Found,
-    row::{RuleCounts, Table, holds},
 };
 use crate::{
     event::{Column, time::Calendar},

@@ -19,7 +19,7 @@ use crate::{
 
 /// Windows that are being filled.
 #[derive(Debug, Default)]
-pub struct Filling {
+pub struct Backfill {
     /// Sliding windows, and the first instant that each needs; `None` for all of history.
     pub sliding: Vec<(WindowId, Option<Instant>)>,
     /// The same of rules on closing windows.
@@ -28,7 +28,7 @@ pub struct Filling {
     inputs: BTreeSet<ColumnId>,
 }
 
-impl Filling {
+impl Backfill {
     /// The windows of `empty`, each from the instant that `sliding` or `closing` gives for it.
     #[must_use]
     pub fn new(
