@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, NullArray, RecordBatchOptions},
+    array::{ArrayRef, AsArray, NullArray},
     buffer::BooleanBuffer,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
@@ -13,18 +13,16 @@ use arrow::{
 
 use super::{
     Backfill,
-    aggregate::{Failed, KEY},
     auto_resolve::Standings,
     backfill::Times,
     condition::{RuleCounts, Table, holds, judge, mask},
     finding::{Place, Subject},
-    measures,
+    measures::measured_columns,
     select::{Compacts, select},
-    sliding::{Measured, Selected},
+    sliding::Selected,
     windows::Moved,
 };
 use crate::{
-    diagnostic::at_run_time,
     event::{Cents, Column, EventType, Instant, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
     ledger::{
@@ -34,7 +32,7 @@ use crate::{
     },
     rule::{
         ById, ColumnId, Mode, RuleId, RuleSet, WindowId,
-        compile::{CompiledRule, CompiledView, OverWindow},
+        compile::{CompiledRule, CompiledView},
     },
 };
 
@@ -373,38 +371,6 @@ impl Prepared {
         let amounts = self.table.columns[Column::Amount.into()].as_primitive::<Decimal128Type>();
         Found { row: hit.row, at: time(&self.table, hit.row), cents: Cents::new(amounts.value(hit.row)) }
     }
-}
-
-/// The measures of a window for the events of a rule. Events for which one of them could not be computed are marked in
-/// `failed`.
-fn measured_columns(
-    window: &OverWindow,
-    measured: &Measured,
-    selected: &Selected,
-    failed: &mut [bool],
-    counts: &mut RuleCounts,
-) -> Vec<ArrayRef> {
-    // What goes wrong for another rule that shares the window is not this one's business.
-    let own = |f: &&Failed| f.lane == KEY || window.lanes.contains(&f.lane);
-    let values = selected.failed.iter().filter(own).map(|f| (f.row, &f.error));
-    let results =
-        window.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));
-    for (row, error) in values.chain(results) {
-        if !std::mem::replace(&mut failed[row], true) {
-            counts.fail(error);
-        }
-    }
-    let results = window.results.iter().map(|at| Arc::clone(&measured.columns[*at])).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
-    let columns = RecordBatch::try_new_with_options(Arc::clone(&window.measures.results), results, &options)
-        .map_err(Into::into)
-        .and_then(|batch| measures::compute(&window.measures, &batch, failed, counts));
-    columns.unwrap_or_else(|e| {
-        counts.fail(&at_run_time(&e));
-        failed.fill(true);
-        let rows = failed.len();
-        window.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows)).collect()
-    })
 }
 
 fn time(table: &Table, row: usize) -> Instant {

@@ -1,6 +1,7 @@
 //! The state of all windows: what `prepare` laid out goes in, one batch after another.
 
 mod jobs;
+mod same;
 
 use std::sync::Arc;
 
@@ -16,16 +17,15 @@ use crate::{
     event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     ledger::Trial,
-    lists::Lists,
     rule::{
         ById, Mode, RuleId, RuleSet, WindowId,
         compile::{ClosingRule, CompiledRule, CompiledView},
         share::SharedWindow,
-        with_lists,
     },
 };
 
 use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};
+use same::{closing_view, same_windows};
 
 /// The state of the windows of a rule set.
 #[derive(Debug)]
@@ -369,35 +369,6 @@ impl Moved {
     fn sort(&mut self) {
         self.closed.sort_by_key(|closed| (closed.row, closed.at));
     }
-}
-
-fn closing_view(rule: &CompiledRule) -> Option<&ClosingRule> {
-    match &rule.view {
-        CompiledView::Closing(view) if rule.rule.mode != Mode::Disabled => Some(view),
-        _ => None,
-    }
-}
-
-/// Whether a rule's windows hold the same events, values and history as those of another one.
-fn same_windows((known, before): (&CompiledRule, &Lists), (rule, lists): (&CompiledRule, &Lists)) -> bool {
-    let (Some(a), Some(b)) = (closing_view(known), closing_view(rule)) else { return false };
-    let filter = |rule: &CompiledRule, lists: &Lists| {
-        rule.filter.as_ref().map(|filter| with_lists(&filter.text, lists))
-    };
-    let measured = |view: &ClosingRule| format!("{:?} {:?}", view.measures.aggregates, view.measures.columns);
-    let by = |view: &ClosingRule, lists: &Lists| -> Vec<String> {
-        view.by.iter().map(|part| part.text(lists)).collect()
-    };
-    let compared = |view: &ClosingRule| view.anomaly.as_ref().map(|(_, at)| *at);
-    known.rule.id == rule.rule.id
-        && known.rule.trigger == rule.rule.trigger
-        && filter(known, before) == filter(rule, lists)
-        && (a.size, a.slide, a.shape) == (b.size, b.slide, b.shape)
-        && by(a, before) == by(b, lists)
-        && a.measures.lanes.len() == b.measures.lanes.len()
-        && a.measures.lanes.iter().zip(&b.measures.lanes).all(|(a, b)| a.same(b))
-        && measured(a) == measured(b)
-        && compared(a) == compared(b)
 }
 
 fn state(window: &SharedWindow, late: TimeDelta) -> Sliding {
