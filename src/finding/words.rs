@@ -87,3 +87,25 @@ impl Severity {
         self as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Findings and alerts are kept as JSON, and rows of the database have the words.
+    #[test]
+    fn json_has_the_words_and_takes_no_other() {
+        for (word, severity) in Severity::WORDS {
+            assert_eq!(serde_json::to_value(severity).unwrap(), *word);
+            assert_eq!((severity.word(), Severity::parse(word)), (*word, Some(*severity)));
+        }
+        for (word, handling) in Handling::WORDS {
+            assert_eq!(serde_json::to_value(handling).unwrap(), *word);
+        }
+        for (word, mode) in Mode::WORDS {
+            assert_eq!(serde_json::to_value(mode).unwrap(), *word);
+        }
+        assert!(Severity::WORDS.iter().map(|(_, severity)| severity.rank()).eq(0..4));
+        assert!(serde_json::from_str::<Severity>("\"grave\"").is_err() && Handling::parse("").is_none());
+    }
+}

@@ -216,3 +216,21 @@ impl<I, T: Debug> Debug for ById<I, T> {
         self.values.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_place() {
+        let mut values: ById<RuleId, &str> = ["a", "b"].into_iter().collect();
+        let third = values.push("c");
+        assert_eq!((third, values[third], values.len()), (RuleId::new(2), "c", 3));
+        assert_eq!(values.find(|value| *value == "b"), Some(RuleId::new(1)));
+        values[third] = "d";
+        assert_eq!(values.entries().last(), Some((third, &"d")));
+        assert_eq!((values.get(RuleId::new(3)), values.ids().count()), (None, 3));
+        // What digests and names of windows are made of.
+        assert_eq!(format!("{third:?} {:?}", ColumnId::from(Column::EventId)), "2 0");
+    }
+}

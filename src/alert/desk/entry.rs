@@ -169,3 +169,36 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// States have these texts: a key that is written otherwise would be another group after an upgrade.
+    #[test]
+    fn a_key_is_read_as_it_was_made() {
+        let entry = |matter, wait| Entry {
+            matter,
+            route: String::from("routes.0"),
+            sink: String::from("mail"),
+            recipient: None,
+            group: Labels::default(),
+            wait,
+        };
+        let group = Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
+        for (entry, kind, text) in [
+            (entry(Matter::Opened, group), GroupKind::Alerts, "routes.0 mail {}"),
+            (
+                entry(Matter::Opened, Wait::Until(Instant::EPOCH)),
+                GroupKind::Digest,
+                "digest routes.0 mail {}",
+            ),
+            (entry(Matter::Explain, group), GroupKind::Letters, "explain routes.0 mail {}"),
+        ] {
+            let key = entry.group_key();
+            assert_eq!((key.kind(), key.text()), (kind, text));
+            assert_eq!(GroupKey::read(text), key);
+        }
+        assert_eq!(GroupKey::read("storm mail"), GroupKey::new(GroupKind::Storm, "mail"));
+    }
+}

@@ -58,3 +58,22 @@ impl Until {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_closed_grows_from_nothing_to_everything() {
+        let at = |micros| Until::watermark(Instant::from_micros(micros));
+        assert!(Until::Nothing < at(-5) && at(-5) < at(7) && at(7) < Until::Everything);
+        assert_eq!(Until::watermark(Instant::MIN), Until::Nothing);
+        assert_eq!(Until::watermark(Instant::MAX), Until::Everything);
+        let ends = [i64::MIN, 7, 8, i64::MAX];
+        assert_eq!(ends.map(|end| at(7).is_past(end)), [true, true, false, false]);
+        assert_eq!(ends.map(|at_| at(7).is_after(at_)), [true, false, false, false]);
+        assert_eq!(ends.map(|end| Until::Nothing.is_past(end)), [false; 4]);
+        assert_eq!(at(7).needed(TimeDelta::from_micros(2)), Some(5));
+        assert_eq!(Until::Nothing.needed(TimeDelta::from_micros(2)), None);
+    }
+}
