@@ -392,7 +392,7 @@ mod tests {
         late.packed.words.extend([at.cast_unsigned(), 1, 1]);
         let from = at - REACH + 1;
         assert_eq!(lean.lacks(&late, None), Some(from));
-        assert_eq!(lean.lacks(&late, from), None);
+        assert_eq!(lean.lacks(&late, Some(from)), None);
         assert_eq!(lean.observe(&late).beyond, [0]);
     }
 }
