@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(clock.tell(at(301), wall(1293)), wall(1293));
         // Nor was one back.
         assert_eq!(clock.tell(at(302), wall(1294) - year), wall(1294));
-        // One to another place begins anew.
+        // One to another place begins again.
         assert_eq!(clock.tell(at(800), wall(1792) + year), wall(1792));
         assert_eq!(clock.tell(at(1300), wall(2292) + year), wall(2292));
         assert_eq!(clock.tell(at(1400), wall(2392) + year), wall(2392) + year);

@@ -19,4 +19,4 @@ for test in "${failed[@]}"; do
 done
 # The tests that cargo runs after those that failed.
 timeout 900 cargo test --locked --doc || exit 1
-printf '\nunsteady, to be mended: %s\n' "${failed[@]}"
+printf '\nunsteady, to be fixed: %s\n' "${failed[@]}"

@@ -79,7 +79,7 @@ def bundled(package):
     else:
         version = re.search(where[1], (Path(package["manifest_path"]).parent / where[0]).read_text(errors="replace"))
     if version is None:
-        sys.exit(f"sbom.py: the version of {name} in {package['name']} {package['version']} cannot be read; mend BUNDLED")
+        sys.exit(f"sbom.py: the version of {name} in {package['name']} {package['version']} cannot be read; correct BUNDLED")
     version = version[1]
     if name == "mimalloc":
         # 3.3.2 is written 30302.
@@ -108,7 +108,7 @@ def bill(target):
     components = list(crates.values())
     missing = sorted(set(BUNDLED) - {packages[id_]["name"] for id_ in needs})
     if missing:
-        sys.exit(f"sbom.py: {', '.join(missing)} no longer linked; mend BUNDLED")
+        sys.exit(f"sbom.py: {', '.join(missing)} no longer linked; correct BUNDLED")
     for id_ in crates:
         if packages[id_]["name"] in BUNDLED:
             inside = bundled(packages[id_])

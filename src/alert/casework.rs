@@ -79,7 +79,7 @@ impl Desk {
             Action::Revoke => self.revoke(alert(), by, now),
             Action::Comment => self.comment(alert(), by, now),
             Action::Close => self.close(alert(), by, (order.terms.outcome, order.terms.amount), now),
-            Action::Dismiss if self.policy.reviews.dismiss.get(&alert().severity) => {
+            Action::Dismiss if self.policy.reviews.dismiss.get(alert().severity) => {
                 let review = Review {
                     action: Action::Dismiss,
                     by: by.0.to_owned(),
@@ -184,7 +184,7 @@ impl Desk {
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
         check_outcome(outcome, amount, self.policy.reviews.outcome).map_err(Refusal::Missing)?;
-        if self.policy.reviews.close.get(&alert.severity) {
+        if self.policy.reviews.close.get(alert.severity) {
             let (who, why) = (by.0.to_owned(), by.1.unwrap_or_default().to_owned());
             let review = Review { action: Action::Close, by: who, at: now, why, outcome, amount };
             return self.propose(alert, review, now);

@@ -10,7 +10,6 @@ use super::{
     Action, Alert, BY_ITSELF, Case, Change, Facts, Labels, Policy, State,
     inquiry::Stage,
     labels::{SHARD, TYPE},
-    policy::rank,
     route::{ALERT, OFFICERS, Route},
 };
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
 
 pub use order::{Order, Refusal, name, reason};
 
-pub use entry::{Entry, Matter, Wait};
+pub use entry::{Entry, GroupKey, GroupKind, Matter, Wait};
 
 /// What is to be stored about an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +66,7 @@ impl Filing {
     /// Whether somebody is to hear of it.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.finding.mode == Mode::Live.word()
+        self.finding.mode == Mode::Live
     }
 }
 
@@ -149,8 +148,8 @@ impl Desk {
             rule_id: finding.rule_id.clone(),
             title: rule.title.get(self.policy.language).to_owned(),
             key: finding.key.clone(),
-            severity: finding.severity.clone(),
-            handling: finding.handling.clone(),
+            severity: finding.severity,
+            handling: finding.handling,
             event_type: filing.event_type().map(str::to_owned),
             state: State::Open,
             version: 1,
@@ -173,7 +172,7 @@ impl Desk {
             case: Case::default(),
         };
         alert.case.count(finding);
-        if let Some(days) = self.policy.due_after.get(&alert.severity) {
+        if let Some(days) = self.policy.due_after.get(alert.severity) {
             let due = self.workdays.after(self.policy.calendar.local(now).date(), days);
             self.set_due(&mut alert, due);
         }
@@ -202,12 +201,12 @@ impl Desk {
         if let Some(line) = line_of(finding).filter(|line| filing.clears && !alert.lines.contains(line)) {
             alert.lines.push(line);
         }
-        if rank(&finding.severity) >= rank(&alert.severity) {
+        if finding.severity >= alert.severity {
             return self.step(alert, None, Vec::new());
         }
         // The rule was made graver since.
-        alert.severity.clone_from(&finding.severity);
-        alert.labels.set("severity", &finding.severity);
+        alert.severity = finding.severity;
+        alert.labels.set("severity", finding.severity.word());
         alert.version += 1;
         let change = by_itself(&alert, Action::Raise, now);
         let entries = self.entries(&alert, Matter::Opened, now);
@@ -277,13 +276,13 @@ impl Desk {
     fn escalates_at(&self, alert: &Alert) -> Option<Instant> {
         // A letter that nobody answers is told of, however quiet its alert is.
         let letter = self.letter_fails_at(alert);
-        if Policy::waits_for_digest(&alert.handling) {
+        if Policy::waits_for_digest(alert.handling) {
             return letter;
         }
         let untaken = self
             .policy
             .escalate_after
-            .get(&alert.severity)
+            .get(alert.severity)
             .filter(|_| alert.state == State::Open && alert.escalation < self.policy.escalations_max);
         let untaken = untaken.map(|after| {
             alert.opened_at.saturating_add(after.saturating_mul(i64::from(alert.escalation) + 1))
@@ -369,7 +368,7 @@ impl Desk {
 
     fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: Instant) -> (Labels, Wait) {
         let at_once = matches!(matter, Matter::Escalated | Matter::Answered | Matter::Unanswered);
-        if (route.digest || Policy::waits_for_digest(&alert.handling)) && !at_once {
+        if (route.digest || Policy::waits_for_digest(alert.handling)) && !at_once {
             return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
         }
         let wait = match at_once {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     event::{Instant, TimeDelta, time::Calendar},
+    finding::Handling,
     lists::Lists,
     say,
     sql::functions::{HOLIDAYS, Workdays},
@@ -184,7 +185,7 @@ impl From<Unreachable> for Refusal {
 impl Desk {
     /// The draft of a new alert, if its unit is to explain.
     pub(super) fn draft(alert: &Alert, now: Instant) -> Option<Inquiry> {
-        let asked = alert.handling == "explain" && alert.labels.first("unit_code").is_some();
+        let asked = alert.handling == Handling::Explain && alert.labels.first("unit_code").is_some();
         asked.then_some(Inquiry::at(Stage::Draft, now))
     }
 

@@ -93,8 +93,8 @@ impl Labels {
         }
         for (name, value) in [
             ("rule", finding.rule_id.as_str()),
-            ("severity", finding.severity.as_str()),
-            ("handling", finding.handling.as_str()),
+            ("severity", finding.severity.word()),
+            ("handling", finding.handling.word()),
         ] {
             labels.set(name, value);
         }

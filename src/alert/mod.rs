@@ -21,7 +21,11 @@ pub mod worth;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{event::Instant, personal::Kinds};
+use crate::{
+    event::Instant,
+    finding::{Handling, Severity},
+    personal::Kinds,
+};
 
 pub use answer::Answer;
 pub use case::{Case, Facts, FileFact, Outcome, Review};
@@ -47,9 +51,9 @@ pub struct Alert {
     /// The columns of the rule's key.
     pub key: Map<String, Value>,
     /// The highest severity of its findings.
-    pub severity: String,
+    pub severity: Severity,
     /// The handling of its findings.
-    pub handling: String,
+    pub handling: Handling,
     /// The type of the events it is about, which says whether money has left: `payment` once any of them is one, else the
     /// latest's; none for what several events show together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,17 +17,11 @@ use crate::{
 pub struct BySeverity<T>(pub [T; 4]);
 
 impl<T: Copy> BySeverity<T> {
-    /// The value for a severity's word; the lowest for a word that is none.
+    /// The value for a severity.
     #[must_use]
-    pub fn get(&self, severity: &str) -> T {
-        self.0[rank(severity)]
+    pub fn get(&self, severity: Severity) -> T {
+        self.0[severity.rank()]
     }
-}
-
-/// 0 for critical to 3 for low.
-#[must_use]
-pub fn rank(severity: &str) -> usize {
-    Severity::WORDS.iter().position(|(word, _)| *word == severity).unwrap_or(Severity::WORDS.len() - 1)
 }
 
 /// The time within which alerts should be acknowledged and ended.
@@ -167,8 +161,8 @@ impl Policy {
 
     /// Whether alerts of this handling wait for the digest (处置: 提醒, 记录).
     #[must_use]
-    pub fn waits_for_digest(handling: &str) -> bool {
-        handling == Handling::Remind.word() || handling == Handling::Record.word()
+    pub fn waits_for_digest(handling: Handling) -> bool {
+        matches!(handling, Handling::Remind | Handling::Record)
     }
 
     /// The name of the quiet hours that these labels fall into now.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::rank;
+use crate::rule::{Handling, Severity};
 
 /// Weights of severities, worst first.
 const GRAVITY: [i64; 4] = [4, 3, 2, 1];
@@ -16,7 +16,7 @@ const REPEATED: [(i64, i64); 3] = [(10, 6), (2, 5), (0, 4)];
 const AGREEING: i64 = 2;
 /// As if there had been so many verdicts before the first, one of them that it was as suspected: fewer of what asks
 /// nothing of anybody are.
-const BEFORE: [(&str, u64); 2] = [("record", 8), ("remind", 4)];
+const BEFORE: [(Handling, u64); 2] = [(Handling::Record, 8), (Handling::Remind, 4)];
 const BEFORE_OTHERS: u64 = 2;
 /// What a unit's alerts of a rule say by themselves counts as much as the rule's when there are so many verdicts on them.
 const OWN: u128 = 4;
@@ -69,15 +69,15 @@ impl Verdicts {
 /// How often a rule is right, in thousandths: as if a few more verdicts had been given, by its handling, so that one verdict
 /// decides nothing.
 #[must_use]
-pub fn precision(handling: &str, (confirmed, dismissed): Said) -> i64 {
-    let before = BEFORE.iter().find(|(word, _)| *word == handling).map_or(BEFORE_OTHERS, |(_, n)| *n);
+pub fn precision(handling: Handling, (confirmed, dismissed): Said) -> i64 {
+    let before = BEFORE.iter().find(|(known, _)| *known == handling).map_or(BEFORE_OTHERS, |(_, n)| *n);
     let all = u128::from(confirmed) + u128::from(dismissed) + u128::from(before);
     i64::try_from((u128::from(confirmed) + 1) * 1000 / all).unwrap_or(1000)
 }
 
 /// The same in a unit: as if its alerts had four more verdicts, as the rule's are.
 #[must_use]
-pub fn precision_in(handling: &str, (rule, (confirmed, dismissed)): (Said, Said)) -> i64 {
+pub fn precision_in(handling: Handling, (rule, (confirmed, dismissed)): (Said, Said)) -> i64 {
     let rule = u128::from(precision(handling, rule).unsigned_abs());
     let all = u128::from(confirmed) + u128::from(dismissed) + OWN;
     i64::try_from((u128::from(confirmed) * 1000 + OWN * rule) / all).unwrap_or(1000)
@@ -91,9 +91,9 @@ impl Worth {
     /// That of an alert with so many findings; `own` is how often its rule is right, `others` the same of each other rule that
     /// found something about the event of its latest finding.
     #[must_use]
-    pub fn of(severity: &str, amount: Option<i64>, findings: u64, (own, others): (i64, &[i64])) -> Self {
+    pub fn of(severity: Severity, amount: Option<i64>, findings: u64, (own, others): (i64, &[i64])) -> Self {
         Self {
-            severity: GRAVITY[rank(severity)],
+            severity: GRAVITY[severity.rank()],
             amount: weight(&AMOUNTS, amount.unwrap_or(0)),
             repeated: weight(&REPEATED, i64::try_from(findings).unwrap_or(i64::MAX)),
             agreeing: if others.is_empty() { 1 } else { AGREEING },
@@ -130,10 +130,11 @@ impl Verdicts {
     /// The precision in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
     fn sql(&self, of: &str) -> String {
         let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
-        format!("(CASE {of}.handling{} ELSE {} END)", when.concat(), self.sql_of(of, ""))
+        // All others weigh the same.
+        format!("(CASE {of}.handling{} ELSE {} END)", when.concat(), self.sql_of(of, Handling::Warn))
     }
 
-    fn sql_of(&self, of: &str, handling: &str) -> String {
+    fn sql_of(&self, of: &str, handling: Handling) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let mut judged: Vec<(u64, &str, &str)> = Vec::new();
         for (rule, (_, units)) in &self.rules {
@@ -168,21 +169,26 @@ mod tests {
 
     #[test]
     fn worth_is_a_product_that_anybody_can_check() {
-        let worth = Worth::of("critical", Some(123_456_700), 3, (precision("explain", (8, 0)), &[400]));
+        let worth = Worth::of(
+            Severity::Critical,
+            Some(123_456_700),
+            3,
+            (precision(Handling::Explain, (8, 0)), &[400]),
+        );
         assert_eq!(worth, Worth { severity: 4, amount: 2, repeated: 5, agreeing: 2, precision: 900 });
         assert_eq!(worth.total(), 72_000);
-        assert_eq!(Worth::of("low", None, 1, (125, &[])).total(), 500);
-        let of = |said| precision("warn", said);
+        assert_eq!(Worth::of(Severity::Low, None, 1, (125, &[])).total(), 500);
+        let of = |said| precision(Handling::Warn, said);
         assert_eq!((of((0, 0)), of((1, 0)), of((0, 12))), (500, 666, 71));
-        assert_eq!((precision("remind", (0, 0)), precision("record", (0, 0))), (250, 125));
+        assert_eq!((precision(Handling::Remind, (0, 0)), precision(Handling::Record, (0, 0))), (250, 125));
         assert!((999..=1000).contains(&of((u64::MAX, 0))));
     }
 
     #[test]
     fn what_is_said_of_a_unit_counts_the_more_the_more_it_is() {
         let rule = (50, 48);
-        let of = |unit| precision_in("warn", (rule, unit));
-        assert_eq!(of((0, 0)), precision("warn", rule));
+        let of = |unit| precision_in(Handling::Warn, (rule, unit));
+        assert_eq!(of((0, 0)), precision(Handling::Warn, rule));
         assert_eq!((of((0, 1)), of((0, 4)), of((0, 36)), of((4, 0))), (408, 255, 51, 755));
         let mut verdicts = Verdicts::default();
         verdicts.add(String::from("a"), Some(String::from("u1")), (3, 1));

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
+    daemon::{POSTED, Questions, RunOptions, Shared, gate, journal::StoredPast, receivers::Receivers},
     diagnostic,
     engine::{
         Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Windowing,
@@ -37,7 +37,7 @@ pub struct Assembly {
     /// Where sources put their blocks.
     pub blocks: mpsc::Sender<Block>,
     /// Where they and what is posted wait to be cut into batches.
-    pub incoming: intake::Incoming,
+    pub incoming: gate::Incoming,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
     /// The loop.
@@ -51,7 +51,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches processed at the same time.
     ///
     /// # Errors
     /// If the state cannot be opened.
@@ -123,7 +123,7 @@ impl Assembly {
         for (source, _, latest) in &recovered.watermark.partitions {
             shared.saw_event(source, *latest);
         }
-        shared.intake.holds(windowing.held().bytes.iter().sum());
+        shared.gate.holds(windowing.held().bytes.iter().sum());
         if let Some(at) = store.latest_at()? {
             shared.last_event_at.note(at);
         }
@@ -148,7 +148,7 @@ impl Assembly {
         let log_mover = store.log_mover()?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
-        let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
+        let (incoming, positions) = (gate::Incoming { sources, posted }, recovered.positions);
         Ok(Self { shared, blocks, incoming, positions, engine, output, sealing, log_mover })
     }
 }

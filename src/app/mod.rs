@@ -3,6 +3,7 @@
 mod assembly;
 pub(crate) mod audit;
 mod deliver;
+mod health;
 mod ingest;
 mod keeper;
 pub(crate) mod listen;
@@ -20,7 +21,6 @@ mod search;
 mod standby;
 mod statement;
 mod tables;
-mod wellbeing;
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{RunOptions, Shared, intake, supervisor},
+    daemon::{RunOptions, Shared, gate, supervisor},
     decode::Decoder,
     engine::{BatchLimits, EngineError, Silence, Watermark, batches},
     event::{Instant, TimeDelta},
@@ -131,7 +131,7 @@ impl Daemon {
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
         let (handed_on, taken) = mpsc::channel(1);
-        tokio::spawn(intake::hand_on(incoming, handed_on, Arc::clone(&shared.intake), closing.clone()));
+        tokio::spawn(gate::hand_on(incoming, handed_on, Arc::clone(&shared.gate), closing.clone()));
         // It ends with what is handed on.
         tokio::spawn(batches(taken, batches_in, limits, CancellationToken::new()));
         let sealing = SealingTask::start(sealing, &shared);
@@ -140,7 +140,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let mut beside = JoinSet::new();
         beside.spawn(log_moving::keep_short(Arc::clone(&shared), log_mover, stop.clone()));
-        beside.spawn(wellbeing::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
+        beside.spawn(health::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
         Ok(Self {
             shared,
             blocks,
@@ -267,7 +267,7 @@ pub fn decoder(config: &Config) -> Decoder {
         .with_readings(config.readings.clone())
 }
 
-/// How many batches are in work at a time.
+/// How many batches are processed at a time.
 #[must_use]
 pub fn parallel() -> usize {
     std::thread::available_parallelism().map_or(4, std::num::NonZero::get)

@@ -9,7 +9,7 @@ use crate::{
     alert::{Cleared, Filing},
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
-    evaluate::{Held, standing::Watched},
+    evaluate::{Held, auto_resolve::Watched},
     event::{Cents, Instant, TimeDelta},
     finding::Finding,
     personal::number::{self, Tail},
@@ -81,7 +81,7 @@ impl Output for StoreOutput {
     async fn commit(&mut self, mut batches: Vec<Committable>) -> Result<(), EngineError> {
         let now = self.shared.clock.now();
         if let Some(held) = batches.last().map(|batch| batch.held) {
-            self.shared.intake.holds(held.bytes.iter().sum());
+            self.shared.gate.holds(held.bytes.iter().sum());
         }
         if let Some((watermark, held)) =
             batches.iter().rev().find_map(|b| Some((b.watermark.as_ref()?, b.held)))
@@ -100,7 +100,7 @@ impl Output for StoreOutput {
             (commit, committed) = self.store(commit).await?;
             timer.observe_duration();
         }
-        if commit.checkpoint.is_some() {
+        if commit.intake.checkpoint.is_some() {
             // Blocks up to a checkpoint can be sealed. If the thread is behind, it has been told already.
             let _ = self.sealing.try_send(());
         }
@@ -114,7 +114,7 @@ impl Output for StoreOutput {
             // With the alert's id this is the first link from an event to its mail (docs/operations.md).
             tracing::info!(
                 rule = finding.rule_id,
-                severity = finding.severity,
+                severity = finding.severity.word(),
                 subject = finding.subject(),
                 finding = finding.finding_id,
                 alert = alert_id,
@@ -126,6 +126,7 @@ impl Output for StoreOutput {
             tracing::info!(alert, "the condition is no longer true, the alert is resolved");
         }
         reach("commit.counted")?;
+        self.shared.metrics.duplicates.inc_by(commit.intake.duplicates);
         for batch in batches {
             count(&self.shared, &batch);
             for (_, waiting, receipt) in batch.receipts {
@@ -135,7 +136,7 @@ impl Output for StoreOutput {
             }
         }
         reach("commit.told")?;
-        for reject in &commit.rejects {
+        for reject in &commit.intake.rejects {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
@@ -143,8 +144,8 @@ impl Output for StoreOutput {
             let detail = number::masked_within(&reject.detail, &[], &[], Tail::Hidden);
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{detail}");
         }
-        if !commit.rejects.is_empty() {
-            self.shared.quarantine.committed(&commit.rejects, &committed, &self.shared.metrics);
+        if !commit.intake.rejects.is_empty() {
+            self.shared.quarantine.committed(&commit.intake.rejects, &committed, &self.shared.metrics);
         }
         gauges(&self.shared);
         Ok(())
@@ -154,20 +155,14 @@ impl Output for StoreOutput {
 /// What is stored of a batch.
 fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: Instant) -> Commit {
     Commit {
-        spans: std::mem::take(&mut batch.spans),
+        intake: std::mem::take(&mut batch.intake),
         journal: batch.journal.take().into_iter().collect(),
         findings: filings(batch),
         cleared,
-        rejects: std::mem::take(&mut batch.rejects),
-        replayed: std::mem::take(&mut batch.replayed),
-        duplicates: batch.duplicates,
         ticks: batch.tick.take().into_iter().map(|(at, rule_id)| Ticked { at, rule_id, block: 0 }).collect(),
-        checkpoint: batch.checkpoint.take(),
         watermark: batch.watermark.take(),
         lists: batch.lists.take(),
-        decided: std::mem::take(&mut batch.decided),
         passed: batch.passed.iter().cloned().collect(),
-        versions: std::mem::take(&mut batch.versions),
         again: batch.again,
         now,
         received_at: batch.received.map(|at| now - TimeDelta::of(at.elapsed())),
@@ -223,7 +218,6 @@ fn count(shared: &Shared, batch: &Committable) {
     for (source, result, n) in &batch.version_results {
         m.row_versions.with_label_values(&[m.source_label(source), result.word()]).inc_by(*n);
     }
-    m.duplicates.inc_by(batch.duplicates);
     m.late.inc_by(batch.late);
     m.schedule_rests.inc_by(batch.rests);
     if let Some(passed) = &batch.passed {

@@ -33,6 +33,7 @@ use crate::{
     lists::Lists,
     personal::Kind,
     rule::{
+        Id,
         compile::Compiler,
         query::{ScheduleRule, asked},
     },
@@ -77,7 +78,7 @@ async fn query_over(
     let (rule, kinds) =
         asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
-    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default(), attempt: 0 };
+    let mut due = Due { tick: now, rule: Id::new(0), ledger: LedgerTables::default(), attempt: 0 };
     if LedgerTables::are_read_by(&rule) {
         ledger(&rule, &mut due.ledger)?;
     }

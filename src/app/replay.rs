@@ -56,7 +56,7 @@ impl<O: Output> Output for Counted<'_, O> {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for batch in &batches {
             batch.receipts.iter().for_each(|(.., receipt)| self.records += *receipt);
-            if let (None, Some(first)) = (&self.rejected, batch.rejects.first()) {
+            if let (None, Some(first)) = (&self.rejected, batch.intake.rejects.first()) {
                 self.rejected = Some(format!("{}:{}: {}", first.partition, first.record, first.detail));
             }
         }

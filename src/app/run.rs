@@ -156,7 +156,7 @@ async fn seal(config: Config, shared: &Arc<Shared>) {
 
 /// What became of an input that windows had no room for.
 fn left_unread(shared: &Shared, reads_pipe: bool) -> String {
-    let (held, limit) = (shared.intake.held() >> 20, shared.intake.limit >> 20);
+    let (held, limit) = (shared.gate.held() >> 20, shared.gate.limit >> 20);
     match reads_pipe {
         true => say!(
             "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed; what was still to come through standard input is not. Raise the limit, or take out rules with windows over many keys, and send all of it again: what is known already changes nothing",
@@ -259,7 +259,7 @@ async fn watch(
                 }
             },
             _ = lists.tick() => {
-                is_full = once && daemon.shared.intake.is_full();
+                is_full = once && daemon.shared.gate.is_full();
                 if is_full {
                     break;
                 }

@@ -215,7 +215,7 @@ impl Screen {
 
     fn finding(&self, finding: &Finding) {
         let at = Cell::instant(&finding.at, &self.calendar);
-        let severity = Cell::Severity(finding.severity.clone());
+        let severity = Cell::Severity(finding.severity.word().to_owned());
         let shown = severity.shown();
         // The Chinese words are one sign each, the English ones stand under one another.
         let gap = match spoken() {

@@ -167,7 +167,7 @@ pub(crate) fn finding_table(findings: &[Finding], calendar: &Calendar) -> Table 
         table.row([
             Cell::Id(f.finding_id.clone()),
             Cell::instant(&f.at, calendar),
-            Cell::Severity(f.severity.clone()),
+            Cell::Severity(f.severity.word().to_owned()),
             Cell::text(&*f.rule_id),
             Cell::maybe(f.event_id.as_deref()),
             end(f.window.as_ref().map(|w| w.start.as_str())),

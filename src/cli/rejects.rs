@@ -40,7 +40,7 @@ pub(crate) enum RejectsCommand {
         #[command(flatten)]
         form: Form,
     },
-    /// Print the raw records, one a line, to be mended and read again
+    /// Print the raw records, one a line, to be corrected and read again
     Export {
         #[command(flatten)]
         filter: FilterArgs,
@@ -153,7 +153,7 @@ fn no_room(o: &Overflow) -> String {
 fn export(args: &FilterArgs, out: Option<&PathBuf>, persons: PersonsArg) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Action::ReadQuarantine, persons)?;
     if lens == Lens::Masked {
-        // A masked record that is mended and sent would be a payment to nobody.
+        // A masked record that is corrected and sent would be a payment to nobody.
         anyhow::bail!(say!(
             "records come out as they came, with accounts and names of persons: say --unmasked, which the audit log tells of; `fiscwatch rejects list` shows them masked"
         ));
@@ -197,7 +197,7 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
         eprintln!(
             "{}",
             say!(
-                "{unreadable} records are no JSON objects and stay as they are: rows of CSV with too many or too few cells, or from before this version. Send the mended file again",
+                "{unreadable} records are no JSON objects and stay as they are: rows of CSV with too many or too few cells, or from before this version. Send the corrected file again",
                 unreadable
             )
         );

@@ -17,6 +17,7 @@ use crate::{
     },
     config::Config,
     daemon::{Held, held},
+    finding::Handling,
     say,
 };
 
@@ -166,7 +167,7 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn waits_for_digest(route: &Route, labels: &Labels) -> bool {
-    route.digest || labels.first("handling").is_some_and(Policy::waits_for_digest)
+    route.digest || labels.first("handling").and_then(Handling::parse).is_some_and(Policy::waits_for_digest)
 }
 
 /// What would keep an alert with these labels from being told of now, in words.

@@ -99,7 +99,7 @@ fn text(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// What a library says of a value, said anew; nothing where our own parser refused it.
+/// What a library says of a value, said again; nothing where our own parser refused it.
 fn library_reason(error: &Error) -> Option<String> {
     let source = error.source()?;
     if source.is::<std::num::ParseIntError>() {

@@ -387,7 +387,7 @@ pub struct Http {
     pub head_time: String,
     /// How long a client may take to send a body, or to take an answer.
     pub body_time: String,
-    /// Bytes of posted events that are in work at a time, in MiB; what comes beyond that is answered 503.
+    /// Bytes of posted events that are processed at a time, in MiB; what comes beyond that is answered 503.
     pub bodies_mib: usize,
     /// With `auth`: requests a second that one user, one token or one unknown address may send, and ten seconds' worth at
     /// once; what comes beyond that is answered 429. 1 to 100000.

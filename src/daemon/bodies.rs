@@ -1,4 +1,4 @@
-//! Bytes of event bodies that are in work: from their arrival until nothing views them any more, whether or not their
+//! Bytes of event bodies that are being processed: from their arrival until nothing views them any more, whether or not their
 //! sender still waits.
 
 use std::sync::Arc;

@@ -220,8 +220,8 @@ fn forms(
             changes.params.extend(others(present, params)?);
             let variant = [(rule.clone(), changes)];
             let set = load::variants(&config.rule_paths, compiler, &config.calendar, rule, &variant);
-            let mut rules = set.map_err(NotBegun::Wrong)?.rules;
-            let other = rules.pop().ok_or_else(|| NotBegun::Missing(rule.clone()))?;
+            let rules = set.map_err(NotBegun::Wrong)?.rules;
+            let other = rules.last().cloned().ok_or_else(|| NotBegun::Missing(rule.clone()))?;
             (rule.clone(), other)
         }
     };

@@ -343,7 +343,7 @@ fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
     let latest = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
-    let (most, held) = (shared.intake.limit, shared.intake.held());
+    let (most, held) = (shared.gate.limit, shared.gate.held());
     let at = (latest.saturating_sub(shared.lateness), latest);
     let weigh = |beside: &Arc<RuleSet>, enough| {
         Windowing::weigh(beside, evaluator, Arc::clone(&journal), (config.keep_late, enough), at)

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    Asker, BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
+    Asker, BalancesCopy, Bodies, Forecasts, Gate, Lab, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -29,7 +29,7 @@ use crate::{
     evaluate::{
         Evaluator,
         bounded::{Busy, Work},
-        row::RuleCounts,
+        condition::RuleCounts,
     },
     event::{Instant, Latest, TimeDelta, time::Calendar},
     finding::Finding,
@@ -107,7 +107,7 @@ pub struct Shared {
     /// Room for the bytes of all bodies together.
     pub bodies: Bodies,
     /// Whether more events are taken.
-    pub intake: Arc<Intake>,
+    pub gate: Arc<Gate>,
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// How much later than others events may be.
@@ -202,7 +202,7 @@ impl Shared {
             clients: config.clients.clone(),
             body_bytes_max: config.body_bytes_max,
             bodies: Bodies::new(config.clients.bodies_bytes),
-            intake: Arc::new(Intake::new(config.window_bytes)),
+            gate: Arc::new(Gate::new(config.window_bytes)),
             top_units: config.top_units,
             lateness: config.lateness,
             started_at: clock.now(),
@@ -305,8 +305,8 @@ impl Shared {
     /// Why no more events are taken: windows hold more than they may.
     #[must_use]
     pub fn takes_no_more(&self) -> Option<String> {
-        let (held, limit) = (self.intake.held() >> 20, self.intake.limit >> 20);
-        self.intake.is_full().then(|| {
+        let (held, limit) = (self.gate.held() >> 20, self.gate.limit >> 20);
+        self.gate.is_full().then(|| {
             say!(
                 "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): no more events are taken, and nothing is lost. Take out rules with windows over many keys and reload, or raise the limit and start again",
                 held,

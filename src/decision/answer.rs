@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Mode, Overridden, Verdict};
-use crate::{event::Cents, finding::Finding};
+use crate::{
+    event::Cents,
+    finding::{Finding, Handling, Severity},
+};
 
 /// The answer about one application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -92,9 +95,11 @@ pub struct Reason {
     /// Its title.
     pub title: String,
     /// Its severity.
-    pub severity: String,
+    #[schema(value_type = String)]
+    pub severity: Severity,
     /// Its handling.
-    pub handling: String,
+    #[schema(value_type = String)]
+    pub handling: Handling,
     /// The sentence, with personal data masked.
     pub summary: String,
     /// The values that the condition and the sentence name, with personal data masked.
@@ -129,8 +134,8 @@ impl Reason {
         Self {
             rule_id: finding.rule_id.clone(),
             title: title.to_owned(),
-            severity: finding.severity.clone(),
-            handling: finding.handling.clone(),
+            severity: finding.severity,
+            handling: finding.handling,
             summary: finding.summary.clone(),
             values: finding.values.clone(),
             when: when.to_owned(),

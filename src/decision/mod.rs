@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::{
     access::Actor,
     event::{Instant, TimeDelta},
+    finding::Handling,
     stream::Block,
 };
 
@@ -54,11 +55,11 @@ impl Verdict {
 
     /// What a finding with this handling asks for.
     #[must_use]
-    pub fn of(handling: &str) -> Self {
+    pub const fn of(handling: Handling) -> Self {
         match handling {
-            "block" => Self::Block,
-            "explain" => Self::Explain,
-            _ => Self::Allow,
+            Handling::Block => Self::Block,
+            Handling::Explain => Self::Explain,
+            Handling::Warn | Handling::Remind | Handling::Record => Self::Allow,
         }
     }
 }
@@ -171,9 +172,9 @@ mod tests {
 
     #[test]
     fn a_finding_asks_for_what_its_handling_says() {
-        let asked =
-            ["block", "explain", "warn", "remind", "record", "?"].map(|word| Verdict::of(word).word());
-        assert_eq!(asked, ["block", "explain", "allow", "allow", "allow", "allow"]);
+        let asked: Vec<_> =
+            Handling::WORDS.iter().map(|(_, handling)| Verdict::of(*handling).word()).collect();
+        assert_eq!(asked, ["block", "explain", "allow", "allow", "allow"]);
         assert!(Verdict::ALL.is_sorted());
         Verdict::ALL.iter().for_each(|verdict| assert_eq!(Verdict::parse(verdict.word()), Some(*verdict)));
     }

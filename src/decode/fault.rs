@@ -23,7 +23,7 @@ pub(crate) const UNSTATED: &str = "a time without its unit";
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 
-/// All that is wrong with one record: who mends it should not have to send it once for each fault.
+/// All that is wrong with one record: who corrects it should not have to send it once for each fault.
 #[derive(Default)]
 pub(crate) struct Faults {
     missing: Vec<usize>,

@@ -138,7 +138,7 @@ impl Wrong {
 /// That a spreadsheet has rounded a number.
 pub(crate) fn lost_digits(name: &str, text: &str) -> String {
     say!(
-        "{name} {text} has lost its digits, as spreadsheets write long numbers. Format the column as text there, fill it anew and export it again",
+        "{name} {text} has lost its digits, as spreadsheets write long numbers. Format the column as text there, fill it again and export it again",
         name,
         text
     )

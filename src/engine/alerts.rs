@@ -12,7 +12,7 @@ use crate::{
     alert::{self, Alert, Cleared, Desk, Filing, Policy},
     evaluate::{
         Evaluation,
-        standing::{Lost, Watched},
+        auto_resolve::{Lost, Watched},
     },
     event::time::Calendar,
     rule::Language,

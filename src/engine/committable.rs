@@ -4,28 +4,27 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::record_batch::RecordBatch;
 
-use super::{KeptEvents, ListsStep, SavedWatermark, VersionChange, VersionResult};
+use super::{Intake, KeptEvents, ListsStep, SavedWatermark, VersionResult};
 use crate::{
-    decision::Decided,
     evaluate::{Evaluation, Held, schedule::PassedTick},
     event::{Cents, EventType, Instant, period::JournalStart},
     journal::JournalBlock,
     rule::RuleSet,
-    stream::{Receipt, Reject, Span},
+    stream::Receipt,
 };
 
 /// A batch that is ready to be committed.
 #[derive(Debug, Default)]
 pub struct Committable {
-    /// How far the sources were read.
-    pub spans: Vec<Span>,
+    /// What the store takes of it as it was sequenced.
+    pub intake: Intake,
     /// Who waits for the commit, and what to tell them.
     pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
     /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
     pub journal: Option<JournalBlock>,
     /// What is kept of the accepted events, where nothing else keeps them for schedules.
     pub events: Option<KeptEvents>,
-    /// The accepted events themselves and their types, in order, for who asked for [`super::Record::Whole`].
+    /// The accepted events themselves and their types, in order, for whoever asked for [`super::Record::Whole`].
     pub whole: Option<(RecordBatch, Vec<EventType>)>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
@@ -39,12 +38,6 @@ pub struct Committable {
     pub evaluation: Evaluation,
     /// The rules that the batch was judged by.
     pub rules: Arc<RuleSet>,
-    /// Records for the quarantine.
-    pub rejects: Vec<Reject>,
-    /// Quarantined records that were read again.
-    pub replayed: Vec<i64>,
-    /// Duplicates.
-    pub duplicates: u64,
     /// Events that the watermark had passed when they came.
     pub late: u64,
     /// Stretches without any event that schedules rested in.
@@ -59,22 +52,16 @@ pub struct Committable {
     pub tick: Option<(Instant, String)>,
     /// What windows hold.
     pub held: Held,
-    /// The ledger's changes, when it is time for a checkpoint.
-    pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
     pub watermark: Option<SavedWatermark>,
-    /// What is known of records from now on that come again when they have changed.
-    pub versions: Vec<VersionChange>,
     /// What became of their versions, by source.
     pub version_results: Vec<(Arc<str>, VersionResult, u64)>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
     /// What it takes of the room between sequencing and the commit.
     pub(crate) room: Option<tokio::sync::OwnedSemaphorePermit>,
-    /// What was decided of its applications.
-    pub decided: Vec<Decided>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.

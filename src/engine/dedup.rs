@@ -14,7 +14,7 @@ use std::{
 use hashbrown::HashMap;
 
 use super::{
-    forgotten::Forgotten,
+    id_filter::IdFilter,
     ports::{KnownEvent, KnownIds, PortError},
 };
 
@@ -50,7 +50,7 @@ pub struct Dedup {
     /// The first day within the horizon of it.
     floor: u64,
     old: Option<Box<dyn KnownIds>>,
-    forgotten: Forgotten,
+    forgotten: IdFilter,
     /// The journal block that events go into now.
     block: i64,
     /// The last journal block with events of each day that is remembered.
@@ -82,7 +82,7 @@ impl Dedup {
             latest_at: Instant::MIN,
             floor: 0,
             old: None,
-            forgotten: Forgotten::default(),
+            forgotten: IdFilter::default(),
             block: 0,
             days: BTreeMap::new(),
             last: (0, 0),

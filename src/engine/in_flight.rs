@@ -9,7 +9,7 @@ use arrow::{
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
+use super::{Committable, EngineError, Intake, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
     event::{Cents, Column, EventType, Instant},
@@ -132,6 +132,11 @@ impl InFlight {
         stages.evaluate += started.elapsed();
         drop(turn);
         let watermark = s.watermark.save();
+        let intake = Intake {
+            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
+            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
+            ..s.intake
+        };
         Ok(Committable {
             accepted: accepted.collect(),
             paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
@@ -140,15 +145,12 @@ impl InFlight {
             rules,
             received: blocks.iter().map(|b| b.received).min(),
             bytes: blocks.iter().map(Block::bytes).sum(),
-            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
-            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
+            intake,
             receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
             journal,
             events,
             whole,
             evaluation,
-            rejects: s.rejects,
-            duplicates: s.duplicates,
             late: s.late,
             rests: s.rests,
             journal_start: s.journal,
@@ -156,13 +158,10 @@ impl InFlight {
             held,
             passed: None,
             again: watermark.owed.as_ref().is_some_and(|owed| owed.attempts > 0),
-            checkpoint: s.checkpoint,
             unknown_fields,
             watermark: Some(watermark),
-            versions: s.versions,
             version_results,
             lists: None,
-            decided: s.decided,
             room,
             stages,
         })

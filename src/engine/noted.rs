@@ -8,7 +8,7 @@ use std::{
 
 use super::{Ticker, ports::Ticked};
 
-use crate::event::Instant;
+use crate::{event::Instant, rule::RuleId};
 
 /// Ticks by rule and time.
 pub type RuleTicks = BTreeSet<(String, Instant)>;
@@ -36,13 +36,13 @@ impl Noted {
     }
 
     /// The watermark has passed these ticks.
-    pub fn remember(&self, due: &[(Instant, usize)], ticker: &Ticker) {
+    pub fn remember(&self, due: &[(Instant, RuleId)], ticker: &Ticker) {
         let passed = due.iter().map(|(tick, rule)| (ticker.rule(*rule).to_owned(), *tick));
         self.due.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
     }
 
     /// The ticks and rules that were due before the next event; it is taken in after that.
-    pub fn before_next(&mut self, ticker: &Ticker) -> Vec<(Instant, usize)> {
+    pub fn before_next(&mut self, ticker: &Ticker) -> Vec<(Instant, RuleId)> {
         let Some(first) = self.ticks.front() else { return Vec::new() };
         let block = (self.block_of)(self.events);
         self.events += 1;
@@ -50,15 +50,15 @@ impl Noted {
     }
 
     /// Those that were after the last event.
-    pub fn rest(&mut self, ticker: &Ticker) -> Vec<(Instant, usize)> {
+    pub fn rest(&mut self, ticker: &Ticker) -> Vec<(Instant, RuleId)> {
         self.until(i64::MAX, ticker)
     }
 
-    fn until(&mut self, block: i64, ticker: &Ticker) -> Vec<(Instant, usize)> {
+    fn until(&mut self, block: i64, ticker: &Ticker) -> Vec<(Instant, RuleId)> {
         let mut due = Vec::new();
         while let Some(tick) = self.ticks.pop_front_if(|tick| tick.block < block) {
             // A rule that is not there any more is not evaluated.
-            let rule = ticker.rules().rules.iter().position(|rule| rule.rule.id == tick.rule_id);
+            let rule = ticker.rules().rules.find(|rule| rule.rule.id == tick.rule_id);
             due.extend(rule.map(|rule| (tick.at, rule)));
         }
         due.sort_unstable();

@@ -77,7 +77,7 @@ pub struct Engine {
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment.
     pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
-    /// Batches in work at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
+    /// Batches processed at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
     pub parallel: usize,
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,
@@ -233,7 +233,7 @@ async fn commit_all<O: Output>(
         let mut group: Vec<Committable> = vec![done(first).await??];
         // What is judged already goes with it. Nobody whose answer is ready waits for what is not.
         while group.len() < GROUP
-            && !group.last().is_some_and(|batch| batch.checkpoint.is_some())
+            && !group.last().is_some_and(|batch| batch.intake.checkpoint.is_some())
             && let Some(batch) = ready.pop_front_if(|batch: &mut Concluding| batch.is_finished())
         {
             // A checkpoint is the state right after its batch, so it ends its transaction.

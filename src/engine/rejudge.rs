@@ -10,7 +10,7 @@ use arrow::{array::AsArray, compute::max, datatypes::TimestampMicrosecondType};
 
 use super::{
     Committable,
-    past::{Past, Wanted},
+    journal_replay::{JournalReplay, Wanted},
     ports::PortError,
 };
 use crate::{
@@ -97,7 +97,7 @@ impl Rejudging {
     pub fn judge(
         &mut self,
         evaluator: &Evaluator,
-        past: &Past,
+        past: &JournalReplay,
         latest: Instant,
     ) -> Result<Vec<Committable>, PortError> {
         let rules = self.rules(evaluator);
@@ -130,7 +130,7 @@ fn step(evaluator: &Evaluator, step: ListsStep) -> Committable {
 fn again(
     evaluator: &Evaluator,
     rules: RuleSet,
-    past: &Past,
+    past: &JournalReplay,
     from: Instant,
     lists: &str,
 ) -> Result<Vec<Committable>, PortError> {

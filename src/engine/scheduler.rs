@@ -6,11 +6,12 @@ use crate::{
     evaluate::{
         Evaluation, Evaluator,
         bounded::{Busy, Work},
+        condition::RuleCounts,
         evaluator::Found,
-        row::RuleCounts,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
     event::Cents,
+    rule::ById,
     say,
 };
 
@@ -56,7 +57,7 @@ impl Scheduler {
             tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
         }
         let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: Cents::ZERO }).collect();
-        let mut all = vec![RuleCounts::default(); rules.rules.len()];
+        let mut all = ById::filled(rules.rules.len(), RuleCounts::default());
         all[due.rule] = counts;
         (Evaluation { findings, found, counts: all, ..Evaluation::default() }, passed)
     }

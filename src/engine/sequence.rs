@@ -15,24 +15,23 @@ use arrow::{
 use cuts::Kept;
 
 use super::{
-    Noted,
+    Intake, Noted,
     dedup::{Dedup, Seen},
     lookups,
     originals::Originals,
     ports::PortError,
     recent::Recent,
     ticker::Ticker,
-    versions::{Judges, Resolved, VersionChange, VersionResult, Versions},
+    versions::{Judges, Resolved, VersionResult, Versions},
     watermark::Watermark,
 };
 use crate::{
-    decision::Decided,
     decode::Decoded,
     evaluate::schedule::Due,
     event::{Column, EventType, Instant, TimeDelta, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::RuleSet,
-    stream::{Block, Reason, Receipt, Reject},
+    stream::{Block, Reason, Receipt},
 };
 
 use counting::{count_others, keep};
@@ -64,10 +63,8 @@ pub struct Sequenced {
     pub after: AfterEvent,
     /// The store that `after` points into.
     pub attributes: Arc<boxcar::Vec<Attributes>>,
-    /// Records for the quarantine.
-    pub rejects: Vec<Reject>,
-    /// Duplicates among the events.
-    pub duplicates: u64,
+    /// What the store takes of it.
+    pub intake: Intake,
     /// Events that the watermark had passed when they came.
     pub late: u64,
     /// Stretches without any event that schedules rested in.
@@ -76,8 +73,6 @@ pub struct Sequenced {
     pub receipts: Vec<Receipt>,
     /// The accepted events of each block, by type.
     pub types_by_block: Vec<[u64; EventType::ALL.len()]>,
-    /// The ledger's changes, when it is time for a checkpoint.
-    pub checkpoint: Option<Changes>,
     /// What windows are closed up to after each event, in microseconds.
     pub watermarks: Vec<i64>,
     /// The watermark at the end of the batch.
@@ -86,10 +81,6 @@ pub struct Sequenced {
     pub journal: Option<JournalStart>,
     /// The rules that are due after it.
     pub due: Vec<Due>,
-    /// What was decided of its applications.
-    pub decided: Vec<Decided>,
-    /// What is known of records that come again when they have changed.
-    pub versions: Vec<VersionChange>,
     /// Versions by block and what became of them.
     pub version_results: Vec<(usize, VersionResult)>,
 }
@@ -271,8 +262,8 @@ impl Sequencer {
         self.originals.end(self.dedup.last_block())?;
         if let Some(last) = parts.last_mut() {
             // What became of the records is told with the last part, which their position belongs to.
-            last.rejects = decoded.rejects;
-            last.duplicates = duplicates;
+            last.intake.rejects = decoded.rejects;
+            last.intake.duplicates = duplicates;
             last.late = late;
             last.receipts = receipts;
             last.types_by_block = types_by_block;

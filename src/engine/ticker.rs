@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     event::{Instant, TimeDelta, tick::Ticks, time::Calendar},
-    rule::{Mode, RuleSet, compile::CompiledView},
+    rule::{Mode, RuleId, RuleSet, compile::CompiledView},
 };
 
 /// How long schedules go on while no event comes: 366 days. After that they rest until events come again, so that a
@@ -18,8 +18,8 @@ pub const TICKS_MAX: usize = 4096;
 pub struct Ticker {
     rules: Arc<RuleSet>,
     calendar: Arc<Calendar>,
-    /// The rules on a schedule, by position in the rule set.
-    schedules: Vec<(usize, Ticks)>,
+    /// The rules on a schedule.
+    schedules: Vec<(RuleId, Ticks)>,
     /// The next tick of any, and the watermark that it was computed from.
     next: Option<(Instant, Instant)>,
 }
@@ -28,7 +28,7 @@ impl Ticker {
     /// The schedules of these rules.
     #[must_use]
     pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>) -> Self {
-        let live = rules.rules.iter().enumerate().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
+        let live = rules.rules.entries().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
         let schedules = live.filter_map(|(at, rule)| match &rule.view {
             CompiledView::Schedule(schedule) => Some((at, schedule.ticks.clone())),
             _ => None,
@@ -49,9 +49,9 @@ impl Ticker {
         &self.rules
     }
 
-    /// The id of a rule, by its position in the rule set.
+    /// What a rule is called.
     #[must_use]
-    pub fn rule(&self, at: usize) -> &str {
+    pub fn rule(&self, at: RuleId) -> &str {
         &self.rules.rules[at].rule.id
     }
 
@@ -105,7 +105,7 @@ impl Ticker {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
     /// The ticks in the order of time, with the rules that are due, in rule order.
-    pub due: Vec<(Instant, usize)>,
+    pub due: Vec<(Instant, RuleId)>,
     /// The stretch is so long that later ticks are left out.
     pub rests: bool,
 }

@@ -10,19 +10,19 @@ use std::{
 
 use super::{
     Committable,
-    past::{Past, Wanted},
+    journal_replay::{JournalReplay, Wanted},
     ports::{History, PortError},
     rejudge::Rejudging,
 };
 use crate::{
     evaluate::{
-        Evaluator, Filling, Held, Moved, Prepared, Windows,
+        Backfill, Evaluator, Held, Moved, Prepared, Windows,
         bounded::{Busy, Work},
         windows::Empty,
     },
     event::{Instant, TimeDelta, period::JournalStart},
     ledger::Trial,
-    rule::{RuleSet, compile::CompiledView},
+    rule::{RuleId, RuleSet, WindowId, compile::CompiledView},
     say,
 };
 
@@ -48,8 +48,8 @@ pub struct Windowing {
     enough: u64,
     /// Whether windows are only weighed, and not to be used.
     weighs: bool,
-    /// What reaches back to this or before does not fit into memory, as was found out.
-    too_far: Instant,
+    /// What reaches back to this or before does not fit into memory, as was found out; `None` as long as everything fits.
+    too_far: Option<Instant>,
 }
 
 /// What is stored fills windows beyond what they may hold.
@@ -85,9 +85,8 @@ impl Windowing {
         (watermark, latest): (Instant, Instant),
         journal: Option<JournalStart>,
     ) -> Result<Self, PortError> {
-        let mut none =
-            Windows::new(&Arc::default(), evaluator.calendar(), late.as_micros(), watermark.as_micros());
-        none.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
+        let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
+        none.complete_from(journal.map(|journal| journal.at));
         let (lightened, lists, busy) = (0, Rejudging::default(), Arc::default());
         let enough = weighs_enough(limit);
         let mut windowing = Self {
@@ -101,7 +100,7 @@ impl Windowing {
             lightened,
             enough,
             weighs: false,
-            too_far: Instant::MIN,
+            too_far: None,
         };
         windowing.change(evaluator, latest)?;
         // From now on it is looked at between batches, and what a reload brings is weighed before.
@@ -122,7 +121,7 @@ impl Windowing {
         (watermark, latest): (Instant, Instant),
     ) -> Result<u64, PortError> {
         let mut weighed = Self {
-            windows: Windows::new(in_force, evaluator.calendar(), late.as_micros(), watermark.as_micros()),
+            windows: Windows::new(in_force, evaluator.calendar(), late, watermark),
             history: Some(history),
             late,
             journal: None,
@@ -133,7 +132,7 @@ impl Windowing {
             lightened: 0,
             enough,
             weighs: true,
-            too_far: Instant::MIN,
+            too_far: None,
         };
         weighed.change(evaluator, latest)?;
         Ok(weight(&mut weighed.windows))
@@ -212,7 +211,7 @@ impl Windowing {
     pub fn change(&mut self, evaluator: &Evaluator, latest: Instant) -> Result<(), PortError> {
         let windows = std::mem::replace(
             &mut self.windows,
-            Windows::new(&Arc::default(), evaluator.calendar(), self.late.as_micros(), i64::MIN),
+            Windows::new(&Arc::default(), evaluator.calendar(), self.late, Instant::MIN),
         );
         let (windows, empty) = windows.change(evaluator.rules());
         self.windows = windows;
@@ -223,7 +222,7 @@ impl Windowing {
                 return Err(PortError::new(NoRoom { limit: self.limit }));
             }
         }
-        self.too_far = Instant::MIN;
+        self.too_far = None;
         Ok(())
     }
 
@@ -231,7 +230,7 @@ impl Windowing {
     fn fill(
         &mut self,
         evaluator: &Evaluator,
-        filling: &Filling,
+        filling: &Backfill,
         enough: u64,
         lightens: bool,
     ) -> Result<bool, PortError> {
@@ -241,8 +240,7 @@ impl Windowing {
         let (windows, columns) = (&mut self.windows, filling.columns());
         // Windows hold nothing of groups.
         let (columns, balances) = (&columns, filling.balances());
-        let wanted =
-            Wanted { from: filling.from().map(Instant::from_micros), columns, balances, groupings: &[] };
+        let wanted = Wanted { from: filling.from(), columns, balances, groupings: &[] };
         let mut is_enough = false;
         let events = past.replay(&wanted, &mut |batch| {
             if is_enough {
@@ -265,34 +263,34 @@ impl Windowing {
         Ok(!is_enough)
     }
 
-    fn past(&self) -> Option<Past> {
+    fn past(&self) -> Option<JournalReplay> {
         let (journal, busy) = (self.journal, Arc::clone(&self.busy));
-        self.history.clone().map(|history| Past { history, journal, busy })
+        self.history.clone().map(|history| JournalReplay { history, journal, busy })
     }
 
     /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be
     /// judged: those that are open, and the watermark can be far behind the latest event (it is the least over partitions);
     /// and those that an event as late as `late` is in.
-    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Filling {
+    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Backfill {
         let rules = evaluator.rules();
         let late = latest.saturating_sub(self.late);
-        let open = late.min(Instant::from_micros(self.windows.watermark()));
-        let sliding = |at: usize| Some(late.saturating_sub(rules.windows[at].reach.longest()).as_micros());
-        let closing = |at: usize| match &rules.rules[at].view {
+        let open = late.min(self.windows.watermark());
+        let sliding = |at: WindowId| Some(late.saturating_sub(rules.windows[at].reach.longest()));
+        let closing = |at: RuleId| match &rules.rules[at].view {
             // A key may have its last windows anywhere in the past.
             CompiledView::Closing(view) if view.anomaly.is_none() => {
-                Some(open.saturating_sub(view.size.longest()).as_micros())
+                Some(open.saturating_sub(view.size.longest()))
             }
             _ => None,
         };
-        Filling::new(rules, empty, sliding, closing)
+        Backfill::new(rules, empty, sliding, closing)
     }
 
     /// Says from when on the journal holds everything.
     pub fn complete_from(&mut self, journal: Option<JournalStart>) {
         if self.journal != journal {
             self.journal = journal;
-            self.windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
+            self.windows.complete_from(journal.map(|journal| journal.at));
         }
     }
 
@@ -304,7 +302,7 @@ impl Windowing {
         let mut moved = self.windows.observe(prepared, watermarks);
         self.refuse_beyond(&mut moved);
         if watermarks.last().is_none_or(|last| *last < watermark.as_micros()) {
-            self.windows.advance(watermark.as_micros(), watermarks.len().saturating_sub(1), &mut moved);
+            self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
         }
         moved
     }
@@ -318,7 +316,7 @@ impl Windowing {
 
     /// Closes every window that is open: the input is complete.
     pub fn end(&mut self, moved: &mut Moved) {
-        self.windows.advance(i64::MAX, usize::MAX, moved);
+        self.windows.end(usize::MAX, moved);
     }
 }
 

@@ -7,6 +7,7 @@ mod floating;
 mod judge;
 mod state;
 mod table;
+mod until;
 
 use std::{collections::BTreeMap, hash::BuildHasherDefault};
 
@@ -17,11 +18,11 @@ use smallvec::SmallVec;
 
 use super::{
     aggregate::{Output, Packed, Row, TextsOf},
+    condition::{RuleCounts, Table, judge, value},
     finding::{Place, Subject},
     key::KeyHasher,
+    key_history::Key,
     pane::Pane,
-    past::Key,
-    row::{RuleCounts, Table, judge, value},
     scale::Scale,
     sliding::Selected,
     windows::Closed,
@@ -35,6 +36,7 @@ use crate::{
 
 pub(crate) use judge::Judge;
 pub(crate) use state::State;
+pub(crate) use until::Until;
 
 /// Panes that are held without asking whether they are still needed.
 const PANES_MIN: usize = 1 << 18;
@@ -47,16 +49,16 @@ pub(crate) struct Closing {
     keys: Keys,
     /// Panes with events, by their starts, with the keys that have events in them.
     panes: BTreeMap<i64, Vec<u128>>,
-    /// Every window that ends at or before this is closed.
-    closed: i64,
+    /// The windows that are closed.
+    closed: Until,
     next: Next,
     held: usize,
     scale: Scale,
     limit: usize,
-    /// Panes that start before this may be gone.
-    floor: i64,
-    /// Panes from this on are not let go.
-    protect: i64,
+    /// Panes that start before this may be gone; `None` where all are there.
+    floor: Option<i64>,
+    /// Panes from this on are not let go, if there are any that somebody needs.
+    protect: Option<i64>,
     waiting: Waiting,
 }
 
@@ -101,6 +103,11 @@ struct Window {
     row: usize,
 }
 
+/// What nobody needs, up to where somebody does.
+fn lesser(needed: Option<i64>, protect: Option<i64>) -> Option<i64> {
+    needed.map(|needed| protect.map_or(needed, |protect| needed.min(protect)))
+}
+
 /// The values of a key in a row.
 fn values(by: &[KeyPart], table: &Table, row: usize) -> Box<[ScalarValue]> {
     let of = |part: &KeyPart| match part {
@@ -111,10 +118,10 @@ fn values(by: &[KeyPart], table: &Table, row: usize) -> Box<[ScalarValue]> {
 }
 
 impl Closing {
-    /// Windows without events, of which those that end at or before `closed` are over.
+    /// Windows without events, of which those up to `closed` are over.
     #[must_use]
-    pub(crate) fn new(closed: i64) -> Self {
-        Self { closed, limit: PANES_MIN, floor: i64::MIN, protect: i64::MAX, ..Self::default() }
+    pub(crate) fn new(closed: Until) -> Self {
+        Self { closed, limit: PANES_MIN, ..Self::default() }
     }
 
     /// Panes held.
@@ -138,42 +145,40 @@ impl Closing {
     /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
     /// they needed goes too.
     pub(crate) fn lighten(&mut self, judge: &Judge<'_>) {
-        self.protect = i64::MAX;
+        self.protect = None;
         self.expire(judge);
     }
 
     /// The first instant after `too_far` that a window with one of these events reaches back to, if what was there may be
     /// gone.
     #[must_use]
-    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
-        if self.floor == i64::MIN {
-            return None;
-        }
-        let first = judge.reaches_back(selected, i64::MIN).filter(|from| *from < self.floor)?;
-        if first > too_far {
+    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: Option<i64>) -> Option<i64> {
+        let floor = self.floor?;
+        let first = judge.reaches_back(selected, None).filter(|from| *from < floor)?;
+        if too_far.is_none_or(|too_far| first > too_far) {
             Some(first)
         } else {
-            judge.reaches_back(selected, too_far).filter(|from| *from < self.floor)
+            judge.reaches_back(selected, too_far).filter(|from| *from < floor)
         }
     }
 
     /// Keeps what the windows of these events need, until the next batch.
     pub(crate) fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
-        self.protect = judge.reaches_back(selected, i64::MIN).unwrap_or(i64::MAX);
+        self.protect = judge.reaches_back(selected, None);
     }
 
-    /// Says that panes that start before `floor` were not taken in as a whole.
-    pub(crate) fn starts_at(&mut self, floor: i64) {
+    /// Says that panes that start before `floor` were not taken in as a whole; `None` if all were.
+    pub(crate) fn starts_at(&mut self, floor: Option<i64>) {
         // What was let go of meanwhile stays gone.
         self.floor = self.floor.max(floor);
     }
 
     /// Says that the watermark has passed without closing anything.
-    pub(crate) fn passed(&mut self, watermark: i64) {
-        if watermark > self.closed {
-            self.closed = watermark;
+    pub(crate) fn passed(&mut self, until: Until) {
+        if until > self.closed {
+            self.closed = until;
             // What is open and ends later stays the next one.
-            if matches!(self.next, Next::At(end) if end <= watermark) {
+            if matches!(self.next, Next::At(end) if until.is_past(end)) {
                 self.next = Next::Unknown;
             }
         }
@@ -181,7 +186,7 @@ impl Closing {
 
     /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
     pub(crate) fn reopen(&mut self) {
-        self.closed = i64::MIN;
+        self.closed = Until::Nothing;
         self.next = Next::Unknown;
     }
 
@@ -192,15 +197,17 @@ impl Closing {
             Next::Nothing => return None,
             Next::Unknown => {}
         }
-        let next = if self.closed == i64::MIN {
-            self.panes.keys().next().map(|start| judge.grid.pane(*start).end.as_micros())
-        } else if self.closed == i64::MAX {
-            None
-        } else {
-            let end = judge.grid.next_end(self.closed);
-            let from = judge.grid.window_until(end).start.as_micros();
-            let first = self.panes.range(from..).next();
-            first.map(|(start, _)| if *start < end { end } else { judge.grid.pane(*start).end.as_micros() })
+        let next = match self.closed {
+            Until::Nothing => self.panes.keys().next().map(|start| judge.grid.pane(*start).end.as_micros()),
+            Until::Everything => None,
+            Until::At(closed) => {
+                let end = judge.grid.next_end(closed.as_micros());
+                let from = judge.grid.window_until(end).start.as_micros();
+                let first = self.panes.range(from..).next();
+                first.map(
+                    |(start, _)| if *start < end { end } else { judge.grid.pane(*start).end.as_micros() },
+                )
+            }
         };
         self.next = next.map_or(Next::Nothing, Next::At);
         next
@@ -217,7 +224,7 @@ impl Closing {
         let stride = judge.view.layout.stride();
         let row = &selected.packed.words[place * stride..][..stride];
         let stretch = judge.grid.pane(row[0].cast_signed());
-        if stretch.start < Instant::from_micros(self.floor) {
+        if self.floor.is_some_and(|floor| stretch.start < Instant::from_micros(floor)) {
             counts.beyond += 1;
             return Vec::new();
         }
@@ -238,7 +245,7 @@ impl Closing {
         if let Err(e) = pane.add(aggregates, layout, row, (beside, place)) {
             counts.fail(&at_run_time(&e));
         }
-        if stretch.end > Instant::from_micros(self.closed) {
+        if !self.closed.is_past(stretch.end.as_micros()) {
             return Vec::new();
         }
         // Late: windows that are closed are judged again. What closed before this event comes first.
@@ -266,20 +273,20 @@ impl Closing {
         found.into_iter().next().filter(|_| !already)
     }
 
-    /// Closes every window that ends at or before `watermark`, in the order of their ends, after `row` of the batch. The
+    /// Closes every window up to `until`, in the order of their ends, after `row` of the batch. The
     /// rule is evaluated on them at the next [`Self::flush`] at the latest. If `quiet` they are only remembered
     /// (recovery).
     pub(crate) fn close(
         &mut self,
         judge: &Judge<'_>,
-        (watermark, row): (i64, usize),
+        (until, row): (Until, usize),
         quiet: bool,
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {
         let mut found = Vec::new();
-        while let Some(end) = self.next_end(judge).filter(|end| *end <= watermark) {
+        while let Some(end) = self.next_end(judge).filter(|end| until.is_past(*end)) {
             let stretch = judge.grid.window_until(end);
-            self.passed(end);
+            self.passed(Until::At(stretch.end));
             for key in self.keys_in(stretch) {
                 self.measure(judge, Window { stretch, key, row });
             }
@@ -291,7 +298,7 @@ impl Closing {
         if quiet {
             self.remember(judge);
         }
-        self.passed(watermark);
+        self.passed(until);
         if self.held > self.limit {
             found.extend(self.flush(judge, counts));
             self.expire(judge);
@@ -368,15 +375,16 @@ impl Closing {
 
     /// Lets go of panes and history that no window needs any more.
     fn expire(&mut self, j: &Judge<'_>) {
-        let needed = self.closed.saturating_sub(j.late).saturating_sub(j.view.size.longest().as_micros());
-        self.floor = self.floor.max(needed.min(self.protect));
-        let floor = self.floor;
-        self.panes = self.panes.split_off(&floor);
-        self.keys.retain(|_, key| {
-            key.panes.forget(floor, 0);
-            key.forget(j, floor);
-            !key.panes.is_empty() || !key.past.is_empty()
-        });
+        let needed = self.closed.needed(j.late.saturating_add(j.view.size.longest()));
+        self.floor = self.floor.max(lesser(needed, self.protect));
+        if let Some(floor) = self.floor {
+            self.panes = self.panes.split_off(&floor);
+            self.keys.retain(|_, key| {
+                key.panes.forget(floor, 0);
+                key.forget(j, floor);
+                !key.panes.is_empty() || !key.past.is_empty()
+            });
+        }
         self.held = self.keys.values().map(|key| key.panes.len()).sum();
         self.limit = (self.held + self.held / 2).max(PANES_MIN);
     }

@@ -5,26 +5,24 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, NullArray, RecordBatchOptions},
+    array::{ArrayRef, AsArray, NullArray},
     buffer::BooleanBuffer,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 
 use super::{
-    Filling,
-    aggregate::{Failed, KEY},
-    filling::Times,
+    Backfill,
+    auto_resolve::Standings,
+    backfill::Times,
+    condition::{RuleCounts, Table, holds, judge, mask},
     finding::{Place, Subject},
-    measures,
-    row::{RuleCounts, Table, holds, judge, mask},
+    measures::measured_columns,
     select::{Compacts, select},
-    sliding::{Measured, Selected},
-    standing::Standings,
+    sliding::Selected,
     windows::Moved,
 };
 use crate::{
-    diagnostic::at_run_time,
     event::{Cents, Column, EventType, Instant, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
     ledger::{
@@ -33,8 +31,8 @@ use crate::{
         original::ORIGINAL_COLUMNS,
     },
     rule::{
-        Mode, RuleSet,
-        compile::{CompiledRule, CompiledView, OverWindow},
+        ById, ColumnId, Mode, RuleId, RuleSet, WindowId,
+        compile::{CompiledRule, CompiledView},
     },
 };
 
@@ -53,7 +51,7 @@ pub struct Evaluation {
     /// Where and when each finding was made.
     pub found: Vec<Found>,
     /// For each rule of the set, what happened.
-    pub counts: Vec<RuleCounts>,
+    pub counts: ById<RuleId, RuleCounts>,
     /// Where the conditions that can stop being true stand after each event.
     pub standings: Standings,
 }
@@ -94,23 +92,23 @@ pub struct Prepared {
     evaluator: Evaluator,
     /// The events in the columns of [`crate::rule::compile::wide_schema`].
     table: Table,
-    counts: Vec<RuleCounts>,
+    counts: ById<RuleId, RuleCounts>,
     hits: Vec<Hit>,
     standings: Standings,
     compacts: Compacts,
     /// The columns of `group.*`, for each group of the rule set.
     groups: Vec<Vec<ArrayRef>>,
     /// For each window of the rule set the events that belong to it.
-    pub windows: Vec<Selected>,
+    pub windows: ById<WindowId, Selected>,
     /// For each rule on closing windows the events that belong to them; `None` for the others.
-    pub closings: Vec<Option<Selected>>,
+    pub closings: ById<RuleId, Option<Selected>>,
 }
 
 /// A rule that holds for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Hit {
     row: usize,
-    rule: usize,
+    rule: RuleId,
     /// The event's place among those of the rule's window.
     place: usize,
 }
@@ -137,8 +135,8 @@ impl Evaluator {
     /// Lays out events that were judged before for windows that are being filled. Of the batch only the columns that
     /// these read have to be there.
     #[must_use]
-    pub fn lay_out(&self, batch: &Batch<'_>, filling: &Filling) -> Prepared {
-        let mut prepared = self.prepared(batch, &|column| filling.reads(Column::COUNT + column));
+    pub fn lay_out(&self, batch: &Batch<'_>, filling: &Backfill) -> Prepared {
+        let mut prepared = self.prepared(batch, &|column| filling.reads(column));
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);
         let times = Times::new(batch.events);
@@ -165,7 +163,7 @@ impl Evaluator {
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
-        for (number, rule) in self.rules.rules.iter().enumerate() {
+        for (number, rule) in self.rules.rules.entries() {
             let mut closing = None;
             if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
                 closing =
@@ -173,8 +171,8 @@ impl Evaluator {
             }
             prepared.closings.push(closing);
         }
-        for number in 0..self.rules.windows.len() {
-            let types = self.rules.windows[number].types;
+        for (number, window) in self.rules.windows.entries() {
+            let types = window.types;
             let selected = match types & present {
                 0 => Selected::default(),
                 _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types)),
@@ -184,17 +182,17 @@ impl Evaluator {
         prepared
     }
 
-    fn prepared(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Prepared {
+    fn prepared(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> Prepared {
         Prepared {
             evaluator: self.clone(),
             table: self.table(batch, wanted),
-            counts: vec![RuleCounts::default(); self.rules.rules.len()],
+            counts: ById::filled(self.rules.rules.len(), RuleCounts::default()),
             hits: Vec::new(),
             standings: Standings::default(),
             compacts: Compacts::default(),
             groups: Vec::new(),
-            windows: Vec::new(),
-            closings: Vec::new(),
+            windows: ById::default(),
+            closings: ById::default(),
         }
     }
 
@@ -212,20 +210,19 @@ impl Evaluator {
         batch.after.groups.iter().map(columns).collect()
     }
 
-    /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns, counted from the first; the others
-    /// are empty and never read.
-    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Table {
-        let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
+    /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns; the others are empty and never read.
+    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> Table {
+        let mut columns = ById::from(batch.events.columns().to_vec());
         let none: ArrayRef = Arc::new(NullArray::new(0));
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
-            columns.push(if wanted(at) {
+            columns.push(if wanted(ColumnId::budget(at)) {
                 column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
             } else {
                 Arc::clone(&none)
             });
         }
         for (at, (_, column)) in ORIGINAL_COLUMNS.iter().enumerate() {
-            columns.push(if wanted(BUDGET_COLUMNS.len() + at) {
+            columns.push(if wanted(ColumnId::original(at)) {
                 column.compute(batch.after, batch.events)
             } else {
                 Arc::clone(&none)
@@ -249,7 +246,12 @@ impl Prepared {
     }
 
     /// Judges the events of the trigger by a rule without a window, or lays them out for one on closing windows.
-    fn prepare_rule(&mut self, number: usize, rule: &CompiledRule, mask: &BooleanBuffer) -> Option<Selected> {
+    fn prepare_rule(
+        &mut self,
+        number: RuleId,
+        rule: &CompiledRule,
+        mask: &BooleanBuffer,
+    ) -> Option<Selected> {
         let started = std::time::Instant::now();
         let counts = &mut self.counts[number];
         let filtered = |counts: &mut RuleCounts| match &rule.filter {
@@ -281,7 +283,7 @@ impl Prepared {
     }
 
     /// Lays out the events of the mask that a window holds.
-    fn prepare_window(&mut self, number: usize, mask: &BooleanBuffer) -> Selected {
+    fn prepare_window(&mut self, number: WindowId, mask: &BooleanBuffer) -> Selected {
         let evaluator = self.evaluator.clone();
         let window = &evaluator.rules.windows[number];
         let started = std::time::Instant::now();
@@ -298,7 +300,7 @@ impl Prepared {
         // What happens to a window happens to all rules that share it; its time is divided among them.
         let shares = |rule: &CompiledRule| {
             rule.rule.mode != Mode::Disabled
-                && matches!(&rule.view, CompiledView::Sliding(own) if own.iter().any(|w| w.window == number))
+                && matches!(&rule.view, CompiledView::Sliding(own) if own.iter().any(|w| w.window == Some(number)))
         };
         let rules = evaluator.rules.rules.iter().zip(&mut self.counts);
         let sharing: Vec<_> = rules.filter(|(rule, _)| shares(rule)).map(|(_, counts)| counts).collect();
@@ -315,16 +317,15 @@ impl Prepared {
         self.counts.iter_mut().zip(&moved.counts).for_each(|(counts, more)| counts.add(more));
         let evaluator = self.evaluator.clone();
         let rules = &evaluator.rules.rules;
-        let mut measures: Vec<Vec<ArrayRef>> = vec![Vec::new(); rules.len()];
-        for (number, rule) in rules.iter().enumerate() {
+        let mut measures: ById<RuleId, Vec<ArrayRef>> = ById::filled(rules.len(), Vec::new());
+        for (number, rule) in rules.entries() {
             if let Some(columns) = rule.group.as_ref().and_then(|(_, at)| self.groups.get(*at)) {
                 measures[number].clone_from(columns);
             }
             let CompiledView::Sliding(windows) = &rule.view else { continue };
             // Its windows hold the same events, by other keys.
-            let Some(selected) = windows.first().and_then(|window| self.windows.get(window.window)) else {
-                continue;
-            };
+            let first = windows.first().and_then(|window| window.window);
+            let Some(selected) = first.and_then(|window| self.windows.get(window)) else { continue };
             if measured.is_empty() || rule.rule.mode == Mode::Disabled || selected.rows.is_empty() {
                 continue;
             }
@@ -332,8 +333,8 @@ impl Prepared {
             let started = std::time::Instant::now();
             let counts = &mut self.counts[number];
             let (mut columns, mut failed) = (Vec::new(), vec![false; selected.rows.len()]);
-            for window in windows {
-                let (measured, selected) = (&measured[window.window], &self.windows[window.window]);
+            for (window, id) in windows.iter().filter_map(|window| Some((window, window.window?))) {
+                let (measured, selected) = (&measured[id], &self.windows[id]);
                 counts.beyond += measured.beyond.len() as u64;
                 columns.extend(measured_columns(window, measured, selected, &mut failed, counts));
             }
@@ -361,51 +362,19 @@ impl Prepared {
 
     fn finding(&self, hit: Hit, measures: &[ArrayRef]) -> Finding {
         let place = Place { table: &self.table, row: hit.row, more: measures, more_row: hit.place };
-        let ids = self.table.columns[Column::EventId.index()].as_string_view();
+        let ids = self.table.columns[Column::EventId.into()].as_string_view();
         let subject = Subject::Event { id: ids.value(hit.row), at: time(&self.table, hit.row) };
         Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)
     }
 
     fn found(&self, hit: Hit) -> Found {
-        let amounts = self.table.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
+        let amounts = self.table.columns[Column::Amount.into()].as_primitive::<Decimal128Type>();
         Found { row: hit.row, at: time(&self.table, hit.row), cents: Cents::new(amounts.value(hit.row)) }
     }
 }
 
-/// The measures of a window for the events of a rule. Events for which one of them could not be computed are marked in
-/// `failed`.
-fn measured_columns(
-    window: &OverWindow,
-    measured: &Measured,
-    selected: &Selected,
-    failed: &mut [bool],
-    counts: &mut RuleCounts,
-) -> Vec<ArrayRef> {
-    // What goes wrong for another rule that shares the window is not this one's business.
-    let own = |f: &&Failed| f.lane == KEY || window.lanes.contains(&f.lane);
-    let values = selected.failed.iter().filter(own).map(|f| (f.row, &f.error));
-    let results =
-        window.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));
-    for (row, error) in values.chain(results) {
-        if !std::mem::replace(&mut failed[row], true) {
-            counts.fail(error);
-        }
-    }
-    let results = window.results.iter().map(|at| Arc::clone(&measured.columns[*at])).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
-    let columns = RecordBatch::try_new_with_options(Arc::clone(&window.measures.results), results, &options)
-        .map_err(Into::into)
-        .and_then(|batch| measures::compute(&window.measures, &batch, failed, counts));
-    columns.unwrap_or_else(|e| {
-        counts.fail(&at_run_time(&e));
-        failed.fill(true);
-        let rows = failed.len();
-        window.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows)).collect()
-    })
-}
-
 fn time(table: &Table, row: usize) -> Instant {
-    let times = table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
+    let times = table.columns[Column::OccurredAt.into()].as_primitive::<TimestampMicrosecondType>();
     Instant::from_micros(times.value(row))
 }
 

@@ -3,11 +3,11 @@
 use arrow::array::ArrayRef;
 use serde_json::{Map, Value};
 
-use super::row::Table;
+use super::condition::Table;
 use crate::{
     event::{Column, Instant, period::Stretch, time::Calendar},
     finding::{Finding, WindowSpan},
-    rule::compile::CompiledRule,
+    rule::{ColumnId, Id, compile::CompiledRule},
     sql::value,
 };
 
@@ -57,9 +57,9 @@ pub struct Place<'p> {
 }
 
 impl Place<'_> {
-    fn cell(&self, at: usize) -> (&ArrayRef, usize) {
-        match at.checked_sub(self.table.columns.len()) {
-            None => (&self.table.columns[at], self.row),
+    fn cell(&self, column: ColumnId) -> (&ArrayRef, usize) {
+        match column.number().checked_sub(self.table.columns.len()) {
+            None => (&self.table.columns[column], self.row),
             Some(more) => (&self.more[more], self.more_row),
         }
     }
@@ -72,10 +72,10 @@ impl Finding {
     /// The finding of `rule` on a row of its table.
     #[must_use]
     pub fn new(rule: &CompiledRule, place: &Place<'_>, subject: Subject<'_>, calendar: &Calendar) -> Self {
-        let named = |columns: &[usize]| -> Map<String, Value> {
-            let cell = |at: usize| {
+        let named = |columns: &[ColumnId]| -> Map<String, Value> {
+            let cell = |at: ColumnId| {
                 let (array, row) = place.cell(at);
-                (rule.columns.field(at).name().clone(), value(array, row, calendar))
+                (at.field(&rule.columns).name().clone(), value(array, row, calendar))
             };
             columns.iter().map(|&at| cell(at)).collect()
         };
@@ -99,9 +99,9 @@ impl Finding {
         Self {
             finding_id: finding_id(&rule.rule.id, &key, &id),
             rule_id: rule.rule.id.clone(),
-            severity: rule.rule.severity.word().to_owned(),
-            handling: rule.rule.handling.word().to_owned(),
-            mode: rule.rule.mode.word().to_owned(),
+            severity: rule.rule.severity,
+            handling: rule.rule.handling,
+            mode: rule.rule.mode,
             key,
             at: calendar.format(subject.at()),
             event_id,
@@ -134,12 +134,12 @@ impl Finding {
 fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<String, Value> {
     let mut labels = Map::new();
     for name in LABELS.map(|column| column.spec().name) {
-        if let Ok(at) = rule.columns.index_of(name) {
-            let of_original = rule.columns.index_of(&format!("original.{name}"));
-            let shown = |at: &usize| rule.key.contains(at) || rule.values.contains(at);
+        if let Some(at) = ColumnId::of(&rule.columns, name) {
+            let of_original = ColumnId::of(&rule.columns, &format!("original.{name}"));
+            let shown = |at: &ColumnId| rule.key.contains(at) || rule.values.contains(at);
             let own = place.cell(at);
             let (array, row) = match of_original {
-                Ok(at) if own.0.is_null(own.1) && shown(&at) => place.cell(at),
+                Some(at) if own.0.is_null(own.1) && shown(&at) => place.cell(at),
                 _ => own,
             };
             labels.insert(name.to_owned(), value(array, row, calendar));

@@ -1,4 +1,4 @@
-//! The aggregates of a window that `DataFusion` computes, anew from its events.
+//! The aggregates of a window that `DataFusion` computes, again from its events.
 
 use std::sync::Arc;
 

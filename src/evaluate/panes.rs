@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::closing::Until;
 use crate::{
     event::{
         Instant,
@@ -15,7 +16,7 @@ use crate::{
 #[must_use]
 pub(crate) fn windows_of(view: &ClosingRule, calendar: &Calendar, at: i64) -> Vec<Stretch> {
     let grid = Grid::new(calendar, view.size, view.slide);
-    grid.windows_with(grid.pane(at), i64::MAX)
+    grid.windows_with(grid.pane(at), Until::Everything)
 }
 
 /// The panes and windows of a rule.
@@ -25,7 +26,8 @@ pub(crate) struct Grid<'c> {
     slide: Length,
     /// Panes of a window.
     count: usize,
-    /// The local day or pane that was asked for last: neighbouring instants mostly lie in the same one.
+    /// The local day or pane that was asked for last: neighbouring instants mostly lie in the same one. It holds no instant
+    /// until one is asked for.
     known: Cell<Stretch>,
 }
 
@@ -38,7 +40,12 @@ impl<'c> Grid<'c> {
             (Length::Days(size), Length::Days(slide)) => usize::from(size / slide),
             _ => 1,
         };
-        Self { calendar, slide, count, known: Cell::new(Stretch { start: Instant::MAX, end: Instant::MIN }) }
+        Self {
+            calendar,
+            slide,
+            count,
+            known: Cell::new(Stretch { start: Instant::EPOCH, end: Instant::EPOCH }),
+        }
     }
 
     /// The pane that an instant lies in.
@@ -73,13 +80,13 @@ impl<'c> Grid<'c> {
         self.pane(after).end.as_micros()
     }
 
-    /// The windows that a pane is a part of, as far as they end at or before `until`; the earliest first.
+    /// The windows that a pane is a part of, as far as they are closed up to `until`; the earliest first.
     #[must_use]
-    pub(crate) fn windows_with(&self, pane: Stretch, until: i64) -> Vec<Stretch> {
+    pub(crate) fn windows_with(&self, pane: Stretch, until: Until) -> Vec<Stretch> {
         let mut end = pane.end;
         let mut windows = Vec::new();
         for _ in 0..self.count {
-            if end > Instant::from_micros(until) {
+            if !until.is_past(end.as_micros()) {
                 break;
             }
             windows.push(self.window_until(end.as_micros()));

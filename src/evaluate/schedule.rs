@@ -1,5 +1,7 @@
 //! Rules on a schedule: a query over everything that is stored, at a tick of event time.
 
+mod why;
+
 use std::{sync::Arc, time::Duration};
 
 use arrow::{compute::concat_batches, datatypes::Schema, record_batch::RecordBatch};
@@ -13,19 +15,19 @@ use futures::StreamExt;
 
 use super::{
     LedgerTables,
-    bounded::{self, Broken, Unread},
+    bounded::{self, Unread},
+    condition::{RuleCounts, Table, judge_all},
     finding::{Place, Subject},
     forecasts,
-    guard::{TimeOver, Watch, guarded},
-    plans::{Plan, Plans, Ready},
-    row::{RuleCounts, Table, judge_all},
+    guard::{Watch, guarded},
+    plans::{KeptPlan, Plans, Ready},
 };
 use crate::{
     diagnostic::at_run_time,
     event::{EventType, Instant, time::Calendar},
     finding::Finding,
     rule::{
-        RuleSet,
+        RuleId, RuleSet,
         compile::{CompiledRule, CompiledView},
         query::{QuerySession, ScheduleRule, options},
     },
@@ -38,6 +40,8 @@ use crate::{
         },
     },
 };
+
+pub use why::Why;
 
 /// What is stored: where the tables of a query come from.
 pub trait Tables: Send + Sync {
@@ -96,76 +100,12 @@ impl Default for Limits {
 pub struct Due {
     /// The tick.
     pub tick: Instant,
-    /// The rule, by its position in the rule set.
-    pub rule: usize,
+    /// The rule.
+    pub rule: RuleId,
     /// What the ledger holds at this moment, as far as the rule reads it.
     pub ledger: LedgerTables,
     /// The how manieth process begins it, if another ended before it was done; else 0.
     pub attempt: u32,
-}
-
-/// Why a tick is passed without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// It took too long.
-    Time,
-    /// It needed too much memory.
-    Memory,
-    /// It did not end when its time was over.
-    Left,
-    /// It panicked.
-    Panicked,
-    /// Queries before it whose time is over have not ended.
-    Crowded,
-    /// So many processes ended while they evaluated it.
-    Ended,
-    /// The store could not be read, or the operating system gave no thread.
-    Unread,
-}
-
-impl Why {
-    const ALL: [Self; 7] =
-        [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended, Self::Unread];
-
-    /// Its number in the store.
-    #[must_use]
-    pub fn code(self) -> i64 {
-        Self::ALL.iter().zip(1..).find(|(why, _)| **why == self).map_or(0, |(_, code)| code)
-    }
-
-    /// By its number in the store.
-    #[must_use]
-    pub fn of_code(code: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|why| why.code() == code)
-    }
-
-    /// For an error of time, memory or reading: the same query over the same events may be answered another time.
-    fn of(error: &DataFusionError) -> Option<Self> {
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Some(Self::Memory),
-            DataFusionError::External(inner) if inner.is::<TimeOver>() => Some(Self::Time),
-            DataFusionError::External(inner) if inner.is::<Unread>() => Some(Self::Unread),
-            DataFusionError::External(inner) => inner.downcast_ref().map(|broken| match broken {
-                Broken::Left => Self::Left,
-                Broken::Panicked => Self::Panicked,
-                Broken::Crowded => Self::Crowded,
-            }),
-            _ => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&match self {
-            Self::Time => say!("it took too long"),
-            Self::Memory => say!("it needed too much memory"),
-            Self::Left | Self::Panicked => say!("it broke off"),
-            Self::Crowded => say!("others before it had not ended"),
-            Self::Ended => say!("the daemon ended several times while it was evaluated"),
-            Self::Unread => say!("what is stored could not be read"),
-        })
-    }
 }
 
 /// A tick of a rule that was passed without an answer.
@@ -285,13 +225,15 @@ impl Asked {
         let plan = match plans.take(&self.rules, rule) {
             Ready::Kept(plan) => plan,
             Ready::Never => return None,
-            Ready::ToBeMade => match Plan::make(session, view, due, tables.as_ref(), &self.calendar).await {
-                Some(plan) => plan,
-                None => {
-                    plans.put(&self.rules, rule, None);
-                    return None;
+            Ready::ToBeMade => {
+                match KeptPlan::make(session, view, due, tables.as_ref(), &self.calendar).await {
+                    Some(plan) => plan,
+                    None => {
+                        plans.put(&self.rules, rule, None);
+                        return None;
+                    }
                 }
-            },
+            }
         };
         let rows = match plan.start(due, &self.calendar, limits.memory, watch) {
             Ok(stream) => collected(stream, *limits).await,
@@ -399,7 +341,7 @@ fn judged(
     calendar: &Calendar,
     counts: &mut RuleCounts,
 ) -> Vec<Finding> {
-    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec() };
+    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec().into() };
     let found = judge_all(rule, &table, &|_| tick, counts);
     let mut ids = std::collections::BTreeSet::new();
     let finding = |row: usize| {

@@ -13,14 +13,15 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::{
     aggregate::{Failed, KEY, Packed, add_hashes, array},
+    condition::Table,
     key::SEED,
-    row::Table,
     sliding::Selected,
 };
 use crate::{
     diagnostic::at_run_time,
     event::Column,
     rule::{
+        ById, ColumnId,
         compile::{CompiledRule, Condition, KeyPart},
         plan::{Lane, Layout},
     },
@@ -38,7 +39,7 @@ pub(crate) fn select(
     if rows.is_empty() {
         return Selected::default();
     }
-    let times = compact.column(Column::OccurredAt.index());
+    let times = compact.column(Column::OccurredAt.into());
     let times = times.as_primitive::<TimestampMicrosecondType>().values();
     let batch = |lane: &Lane| compact.batch(&lane.inputs, &lane.schema);
     let packed = layout.pack(lanes, &batch, times, *SEED);
@@ -75,28 +76,28 @@ impl Compacts {
 }
 
 /// The hashes of one column at one place of a key.
-type Hashed = ((usize, usize), Arc<[u128]>);
+type Hashed = ((ColumnId, usize), Arc<[u128]>);
 
 /// Some rows of a table, each column and its hashes made when they are first asked for.
 #[derive(Debug)]
 pub struct Compact {
     rows: UInt32Array,
     /// The columns of the table, and the number of its rows.
-    columns: Vec<ArrayRef>,
+    columns: ById<ColumnId, ArrayRef>,
     of: usize,
-    taken: Vec<OnceLock<ArrayRef>>,
+    taken: ById<ColumnId, OnceLock<ArrayRef>>,
     hashes: Mutex<Vec<Hashed>>,
 }
 
 impl Compact {
     fn new(table: &Table, mask: &BooleanBuffer) -> Self {
         let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
-        let taken = vec![OnceLock::new(); table.columns.len()];
+        let taken = ById::filled(table.columns.len(), OnceLock::new());
         Self { rows, columns: table.columns.clone(), of: table.rows, taken, hashes: Mutex::default() }
     }
 
     /// A column of these rows.
-    pub fn column(&self, at: usize) -> ArrayRef {
+    pub fn column(&self, at: ColumnId) -> ArrayRef {
         let column = &self.columns[at];
         let make = || match self.rows.len() == self.of {
             true => Arc::clone(column),
@@ -147,7 +148,7 @@ impl Compact {
         Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
     }
 
-    fn hashes(&self, at: usize, number: usize) -> Result<Arc<[u128]>> {
+    fn hashes(&self, at: ColumnId, number: usize) -> Result<Arc<[u128]>> {
         let mut known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, hashes)) = known.iter().find(|(of, _)| *of == (at, number)) {
             return Ok(Arc::clone(hashes));
@@ -163,7 +164,7 @@ impl Compact {
     ///
     /// # Errors
     /// If the schema is not that of the columns.
-    pub fn batch(&self, inputs: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    pub fn batch(&self, inputs: &[ColumnId], schema: &SchemaRef) -> Result<RecordBatch> {
         let columns = inputs.iter().map(|at| self.column(*at)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
@@ -172,9 +173,9 @@ impl Compact {
     /// These rows in the columns of a rule that are read to judge it, with its measures.
     pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> Table {
         let conditions = rule.when.iter().chain(rule.exceptions.iter().map(|e| &e.when));
-        let read: Vec<usize> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
+        let read: Vec<ColumnId> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
         // Nobody looks at the others, whatever they hold.
-        let own = self.columns.iter().enumerate().map(|(at, other)| match read.contains(&at) {
+        let own = self.columns.entries().map(|(at, other)| match read.contains(&at) {
             true => self.column(at),
             false => Arc::clone(other),
         });

@@ -14,7 +14,7 @@ use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
 use rows::Rows;
 pub(crate) use texts::{hold, release};
 
-/// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
+/// Keys with fewer events in their window are added up again for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
 const HOT: u32 = 48;
 
@@ -263,7 +263,7 @@ impl Series {
             hot.lo += 1;
         }
         if self.is_mark(plan, place) {
-            // What a window holds begins anew: this one if it has the event in it, else the next one.
+            // What a window holds begins again: this one if it has the event in it, else the next one.
             let end = if plan.current { place + 1 } else { place };
             let lo = if plan.current { place } else { hot.lo };
             self.scan(plan, texts, (lo, end), scratch);

@@ -65,12 +65,13 @@ pub(crate) struct Sliding {
     limit: usize,
     /// The limit is never below this.
     least: usize,
-    /// Events before this may be gone.
-    floor: i64,
-    /// The two latest event times: a single one may be wrong, and what it would let go of is needed.
+    /// Events before this may be gone; `None` where all are there.
+    floor: Option<i64>,
+    /// The two latest event times: a single one may be wrong, and what it would let go of is needed. They are compared with
+    /// every event, so that the least number stands for none.
     latest: [i64; 2],
-    /// Events from this on are not let go.
-    protect: i64,
+    /// Events from this on are not let go, if there are any that somebody needs.
+    protect: Option<i64>,
     /// The length of the window, and how late an event may be that still finds all of its window, in microseconds.
     held: i64,
 }
@@ -90,9 +91,9 @@ impl Sliding {
             scale: Scale::default(),
             limit: ROWS_MIN,
             least: ROWS_MIN,
-            floor: i64::MIN,
+            floor: None,
             latest: [i64::MIN; 2],
-            protect: i64::MAX,
+            protect: None,
             held: reach.saturating_add(late),
         }
     }
@@ -105,8 +106,10 @@ impl Sliding {
 
     /// The first instant after `too_far` that a window of these events reaches back to, if what was there may be gone.
     #[must_use]
-    pub(crate) fn lacks(&self, selected: &Selected, too_far: i64) -> Option<i64> {
-        selected.from.iter().copied().filter(|from| *from > too_far).min().filter(|from| *from < self.floor)
+    pub(crate) fn lacks(&self, selected: &Selected, too_far: Option<i64>) -> Option<i64> {
+        let floor = self.floor?;
+        let near = |from: &i64| too_far.is_none_or(|too_far| *from > too_far);
+        selected.from.iter().copied().filter(near).min().filter(|from| *from < floor)
     }
 
     /// Bytes held.
@@ -121,18 +124,18 @@ impl Sliding {
     /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
     /// they needed goes too.
     pub(crate) fn lighten(&mut self) {
-        self.protect = i64::MAX;
+        self.protect = None;
         self.expire();
     }
 
-    /// Says that events before `floor` were not taken in.
-    pub(crate) fn starts_at(&mut self, floor: i64) {
+    /// Says that events before `floor` were not taken in; `None` if all were.
+    pub(crate) fn starts_at(&mut self, floor: Option<i64>) {
         self.floor = floor;
     }
 
     /// Keeps what the windows of these events need, until the next batch.
     pub(crate) fn protect(&mut self, selected: &Selected) {
-        self.protect = selected.from.iter().copied().min().unwrap_or(i64::MAX);
+        self.protect = selected.from.iter().copied().min();
     }
 
     /// Takes in events that were judged before (recovery, or a rule that is new).
@@ -149,7 +152,7 @@ impl Sliding {
         let mut outputs = outputs(&plan, selected);
         let (mut beyond, mut place) = (Vec::new(), 0);
         self.each(selected, |plan, series, arrival, state| {
-            if arrival.from < state.floor {
+            if state.floor.is_some_and(|floor| arrival.from < floor) {
                 beyond.push(place);
             }
             place += 1;
@@ -177,7 +180,7 @@ impl Sliding {
             tried.extend_from_slice(row);
             hold(plan, &mut tried[start..], &selected.packed.texts, i, texts);
             let arrival = Arrival { row: &tried[start..], others: selected.packed.others(i), from: *from };
-            if *from < *floor {
+            if floor.is_some_and(|floor| *from < floor) {
                 beyond.push(i);
             }
             let shared = Shared { scratch, texts };
@@ -237,8 +240,11 @@ impl Sliding {
     /// Lets go of what no window needs any more. It happens after a number of events, so that it does not
     /// depend on how the stream is cut, and costs little for each.
     fn expire(&mut self) {
-        self.floor = self.floor.max(self.latest[1].saturating_sub(self.held).min(self.protect));
-        let (plan, floor) = (Arc::clone(&self.plan), self.floor);
+        let needed = self.latest[1].saturating_sub(self.held);
+        let floor = self.protect.map_or(needed, |protect| needed.min(protect));
+        let floor = self.floor.map_or(floor, |before| before.max(floor));
+        self.floor = Some(floor);
+        let plan = Arc::clone(&self.plan);
         let (mut rows, texts) = (0, &mut self.texts);
         self.keys.retain(|series| {
             let left = series.expire(&plan, floor, texts);
@@ -283,7 +289,7 @@ fn measured(plan: &WindowPlan, outputs: Vec<Output>, selected: &Selected) -> Mea
 
 /// What a series needs of the state that it is a part of.
 struct State<'s> {
-    floor: i64,
+    floor: Option<i64>,
     shared: Shared<'s>,
 }
 
@@ -394,8 +400,8 @@ mod tests {
             Selected { rows: vec![0], keys: vec![0], from: vec![at - REACH + 1], ..Selected::default() };
         late.packed.words.extend([at.cast_unsigned(), 1, 1]);
         let from = at - REACH + 1;
-        assert_eq!(lean.lacks(&late, i64::MIN), Some(from));
-        assert_eq!(lean.lacks(&late, from), None);
+        assert_eq!(lean.lacks(&late, None), Some(from));
+        assert_eq!(lean.lacks(&late, Some(from)), None);
         assert_eq!(lean.observe(&late).beyond, [0]);
     }
 }

@@ -1,5 +1,5 @@
 //! Threads that queries run on. One that is done waits for the next query, which finds its memory still there: a thread
-//! that is made anew has each page zeroed by the operating system once more.
+//! that is made again has each page zeroed by the operating system once more.
 
 use std::{
     io,

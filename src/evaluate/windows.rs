@@ -1,45 +1,41 @@
 //! The state of all windows: what `prepare` laid out goes in, one batch after another.
 
 mod jobs;
+mod same;
 
 use std::sync::Arc;
 
 use super::{
-    Filling,
-    closing::{Judge, State},
+    Backfill,
+    closing::{Judge, State, Until},
+    condition::RuleCounts,
     evaluator::Prepared,
     pool::in_parallel,
-    row::RuleCounts,
     sliding::{Measured, Sliding},
 };
 use crate::{
-    event::{Instant, time::Calendar},
+    event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     ledger::Trial,
-    lists::Lists,
-    rule::{
-        Mode, RuleSet,
-        compile::{ClosingRule, CompiledRule, CompiledView},
-        share::SharedWindow,
-        with_lists,
-    },
+    rule::{ById, RuleId, RuleSet, WindowId, compile::CompiledRule, share::SharedWindow},
 };
 
 use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};
+use same::{closing_view, same_windows};
 
 /// The state of the windows of a rule set.
 #[derive(Debug)]
 pub struct Windows {
     rules: Arc<RuleSet>,
     calendar: Arc<Calendar>,
-    sliding: Vec<Sliding>,
+    sliding: ById<WindowId, Sliding>,
     /// For each rule on closing windows their state.
-    closing: Vec<Option<State>>,
-    /// Every window that ends at or before this is closed.
-    watermark: i64,
-    late: i64,
-    /// From when on there are all events.
-    start: i64,
+    closing: ById<RuleId, Option<State>>,
+    /// The windows that are closed.
+    watermark: Until,
+    late: TimeDelta,
+    /// From when on there are all events; `None` if nothing is missing.
+    start: Option<Instant>,
 }
 
 /// What windows hold.
@@ -57,11 +53,11 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Moved {
     /// For each sliding window its measures.
-    pub measured: Vec<Measured>,
+    pub measured: ById<WindowId, Measured>,
     /// Findings about windows that closed, or were judged again, with the row of the batch after which it happened.
     pub closed: Vec<Closed>,
     /// What happened to each rule.
-    pub counts: Vec<RuleCounts>,
+    pub counts: ById<RuleId, RuleCounts>,
 }
 
 /// A finding about a window.
@@ -78,10 +74,10 @@ pub struct Closed {
 /// Windows that start without events and have to be filled from what is stored.
 #[derive(Debug, Default)]
 pub struct Empty {
-    /// Sliding windows, by their positions in the rule set.
-    pub sliding: Vec<usize>,
-    /// Rules on closing windows, by their positions in the rule set.
-    pub closing: Vec<usize>,
+    /// Sliding windows.
+    pub sliding: Vec<WindowId>,
+    /// Rules on closing windows.
+    pub closing: Vec<RuleId>,
 }
 
 impl Empty {
@@ -93,19 +89,19 @@ impl Empty {
 }
 
 impl Windows {
-    /// Windows without events. An event may be `late` microseconds late and still finds all of its window; windows
-    /// that end at or before `watermark` are closed.
+    /// Windows without events. An event may be so `late` and still finds all of its window; windows that end at or before
+    /// `watermark` are closed, none where it is the least instant.
     #[must_use]
-    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>, late: i64, watermark: i64) -> Self {
+    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>, late: TimeDelta, watermark: Instant) -> Self {
         let none = Arc::new(RuleSet::default());
         let empty = Self {
             rules: none,
             calendar: Arc::clone(calendar),
-            sliding: Vec::new(),
-            closing: Vec::new(),
-            watermark,
+            sliding: ById::default(),
+            closing: ById::default(),
+            watermark: Until::watermark(watermark),
             late,
-            start: i64::MIN,
+            start: None,
         };
         empty.change(rules).0
     }
@@ -114,9 +110,10 @@ impl Windows {
     #[must_use]
     pub fn change(mut self, rules: &Arc<RuleSet>) -> (Self, Empty) {
         let mut empty = Empty::default();
-        let mut old: Vec<_> = self.rules.windows.iter().zip(self.sliding.drain(..)).map(Some).collect();
-        let mut sliding = Vec::new();
-        for (at, window) in rules.windows.iter().enumerate() {
+        let mut old: Vec<_> =
+            self.rules.windows.iter().zip(std::mem::take(&mut self.sliding)).map(Some).collect();
+        let mut sliding = ById::default();
+        for (at, window) in rules.windows.entries() {
             let same = old.iter_mut().find(|o| o.as_ref().is_some_and(|(known, _)| known.same(window)));
             sliding.push(same.and_then(Option::take).map_or_else(
                 || {
@@ -126,14 +123,14 @@ impl Windows {
                 |(_, state)| state,
             ));
         }
-        let mut closing = Vec::new();
-        for (at, rule) in rules.rules.iter().enumerate() {
+        let mut closing = ById::default();
+        for (at, rule) in rules.rules.entries() {
             let Some(view) = closing_view(rule) else {
                 closing.push(None);
                 continue;
             };
             let same = |known: &CompiledRule| same_windows((known, &self.rules.lists), (rule, &rules.lists));
-            let same = self.rules.rules.iter().position(same);
+            let same = self.rules.rules.find(same);
             closing.push(same.and_then(|at| self.closing[at].take()).or_else(|| {
                 empty.closing.push(at);
                 Some(State::new(view, self.watermark))
@@ -142,8 +139,8 @@ impl Windows {
         (Self { rules: Arc::clone(rules), sliding, closing, ..self }, empty)
     }
 
-    /// Says from when on there are all events: longer windows that begin before are not judged.
-    pub fn complete_from(&mut self, start: i64) {
+    /// Says from when on there are all events: longer windows that begin before are not judged. `None` if nothing is missing.
+    pub fn complete_from(&mut self, start: Option<Instant>) {
         self.start = start;
     }
 
@@ -176,39 +173,43 @@ impl Windows {
         }
     }
 
-    /// Closing windows that end at or before this are closed, in microseconds.
+    /// The first instant that an event can have whose windows are all open.
     #[must_use]
-    pub fn watermark(&self) -> i64 {
-        self.watermark
+    pub fn watermark(&self) -> Instant {
+        match self.watermark {
+            Until::Nothing => Instant::MIN,
+            Until::At(at) => at,
+            Until::Everything => Instant::MAX,
+        }
     }
 
     /// The windows that an event of this batch reaches further back in than they hold, and how far. What reaches back to
     /// `too_far` or before is left out.
     #[must_use]
-    pub fn lacking(&self, prepared: &Prepared, too_far: i64) -> Option<(Empty, i64)> {
+    pub fn lacking(&self, prepared: &Prepared, too_far: Option<Instant>) -> Option<(Empty, Instant)> {
+        let too_far = too_far.map(Instant::as_micros);
         let mut empty = Empty::default();
         let mut first: Option<i64> = None;
-        let mut lacks = |list: &mut Vec<usize>, at: usize, from: i64| {
-            list.push(at);
-            first = Some(first.map_or(from, |first| first.min(from)));
-        };
-        for (at, (state, selected)) in self.sliding.iter().zip(&prepared.windows).enumerate() {
+        let mut reach = |from: i64| first = Some(first.map_or(from, |first| first.min(from)));
+        for ((at, state), selected) in self.sliding.entries().zip(&prepared.windows) {
             if let Some(from) = state.lacks(selected, too_far) {
-                lacks(&mut empty.sliding, at, from);
+                empty.sliding.push(at);
+                reach(from);
             }
         }
-        for (at, (state, selected)) in self.closing.iter().zip(&prepared.closings).enumerate() {
+        for ((at, state), selected) in self.closing.entries().zip(&prepared.closings) {
             let (Some(state), Some(selected)) = (state, selected) else { continue };
             let Some(view) = closing_view(&self.rules.rules[at]) else { continue };
             let judge = Judge::new(&self.rules.rules[at], view, &self.calendar, (self.late, self.start));
             if let Some(from) = state.lacks(&judge, selected, too_far) {
-                lacks(&mut empty.closing, at, from);
+                empty.closing.push(at);
+                reach(from);
             }
         }
-        first.map(|first| (empty, first))
+        first.map(|first| (empty, Instant::from_micros(first)))
     }
 
-    /// Forgets what some windows hold, to fill them anew.
+    /// Forgets what some windows hold, to fill them again.
     pub fn clear(&mut self, empty: &Empty) {
         for at in &empty.sliding {
             self.sliding[*at] = state(&self.rules.windows[*at], self.late);
@@ -257,9 +258,9 @@ impl Windows {
 
     /// Closes the windows that were filled and are over, without judging them. They hold everything from the instant on
     /// that `filling` says.
-    pub fn loaded(&mut self, filling: &Filling) {
+    pub fn loaded(&mut self, filling: &Backfill) {
         for (at, from) in &filling.sliding {
-            self.sliding[*at].starts_at(from.unwrap_or(i64::MIN));
+            self.sliding[*at].starts_at(from.map(Instant::as_micros));
         }
         let rules = Arc::clone(&self.rules);
         for (at, from) in &filling.closing {
@@ -268,24 +269,26 @@ impl Windows {
             };
             let judge = Judge::new(&rules.rules[*at], view, &self.calendar, (self.late, self.start));
             state.close(&judge, (self.watermark, 0), true, &mut RuleCounts::default());
-            state.starts_at(&judge, from.unwrap_or(i64::MIN));
+            state.starts_at(&judge, from.map(Instant::as_micros));
         }
     }
 
-    /// Takes in the events of a batch. `watermarks` is the watermark after each of them.
+    /// Takes in the events of a batch. `watermarks` is the watermark after each of them, as a column: where there is none yet,
+    /// it is the least instant.
     pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) -> Moved {
         let rules = Arc::clone(&self.rules);
-        let mut measured: Vec<Measured> = self.sliding.iter().map(|_| Measured::default()).collect();
+        let mut measured: ById<WindowId, Measured> =
+            self.sliding.iter().map(|_| Measured::default()).collect();
         let mut outcomes: Vec<Outcome> = rules.rules.iter().map(|_| Outcome::default()).collect();
         let mut jobs = Vec::with_capacity(rules.windows.len() + rules.rules.len());
         for ((state, selected), out) in self.sliding.iter_mut().zip(&prepared.windows).zip(&mut measured) {
             jobs.push(Job::Sliding { state, selected, out });
         }
-        let states = self.closing.iter_mut().zip(&mut outcomes).zip(&rules.rules).enumerate();
-        for (number, ((state, out), rule)) in states {
+        let states = self.closing.iter_mut().zip(&mut outcomes).zip(rules.rules.entries());
+        for ((state, out), (id, rule)) in states {
             let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
             let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
-            jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, number }));
+            jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, rule: id }));
         }
         let rows = prepared.table().rows;
         in_parallel(jobs, rows >= PARALLEL_ROWS, |job| match job {
@@ -296,7 +299,9 @@ impl Windows {
                 batch.out.counts.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
             }
         });
-        self.watermark = watermarks.last().map_or(self.watermark, |last| self.watermark.max(*last));
+        if let Some(last) = watermarks.last() {
+            self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
+        }
         let mut moved = Moved { measured, ..Moved::default() };
         for Outcome { counts, closed } in outcomes {
             moved.counts.push(counts);
@@ -314,19 +319,28 @@ impl Windows {
         Moved { measured, ..Moved::default() }
     }
 
-    /// Moves the watermark without an event: time passes, or the input ends.
-    pub fn advance(&mut self, watermark: i64, row: usize, moved: &mut Moved) {
+    /// Moves the watermark without an event, after a row of the last batch: time passes.
+    pub fn advance(&mut self, watermark: Instant, row: usize, moved: &mut Moved) {
+        self.close(Until::watermark(watermark), row, moved);
+    }
+
+    /// Closes every window that is open: the input is complete.
+    pub fn end(&mut self, row: usize, moved: &mut Moved) {
+        self.close(Until::Everything, row, moved);
+    }
+
+    fn close(&mut self, until: Until, row: usize, moved: &mut Moved) {
         let rules = Arc::clone(&self.rules);
-        moved.counts.resize(rules.rules.len(), RuleCounts::default());
-        for (number, rule) in rules.rules.iter().enumerate() {
-            let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
+        moved.counts.resize_with(rules.rules.len(), RuleCounts::default);
+        for (id, rule) in rules.rules.entries() {
+            let (Some(state), Some(view)) = (&mut self.closing[id], closing_view(rule)) else { continue };
             let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
-            let counts = &mut moved.counts[number];
-            let mut found = state.close(&judge, (watermark, row), false, counts);
+            let counts = &mut moved.counts[id];
+            let mut found = state.close(&judge, (until, row), false, counts);
             found.extend(state.flush(&judge, counts));
             moved.extend(found);
         }
-        self.watermark = self.watermark.max(watermark);
+        self.watermark = self.watermark.max(until);
         moved.sort();
     }
 }
@@ -353,35 +367,6 @@ impl Moved {
     }
 }
 
-fn closing_view(rule: &CompiledRule) -> Option<&ClosingRule> {
-    match &rule.view {
-        CompiledView::Closing(view) if rule.rule.mode != Mode::Disabled => Some(view),
-        _ => None,
-    }
-}
-
-/// Whether a rule's windows hold the same events, values and history as those of another one.
-fn same_windows((known, before): (&CompiledRule, &Lists), (rule, lists): (&CompiledRule, &Lists)) -> bool {
-    let (Some(a), Some(b)) = (closing_view(known), closing_view(rule)) else { return false };
-    let filter = |rule: &CompiledRule, lists: &Lists| {
-        rule.filter.as_ref().map(|filter| with_lists(&filter.text, lists))
-    };
-    let measured = |view: &ClosingRule| format!("{:?} {:?}", view.measures.aggregates, view.measures.columns);
-    let by = |view: &ClosingRule, lists: &Lists| -> Vec<String> {
-        view.by.iter().map(|part| part.text(lists)).collect()
-    };
-    let compared = |view: &ClosingRule| view.anomaly.as_ref().map(|(_, at)| *at);
-    known.rule.id == rule.rule.id
-        && known.rule.trigger == rule.rule.trigger
-        && filter(known, before) == filter(rule, lists)
-        && (a.size, a.slide, a.shape) == (b.size, b.slide, b.shape)
-        && by(a, before) == by(b, lists)
-        && a.measures.lanes.len() == b.measures.lanes.len()
-        && a.measures.lanes.iter().zip(&b.measures.lanes).all(|(a, b)| a.same(b))
-        && measured(a) == measured(b)
-        && compared(a) == compared(b)
-}
-
-fn state(window: &SharedWindow, late: i64) -> Sliding {
-    Sliding::new(Arc::clone(&window.plan), window.reach.longest().as_micros(), late)
+fn state(window: &SharedWindow, late: TimeDelta) -> Sliding {
+    Sliding::new(Arc::clone(&window.plan), window.reach.longest().as_micros(), late.as_micros())
 }

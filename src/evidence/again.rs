@@ -74,7 +74,7 @@ impl Output for Made {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for batch in batches {
             self.tables.keep(&batch);
-            let refused = batch.rejects.first();
+            let refused = batch.intake.rejects.first();
             let failed = batch.evaluation.counts.iter().find_map(|counts| counts.last_error.as_ref());
             if let Some(why) = refused.map(|reject| &reject.detail).or(failed) {
                 self.fault.get_or_insert_with(|| why.clone());

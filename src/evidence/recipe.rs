@@ -21,7 +21,7 @@ pub(crate) struct Recipe {
     /// The rule.
     pub rule_id: String,
     /// Its mode when the pack was made.
-    pub mode: String,
+    pub mode: Mode,
     /// Its constants as they were in force.
     pub params: BTreeMap<String, Constant>,
     /// Exceptions that people agreed on beside its text.
@@ -113,7 +113,7 @@ impl Recipe {
     pub(crate) fn rules(&self, text: &str, rows: Rows) -> Result<Arc<RuleSet>, String> {
         let calendar = self.calendar()?;
         let compiler = Compiler::new(&calendar, self.lists(rows)?, self.language);
-        let mode = Mode::WORDS.iter().find(|(word, _)| *word == self.mode).map(|(_, mode)| *mode);
+        let mode = Some(self.mode);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Param::from(value)));
         let adopted = self.exceptions.iter().map(Agreed::entry).collect();
         let changes = Override { mode, params: params.collect(), adopted };

@@ -68,7 +68,7 @@ fn recipe(config: &Config, rule: &Rule, text: &str, lists: &Lists) -> Recipe {
     let calendar = &config.calendar;
     Recipe {
         rule_id: rule.id.clone(),
-        mode: rule.mode.word().to_owned(),
+        mode: rule.mode,
         params: rule.params.iter().map(|(name, value)| (name.clone(), Constant::from(value))).collect(),
         exceptions: rule.exceptions.iter().filter_map(|exception| exception.agreed.clone()).collect(),
         lists: named.filter_map(shape).collect(),

@@ -43,7 +43,7 @@ fn material(path: &Path, test: &TestResult, id: &str) -> Material {
     let params = compiled.rule.params.iter();
     let recipe = Recipe {
         rule_id: id.to_owned(),
-        mode: compiled.rule.mode.word().to_owned(),
+        mode: compiled.rule.mode,
         params: params.map(|(name, value)| (name.clone(), Constant::from(value))).collect(),
         exceptions: Vec::new(),
         lists: lists.names().map(shape).collect(),

@@ -1,9 +1,13 @@
 //! 疑点: one immutable fact. Rules make findings, alerts gather them, the store keeps them.
 
 mod exact;
+mod words;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(crate) use words::words;
+pub use words::{Handling, Mode, Severity};
 
 /// A finding, as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -13,11 +17,14 @@ pub struct Finding {
     /// The rule.
     pub rule_id: String,
     /// The rule's severity when it was found.
-    pub severity: String,
+    #[schema(value_type = String)]
+    pub severity: Severity,
     /// The rule's handling.
-    pub handling: String,
+    #[schema(value_type = String)]
+    pub handling: Handling,
     /// `live` or `shadow`.
-    pub mode: String,
+    #[schema(value_type = String)]
+    pub mode: Mode,
     /// The columns of the rule's key.
     #[schema(value_type = Object)]
     #[serde(deserialize_with = "exact::map")]

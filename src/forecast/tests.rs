@@ -140,7 +140,7 @@ fn early_sums_end_at_the_point() {
     assert_eq!((lines[0].early_total, lines[0].early_executed), (0, 0));
 }
 
-/// The same by definition: a group is what passes a filter, and every sum is made anew.
+/// The same by definition: a group is what passes a filter, and every sum is made again.
 fn slow(lines: &[LineYear<'_>], at: usize, without: Option<i32>, position: &Position) -> f64 {
     let sum = |of: &dyn Fn(&LineYear<'_>) -> i128, lines: &[&LineYear<'_>]| -> f64 {
         lines.iter().map(|line| of(line)).sum::<i128>() as f64

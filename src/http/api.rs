@@ -19,7 +19,7 @@ use crate::{
     config::decide::OnUnavailable,
     daemon::Shared,
     diagnostic::Diagnostic,
-    evaluate::{row::RuleCounts, schedule::PassedTick},
+    evaluate::{condition::RuleCounts, schedule::PassedTick},
     event::Instant,
     finding::Finding,
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},

@@ -276,7 +276,7 @@ impl Into {
         self.refusals.count(Cause::Bytes);
         let room = self.bodies.room() >> 20;
         let detail = say!(
-            "{room} MiB of posted events are in work already (http.bodies_mib); nothing of this body is taken, send it again in a few seconds",
+            "{room} MiB of posted events are being processed already (http.bodies_mib); nothing of this body is taken, send it again in a few seconds",
             room
         );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(2)

@@ -220,6 +220,7 @@ pub(crate) struct FindingRef {
 impl From<Finding> for FindingRef {
     fn from(found: Finding) -> Self {
         let Finding { finding_id, rule_id, severity, mode, .. } = found;
+        let (severity, mode) = (severity.word().to_owned(), mode.word().to_owned());
         Self { finding_id, rule_id, severity, mode }
     }
 }

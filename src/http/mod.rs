@@ -141,7 +141,7 @@ struct Served {
     streams: Streams,
 }
 
-/// One scrape at a time: counters follow what others count, and series are made anew.
+/// One scrape at a time: counters follow what others count, and series are made again.
 type Scrapes = Arc<tokio::sync::Mutex<()>>;
 
 /// What a handler may take of it by itself.

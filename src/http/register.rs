@@ -22,6 +22,7 @@ use crate::{
     alert::Action,
     daemon::Shared,
     event::{Instant, time::Calendar},
+    finding::Severity,
     lists::Lists,
     say,
     store::{CaseError, CaseFilter, Cases, StoreError, Wanted},
@@ -92,14 +93,14 @@ pub(crate) fn register(
     }
     let mut rows = Vec::new();
     for alert in cases.list(&wanted)? {
-        let (id, owner) = (alert.alert_id.clone(), alert.severity.clone());
+        let (id, severity) = (alert.alert_id.clone(), alert.severity);
         let remarks = match lens {
             // A person's name cannot be told from the words around it.
             Lens::Masked => String::new(),
             Lens::Whole => remarks(cases, &id)?,
         };
         let files = cases.attachments(&id)?.len() as u64;
-        let severity = severity_in_chinese(&owner);
+        let severity = severity_in_chinese(severity);
         rows.push(Case {
             alert: lens.alert(alert, cases, calendar)?.named(lists, now),
             severity,
@@ -113,12 +114,12 @@ pub(crate) fn register(
     Ok((bytes, rows.len()))
 }
 
-fn severity_in_chinese(word: &str) -> &'static str {
-    match word {
-        "critical" => "红",
-        "high" => "橙",
-        "medium" => "黄",
-        _ => "蓝",
+const fn severity_in_chinese(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "红",
+        Severity::High => "橙",
+        Severity::Medium => "黄",
+        Severity::Low => "蓝",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Records of the quarantine, looked at one by one, mended, and read again while the daemon goes on.
+//! Records of the quarantine, looked at one by one, corrected, and read again while the daemon goes on.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     stream::{Payload, Receipt},
 };
 
-/// The longest record that can be looked at as a whole and mended, in bytes.
+/// The longest record that can be looked at as a whole and corrected, in bytes.
 const RECORD_MAX: usize = 32 << 10;
 /// Records that are read again at once.
 const RECORDS_MAX: usize = 1000;
@@ -61,7 +61,7 @@ fn missing(seq: i64) -> Problem {
 pub(crate) struct Replay {
     /// The numbers of the records, 1 to 1000.
     seqs: Vec<i64>,
-    /// For one record: what it should have been, one JSON object. Whoever mends has to see it as a whole (`X-Unmasked`).
+    /// For one record: what it should have been, one JSON object. Whoever corrects has to see it as a whole (`X-Unmasked`).
     record: Option<String>,
     /// Who does it; the proxy in front tells it where `http.user_header` is set.
     who: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) struct Replayed {
     again: Vec<RejectView>,
 }
 
-/// Reads records of the quarantine again, as they are or mended
+/// Reads records of the quarantine again, as they are or corrected
 ///
 /// The answer comes after the commit, which also marks them. A record whose event is known changes nothing.
 #[utoipa::path(post, path = "/api/v1/quarantine/replay", operation_id = "replay_quarantine", tag = "quarantine", request_body = Replay,
@@ -109,7 +109,7 @@ pub(crate) async fn replay(
     let lens = by.lens();
     is_possible(&replay, lens)?;
     let asked = Arc::clone(&shared);
-    let mended = replay.record.clone();
+    let corrected = replay.record.clone();
     let (records, left, last) = blocking(move || wanted(&asked, &replay)).await?;
     let seqs: Vec<i64> = records.iter().map(|record| record.seq).collect();
     let mut total = Receipt::default();
@@ -118,11 +118,11 @@ pub(crate) async fn replay(
         let source = &*of[0].source;
         let read_as = if shared.maps.contains_key(source) { source } else { POSTED };
         let numbers = of.iter().map(|record| record.seq).collect();
-        let receipt = shared.submit(read_as, messages(of, mended.as_deref()), numbers).await;
+        let receipt = shared.submit(read_as, messages(of, corrected.as_deref()), numbers).await;
         total += receipt.map_err(not_taken)?;
     }
     blocking(move || {
-        record(&shared, &actor, (&seqs, mended.as_deref(), total))?;
+        record(&shared, &actor, (&seqs, corrected.as_deref(), total))?;
         let filter = RejectFilter {
             source: Some(String::from(POSTED)),
             after: last,
@@ -150,14 +150,14 @@ fn is_possible(replay: &Replay, lens: Lens) -> Result<(), Problem> {
     if replay.seqs.len() != 1 || record.len() > RECORD_MAX || record.trim().is_empty() {
         let most = RECORD_MAX;
         return Err(Problem::unprocessable(say!(
-            "one record of at most {most} bytes is mended at a time",
+            "one record of at most {most} bytes is corrected at a time",
             most
         )));
     }
     if lens == Lens::Masked {
-        // A masked record that is mended and sent would be a payment to nobody.
+        // A masked record that is corrected and sent would be a payment to nobody.
         let detail =
-            say!("look at the record unmasked before you mend it: what was masked would be sent masked");
+            say!("look at the record unmasked before you correct it: what was masked would be sent masked");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok(())
@@ -181,18 +181,18 @@ fn wanted(shared: &Shared, replay: &Replay) -> Result<(Vec<StoredReject>, u64, i
     }
     if records.is_empty() {
         return Err(Problem::unprocessable(say!(
-            "not one of these records can be read again as it is: mend it, or send the mended file again"
+            "not one of these records can be read again as it is: correct it, or send the corrected file again"
         )));
     }
     records.sort_by(|a, b| a.source.cmp(&b.source));
     Ok((records, left, reader.last_reject()?))
 }
 
-/// Records as they are, or the one as it was mended.
-fn messages(records: &[StoredReject], mended: Option<&str>) -> Payload {
+/// Records as they are, or the one as it was corrected.
+fn messages(records: &[StoredReject], corrected: Option<&str>) -> Payload {
     let (mut data, mut ends) = (Vec::new(), Vec::new());
     for record in records {
-        data.extend_from_slice(mended.map_or(&record.raw[..], str::as_bytes));
+        data.extend_from_slice(corrected.map_or(&record.raw[..], str::as_bytes));
         ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), record.seq.unsigned_abs()));
     }
     Payload::Messages { data: data.into(), ends }
@@ -206,18 +206,18 @@ fn not_taken(why: NotTaken) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(after)
 }
 
-/// Puts into the audit log who had which records read again, and what a mended one says by its digest.
+/// Puts into the audit log who had which records read again, and what a corrected one says by its digest.
 fn record(
     shared: &Shared,
     by: &Actor,
-    (seqs, mended, receipt): (&[i64], Option<&str>, Receipt),
+    (seqs, corrected, receipt): (&[i64], Option<&str>, Receipt),
 ) -> Result<(), Problem> {
     let first = seqs.first().map(ToString::to_string).unwrap_or_default();
-    let mended =
-        mended.map(|text| format!(", mended: {}", blake3::hash(text.as_bytes()))).unwrap_or_default();
+    let corrected =
+        corrected.map(|text| format!(", mended: {}", blake3::hash(text.as_bytes()))).unwrap_or_default();
     let Receipt { accepted, duplicates, rejected, .. } = receipt;
     let detail = format!(
-        "{} records: {accepted} accepted, {duplicates} known, {rejected} rejected{mended}",
+        "{} records: {accepted} accepted, {duplicates} known, {rejected} rejected{corrected}",
         seqs.len()
     );
     let deed = Deed {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    evaluate::row::RuleCounts,
+    evaluate::condition::RuleCounts,
     event::EventType,
     rule::{
         Group, Rule, Text,

@@ -20,6 +20,7 @@ use crate::{
     },
     daemon::{Held, Shared, held},
     event::TimeDelta,
+    finding::Handling,
     say,
     store::Cases,
 };
@@ -165,7 +166,8 @@ pub(crate) async fn trial(
             let is_taken = passage == Passage::Taken;
             let is_alone = route.group_by.iter().any(|name| name == ALERT);
             let handling = labels.first("handling");
-            let waits = route.digest || handling.is_some_and(Policy::waits_for_digest);
+            let waits =
+                route.digest || handling.and_then(Handling::parse).is_some_and(Policy::waits_for_digest);
             Step {
                 route: RouteView::new(depth, route),
                 passage: word(passage),

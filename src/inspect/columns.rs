@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn check(schema: &Schema, metadata: &ParquetMetaData) -> Result<(), String> {
     let names = || schema.fields().iter().map(|field| field.name().as_str());
     if let Some(name) = twice(names()) {
-        return Err(say!("the column {name} stands there twice", name = format!("{name:?}")));
+        return Err(say!("the column {name} appears twice", name = format!("{name:?}")));
     }
     let common = [Column::EventId, Column::Type, Column::OccurredAt].map(|column| column.spec().name);
     let missing: Vec<_> = common.into_iter().filter(|name| names().all(|other| other != *name)).collect();

@@ -18,7 +18,7 @@ const COMMON: [Column; 3] = [Column::EventId, Column::Type, Column::OccurredAt];
 pub(crate) fn read(line: &str, below: &[&str]) -> Result<Arc<[String]>, String> {
     let names = cells(line, b',');
     if let Some(name) = twice(names.iter().map(String::as_str)) {
-        return Err(say!("the column {name} stands there twice", name = format!("{name:?}")));
+        return Err(say!("the column {name} appears twice", name = format!("{name:?}")));
     }
     let missing = missing(&names);
     if missing.is_empty() {

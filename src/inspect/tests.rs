@@ -92,5 +92,5 @@ fn a_first_line_that_is_no_header_is_shown_with_what_to_do() {
         assert!(told.starts_with(&format!("{wanted}{shown}`")) && told.contains(hint), "{told}");
     }
     assert!(told("event_id,amount", &[]).contains("columns, type, occurred_at among them"));
-    assert!(told("event_id,type,occurred_at,amount,amount", &[]).contains("\"amount\" stands there twice"));
+    assert!(told("event_id,type,occurred_at,amount,amount", &[]).contains("\"amount\" appears twice"));
 }

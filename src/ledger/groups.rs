@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 use super::{AfterEvent, Attributes, Balances, Line, LineNumber};
 
-/// Lines that are looked at together when all of them are grouped anew.
+/// Lines that are looked at together when all of them are grouped again.
 const CHUNK: usize = 8192;
 /// Stands for no group.
 const NONE: u32 = u32::MAX;

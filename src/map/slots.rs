@@ -118,7 +118,7 @@ impl Slots {
         match twice {
             None => Ok(()),
             Some(place) => Err(say!(
-                "the column {name} stands there twice, and the map does not say which is meant: name it by its number, as #{number}",
+                "the column {name} appears twice, and the map does not say which is meant: name it by its number, as #{number}",
                 name = quoted(&header[place]),
                 number = place + 1
             )),

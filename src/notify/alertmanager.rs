@@ -142,7 +142,7 @@ impl Alertmanager {
         let own = [
             ("alertname", alert.rule_id.as_str()),
             ("alert_id", &alert.alert_id),
-            ("severity", &alert.severity),
+            ("severity", alert.severity.word()),
             ("tags", &tags),
         ];
         let added = self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -201,8 +201,8 @@ fn annotations(told: &Told, language: Language) -> Map<String, Value> {
     let mut annotations = vec![
         ("summary", alert.summary.clone()),
         ("description", alert.title.clone()),
-        ("handling", alert.handling.clone()),
-        ("advice", words::advice(&alert.handling, alert.event_type.as_deref(), language)),
+        ("handling", alert.handling.word().to_owned()),
+        ("advice", words::advice(alert.handling, alert.event_type.as_deref(), language)),
         ("state", alert.state.word().to_owned()),
         ("findings", alert.findings.to_string()),
     ];

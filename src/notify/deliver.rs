@@ -215,7 +215,7 @@ impl Delivery {
                     sink = self.name,
                     notification = n.id,
                     recipient,
-                    "refused for good: {why}. It is parked: see `fiscwatch notify list --parked`, mend the cause, then `fiscwatch notify retry`"
+                    "refused for good: {why}. It is parked: see `fiscwatch notify list --parked`, fix the cause, then `fiscwatch notify retry`"
                 );
                 Fate::Parked(why)
             }

@@ -17,7 +17,7 @@ use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
         ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, Policy, Reason, Silence, Told,
-        desk::Matter,
+        desk::{GroupKind, Matter},
         route::{ALERT, OFFICERS, Route},
     },
     event::Instant,
@@ -202,7 +202,7 @@ impl Work<'_> {
         if left.iter().any(|entry| entry.matter == Matter::Explain) {
             return self.send_drafts(&due, left);
         }
-        if due.group_key.starts_with("digest ") {
+        if due.group_key.kind() == GroupKind::Digest {
             return self.tell(&due, &left, Reason::Digest);
         }
         let group = self.round.group(&due.group_key)?.unwrap_or_default();
@@ -280,7 +280,7 @@ impl Work<'_> {
     /// Brings what is known of a group up to date, and gives it as it was with its thread.
     fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<Group> {
         let first = entries.first().map(|entry| entry.alert.alert_id.clone()).unwrap_or_default();
-        if due.group_key.starts_with("digest ") {
+        if due.group_key.kind() == GroupKind::Digest {
             return Ok(Group { thread: own_thread(&due.group_key, entries), alerts: Vec::new() });
         }
         let known = self.round.group(&due.group_key)?.filter(|group| !group.alerts.is_empty());
@@ -337,7 +337,7 @@ impl Work<'_> {
             let id = notification_id(
                 &due.sink,
                 recipient.as_deref(),
-                &due.group_key,
+                due.group_key.text(),
                 &cause.join(","),
                 self.now,
                 reason,

@@ -39,7 +39,7 @@ pub(crate) fn csv(notification: &Notification) -> Option<Vec<u8>> {
             let fixed = [
                 told.alert.alert_id.as_str(),
                 &told.alert.rule_id,
-                &finding.severity,
+                finding.severity.word(),
                 told.alert.state.word(),
                 &finding.finding_id,
                 &finding.at,

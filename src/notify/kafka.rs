@@ -67,7 +67,7 @@ pub(crate) struct Kafka {
     timeout: Duration,
     mask: bool,
     setup: Setup,
-    /// Made when it is first needed, and made anew when it can go on no more.
+    /// Made when it is first needed, and made again when it can go on no more.
     producer: Mutex<Option<Producer>>,
 }
 

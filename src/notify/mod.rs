@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod dispatch;
 pub mod email;
 mod evidence;
+pub(crate) mod health;
 mod inhibit;
 mod json;
 pub(crate) mod kafka;
@@ -21,7 +22,6 @@ pub mod sample;
 pub mod template;
 mod view;
 pub mod webhook;
-pub(crate) mod wellbeing;
 pub(crate) mod words;
 
 use std::{sync::Arc, time::Duration};

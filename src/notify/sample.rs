@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     alert::{Alert, Case, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
     event::{Instant, TimeDelta},
-    finding::Finding,
+    finding::{Finding, Handling, Mode, Severity},
     personal::{Kind, Kinds},
     rule::Language,
 };
@@ -143,7 +143,13 @@ fn cash(language: Language) -> Told {
         "市第一中学提取现金 52,000.00 元，超过单笔限额 50,000 元",
         "The First School drew 52,000.00 in cash, above the limit of 50,000",
     );
-    let mut told = told("large-cash", title, ("critical", "block"), &[("unit_code", json!("101001"))], line);
+    let mut told = told(
+        "large-cash",
+        title,
+        (Severity::Critical, Handling::Block),
+        &[("unit_code", json!("101001"))],
+        line,
+    );
     let values = |amount: &str| {
         object(&[
             ("unit_name", json!(pick(language, "市第一中学", "First School"))),
@@ -170,7 +176,7 @@ fn split(language: Language) -> Told {
         "101001 paid one payee 4 times in 30 days, 612,000.00 in all, each below the limit of 500,000",
     );
     let key = [("unit_code", json!("101001")), ("payee_account", json!("33010160006123456"))];
-    let mut told = told("split-procurement", title, ("high", "explain"), &key, line);
+    let mut told = told("split-procurement", title, (Severity::High, Handling::Explain), &key, line);
     let values = object(&[("n", json!(4)), ("total", json!("612000.00")), ("amount", json!("153000.00"))]);
     told.evidence = vec![finding(&told.alert, "PAY-2026-000203", 12, line, values)];
     told
@@ -179,8 +185,13 @@ fn split(language: Language) -> Told {
 fn purpose(language: Language) -> Told {
     let title = pick(language, "敏感用途", "Sensitive purpose");
     let line = pick(language, "用途含敏感词：购物卡", "The purpose names shopping cards");
-    let mut told =
-        told("sensitive-purpose", title, ("medium", "warn"), &[("unit_code", json!("101001"))], line);
+    let mut told = told(
+        "sensitive-purpose",
+        title,
+        (Severity::Medium, Handling::Warn),
+        &[("unit_code", json!("101001"))],
+        line,
+    );
     let values = object(&[
         ("purpose", json!(pick(language, "购物卡", "shopping cards"))),
         ("amount", json!("2000.00")),
@@ -192,7 +203,7 @@ fn purpose(language: Language) -> Told {
 fn told(
     rule: &str,
     title: &str,
-    (severity, handling): (&str, &str),
+    (severity, handling): (Severity, Handling),
     key: &[(&str, Value)],
     summary: &str,
 ) -> Told {
@@ -200,7 +211,9 @@ fn told(
     for (name, value) in key {
         labels.set(name, value.as_str().unwrap_or_default());
     }
-    for (name, value) in [("rule", rule), ("severity", severity), ("handling", handling), ("tag", "cash")] {
+    for (name, value) in
+        [("rule", rule), ("severity", severity.word()), ("handling", handling.word()), ("tag", "cash")]
+    {
         labels.set(name, value);
     }
     let alert = Alert {
@@ -208,8 +221,8 @@ fn told(
         rule_id: rule.to_owned(),
         title: title.to_owned(),
         key: object(key),
-        severity: severity.to_owned(),
-        handling: handling.to_owned(),
+        severity,
+        handling,
         event_type: Some(String::from("payment")),
         state: State::Open,
         version: 1,
@@ -256,9 +269,9 @@ fn finding(
     Finding {
         finding_id: blake3::hash(event.as_bytes()).to_hex()[..32].to_owned(),
         rule_id: alert.rule_id.clone(),
-        severity: alert.severity.clone(),
-        handling: alert.handling.clone(),
-        mode: String::from("live"),
+        severity: alert.severity,
+        handling: alert.handling,
+        mode: Mode::Live,
         key: alert.key.clone(),
         at: offset.to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_string(),
         event_id: Some(event.to_owned()),

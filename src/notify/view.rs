@@ -8,12 +8,12 @@ use super::{
     letter::LetterView,
     render::Style,
     sample::reason_word,
-    words::{self, Severity},
+    words::{self, Look},
 };
 use crate::{
     alert::{Alert, Notification, Reason, Told},
     event::Instant,
-    finding::Finding,
+    finding::{Finding, Severity},
 };
 
 /// Alerts shown in a mail's text; the attachment has all.
@@ -118,7 +118,7 @@ struct EvidenceView {
 struct RuleView {
     rule: String,
     title: String,
-    severity: String,
+    severity: Severity,
     severity_word: &'static str,
     dark: &'static str,
     light: &'static str,
@@ -130,10 +130,9 @@ struct RuleView {
 impl View {
     pub(super) fn new(notification: &Notification, style: &Style<'_>, attachment: Option<&str>) -> Self {
         let language = style.language;
-        let worst = notification.alerts.iter().min_by_key(|told| Severity::rank(&told.alert.severity));
-        let severity = worst.map_or("", |told| told.alert.severity.as_str());
+        let severity = notification.alerts.iter().map(|told| told.alert.severity).min();
         // A letter's look says nothing of how grave we take it.
-        let look = Severity::of(if notification.reason == Reason::Explain { "" } else { severity });
+        let look = Look::of(severity.filter(|_| notification.reason != Reason::Explain));
         let reason = words::reason(notification.reason, language);
         let marks = [look.word(language), reason].into_iter().filter(|word| !word.is_empty());
         let first = notification.alerts.first();
@@ -144,7 +143,7 @@ impl View {
             reason: reason_word(notification.reason),
             reason_word: reason,
             mark: marks.collect::<Vec<_>>().join("·"),
-            severity: severity.to_owned(),
+            severity: severity.map_or_else(String::new, |severity| severity.word().to_owned()),
             severity_word: look.word(language),
             dark: look.dark,
             light: look.light,
@@ -199,19 +198,19 @@ impl View {
 impl AlertView {
     fn new(told: &Told, style: &Style<'_>) -> Self {
         let alert = &told.alert;
-        let look = Severity::of(&alert.severity);
+        let look = Look::of(Some(alert.severity));
         let text = |text: &str| one_line(text, TEXT_MAX);
         let shown = told.evidence.len().min(EVIDENCE_SHOWN);
         Self {
             alert_id: text(&alert.alert_id),
             rule: text(&alert.rule_id),
             title: text(&alert.title),
-            severity: text(&alert.severity),
+            severity: text(alert.severity.word()),
             severity_word: look.word(style.language),
             dark: look.dark,
             light: look.light,
-            handling: text(&alert.handling),
-            handling_word: text(&words::advice(&alert.handling, alert.event_type.as_deref(), style.language)),
+            handling: text(alert.handling.word()),
+            handling_word: text(&words::advice(alert.handling, alert.event_type.as_deref(), style.language)),
             state: alert.state.word(),
             state_word: words::state(alert.state, style.language),
             ended: alert.state.is_over(),
@@ -283,13 +282,13 @@ pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
 fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
     let mut rows: Vec<RuleView> = Vec::new();
     for Told { alert, .. } in &notification.alerts {
-        let look = Severity::of(&alert.severity);
+        let look = Look::of(Some(alert.severity));
         let known = rows.iter().position(|row| row.rule == alert.rule_id && row.severity == alert.severity);
         let at = known.unwrap_or_else(|| {
             rows.push(RuleView {
                 rule: alert.rule_id.clone(),
                 title: one_line(&alert.title, TEXT_MAX),
-                severity: alert.severity.clone(),
+                severity: alert.severity,
                 severity_word: look.word(style.language),
                 dark: look.dark,
                 light: look.light,
@@ -303,7 +302,7 @@ fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
         rows[at].findings += alert.findings;
         rows[at].ended += u64::from(alert.state.is_over());
     }
-    rows.sort_by_key(|row| (Severity::rank(&row.severity), std::cmp::Reverse(row.alerts), row.rule.clone()));
+    rows.sort_by_key(|row| (row.severity, std::cmp::Reverse(row.alerts), row.rule.clone()));
     rows
 }
 

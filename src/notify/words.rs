@@ -2,13 +2,12 @@
 
 use crate::{
     alert::{Reason, State},
-    rule::Language,
+    rule::{Handling, Language, Severity},
 };
 
-/// A severity's words and colours: dark for text and edges, light behind text.
+/// How a severity looks: its words and colours, dark for text and edges, light behind text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Severity {
-    word: &'static str,
+pub(crate) struct Look {
     zh: &'static str,
     en: &'static str,
     /// For text and edges.
@@ -17,26 +16,19 @@ pub(crate) struct Severity {
     pub light: &'static str,
 }
 
-/// Worst first, and what an unknown word is taken for at the end.
-const SEVERITIES: [Severity; 5] = [
-    Severity { word: "critical", zh: "红色", en: "Critical", dark: "#b42318", light: "#fef3f2" },
-    Severity { word: "high", zh: "橙色", en: "High", dark: "#c4500c", light: "#fff4ed" },
-    Severity { word: "medium", zh: "黄色", en: "Medium", dark: "#946200", light: "#fefbe8" },
-    Severity { word: "low", zh: "蓝色", en: "Low", dark: "#175cd3", light: "#eff8ff" },
-    Severity { word: "", zh: "", en: "", dark: "#475467", light: "#f2f4f7" },
-];
-
-impl Severity {
-    /// By its word in rules and findings.
+impl Look {
+    /// That of a severity; without one it says nothing.
     #[must_use]
-    pub(crate) fn of(word: &str) -> Self {
-        SEVERITIES[Self::rank(word)]
-    }
-
-    /// 0 is the worst.
-    #[must_use]
-    pub(crate) fn rank(word: &str) -> usize {
-        SEVERITIES.iter().position(|s| s.word == word).unwrap_or(SEVERITIES.len() - 1)
+    pub(crate) const fn of(severity: Option<Severity>) -> Self {
+        match severity {
+            Some(Severity::Critical) => {
+                Self { zh: "红色", en: "Critical", dark: "#b42318", light: "#fef3f2" }
+            }
+            Some(Severity::High) => Self { zh: "橙色", en: "High", dark: "#c4500c", light: "#fff4ed" },
+            Some(Severity::Medium) => Self { zh: "黄色", en: "Medium", dark: "#946200", light: "#fefbe8" },
+            Some(Severity::Low) => Self { zh: "蓝色", en: "Low", dark: "#175cd3", light: "#eff8ff" },
+            None => Self { zh: "", en: "", dark: "#475467", light: "#f2f4f7" },
+        }
     }
 
     /// The word that people read.
@@ -48,20 +40,21 @@ impl Severity {
 
 /// 建议处置: what the rule advises to do, with what has happened already. Once the money has left there is nothing to hold.
 #[must_use]
-pub(crate) fn advice(handling: &str, event_type: Option<&str>, language: Language) -> String {
+pub(crate) fn advice(handling: Handling, event_type: Option<&str>, language: Language) -> String {
     let (unpaid, paid) = (event_type == Some("application"), event_type == Some("payment"));
     let (zh, en) = match (handling, unpaid, paid) {
-        ("block", true, _) => ("拦截申请，暂不支付", "hold the application, do not pay"),
-        ("block", _, true) => ("追回款项或停止后续支付", "recover the money or stop further payments"),
-        ("block", ..) => ("暂停相关支付并核查", "hold the payments concerned and look into it"),
-        ("explain", true, _) => ("单位说明情况后再支付", "pay only after the unit has explained"),
-        ("explain", ..) => ("请单位说明情况", "ask the unit to explain"),
-        ("warn", true, _) => ("核实后再支付", "verify, then pay"),
-        ("warn", ..) => ("核实情况", "verify"),
-        ("remind", true, _) => ("支付前予以关注", "bear it in mind before paying"),
-        ("remind", ..) => ("予以关注", "bear it in mind"),
-        ("record", ..) => ("仅作记录，无需处置", "none, for the record only"),
-        (other, ..) => (other, other),
+        (Handling::Block, true, _) => ("拦截申请，暂不支付", "hold the application, do not pay"),
+        (Handling::Block, _, true) => {
+            ("追回款项或停止后续支付", "recover the money or stop further payments")
+        }
+        (Handling::Block, ..) => ("暂停相关支付并核查", "hold the payments concerned and look into it"),
+        (Handling::Explain, true, _) => ("单位说明情况后再支付", "pay only after the unit has explained"),
+        (Handling::Explain, ..) => ("请单位说明情况", "ask the unit to explain"),
+        (Handling::Warn, true, _) => ("核实后再支付", "verify, then pay"),
+        (Handling::Warn, ..) => ("核实情况", "verify"),
+        (Handling::Remind, true, _) => ("支付前予以关注", "bear it in mind before paying"),
+        (Handling::Remind, ..) => ("予以关注", "bear it in mind"),
+        (Handling::Record, ..) => ("仅作记录，无需处置", "none, for the record only"),
     };
     let advice = pick(language, zh, en);
     match (happened(event_type, language), language) {
@@ -69,6 +62,12 @@ pub(crate) fn advice(handling: &str, event_type: Option<&str>, language: Languag
         (Some(happened), Language::Zh) => format!("{advice}（{happened}）"),
         (Some(happened), Language::En) => format!("{advice} ({happened})"),
     }
+}
+
+/// The same of a handling's word, which a daemon of another version may have more of.
+#[must_use]
+pub(crate) fn advice_of(word: &str, event_type: Option<&str>, language: Language) -> String {
+    Handling::parse(word).map_or_else(|| word.to_owned(), |handling| advice(handling, event_type, language))
 }
 
 /// What has happened when events of a type come.
@@ -279,7 +278,7 @@ mod tests {
     fn advice_says_what_to_do_and_what_has_happened() {
         let mut table = String::new();
         for language in [Language::Zh, Language::En] {
-            for handling in ["block", "explain", "warn", "remind", "record"] {
+            for (word, handling) in Handling::WORDS {
                 for event_type in [
                     None,
                     Some("application"),
@@ -293,10 +292,14 @@ mod tests {
                     Some("receipt"),
                     Some("reversal"),
                 ] {
-                    let advice = advice(handling, event_type, language);
-                    table.push_str(&format!("{handling:8} {:12} {advice}\n", event_type.unwrap_or("–")));
+                    let advice = advice(*handling, event_type, language);
+                    table.push_str(&format!("{word:8} {:12} {advice}\n", event_type.unwrap_or("–")));
                     let holds = advice.contains("拦截") || advice.contains("hold the application");
-                    assert_eq!(holds, handling == "block" && event_type == Some("application"), "{advice}");
+                    assert_eq!(
+                        holds,
+                        *handling == Handling::Block && event_type == Some("application"),
+                        "{advice}"
+                    );
                 }
             }
         }

@@ -28,7 +28,7 @@ pub enum BucketError {
     },
     /// What is in it is not what was put there.
     #[error("{}", say!(
-        "{key} in the store {place} is damaged: {why}. Where the state is still there, `fiscwatch state replicate` puts it there anew; else restore a backup",
+        "{key} in the store {place} is damaged: {why}. Where the state is still there, `fiscwatch state replicate` puts it there again; else restore a backup",
         place,
         key,
         why

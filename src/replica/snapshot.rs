@@ -67,7 +67,7 @@ pub(super) fn read(bucket: &Bucket, number: u64) -> Result<Option<Manifest>, Buc
 #[derive(Debug, Clone)]
 struct Known {
     contents: Contents,
-    /// The file here when it went there; one of the same name may be written anew after a failure.
+    /// The file here when it went there; one of the same name may be written again after a failure.
     modified: Option<SystemTime>,
 }
 

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::{common::DataFusionError, execution::SessionState};
 
 use super::{
-    Language, Rule,
+    ColumnId, Id, Language, Rule,
     budget_part::{budget_part, conjuncts_of},
     expression::{Resolved, Scope, project, resolve},
     personal,
@@ -60,17 +60,49 @@ pub fn wide_schema(zone: &str) -> SchemaRef {
 }
 
 /// Where the columns of `original.*` begin in [`wide_schema`].
-pub const ORIGINAL_AT: usize = Column::COUNT + BUDGET_COLUMNS.len();
+const ORIGINAL_AT: usize = Column::COUNT + BUDGET_COLUMNS.len();
+
+impl ColumnId {
+    /// The column of [`wide_schema`] that is this one of [`BUDGET_COLUMNS`].
+    #[must_use]
+    pub fn budget(number: usize) -> Self {
+        Self::new(Column::COUNT + number)
+    }
+
+    /// The column of [`wide_schema`] that is this one of [`ORIGINAL_COLUMNS`].
+    #[must_use]
+    pub fn original(number: usize) -> Self {
+        Self::new(ORIGINAL_AT + number)
+    }
+
+    /// Whether it is the event's own.
+    #[must_use]
+    pub fn is_of_event(self) -> bool {
+        self.number() < Column::COUNT
+    }
+
+    /// Whether it is one of `budget.*`.
+    #[must_use]
+    pub fn is_of_budget(self) -> bool {
+        (Column::COUNT..ORIGINAL_AT).contains(&self.number())
+    }
+
+    /// Whether it is one of `original.*`.
+    #[must_use]
+    pub fn is_of_original(self) -> bool {
+        (ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len()).contains(&self.number())
+    }
+}
 
 /// A window is filled from the journal, event by event, and must hold the same then: it holds what events say themselves.
 fn refuse_originals(d: &mut Document<'_>, rule: &Rule, filter: Option<&Condition>, view: &CompiledView) {
-    let mut read: Vec<usize> = match view {
+    let mut read: Vec<ColumnId> = match view {
         CompiledView::Sliding(windows) => windows.iter().flat_map(OverWindow::inputs).collect(),
         CompiledView::Closing(view) => view.inputs().collect(),
         CompiledView::Event | CompiledView::Schedule(_) => return,
     };
     read.extend(filter.iter().flat_map(|filter| &filter.inputs));
-    if read.iter().any(|at| *at >= ORIGINAL_AT) {
+    if read.iter().any(|column| column.is_of_original()) {
         let hint = say!("compare original.* in `when`, or leave the window out");
         d.problem(rule.span, say!("a window cannot hold columns of original.*"), Some(hint));
     }
@@ -225,14 +257,14 @@ impl Compiler {
             .filter_map(|(when, name, until)| Some(CompiledException { name, when: when?.0, until }))
             .collect();
         self.positions(d, &rule.key, shown, &say!("the key"));
-        let key: Vec<_> = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
+        let key: Vec<_> = rule.key.iter().filter_map(|name| ColumnId::of(&table, &name.text)).collect();
         let (summary, told) = self.summary(d, &rule, shown);
         let (when, named) = match when {
             Some(when) => when.map(|(when, named)| (Some(when), named))?,
             // A query returns what a finding is to show.
             None => (None, table.fields().iter().map(|f| f.name().clone()).collect()),
         };
-        let position = |name: &String| table.index_of(name).ok();
+        let position = |name: &String| ColumnId::of(&table, name);
         let values: Vec<_> = named.union(&told).filter_map(position).collect();
         let personal = personal::named(&table, &kinds, key.iter().chain(&values).copied());
         let conjuncts = when.as_ref().map_or_else(Vec::new, |_| conjuncts_of(&self.session, &rule.when));
@@ -287,12 +319,12 @@ impl Compiler {
         let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
         let schema = project(table, &resolved.columns);
         let expr = resolved.plan(&self.session, d, placed, &schema, &DataType::Boolean)?;
-        let inputs = schema.fields().iter().filter_map(|f| table.index_of(f.name()).ok()).collect();
+        let inputs = ColumnId::all_of(&schema, table);
         Some((Condition { expr, inputs, schema, text: resolved.text() }, resolved.columns))
     }
 
-    /// The positions of columns in the event and budget columns, as far as they are there; `shown` may be named.
-    fn positions(&self, d: &mut Document<'_>, names: &[Placed], shown: &Schema, what: &str) -> Vec<usize> {
+    /// The event and budget columns of these names, as far as they are there; `shown` may be named.
+    fn positions(&self, d: &mut Document<'_>, names: &[Placed], shown: &Schema, what: &str) -> Vec<ColumnId> {
         let mut positions = Vec::new();
         for Placed { text, span } in names {
             if shown.column_with_name(text).is_none() {
@@ -301,7 +333,7 @@ impl Compiler {
                 let hint = ours.or_else(|| nearest(text, names)).map(did_you_mean);
                 d.problem(*span, say!("unknown column \"{text}\" in {what}", text, what), hint);
             }
-            positions.extend(self.columns.index_of(text));
+            positions.extend(ColumnId::of(&self.columns, text));
         }
         positions
     }
@@ -371,7 +403,7 @@ mod tests {
         for (language, title) in [(Language::Zh, "甲"), (Language::En, "A")] {
             let compiler = Compiler::new(&calendar, Lists::default(), language);
             let rules = RuleSet::from_text(rule, &compiler, &calendar).unwrap();
-            assert_eq!(rules.rules[0].title, title);
+            assert_eq!(rules.rules.first().unwrap().title, title);
         }
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     fn digest(text: &str) -> i64 {
         let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
         let compiler = Compiler::new(&calendar, Lists::default(), Language::Zh);
-        RuleSet::from_text(text, &compiler, &calendar).unwrap().rules[0].rule.digest()
+        RuleSet::from_text(text, &compiler, &calendar).unwrap().rules.first().unwrap().rule.digest()
     }
 
     #[test]

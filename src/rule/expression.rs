@@ -381,7 +381,7 @@ mod tests {
                 "rules: [{{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}]"
             );
             let rules = RuleSet::from_text(&rule, &compiler, &calendar).unwrap();
-            let condition = rules.rules[0].when.as_ref().unwrap();
+            let condition = rules.rules.first().unwrap().when.as_ref().unwrap();
             let row = empty_event(&condition.schema);
             let result = condition.expr.evaluate(&row).unwrap().into_array(1).unwrap();
             assert!(arrow::array::AsArray::as_boolean(&result).value(0), "{when}");

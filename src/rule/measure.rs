@@ -26,7 +26,10 @@ use super::{
 use crate::{
     diagnostic::{Failure, suggest},
     personal::Kind,
-    rule::plan::{Aggregate, LANES_MAX, Lane, Layout, classify},
+    rule::{
+        ColumnId,
+        plan::{Aggregate, LANES_MAX, Lane, Layout, classify},
+    },
     say,
     yaml::Document,
 };
@@ -185,7 +188,7 @@ impl Planner<'_> {
         }
         let of = |arg: &Arc<dyn PhysicalExpr>| arg.data_type(schema);
         let classified = classify(aggregate.as_ref().clone(), &of).map_err(|e| self.session.failure(&e))?;
-        let inputs = schema.fields().iter().filter_map(|f| self.wide.index_of(f.name()).ok()).collect();
+        let inputs = ColumnId::all_of(schema, self.wide);
         let lane =
             Lane { args: classified.args, filter, kind: classified.lane, inputs, schema: Arc::clone(schema) };
         let lane = match lane.args.is_empty() && lane.filter.is_none() {

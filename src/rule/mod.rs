@@ -9,6 +9,7 @@ mod digest;
 mod exact;
 mod expression;
 mod group;
+pub mod ids;
 mod instants;
 pub(crate) mod limits;
 pub(crate) mod load;
@@ -35,58 +36,20 @@ use saphyr_parser::Span;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{event::Instant, yaml::Placed};
+use crate::{event::Instant, finding::words, yaml::Placed};
 
-pub use crate::text::Language;
+pub use crate::{
+    finding::{Handling, Mode, Severity},
+    text::Language,
+};
 
 use window::View;
 
 pub use asks::with_lists;
 pub use group::{CompiledGroup, Group};
+pub use ids::{ById, ColumnId, Id, RuleId, WindowId};
 pub use load::{LoadedFile, load, load_without};
 pub use set::RuleSet;
-
-/// 级别: how bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// 红
-    Critical,
-    /// 橙
-    High,
-    /// 黄
-    Medium,
-    /// 低, 蓝
-    Low,
-}
-
-/// 处置: what is done about a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Handling {
-    /// 拦截
-    Block,
-    /// 预警须说明
-    Explain,
-    /// 预警
-    Warn,
-    /// 提醒
-    Remind,
-    /// 记录: in the digest only
-    Record,
-}
-
-/// Whether a rule runs, and whether anybody hears of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Findings are recorded and notified.
-    Live,
-    /// Findings are recorded; nobody is notified.
-    Shadow,
-    /// Checked, but not evaluated.
-    Disabled,
-}
 
 /// How ripe a rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -100,25 +63,6 @@ pub enum Status {
     Deprecated,
 }
 
-macro_rules! words {
-    ($type:ty, $($word:literal => $value:expr),+) => {
-        impl $type {
-            /// The words of the rule language.
-            pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, $value)),+];
-
-            /// The word of the rule language.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
-            }
-        }
-    };
-}
-
-words!(Severity, "critical" => Self::Critical, "high" => Self::High, "medium" => Self::Medium, "low" => Self::Low);
-words!(Handling, "block" => Self::Block, "explain" => Self::Explain, "warn" => Self::Warn, "remind" => Self::Remind,
-    "record" => Self::Record);
-words!(Mode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self::Disabled);
 words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
 
 /// A text for users in one or two languages.

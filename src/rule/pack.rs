@@ -75,7 +75,7 @@ pub(crate) fn verify(folder: &Path, key: Option<&str>) -> Result<(String, String
     match differs.is_empty() {
         true => Ok((signed.key, found.digest())),
         false => Err(say!(
-            "these files are not as they were signed: {files}. Get the pack again, or sign it anew after looking at them",
+            "these files are not as they were signed: {files}. Get the pack again, or sign it again after looking at them",
             files = named(&differs)
         )),
     }

@@ -18,6 +18,7 @@ use datafusion::{
 use crate::{
     lists::Lists,
     personal::{Kind, Kinds, number},
+    rule::{ColumnId, Id},
     sql::tables::{ALERTS, FINDINGS},
 };
 
@@ -27,9 +28,10 @@ pub(crate) fn of_schema(schema: &Schema) -> Vec<Kind> {
 }
 
 /// The kinds of some columns, by name.
-pub(crate) fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item = usize>) -> Kinds {
+pub(crate) fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item = ColumnId>) -> Kinds {
     let mut named = Kinds::default();
-    columns.for_each(|at| named.add(schema.field(at).name(), kinds.get(at).copied().unwrap_or_default()));
+    let kind = |column: ColumnId| kinds.get(column.number()).copied().unwrap_or_default();
+    columns.for_each(|column| named.add(column.field(schema).name(), kind(column)));
     named
 }
 
@@ -333,7 +335,7 @@ mod tests {
         let rule = format!("rules: [{{ id: a, title: t, severity: low, {rule} }}]");
         let rules =
             RuleSet::from_text(&rule, &compiler, &calendar).unwrap_or_else(|e| panic!("{rule}: {e:?}"));
-        let kinds = rules.rules[0].personal.iter();
+        let kinds = rules.rules.first().unwrap().personal.iter();
         kinds.map(|(column, kind)| format!("{column}={kind}")).collect::<Vec<_>>().join(" ")
     }
 

@@ -7,7 +7,7 @@ mod without;
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Exception, Mode, Rule, RuleSet,
+    ById, ColumnId, Exception, Id, Mode, Rule, RuleId, RuleSet,
     budget_part::parts,
     compile::{CompiledRule, CompiledView, Compiler, KeyPart},
     limits,
@@ -59,8 +59,8 @@ pub(crate) struct Part {
 pub(crate) struct Probes {
     /// The parts as rules, whose ids are their numbers.
     pub rules: Arc<RuleSet>,
-    /// The parts, by their numbers.
-    pub parts: Vec<Part>,
+    /// The parts, each at the place of its rule.
+    pub parts: ById<RuleId, Part>,
 }
 
 impl Probes {
@@ -73,9 +73,13 @@ impl Probes {
     }
 
     /// The number of the part that finds something on each event that passes `where`.
-    pub(crate) fn counting(&self) -> Option<usize> {
-        let of = |wanted: &Of| self.parts.iter().position(|part| part.of == *wanted);
-        of(&Of::Counted).or_else(|| of(&Of::Passed))
+    pub(crate) fn counting(&self) -> Option<RuleId> {
+        self.part(&Of::Counted).or_else(|| self.part(&Of::Passed))
+    }
+
+    /// The first part that is of this.
+    pub(crate) fn part(&self, of: &Of) -> Option<RuleId> {
+        self.parts.find(|part| part.of == *of)
     }
 
     fn new_here(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
@@ -117,18 +121,18 @@ impl Probes {
             return Err(say!("the rule cannot be taken apart"));
         }
         show(&mut rules, &found);
-        Ok(Self { rules: Arc::new(RuleSet::new(rules, compiler)), parts: found })
+        Ok(Self { rules: Arc::new(RuleSet::new(rules, compiler)), parts: found.into() })
     }
 }
 
 /// Has the parts for everything show what the conditions read.
 fn show(rules: &mut [CompiledRule], parts: &[Part]) {
-    let inputs = |of: &[&Of]| -> BTreeSet<usize> {
+    let inputs = |of: &[&Of]| -> BTreeSet<ColumnId> {
         let read = rules.iter().zip(parts).filter(|(_, part)| of.iter().any(|of| same_kind(of, &part.of)));
         read.filter_map(|(rule, _)| rule.when.as_ref()).flat_map(|when| when.inputs.iter().copied()).collect()
     };
     let asked = inputs(&[&Of::Where]);
-    let by: BTreeSet<usize> = (rules.iter())
+    let by: BTreeSet<ColumnId> = (rules.iter())
         .find_map(|rule| match &rule.view {
             CompiledView::Closing(view) => Some(view.by.iter().flat_map(KeyPart::inputs).copied().collect()),
             _ => None,
@@ -144,26 +148,30 @@ fn show(rules: &mut [CompiledRule], parts: &[Part]) {
                 rule.values = match &rule.view {
                     CompiledView::Sliding(windows) => {
                         let measures: usize = windows.iter().map(|window| window.measures.fields.len()).sum();
-                        passed.extend(all - measures..all);
+                        passed.extend((all - measures..all).map(ColumnId::new));
                         with_amount(std::mem::take(&mut passed))
                     }
                     // These have columns of their own: what their windows or queries bring.
-                    CompiledView::Closing(_) | CompiledView::Schedule(_) => (0..all).collect(),
+                    CompiledView::Closing(_) | CompiledView::Schedule(_) => {
+                        (0..all).map(ColumnId::new).collect()
+                    }
                     CompiledView::Event => with_amount(std::mem::take(&mut passed)),
                 };
             }
             Of::Counted => rule.values = with_amount(by.clone()),
             // A window is told by what it is of.
             _ => match rule.view {
-                CompiledView::Closing(_) => rule.values = (0..rule.columns.fields().len()).collect(),
+                CompiledView::Closing(_) => {
+                    rule.values = (0..rule.columns.fields().len()).map(ColumnId::new).collect()
+                }
                 _ => rule.values.clear(),
             },
         }
     }
 }
 
-fn with_amount(mut columns: BTreeSet<usize>) -> Vec<usize> {
-    columns.insert(Column::Amount.index());
+fn with_amount(mut columns: BTreeSet<ColumnId>) -> Vec<ColumnId> {
+    columns.insert(Column::Amount.into());
     columns.into_iter().collect()
 }
 

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    CompiledGroup, Exception, Mode, Rule,
-    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT, OverWindow},
+    ById, ColumnId, CompiledGroup, Exception, Mode, Rule, RuleId, WindowId,
+    compile::{CompiledRule, CompiledView, Compiler, OverWindow},
     limits,
     manifest::Manifest,
     parse,
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    event::{Column, EventType, Instant, TimeDelta, TypeSet, event_schema, time::Calendar},
-    ledger::{Grouping, original::ORIGINAL_COLUMNS},
+    event::{EventType, Instant, TimeDelta, TypeSet, event_schema, time::Calendar},
+    ledger::Grouping,
     lists::Lists,
     say,
     sql::tables::{self, EVENT_COLUMNS, EVENT_TYPES},
@@ -26,15 +26,15 @@ use crate::{
 #[derive(Debug, Default, Clone)]
 pub struct RuleSet {
     /// The rules, by file and then in the order in which they stand there.
-    pub rules: Vec<CompiledRule>,
-    /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
-    pub beside: Vec<usize>,
+    pub rules: ById<RuleId, CompiledRule>,
+    /// The columns of `budget.*` and `original.*` that any of them reads.
+    pub beside: Vec<ColumnId>,
     /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
     pub originals: TypeSet,
     /// The groups of budget lines that they compare, those that are alike once.
     pub groups: Vec<Arc<CompiledGroup>>,
     /// The sliding windows that they share.
-    pub windows: Vec<SharedWindow>,
+    pub windows: ById<WindowId, SharedWindow>,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
     /// schema.
     pub read: Vec<(EventType, Vec<usize>)>,
@@ -63,13 +63,13 @@ impl RuleSet {
     pub fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules, compiler.lists());
         let groups = share_groups(&mut rules);
-        let (beside, originals) = (beside(&rules, compiler), originals(&rules));
+        let (beside, originals) = (beside(&rules), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
         let session = has_schedule.then(|| compiler.session());
         let lists = compiler.lists().clone();
         Self {
-            rules,
+            rules: rules.into(),
             beside,
             originals,
             groups,
@@ -167,16 +167,14 @@ impl CompiledRule {
     #[must_use]
     pub fn reads_beside(&self) -> (bool, bool) {
         let read = self.event_columns();
-        let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
-        let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
-        (budget || self.group.is_some(), read.iter().any(|at| original.contains(at)))
+        let budget = read.iter().any(|column| column.is_of_budget());
+        (budget || self.group.is_some(), read.iter().any(|column| column.is_of_original()))
     }
 
-    /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
-    /// positions behind them (its measures).
+    /// The columns of [`super::compile::wide_schema`] that it reads, and perhaps some behind them (its measures).
     #[must_use]
-    pub fn event_columns(&self) -> Vec<usize> {
-        let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
+    pub fn event_columns(&self) -> Vec<ColumnId> {
+        let mut columns: Vec<ColumnId> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
         match &self.view {
             CompiledView::Sliding(windows) => columns.extend(windows.iter().flat_map(OverWindow::inputs)),
             CompiledView::Closing(closing) => columns.extend(closing.inputs()),
@@ -192,11 +190,9 @@ impl CompiledRule {
 }
 
 /// The columns of `budget.*` and `original.*` that rules read, wherever they do.
-fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
-    let beside = compiler.columns().fields().len() - Column::COUNT;
+fn beside(rules: &[CompiledRule]) -> Vec<ColumnId> {
     let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
-    let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
-    used.filter(|at| *at < beside).collect()
+    used.into_iter().filter(|column| column.is_of_budget() || column.is_of_original()).collect()
 }
 
 /// Gives each rule on groups its place among them.

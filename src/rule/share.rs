@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::{
-    Mode,
+    ById, Mode, WindowId,
     asks::with_lists,
     compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
     window::{Over, View},
@@ -48,8 +48,8 @@ impl SharedWindow {
 
 /// Gives every rule with a sliding window its place in a shared one. Events that a filter lets in are others over other
 /// `lists`.
-pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWindow> {
-    let mut windows: Vec<Building> = Vec::new();
+pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> ById<WindowId, SharedWindow> {
+    let mut windows: ById<WindowId, Building> = ById::default();
     for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
         let (View::Sliding(overs), CompiledView::Sliding(own)) = (&rule.rule.view, &mut rule.view) else {
             continue;
@@ -64,7 +64,7 @@ pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWind
 
 /// Gives one window its place: in one that is there already, or in a new one.
 fn place(
-    windows: &mut Vec<Building>,
+    windows: &mut ById<WindowId, Building>,
     (types, filter): (TypeSet, Option<&Condition>),
     over: &Over,
     own: &mut OverWindow,
@@ -77,10 +77,10 @@ fn place(
     }
     let asked = filter.map_or(String::new(), |filter| with_lists(&filter.text, lists));
     let _ = write!(identity, "{} where {asked}", if over.current { "" } else { "before" });
-    let fits = |w: &&mut Building| {
+    let fits = |w: &Building| {
         w.window.identity == identity && w.window.lanes.len() + own.measures.lanes.len() < LANES_MAX
     };
-    let at = windows.iter_mut().position(|w| fits(&&mut *w)).unwrap_or_else(|| {
+    let at = windows.find(fits).unwrap_or_else(|| {
         windows.push(Building::new(SharedWindow {
             identity,
             types,
@@ -94,10 +94,9 @@ fn place(
                 current: over.current,
                 since: None,
             }),
-        }));
-        windows.len() - 1
+        }))
     });
-    own.window = at;
+    own.window = Some(at);
     let lanes: Vec<_> = own.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
     let place =
         |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
@@ -111,7 +110,7 @@ impl KeyPart {
     /// What it is known by.
     pub(crate) fn text(&self, lists: &Lists) -> String {
         match self {
-            Self::Column(at) => at.to_string(),
+            Self::Column(column) => format!("{column:?}"),
             Self::Computed(expression) => with_lists(&expression.text, lists),
         }
     }

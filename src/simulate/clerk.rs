@@ -7,7 +7,7 @@ use super::dice::{choose, mix, scale};
 use super::treasury::Treasury;
 use super::units::Money;
 use super::voucher::{Charge, Credit, Flaw, Voucher, regular_id};
-use super::{Action, Cents, Event, EventType, Simulated, Stamp};
+use super::{Action, Event, EventType, Simulated, Stamp, money};
 
 const REFUND_REASONS: [&str; 4] = ["账号有误退回", "多付款项退回", "合同终止退款", "差旅借支余款退回"];
 const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类更正", "项目列支更正"];
@@ -59,7 +59,7 @@ impl<'a> Clerk<'a> {
     pub(super) fn confirmation(&mut self, voucher: &Voucher, payment: u64, at: i64) -> Simulated {
         let mut event = self.next(EventType::Confirmation, at);
         event.original_event_id = Some(self.id(EventType::Payment, payment));
-        event.amount = Some(Cents(if voucher.flaw == Flaw::Underpaid {
+        event.amount = Some(money(if voucher.flaw == Flaw::Underpaid {
             (voucher.amount - voucher.amount / 10).max(1)
         } else {
             voucher.amount
@@ -99,7 +99,7 @@ impl<'a> Clerk<'a> {
         let mut event = self.next(EventType::Refund, at);
         event.original_event_id = Some(self.id(EventType::Payment, payment));
         event.budget_line_id = Some(self.line_id(line));
-        event.amount = Some(Cents(amount));
+        event.amount = Some(money(amount));
         event.reason = Some((*choose(&REFUND_REASONS, mix(payment, 8))).into());
         unlabelled(event)
     }
@@ -123,7 +123,7 @@ impl<'a> Clerk<'a> {
         event.original_event_id = Some(self.id(EventType::Payment, payment));
         event.budget_line_id = Some(self.line_id(lines.0));
         event.to_budget_line_id = Some(self.line_id(lines.1));
-        event.amount = Some(Cents(amount));
+        event.amount = Some(money(amount));
         event.reason = Some((*choose(&CORRECTION_REASONS, mix(payment, 9))).into());
         unlabelled(event)
     }
@@ -178,7 +178,7 @@ impl<'a> Clerk<'a> {
         let mut event = self.next(EventType::Budget, at);
         event.action = Some(action);
         event.budget_line_id = Some(line_id);
-        event.amount = Some(Cents(amount));
+        event.amount = Some(money(amount));
         unlabelled(event)
     }
 

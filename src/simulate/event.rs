@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
+use crate::event::Cents;
+
 /// A text that is often a constant of the simulated world.
 pub type Text = Cow<'static, str>;
 
@@ -189,6 +191,7 @@ record! {
     /// The account the bank really credited.
     actual_payee_account: String,
     /// The amount of money.
+    #[serde(serialize_with = "as_text")]
     amount: Cents,
     /// The currency.
     currency: Text,
@@ -232,23 +235,25 @@ record! {
     payer_name: String,
 }
 
-/// An exact amount of money in cents, written as a string like `1234.50`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cents(
-    /// Hundredths of a yuan.
-    pub i64,
-);
+/// So many cents, which a made-up treasury reckons in.
+pub(crate) fn money(cents: i64) -> Cents {
+    Cents::new(i128::from(cents))
+}
 
-impl fmt::Display for Cents {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        write!(out, "{sign}{}.{:02}", self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100)
+/// An amount as text, as feeds have it: `1234.50`.
+#[allow(clippy::ref_option)] // As serde gives a field.
+fn as_text<S: Serializer>(amount: &Option<Cents>, serializer: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => serializer.collect_str(amount),
+        None => serializer.serialize_none(),
     }
 }
 
-impl Serialize for Cents {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl Event {
+    /// Its amount in cents.
+    #[must_use]
+    pub fn cents(&self) -> Option<i64> {
+        self.amount.and_then(|amount| i64::try_from(amount.as_i128()).ok())
     }
 }
 

@@ -6,15 +6,16 @@ use std::fmt::{Display, Write};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::Cents;
 use super::calendar::holiday_rows;
 use super::classes::{CLASSES, card_catalogue};
 use super::dice::{mix, scale};
 use super::ledger::Book;
+use super::money;
 use super::payees::{BLACKLISTED, OwnAccount, Payee, own_account};
 use super::treasury::Treasury;
 use super::units::{Kind, Money};
 use super::voucher::{SENSITIVE_WORDS, beneficiary_id, bond_code, contract_no, project_code};
+use crate::event::Cents;
 
 /// Beneficiaries of each region who must not receive anything.
 pub(super) const INELIGIBLE: u64 = 40;
@@ -63,7 +64,7 @@ impl Treasury {
         lines.map(|(line, account)| {
             let unit = &self.units[line.unit as usize];
             let class = line.class();
-            (format!("{}:{}", unit.code, class.code), Cents(cap_of(account.budget)), class.name)
+            (format!("{}:{}", unit.code, class.code), money(cap_of(account.budget)), class.name)
         })
     }
 
@@ -74,7 +75,7 @@ impl Treasury {
         let year = start.year();
         (1..=2 * count).map(move |number| {
             let signed = if number <= count { start.saturating_sub(20.days()) } else { over };
-            (contract_no(year, number), Cents(contract_amount(self.plan.seed, number)), signed)
+            (contract_no(year, number), money(contract_amount(self.plan.seed, number)), signed)
         })
     }
 

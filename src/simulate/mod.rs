@@ -43,5 +43,6 @@ mod voucher;
 mod tests;
 
 pub use anomalies::{ANOMALIES, Anomaly};
-pub use event::{Action, Cents, Event, EventType, Label, LabelKey, Simulated, Stamp, Text};
+pub(crate) use event::money;
+pub use event::{Action, Event, EventType, Label, LabelKey, Simulated, Stamp, Text};
 pub use treasury::{Plan, Treasury};

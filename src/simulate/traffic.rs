@@ -10,9 +10,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    Action, Cents, Event, EventType, Simulated, calendar::timestamp, dice::Dice, payees::Payee,
+    Action, Event, EventType, Simulated, calendar::timestamp, dice::Dice, money, payees::Payee,
     treasury::Treasury,
 };
+use crate::event::Cents;
 
 /// A bill of the same amount as an earlier one to the same payee.
 const AGAIN: f64 = 0.36;
@@ -96,7 +97,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
     /// A bill, paid out of habit.
     fn pay(&mut self, simulated: &Simulated) {
         let mut event = simulated.event.clone();
-        let old = event.amount.unwrap_or(Cents(0));
+        let old = event.cents().unwrap_or(0);
         if self.dice.chance(ONCE) {
             self.once += 1;
             // Beyond those that cases of anomalies take.
@@ -105,7 +106,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
             event.payee_name = Some(payee.name(seed, &treasury.units[0], &treasury.regions));
             event.payee_account = Some(payee.account(seed, &treasury.units[0]));
         }
-        let whole = self.amount(&event, old.0);
+        let whole = self.amount(&event, old);
         if self.dice.chance(PLACEHOLDER) {
             let of = self.dice.below(PLACEHOLDERS.len() as u64) as usize;
             event.invoice_no = Some(PLACEHOLDERS[of].to_owned());
@@ -114,20 +115,20 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
             event.payee_name = Some("***".to_owned());
         }
         let amounts = if self.dice.chance(SHARED) { self.lines_of(whole) } else { vec![whole] };
-        self.give(&event, amounts.iter().sum::<i64>() - old.0);
+        self.give(&event, amounts.iter().sum::<i64>() - old);
         let mut changed = Changed {
-            old,
-            new: Cents(amounts[0]),
+            old: money(old),
+            new: money(amounts[0]),
             name: event.payee_name.clone(),
             account: event.payee_account.clone(),
             rows: Vec::new(),
         };
         for (at, amount) in amounts.into_iter().enumerate() {
             let mut row = event.clone();
-            row.amount = Some(Cents(amount));
+            row.amount = Some(money(amount));
             if at > 0 {
                 row.event_id = format!("{}-{}", event.event_id, at + 1);
-                changed.rows.push((row.event_id.clone(), Cents(amount)));
+                changed.rows.push((row.event_id.clone(), money(amount)));
             }
             self.out.push_back(Simulated { event: row, at: simulated.at, label: None });
         }
@@ -185,7 +186,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
             given.recorded_at = event.recorded_at;
             given.action = Some(action);
             given.budget_line_id = Some(line.clone());
-            given.amount = Some(Cents((beyond / 10_000 + 1) * 10_000));
+            given.amount = Some(money((beyond / 10_000 + 1) * 10_000));
             self.out.push_back(Simulated {
                 at: timestamp(event.occurred_at.at.as_millisecond()),
                 event: given,

@@ -5,7 +5,7 @@ use super::dice::{choose, mix};
 use super::payees::{OwnAccount, Payee, Trade, own_account, treasury_account};
 use super::treasury::Treasury;
 use super::units::{Kind, Money, Unit};
-use super::{Cents, Event, Text};
+use super::{Event, Text, money};
 
 /// Words that ought not to stand in a purpose, with their kind.
 pub(super) const SENSITIVE_WORDS: &[(&str, &str)] = &[
@@ -235,7 +235,7 @@ impl Treasury {
         let (name, account) = self.payee_of(voucher, unit);
         (event.payee_name, event.payee_account) = (Some(name), Some(account));
         event.payee_type = Some(voucher.payee.kind().into());
-        event.amount = Some(Cents(voucher.amount));
+        event.amount = Some(money(voucher.amount));
         event.currency = Some("CNY".into());
         event.purpose = Some(voucher.purpose(choose::<&str>(voucher.class().purposes, mix(voucher.salt, 2))));
         event.tags = voucher.tags(self.line_hash(voucher.line));
@@ -297,7 +297,7 @@ impl Treasury {
         };
         (event.payer_name, event.payer_account) = (Some(name), Some(account));
         let returned = (voucher.amount * 6 / 10).max(1);
-        event.amount = Some(Cents(if credit == Credit::Returned { returned } else { voucher.amount }));
+        event.amount = Some(money(if credit == Credit::Returned { returned } else { voucher.amount }));
         let purpose = match credit {
             Credit::Returned => "往来款",
             Credit::Funds => "专项转移支付资金",

@@ -238,8 +238,8 @@ pub(crate) fn findings<'f>(
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type(zone));
     for (at, f) in found {
         let key = serde_json::Value::Object(f.key.clone()).to_string();
-        let cells =
-            [&f.finding_id, &f.rule_id, &f.severity, &f.handling, &f.mode].map(|text| Some(text.as_str()));
+        let cells = [f.finding_id.as_str(), &f.rule_id, f.severity.word(), f.handling.word(), f.mode.word()]
+            .map(Some);
         let rest = [f.event_id.as_deref(), Some(key.as_str()), Some(f.summary.as_str())];
         texts.iter_mut().zip(cells.into_iter().chain(rest)).for_each(|(text, cell)| text.append_option(cell));
         times.append_value(at);

@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-/// The table. A start makes it anew where it does not match.
+/// The table. A start makes it again where it does not match.
 const TABLE: &str = "CREATE TABLE alert_rows (
     alert_id     TEXT PRIMARY KEY,
     rule_id      TEXT NOT NULL,

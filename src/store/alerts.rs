@@ -7,9 +7,9 @@ use rusqlite::{
 
 use super::{
     chain,
+    checksums::{self, Changes, Summed},
     named::insert,
     outbox,
-    sums::{self, Changes, Summed},
 };
 use crate::{
     alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
@@ -64,7 +64,7 @@ pub(crate) fn file(
             save(&summed, &step, times)?;
             let alert_id = &step.alert.alert_id;
             insert!(transaction, "INSERT INTO alert_findings", { alert_id, finding: row })?;
-            summed.inserted(&sums::ALERT_FINDINGS, params![alert_id, row])?;
+            summed.inserted(&checksums::ALERT_FINDINGS, params![alert_id, row])?;
             done.alerts[number] = Some(step.alert.alert_id);
         }
     }
@@ -148,7 +148,7 @@ pub(crate) fn evidence(connection: &Connection, id: &str, limit: usize) -> rusql
 pub(crate) fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
     let body = json(a)?;
-    summed.change(&sums::ALERTS, [&a.alert_id], || {
+    summed.change(&checksums::ALERTS, [&a.alert_id], || {
         insert!(
             summed.transaction,
             "INSERT INTO alerts",
@@ -181,7 +181,7 @@ pub(crate) fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::
 
 /// The budget lines that keep an alert open, while it is not over.
 fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
-    summed.change(&sums::ALERT_LINES, [&alert.alert_id], || {
+    summed.change(&checksums::ALERT_LINES, [&alert.alert_id], || {
         let delete = "DELETE FROM alert_lines WHERE alert_id = ?1";
         summed.transaction.prepare_cached(delete)?.execute([&alert.alert_id])?;
         if alert.state.is_over() {

@@ -7,9 +7,9 @@ use super::{
     CaseError, Cases, StoreError,
     alerts::{self, Times},
     attachments::{self, Stored},
+    checksums::{self, Changes, Summed},
     explain,
     named::insert,
-    sums::{self, Changes, Summed},
 };
 use crate::{
     access::{LinkKey, link_digest},
@@ -77,13 +77,13 @@ pub(super) fn issue(
     insert!(summed.transaction, "INSERT OR IGNORE INTO answer_links", {
         digest, alert_id, made_at: now, expires_at, ended_at,
     })?;
-    summed.inserted(&sums::ANSWER_LINKS, [digest])
+    summed.inserted(&checksums::ANSWER_LINKS, [digest])
 }
 
 /// Ends the links of an alert.
 pub(super) fn end(summed: &Summed<'_>, alert_id: &str, now: Instant) -> rusqlite::Result<()> {
     let sql = "UPDATE answer_links SET ended_at = :now WHERE alert_id = :alert AND ended_at IS NULL";
-    summed.change_where(&sums::ANSWER_LINKS, "alert_id = ?1", [alert_id], || {
+    summed.change_where(&checksums::ANSWER_LINKS, "alert_id = ?1", [alert_id], || {
         summed.transaction.prepare_cached(sql)?.execute(named_params! { ":now": now, ":alert": alert_id })
     })?;
     Ok(())

@@ -12,9 +12,9 @@ use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
     audit::{self, DONE, Deed},
+    checksums::{self, Change, Summed},
     named::insert,
     overrides, rule_sets,
-    sums::{self, Change, Summed},
 };
 use crate::{
     access::Actor,
@@ -290,13 +290,13 @@ pub(super) fn put(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> 
         approval_id, kind: matter.kind.word(), subject: matter.subject, state: matter.state.word(),
         at: matter.proposed_at, changed: next_change(summed.transaction)?, body,
     })?;
-    summed.inserted(&sums::APPROVALS, [approval_id])
+    summed.inserted(&checksums::APPROVALS, [approval_id])
 }
 
 /// Stores what became of a matter.
 pub(super) fn keep(summed: &Summed<'_>, matter: &Matter) -> rusqlite::Result<()> {
     let (body, changed) = (json(matter)?, next_change(summed.transaction)?);
-    summed.change(&sums::APPROVALS, [matter.id], || {
+    summed.change(&checksums::APPROVALS, [matter.id], || {
         let sql =
             "UPDATE approvals SET state = :state, changed = :changed, body = :body WHERE approval_id = :id";
         let state = matter.state.word();
@@ -334,7 +334,7 @@ pub(super) fn used(
     let Some(mut matter) = latest(transaction, &[Kind::Override], &id.to_string())? else { return Ok(()) };
     matter.end(true, now, application);
     let (body, changed) = (json(&matter)?, next_change(transaction)?);
-    let mut change = Change::of(transaction, &sums::APPROVALS);
+    let mut change = Change::of(transaction, &checksums::APPROVALS);
     change.before([matter.id])?;
     let sql =
         "UPDATE approvals SET state = 'in_force', changed = :changed, body = :body WHERE approval_id = :id";

@@ -14,9 +14,9 @@ use sha2::{Digest as _, Sha256};
 use super::{
     CaseError, Cases, StoreError,
     alerts::{self, Times},
+    checksums::{self, Changes, Summed},
     explain,
     named::insert,
-    sums::{self, Changes, Summed},
 };
 use crate::{
     alert::{
@@ -207,7 +207,7 @@ pub(super) fn add(
             return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
         }
         insert!(summed.transaction, "INSERT INTO attachments", { alert_id, at, who, name, kind, bytes, digest })?;
-        summed.inserted(&sums::ATTACHMENTS, [summed.transaction.last_insert_rowid()])?;
+        summed.inserted(&checksums::ATTACHMENTS, [summed.transaction.last_insert_rowid()])?;
     }
     Ok(())
 }

@@ -13,9 +13,9 @@ use super::{
     BUSY, StoreError,
     alerts::{self, Times},
     audit::{self, DONE, Deed},
+    checksums::{Changes, Summed},
     explain, limited, open_reader, open_writer,
     query::LIMIT_MAX,
-    sums::{Changes, Summed},
     turn::{Turn, Turns},
 };
 use crate::{

@@ -4,8 +4,8 @@
 use rusqlite::{OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, explain, limited, sums::Changes,
-    sums::Summed,
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, checksums::Changes, checksums::Summed,
+    explain, limited,
 };
 use crate::{
     access::{Action as Permit, Roles, decide},

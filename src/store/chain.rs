@@ -10,7 +10,7 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::sums::{self, Summed, Table};
+use super::checksums::{self, Summed, Table};
 use crate::say;
 
 /// A history whose records are chained.
@@ -26,16 +26,19 @@ pub(crate) struct Chain {
 
 /// What happened to alerts.
 pub(crate) const ALERTS: Chain = Chain {
-    table: &sums::ALERT_HISTORY,
+    table: &checksums::ALERT_HISTORY,
     columns: "alert_id, at, who, action, state, why",
     added: Some("facts"),
 };
 /// What officers did with silences.
 pub(crate) const SILENCES: Chain =
-    Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
+    Chain { table: &checksums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
 /// Who did what.
-pub(crate) const AUDIT: Chain =
-    Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail", added: None };
+pub(crate) const AUDIT: Chain = Chain {
+    table: &checksums::AUDIT,
+    columns: "at, who, place, action, subject, result, detail",
+    added: None,
+};
 /// Those that are in their tables from the first record on; the audit log begins in files (`audit/follow.rs`).
 pub(crate) const WHOLE: [&Chain; 2] = [&ALERTS, &SILENCES];
 
@@ -146,7 +149,7 @@ impl Chain {
 
     fn set_head(&self, summed: &Summed<'_>, head: &Head) -> rusqlite::Result<()> {
         let name = self.table.name;
-        summed.change(&sums::CHAINS, [name], || {
+        summed.change(&checksums::CHAINS, [name], || {
             let mut write =
                 summed.transaction.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?;
             write.execute((name, head.records, &head.digest.as_bytes()[..])).map(|_| ())
@@ -200,7 +203,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::{migrate, sums::Changes};
+    use crate::store::{checksums::Changes, migrate};
 
     fn chained(records: i64) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -229,8 +232,8 @@ mod tests {
             let connection = chained(records);
             let head = ALERTS.follow(&connection).unwrap().unwrap();
             assert_eq!(head.records, records);
-            sums::check(Path::new("here"), &connection, &sums::ALERT_HISTORY).unwrap();
-            sums::check(Path::new("here"), &connection, &sums::CHAINS).unwrap();
+            checksums::check(Path::new("here"), &connection, &checksums::ALERT_HISTORY).unwrap();
+            checksums::check(Path::new("here"), &connection, &checksums::CHAINS).unwrap();
             // The digests of a state from before are the same ones.
             connection.execute_batch("UPDATE alert_history SET digest = x''; DELETE FROM chains").unwrap();
             ALERTS.begin(&Changes::default().within(&connection)).unwrap();

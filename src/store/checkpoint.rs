@@ -5,9 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, Row, Statement, Transaction, types::Type};
 
 use super::{
-    StoreError, confirmations, explain, indicators,
+    StoreError,
+    checksums::{self, Change, Sum, set_meta},
+    confirmations, explain, indicators,
     named::insert,
-    sums::{self, Change, Sum, set_meta},
 };
 use crate::{
     event::{Cents, Column, money::format_cents, schema::LINE_ATTRIBUTES},
@@ -18,7 +19,7 @@ use crate::{
 
 /// Writes the changes; `seq` is the last journal block they include.
 pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
-    let mut sum = Change::of(transaction, &sums::LINES);
+    let mut sum = Change::of(transaction, &checksums::LINES);
     for (number, line, attributes) in &changes.lines {
         sum.before([&*line.id])?;
         let text = |column: Column| attributes.text(column);
@@ -52,7 +53,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) 
     sum.end()?;
     reach("checkpoint.lines")?;
     let mut over = transaction.prepare_cached("DELETE FROM applications WHERE event_id = ?1")?;
-    let mut sum = Change::of(transaction, &sums::APPLICATIONS);
+    let mut sum = Change::of(transaction, &checksums::APPLICATIONS);
     for (id, saved) in &changes.applications {
         sum.before([&**id])?;
         match saved {
@@ -93,11 +94,11 @@ pub(crate) fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreE
     let mut applications = Sum::default();
     restore(connection, &mut ledger, &mut lines, &mut applications).map_err(|e| explain(dir, e))?;
     let indicators = indicators::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
-    sums::expect(dir, connection, &sums::LINES, lines)?;
-    sums::expect(dir, connection, &sums::APPLICATIONS, applications)?;
+    checksums::expect(dir, connection, &checksums::LINES, lines)?;
+    checksums::expect(dir, connection, &checksums::APPLICATIONS, applications)?;
     let confirmations = confirmations::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
-    sums::expect(dir, connection, &sums::INDICATORS, indicators)?;
-    sums::expect(dir, connection, &sums::CONFIRMATIONS, confirmations)?;
+    checksums::expect(dir, connection, &checksums::INDICATORS, indicators)?;
+    checksums::expect(dir, connection, &checksums::CONFIRMATIONS, confirmations)?;
     Ok(ledger)
 }
 
@@ -117,7 +118,7 @@ fn restore(
     lines: &mut Sum,
     applications: &mut Sum,
 ) -> rusqlite::Result<()> {
-    let columns = sums::columns(&sums::LINES);
+    let columns = checksums::columns(&checksums::LINES);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM lines ORDER BY number"))?;
     let all = 0..statement.column_count();
     let places = LinePlaces::of(&statement)?;
@@ -127,7 +128,7 @@ fn restore(
         let (line, attributes) = places.line(row)?;
         ledger.restore_line(line, attributes);
     }
-    let columns = sums::columns(&sums::APPLICATIONS);
+    let columns = checksums::columns(&checksums::APPLICATIONS);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM applications"))?;
     let all = 0..statement.column_count();
     let mut rows = statement.query([])?;

@@ -5,59 +5,45 @@ use rusqlite::{Connection, Transaction, named_params, params};
 use super::{
     QuarantineLimit, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, decisions,
+    checkpoint,
+    checksums::{self, Change, meta, set_meta},
+    decisions,
     error::Failed,
     in_force,
     named::insert,
-    passed, quarantine, reach,
-    sums::{self, Change, meta, set_meta},
-    ticks, versions,
+    passed, quarantine, reach, ticks, versions,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
-    decision::Decided,
-    engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
+    engine::{Intake, ListsStep, SavedWatermark, Ticked},
     evaluate::schedule::PassedTick,
     event::Instant,
     finding::Finding,
     journal::JournalBlock,
-    ledger::Changes,
-    stream::{Position, Reject, Span},
+    stream::{Position, Span},
 };
 
 /// All that one transaction stores.
 #[derive(Debug, Default)]
 pub struct Commit {
-    /// How far the sources were read, in order.
-    pub spans: Vec<Span>,
+    /// What sequencing left of it.
+    pub intake: Intake,
     /// The accepted events.
     pub journal: Vec<JournalBlock>,
     /// What the rules found.
     pub findings: Vec<Filing>,
     /// Conditions that stopped being true.
     pub cleared: Vec<Cleared>,
-    /// What could not be read.
-    pub rejects: Vec<Reject>,
-    /// Quarantined records that this batch read again.
-    pub replayed: Vec<i64>,
-    /// Events that were known already.
-    pub duplicates: u64,
     /// How far event time has come after this commit.
     pub watermark: Option<SavedWatermark>,
-    /// What changed in the ledger since the last checkpoint, as of the end of this commit.
-    pub checkpoint: Option<Changes>,
     /// Rules on a schedule that were evaluated, each after so many of the blocks.
     pub ticks: Vec<Ticked>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
-    /// What was decided of applications.
-    pub decided: Vec<Decided>,
     /// Ticks that were passed without an answer.
     pub passed: Vec<PassedTick>,
-    /// What is known of records from now on that come again when they have changed.
-    pub versions: Vec<VersionChange>,
     /// It is stored even if only the watermark is new.
     pub again: bool,
     /// The time of the commit, for quarantine and alerts.
@@ -83,25 +69,19 @@ impl Commit {
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.intake.is_empty()
             && self.journal.is_empty()
-            && self.rejects.is_empty()
-            && self.replayed.is_empty()
-            && self.duplicates == 0
-            && self.checkpoint.is_none()
             && self.ticks.is_empty()
             && self.findings.is_empty()
             && self.cleared.is_empty()
             && self.lists.is_none()
-            && self.decided.is_empty()
             && self.passed.is_empty()
-            && self.versions.is_empty()
             && !self.again
     }
 
     /// Adds what follows directly on this commit.
     pub fn append(&mut self, next: Self) {
-        self.spans.extend(next.spans);
+        self.intake.append(next.intake);
         let blocks = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
         let later = next.ticks.into_iter().map(|tick| Ticked { block: tick.block + blocks, ..tick });
         self.ticks.extend(later);
@@ -109,20 +89,13 @@ impl Commit {
         let before = self.findings.len();
         self.findings.extend(next.findings);
         self.cleared.extend(next.cleared.into_iter().map(|c| Cleared { before: c.before + before, ..c }));
-        self.rejects.extend(next.rejects);
-        self.replayed.extend(next.replayed);
-        self.duplicates += next.duplicates;
-        self.decided.extend(next.decided);
         self.passed.extend(next.passed);
-        self.versions.extend(next.versions);
         self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
         self.lists = next.lists.or(self.lists.take());
         self.now = self.now.max(next.now);
         self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
-        debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
-        self.checkpoint = next.checkpoint;
     }
 }
 
@@ -152,7 +125,7 @@ fn write(
     reach: &dyn Fn(&str) -> Result<(), StoreError>,
 ) -> Result<Committed, Failed> {
     reach("commit.begun")?;
-    positions(transaction, &commit.spans)?;
+    positions(transaction, &commit.intake.spans)?;
     reach("commit.positions")?;
     if let Some(rules) = &commit.rules {
         in_force::write(transaction, rules)?;
@@ -164,9 +137,9 @@ fn write(
     let seq = journal(transaction, &commit.journal)?;
     ticks::write(transaction, &commit.ticks, before)?;
     reach("commit.journal")?;
-    versions::write(transaction, &commit.versions)?;
+    versions::write(transaction, &commit.intake.versions)?;
     reach("commit.versions")?;
-    decisions::write(transaction, &commit.decided)?;
+    decisions::write(transaction, &commit.intake.decided)?;
     let stored = findings(transaction, &commit.findings)?;
     reach("commit.findings")?;
     let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
@@ -177,11 +150,11 @@ fn write(
     reach("commit.watermark")?;
     let (quarantine_bytes, overflow) = quarantine::write(transaction, commit, limit)?;
     reach("commit.quarantine")?;
-    if commit.duplicates > 0 {
+    if commit.intake.duplicates > 0 {
         let before = meta(transaction, "duplicates")?;
-        set_meta(transaction, "duplicates", before.saturating_add_unsigned(commit.duplicates))?;
+        set_meta(transaction, "duplicates", before.saturating_add_unsigned(commit.intake.duplicates))?;
     }
-    if let Some(changes) = &commit.checkpoint {
+    if let Some(changes) = &commit.intake.checkpoint {
         checkpoint::write(transaction, changes, seq)?;
     }
     reach("commit.ready")?;
@@ -192,7 +165,7 @@ fn write(
 fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed> {
     let sql = "SELECT \"offset\" FROM positions WHERE source = :source AND partition = :partition";
     let mut read = transaction.prepare_cached(sql)?;
-    let mut change = Change::of(transaction, &sums::POSITIONS);
+    let mut change = Change::of(transaction, &checksums::POSITIONS);
     for span in spans {
         let (source, partition) = (&*span.source, &*span.partition);
         let named = named_params! { ":source": source, ":partition": partition };
@@ -220,7 +193,7 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed
 /// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
 fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
     let mut seq = last_seq(transaction)?;
-    let mut change = Change::of(transaction, &sums::JOURNAL);
+    let mut change = Change::of(transaction, &checksums::JOURNAL);
     for b in blocks {
         seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
@@ -244,7 +217,7 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     let Some(watermark) = watermark else { return Ok(()) };
     let value =
         serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let mut change = Change::of(transaction, &sums::WATERMARK);
+    let mut change = Change::of(transaction, &checksums::WATERMARK);
     change.before([1])?;
     insert!(transaction, "INSERT OR REPLACE INTO watermark", { id: 1, value })?;
     change.after([1])?;
@@ -255,7 +228,7 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
 /// after its file was retired: it is stored once. Gives the row of each, `None` for one that was stored before.
 fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Result<Vec<Option<i64>>> {
     let mut stored = Vec::with_capacity(findings.len());
-    let mut change = Change::of(transaction, &sums::FINDINGS);
+    let mut change = Change::of(transaction, &checksums::FINDINGS);
     for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let event_id = f.event_id.as_deref().unwrap_or_default();

@@ -5,8 +5,8 @@ use rusqlite::{Connection, Transaction};
 
 use super::{
     checkpoint::cents,
+    checksums::{self, Change, Sum},
     named::insert,
-    sums::{self, Change, Sum},
 };
 use crate::{event::Cents, ledger::Ledger};
 
@@ -16,7 +16,7 @@ pub(crate) fn write(
     changes: &[(Box<str>, Option<Cents>)],
 ) -> rusqlite::Result<()> {
     let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
-    let mut sum = Change::of(transaction, &sums::CONFIRMATIONS);
+    let mut sum = Change::of(transaction, &checksums::CONFIRMATIONS);
     for (payment, cleared) in changes {
         sum.before([&**payment])?;
         match cleared {
@@ -32,7 +32,7 @@ pub(crate) fn write(
 
 /// Puts those of the last checkpoint into the ledger, and gives the sum of their rows.
 pub(crate) fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
-    let columns = sums::columns(&sums::CONFIRMATIONS);
+    let columns = checksums::columns(&checksums::CONFIRMATIONS);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM confirmations"))?;
     let all = 0..statement.column_count();
     let mut sum = Sum::default();

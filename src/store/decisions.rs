@@ -9,10 +9,10 @@ use super::{
     StoreError,
     alerts::{from_json, json},
     audit::{self, Deed},
+    checksums::{self, Change, Changes},
     explain,
     named::insert,
     open_reader, overrides,
-    sums::{self, Change, Changes},
 };
 use crate::{
     access::Action,
@@ -43,7 +43,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
     if decided.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &sums::DECISIONS);
+    let mut change = Change::of(transaction, &checksums::DECISIONS);
     let changes = Changes::default();
     for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
         let body = json(decision)?;
@@ -78,7 +78,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     if old.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &sums::DECISIONS);
+    let mut change = Change::of(transaction, &checksums::DECISIONS);
     old.iter().try_for_each(|id| change.before([id]))?;
     change.end()?;
     transaction.execute("DELETE FROM decisions WHERE at < ?1", [before]).map(|_| ())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DATABASE, SCHEMA_VERSION, ship::Unshipped, sums};
+use super::{DATABASE, SCHEMA_VERSION, checksums, ship::Unshipped};
 use crate::{diagnostic::os_reason, say};
 
 /// Why the store cannot do what it is asked.
@@ -128,7 +128,7 @@ pub enum StoreError {
     },
     /// The disk failed while something was written, so nobody knows what of it is there.
     #[error("{}", say!(
-        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was in work is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs",
+        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was being processed is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs",
         path = path.display(), error
     ))]
     Unsure {
@@ -163,7 +163,7 @@ pub enum StoreError {
     ReadOnly(PathBuf),
     /// The quarantine has no room, and the configuration asks to stop then.
     #[error("{}", say!(
-        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, mend the feed and replay, or raise state.quarantine_mib, and start again",
+        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, fix the feed and replay, or raise state.quarantine_mib, and start again",
         bytes
     ))]
     QuarantineFull {
@@ -291,7 +291,7 @@ fn cannot_open(dir: &Path) -> std::io::Error {
 }
 
 /// A sum that does not match, which came along as an error of the database.
-pub(crate) fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
+pub(crate) fn damage(error: &rusqlite::Error) -> Option<&checksums::Damage> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
         _ => None,

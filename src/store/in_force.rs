@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, Store, StoreError, commit, explain,
-    sums::{meta, remove_meta, set_meta},
+    History, Store, StoreError,
+    checksums::{meta, remove_meta, set_meta},
+    commit, explain,
 };
 use crate::engine::ListsStep;
 

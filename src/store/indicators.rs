@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Row, Transaction, types::Type};
 
 use super::{
+    checksums::{self, Change, Sum},
     named::insert,
-    sums::{self, Change, Sum},
 };
 use crate::{
     event::number::{format_number, parse_number},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Writes the statements of a checkpoint.
 pub(crate) fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) -> rusqlite::Result<()> {
-    let mut sum = Change::of(transaction, &sums::INDICATORS);
+    let mut sum = Change::of(transaction, &checksums::INDICATORS);
     for (id, indicator) in stated {
         sum.before([&**id])?;
         insert!(transaction, "INSERT OR REPLACE INTO indicators", {
@@ -38,7 +38,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicato
 
 /// Puts the indicators of the last checkpoint into the ledger, and gives the sum of their rows.
 pub(crate) fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
-    let columns = sums::columns(&sums::INDICATORS);
+    let columns = checksums::columns(&checksums::INDICATORS);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM indicators"))?;
     let all = 0..statement.column_count();
     let mut sum = Sum::default();

@@ -8,9 +8,12 @@ use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
     filter::Wanted, query::LIMIT_MAX,
 };
-use crate::alert::{
-    Alert,
-    worth::{Verdicts, Worth, precision_in},
+use crate::{
+    alert::{
+        Alert,
+        worth::{Verdicts, Worth, precision_in},
+    },
+    finding::Handling,
 };
 
 /// Alerts listed when nobody says how many.
@@ -212,13 +215,13 @@ pub(super) fn worth(
         .query_map(named_params! { ":alert": alert.alert_id, ":rule": alert.rule_id }, |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
-    let others: Vec<(String, String)> = others.collect::<Result<_, _>>()?;
-    let precision = |(rule, handling): (&str, &str)| {
+    let others: Vec<(String, Handling)> = others.collect::<Result<_, _>>()?;
+    let precision = |rule: &str, handling: Handling| {
         precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))
     };
-    let of_others: Vec<i64> = others.iter().map(|(rule, handling)| precision((rule, handling))).collect();
-    let own = precision((&alert.rule_id, &alert.handling));
-    let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, (own, &of_others));
+    let of_others: Vec<i64> = others.iter().map(|(rule, handling)| precision(rule, *handling)).collect();
+    let own = precision(&alert.rule_id, alert.handling);
+    let worth = Worth::of(alert.severity, alert.case.amount, alert.findings, (own, &of_others));
     let mut rules: Vec<String> = others.into_iter().map(|(rule, _)| rule).collect();
     rules.dedup();
     Ok((worth, rules))

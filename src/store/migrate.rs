@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
-    SCHEMA_VERSION, StoreError, alert_rows, chain, explain, quarantine, reach, refunded, silences,
-    sums::{self, Changes, Table},
-    ticks,
+    SCHEMA_VERSION, StoreError, alert_rows, chain,
+    checksums::{self, Changes, Table},
+    explain, quarantine, reach, refunded, silences, ticks,
     turn::Turns,
 };
 use crate::event::money::format_cents;
@@ -124,34 +124,36 @@ pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -
     let fail = |error| explain(dir, error);
     let mut found = version(connection).map_err(fail)?;
     if found == 0 {
-        step(dir, connection, turns, (SCHEMA, SCHEMA_VERSION), &|new| trust(new, sums::ALL).map_err(fail))?;
+        step(dir, connection, turns, (SCHEMA, SCHEMA_VERSION), &|new| {
+            trust(new, checksums::ALL).map_err(fail)
+        })?;
         found = SCHEMA_VERSION;
     }
     for from in found..SCHEMA_VERSION {
         let sql =
             usize::try_from(from - 1).ok().and_then(|at| MIGRATIONS.get(at)).copied().unwrap_or_default();
         let beyond: &Beyond<'_> = match from + 1 {
-            5 => &|old| trust(old, sums::OF_5).map_err(fail),
+            5 => &|old| trust(old, checksums::OF_5).map_err(fail),
             6 => &|old| refunds(dir, old),
-            7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
-            8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
-            9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
+            7 => &|old| checksums::begin(old, checksums::SINCE_7).map_err(fail),
+            8 => &|old| checksums::begin(old, checksums::SINCE_8).map_err(fail),
+            9 => &|old| checksums::begin(old, checksums::SINCE_9).map_err(fail),
             10 => &|old| casework(old).map_err(fail),
-            11 => &|old| sums::begin(old, sums::SINCE_11).map_err(fail),
+            11 => &|old| checksums::begin(old, checksums::SINCE_11).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;
         reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
-    // In a state of this version a missing sum is damage: to make it anew would be to believe the table.
-    if let Some(missing) = sums::first_missing(connection, sums::ALL).map_err(fail)? {
+    // In a state of this version a missing sum is damage: to make it again would be to believe the table.
+    if let Some(missing) = checksums::first_missing(connection, checksums::ALL).map_err(fail)? {
         return Err(fail(missing.into()));
     }
     reach(dir, "migrate.done")
 }
 
-/// Counts anew what triggers count from then on, when it is its turn.
+/// Counts again what triggers count from then on, when it is its turn.
 pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Result<()> {
     let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(include_str!("figures.sql"))?;
@@ -181,17 +183,18 @@ fn step(
 /// Version 5: sums of every table, and chained histories. A state from before may have sums of the tables that it had;
 /// then none of those may be missing, and tables that gain a column must match theirs, which are replaced.
 fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<()> {
-    transaction.execute_batch(sums::SCHEMA)?;
+    transaction.execute_batch(checksums::SCHEMA)?;
     transaction.execute_batch(quarantine::SCHEMA)?;
-    if sums::begun(transaction)? {
-        if let Some(missing) = sums::first_missing(transaction, sums::BEFORE_5)? {
+    if checksums::begun(transaction)? {
+        if let Some(missing) = checksums::first_missing(transaction, checksums::BEFORE_5)? {
             return Err(missing.into());
         }
-        for (before, now) in
-            [(&sums::QUARANTINE_BEFORE_5, &sums::QUARANTINE), (&sums::LINES_BEFORE_5, &sums::LINES)]
-        {
-            sums::matches(transaction, before)?;
-            sums::forget(transaction, now)?;
+        for (before, now) in [
+            (&checksums::QUARANTINE_BEFORE_5, &checksums::QUARANTINE),
+            (&checksums::LINES_BEFORE_5, &checksums::LINES),
+        ] {
+            checksums::matches(transaction, before)?;
+            checksums::forget(transaction, now)?;
         }
     } else {
         quarantine::begin(transaction)?;
@@ -202,7 +205,7 @@ fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<(
     for chain in [&chain::ALERTS, &chain::SILENCES] {
         chain.begin(&changes.within(transaction))?;
     }
-    sums::begin(transaction, tables)?;
+    checksums::begin(transaction, tables)?;
     ticks::begin(transaction)
 }
 
@@ -210,22 +213,22 @@ fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<(
 /// not: their payments count as less by their refunds from then on.
 fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let fail = |error| explain(dir, error);
-    sums::matches(transaction, &sums::LINES_BEFORE_6).map_err(fail)?;
-    sums::forget(transaction, &sums::LINES).map_err(fail)?;
+    checksums::matches(transaction, &checksums::LINES_BEFORE_6).map_err(fail)?;
+    checksums::forget(transaction, &checksums::LINES).map_err(fail)?;
     let sql = "UPDATE lines SET refunded = :refunded WHERE budget_line_id = :line";
     let mut update = transaction.prepare(sql).map_err(fail)?;
     for (line, cents) in refunded::of_lines(dir, transaction)? {
         update.execute(named_params! { ":line": line, ":refunded": format_cents(cents) }).map_err(fail)?;
     }
-    sums::begin(transaction, &[&sums::LINES, &sums::CONFIRMATIONS]).map_err(fail)
+    checksums::begin(transaction, &[&checksums::LINES, &checksums::CONFIRMATIONS]).map_err(fail)
 }
 
 /// Version 10: a history whose changes have one column more.
 fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    sums::matches(transaction, &sums::ALERT_HISTORY_BEFORE_10)?;
-    sums::forget(transaction, &sums::ALERT_HISTORY)?;
-    sums::begin(transaction, &[&sums::ALERT_HISTORY])?;
-    sums::begin(transaction, sums::SINCE_10)
+    checksums::matches(transaction, &checksums::ALERT_HISTORY_BEFORE_10)?;
+    checksums::forget(transaction, &checksums::ALERT_HISTORY)?;
+    checksums::begin(transaction, &[&checksums::ALERT_HISTORY])?;
+    checksums::begin(transaction, checksums::SINCE_10)
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -17,6 +17,7 @@ mod casework;
 mod chain;
 mod changes;
 mod checkpoint;
+mod checksums;
 mod commit;
 mod completeness;
 mod conditions;
@@ -56,7 +57,6 @@ mod settings;
 mod settled;
 mod ship;
 mod silences;
-mod sums;
 mod tail;
 mod ticks;
 mod trace;
@@ -65,6 +65,7 @@ mod verify;
 mod versions;
 mod wal;
 mod wanted;
+mod words;
 
 use std::{
     path::{Path, PathBuf},
@@ -161,7 +162,7 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         let turns = Turns::of(dir);
-        // Whoever replicates it begins anew.
+        // Whoever replicates it begins again.
         turns.ship_by(None);
         wal::check(dir)?;
         // SQLite's other files take the mode of the database.
@@ -179,11 +180,11 @@ impl Store {
             .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
         reach(dir, "start.logged")?;
         // Before a file is deleted because the register does not have it, the register itself is compared.
-        sums::check(dir, &connection, &sums::SEALED)?;
-        sums::check(dir, &connection, &sums::AUDIT_FILES)?;
+        checksums::check(dir, &connection, &checksums::SEALED)?;
+        checksums::check(dir, &connection, &checksums::AUDIT_FILES)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
-        sums::check(dir, &connection, &sums::ATTACHMENTS)?;
+        checksums::check(dir, &connection, &checksums::ATTACHMENTS)?;
         attachments::sweep(dir, &connection)?;
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, named_params};
 
-use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
+use super::{CaseError, Cases, StoreError, checksums, query::LIMIT_MAX};
 use crate::{alert::desk::Refusal, event::Instant, say, text::quoted};
 
 /// A notification without its content.
@@ -216,7 +216,7 @@ impl Cases {
             let (Some(first), Some(last)) = part else { return Ok(all) };
             all += self.change(|summed| {
                 let key = named_params! { ":id": id, ":sink": sink, ":first": first, ":last": last };
-                let retried = summed.change_where(&sums::NOTIFICATIONS, which, key, || {
+                let retried = summed.change_where(&checksums::NOTIFICATIONS, which, key, || {
                     let values = named_params! {
                         ":id": id, ":sink": sink, ":first": first, ":last": last, ":now": now,
                     };

@@ -6,10 +6,10 @@ use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
     approvals::{self, Judgement},
+    checksums::{self, Change, Summed},
     decisions::of,
     named::insert,
     query::LIMIT_MAX,
-    sums::{self, Change, Summed},
 };
 use crate::{
     access::Action,
@@ -81,7 +81,7 @@ impl Cases {
             };
             let (override_id, body) = (wanted.override_id, json(&wanted)?);
             insert!(summed.transaction, "INSERT INTO overrides", { override_id, application, at: now, body })?;
-            summed.inserted(&sums::OVERRIDES, [override_id])?;
+            summed.inserted(&checksums::OVERRIDES, [override_id])?;
             approvals::put(summed, &matter)?;
             let (who, amount) = (&wish.by.who, wanted.cents.to_string());
             let word = if wish.is_granted { GRANT } else { PROPOSE };
@@ -264,7 +264,7 @@ pub(super) fn follow(
         Err(why) => return Ok(Err(why)),
     };
     let (id, body) = (changed.override_id, json(&changed)?);
-    summed.change(&sums::OVERRIDES, [id], || {
+    summed.change(&checksums::OVERRIDES, [id], || {
         let sql = "UPDATE overrides SET body = :body WHERE override_id = :id";
         summed.transaction.execute(sql, named_params! { ":id": id, ":body": body })
     })?;
@@ -282,7 +282,7 @@ pub(crate) fn uses(
     id: i64,
     (application, now): (&str, Instant),
 ) -> rusqlite::Result<()> {
-    let mut change = Change::of(transaction, &sums::OVERRIDES);
+    let mut change = Change::of(transaction, &checksums::OVERRIDES);
     change.before([id])?;
     let sql = "UPDATE overrides SET used_by = :application WHERE override_id = :id";
     transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
@@ -298,7 +298,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     if old.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &sums::OVERRIDES);
+    let mut change = Change::of(transaction, &checksums::OVERRIDES);
     old.iter().try_for_each(|id| change.before([id]))?;
     change.end()?;
     transaction.execute("DELETE FROM overrides WHERE at < ?1", [before]).map(|_| ())

@@ -4,8 +4,9 @@
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, Reader, StoreError, explain,
-    sums::{remove_meta, set_meta},
+    History, Reader, StoreError,
+    checksums::{remove_meta, set_meta},
+    explain,
 };
 use crate::{
     evaluate::schedule::{PassedTick, Why},

@@ -12,10 +12,11 @@ use arrow::{
 use rusqlite::Connection;
 
 use super::{
-    Select, Store, StoreError, checkpoint, explain,
+    Select, Store, StoreError, checkpoint,
+    checksums::{self, Sum},
+    explain,
     history::{file, parallel::Ordered, shape::Shape},
     sealed,
-    sums::{self, Sum},
 };
 use crate::{
     engine::{KnownEvent, SavedWatermark},
@@ -45,11 +46,11 @@ pub struct Recovered {
 
 /// The journal and the balances.
 const SUMMED_WHILE_READ: [&str; 5] = [
-    sums::JOURNAL.name,
-    sums::LINES.name,
-    sums::APPLICATIONS.name,
-    sums::CONFIRMATIONS.name,
-    sums::INDICATORS.name,
+    checksums::JOURNAL.name,
+    checksums::LINES.name,
+    checksums::APPLICATIONS.name,
+    checksums::CONFIRMATIONS.name,
+    checksums::INDICATORS.name,
 ];
 
 impl Store {
@@ -83,16 +84,16 @@ impl Store {
     /// meanwhile, so it is done in one transaction.
     fn check_tables(&self) -> Result<(), StoreError> {
         let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
-        for table in sums::ALL.iter().filter(|table| !SUMMED_WHILE_READ.contains(&table.name)) {
-            sums::check(&self.dir, &snapshot, table)?;
+        for table in checksums::ALL.iter().filter(|table| !SUMMED_WHILE_READ.contains(&table.name)) {
+            checksums::check(&self.dir, &snapshot, table)?;
         }
-        sums::check_indexes(&self.dir, &snapshot)
+        checksums::check_indexes(&self.dir, &snapshot)
     }
 
     /// A row that cannot be read has been changed, as a rule: then the sum of its table says so.
     fn damage_or(&self, error: StoreError) -> StoreError {
-        let mut read = sums::ALL.iter().filter(|table| SUMMED_WHILE_READ.contains(&table.name));
-        read.find_map(|table| sums::check(&self.dir, &self.connection, table).err()).unwrap_or(error)
+        let mut read = checksums::ALL.iter().filter(|table| SUMMED_WHILE_READ.contains(&table.name));
+        read.find_map(|table| checksums::check(&self.dir, &self.connection, table).err()).unwrap_or(error)
     }
 
     fn sealed_events(
@@ -148,7 +149,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let fail = |error| explain(&self.dir, error);
         let checkpoint = number(self, "SELECT value FROM meta WHERE name = 'checkpoint'")?.unwrap_or(0);
-        let summed = sums::columns(&sums::JOURNAL);
+        let summed = checksums::columns(&checksums::JOURNAL);
         let sql = format!("SELECT block, ids, {summed} FROM journal ORDER BY seq");
         let mut statement = self.connection.prepare(&sql).map_err(fail)?;
         let summed = 2..statement.column_count();
@@ -188,7 +189,7 @@ impl Store {
                 known(KnownEvent { id, content, at: Instant::from_micros(*at), block: Some(seq) });
             }
         }
-        sums::expect(&self.dir, &self.connection, &sums::JOURNAL, sum)
+        checksums::expect(&self.dir, &self.connection, &checksums::JOURNAL, sum)
     }
 
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {

@@ -11,8 +11,8 @@ use super::{
     AccountError, Cases, Store, StoreError,
     approvals::{self, Judgement},
     audit::{self, DONE, Deed},
+    checksums::{self, Summed},
     named::insert,
-    sums::{self, Summed},
 };
 pub(super) use matters::follow;
 use matters::{KINDS, in_force, matter_of, wish};
@@ -176,7 +176,8 @@ impl RuleSets {
                            WHERE digest = :digest";
                 let values =
                     named_params! { ":digest": digest, ":reason": reason, ":at": now, ":who": by.who };
-                summed.change(&sums::RULE_SETS, [&digest], || summed.transaction.execute(sql, values))?;
+                summed
+                    .change(&checksums::RULE_SETS, [&digest], || summed.transaction.execute(sql, values))?;
                 approvals::put(summed, &matter)?;
                 return tell(summed, now, by, ("rules.propose", &digest, reason));
             }
@@ -191,11 +192,11 @@ impl RuleSets {
             insert!(summed.transaction, "INSERT INTO rule_sets", {
                 digest, manifest: manifest.text(), reason, proposed_at: now, proposed_by: by.who,
             })?;
-            summed.inserted(&sums::RULE_SETS, [&digest])?;
+            summed.inserted(&checksums::RULE_SETS, [&digest])?;
             if let Some(params) = params {
                 let params = serde_json::to_string(params).unwrap_or_default();
                 insert!(summed.transaction, "INSERT INTO rule_params", { digest, params })?;
-                summed.inserted(&sums::RULE_PARAMS, [&digest])?;
+                summed.inserted(&checksums::RULE_PARAMS, [&digest])?;
             }
             approvals::put(summed, &matter)?;
             tell(summed, now, by, ("rules.propose", &digest, reason))
@@ -325,7 +326,7 @@ impl RuleSets {
             let Some(before) = found else { return Ok(Err(say!("these rules are not approved"))) };
             let values = named_params! { ":digest": digest, ":at": at };
             let sql = "UPDATE rule_params SET adopted_at = :at WHERE digest = :digest";
-            summed.change(&sums::RULE_PARAMS, [digest], || summed.transaction.execute(sql, values))?;
+            summed.change(&checksums::RULE_PARAMS, [digest], || summed.transaction.execute(sql, values))?;
             if at.is_some() {
                 in_force(summed, digest, now)?;
             }
@@ -353,7 +354,7 @@ fn judge(summed: &Summed<'_>, digest: &str, approved: Option<(Instant, &str)>) -
                WHERE digest = :digest AND (approved_at IS NULL) = (:at IS NOT NULL)";
     let (at, who) = approved.unzip();
     let values = named_params! { ":digest": digest, ":at": at, ":who": who };
-    summed.change(&sums::RULE_SETS, [digest], || summed.transaction.execute(sql, values))
+    summed.change(&checksums::RULE_SETS, [digest], || summed.transaction.execute(sql, values))
 }
 
 fn tell(

@@ -6,9 +6,10 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    History, Reader, Store, StoreError, explain,
+    History, Reader, Store, StoreError,
+    checksums::{self, Changes},
+    explain,
     named::insert,
-    sums::{self, Changes},
 };
 use crate::event::time::Calendar;
 
@@ -31,13 +32,13 @@ impl Store {
     pub fn settle(&mut self, calendar: &Calendar) -> Result<(), StoreError> {
         let dir = &self.dir;
         self.turns.write(dir, &self.connection, None, |transaction| {
-        sums::check(dir, transaction, &sums::SETTINGS)?;
+        checksums::check(dir, transaction, &checksums::SETTINGS)?;
         agree(dir, transaction, calendar)?;
         let changes = Changes::default();
         for (name, value) in SETTINGS {
             let write =
                 || insert!(transaction, "INSERT OR IGNORE INTO settings", { name, value: value(calendar) });
-            changes.within(transaction).change(&sums::SETTINGS, [name], write)?;
+            changes.within(transaction).change(&checksums::SETTINGS, [name], write)?;
         }
         Ok(changes.end(transaction)?)
         })

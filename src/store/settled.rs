@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{
     Cases, History, StoreError,
     audit::{self, DONE, Deed},
+    checksums::{meta, set_meta},
     commit, explain,
-    sums::{meta, set_meta},
 };
 use crate::{access::Actor, event::Instant, journal::layout::arrival};
 

@@ -7,9 +7,9 @@ use super::{
     alerts::{self, from_json, json},
     cases::patience,
     chain,
+    checksums::{self, Changes, Summed},
     named::insert,
     query::LIMIT_MAX,
-    sums::{self, Changes, Summed},
 };
 use crate::{
     alert::{
@@ -52,7 +52,7 @@ impl Cases {
             let Silence { starts_at, ends_at, .. } = silence;
             insert!(summed.transaction, "INSERT INTO silences", { starts_at, ends_at, body })?;
             let id = summed.transaction.last_insert_rowid();
-            summed.inserted(&sums::SILENCES, [id])?;
+            summed.inserted(&checksums::SILENCES, [id])?;
             record(summed, id, now, &silence.author, ORDER, &body)?;
             self.tell(summed, (&silence.author, now), ("silences.order", &id.to_string(), &silence.reason))?;
             Ok(id)
@@ -116,7 +116,7 @@ impl Cases {
         let silence = Silence { starts_at, ends_at: now, expired_by: Some(who.to_owned()), ..found };
         self.change(|summed| {
             let body = json(&silence)?;
-            summed.change(&sums::SILENCES, [id], || {
+            summed.change(&checksums::SILENCES, [id], || {
                 let sql = "UPDATE silences SET starts_at = :starts_at, ends_at = :ends_at, body = :body
                            WHERE silence_id = :id";
                 let Silence { starts_at, ends_at, .. } = silence;
@@ -130,7 +130,7 @@ impl Cases {
             // What it held back is looked at again at once. That it was held back stays known: what is over by now is
             // not told.
             let held_by = format!("silence {id}");
-            summed.change_where(&sums::OUTBOX, "held_by = ?1", [&held_by], || {
+            summed.change_where(&checksums::OUTBOX, "held_by = ?1", [&held_by], || {
                 let sql = "UPDATE outbox SET due_at = :now WHERE held_by = :held_by";
                 summed.transaction.execute(sql, named_params! { ":held_by": held_by, ":now": now })
             })?;

@@ -2,7 +2,7 @@
 //!
 //! Whoever asks holds the turn, so nobody of this process writes meanwhile; other processes do not write to a state that
 //! is replicated (`StoreError::Replicated`). Checkpoints move frames into the database and leave the log as it is. The next writer
-//! after a complete one begins the log anew, with a first salt that is one higher: if it is another one, something was
+//! after a complete one begins the log again, with a first salt that is one higher: if it is another one, something was
 //! missed, and only the whole database tells what.
 
 use std::{
@@ -35,7 +35,7 @@ pub(crate) enum News {
     Nothing,
     /// These pages were.
     Pages(Commits),
-    /// The log was begun anew by somebody else meanwhile.
+    /// The log was begun again by somebody else meanwhile.
     Missed,
 }
 
@@ -147,7 +147,7 @@ mod tests {
             .collect()
     }
 
-    /// Through commits, undone transactions that spilled, checkpoints and logs that are begun anew.
+    /// Through commits, undone transactions that spilled, checkpoints and logs that are begun again.
     #[test]
     fn a_copy_that_gets_the_pages_is_the_database() {
         let dir = tempfile::tempdir().unwrap();

@@ -4,9 +4,10 @@
 use rusqlite::{Connection, params};
 
 use super::{
-    History, StoreError, explain,
+    History, StoreError,
+    checksums::{self, Change, meta, set_meta},
+    explain,
     named::insert,
-    sums::{self, Change, meta, set_meta},
 };
 use crate::engine::Ticked;
 
@@ -23,7 +24,7 @@ pub(crate) fn begin(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Notes ticks; `before` is the last block before those that they count.
 pub(crate) fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
-    let mut change = Change::of(connection, &sums::TICKS);
+    let mut change = Change::of(connection, &checksums::TICKS);
     for Ticked { at, rule_id, block } in ticks {
         // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.
         if insert!(connection, "INSERT OR IGNORE INTO ticks", { at, rule_id, block: before + block })? > 0 {

@@ -149,7 +149,7 @@ impl Turns {
         self.given_up.store(true, Ordering::SeqCst);
     }
 
-    /// Waits again, in a state directory that is opened anew.
+    /// Waits again, in a state directory that is opened again.
     pub fn take_up(&self) {
         self.given_up.store(false, Ordering::SeqCst);
     }

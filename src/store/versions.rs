@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 use super::{
     Lookup, StoreError,
     alerts::json,
+    checksums::{self, Change, meta, set_meta},
     explain,
     named::insert,
-    sums::{self, Change, meta, set_meta},
 };
 use crate::{
     engine::{Kept, KnownVersions, PortError, VersionChange},
@@ -24,7 +24,7 @@ const LET_GO: usize = 10_000;
 /// Writes what is known of records from this commit on.
 pub(crate) fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
     let Some(last) = changes.iter().map(|change| change.number).max() else { return Ok(()) };
-    let mut sum = Change::of(transaction, &sums::VERSIONS);
+    let mut sum = Change::of(transaction, &checksums::VERSIONS);
     for VersionChange { source, key, kept, .. } in changes {
         let (source, key, body) = (&**source, &**key, json(kept)?);
         let name = params![source, key];
@@ -46,7 +46,7 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     let names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
     let sql = "DELETE FROM versions WHERE source = :source AND \"key\" = :key";
     let mut delete = transaction.prepare_cached(sql)?;
-    let mut sum = Change::of(transaction, &sums::VERSIONS);
+    let mut sum = Change::of(transaction, &checksums::VERSIONS);
     for (source, key) in &names {
         sum.before([source, key])?;
         delete.execute(named_params! { ":source": source, ":key": key })?;
@@ -113,13 +113,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(meta(&transaction, LAST).unwrap(), 10);
-        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+        checksums::check(dir, &transaction, &checksums::VERSIONS).unwrap();
         assert!(are_before(&transaction, Instant::from_micros(5)).unwrap());
         assert_eq!(let_go(&transaction, Instant::from_micros(5)).unwrap(), 3);
         assert!(!are_before(&transaction, Instant::from_micros(5)).unwrap());
         let left = "SELECT group_concat(\"key\", ' ') FROM (SELECT \"key\" FROM versions ORDER BY \"key\")";
         let left: String = transaction.query_row(left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, "V2 V5 V6 V7 V8 V9");
-        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+        checksums::check(dir, &transaction, &checksums::VERSIONS).unwrap();
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         let mut headless = log.clone();
         headless[..512].fill(0);
         assert_eq!(damage(&headless[..]).unwrap(), None);
-        // A log that was begun anew, with the old frames behind the new header; and a new header that was torn.
+        // A log that was begun again, with the old frames behind the new header; and a new header that was torn.
         let mut again = log;
         again[16..24].fill(7);
         assert_eq!(damage(&again[..]).unwrap(), None);

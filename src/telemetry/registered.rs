@@ -356,7 +356,7 @@ impl Metrics {
                     &["kind"],
                 )?,
             )?,
-            http_bodies: gauge(r, "http_bodies_bytes", "Bytes of posted events that are in work.")?,
+            http_bodies: gauge(r, "http_bodies_bytes", "Bytes of posted events that are being processed.")?,
             source: SourceMetrics::new(r)?,
             recovery_duration: register(
                 r,

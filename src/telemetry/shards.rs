@@ -29,7 +29,7 @@ impl ShardMetrics {
             deaths: counters(
                 r,
                 "shard_deaths_total",
-                "Processes of a shard that ended without being asked to, and were started anew.",
+                "Processes of a shard that ended without being asked to, and were started again.",
                 &["shard"],
             )?,
             moves: counters(

@@ -208,13 +208,11 @@ impl Asked<'_> {
 
     /// What the parts found, put together.
     fn told(&self, probes: &Probes, played: Played) -> Explained {
-        let found = |of: &Of| probes.parts.iter().position(|part| part.of == *of);
-        let finding = |of: &Of| found(of).and_then(|number| played.own.get(&number));
+        let finding = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let has_passed = finding(&Of::Passed).is_some();
         let parts: Vec<Holds> = probes
             .parts
-            .iter()
-            .enumerate()
+            .entries()
             .filter(|(_, part)| !part.of.is_shown())
             .map(|(number, part)| Holds {
                 of: part.of.clone(),

@@ -27,14 +27,14 @@ use crate::{
     },
     evaluate::{
         Evaluator,
-        row::RuleCounts,
+        condition::RuleCounts,
         schedule::{Limits, PassedTick, Tables},
     },
     event::{Column, EventType, Instant, TimeDelta, time::Calendar},
     finding::Finding,
     journal::layout::block_of,
     ledger::Ledger,
-    rule::RuleSet,
+    rule::{ById, RuleId, RuleSet},
     say,
     sql::tables::{self, FINDINGS},
     store::{History, JournalTable, LastingTable, Lookup, Order, Remembered, Select, StoreError},
@@ -114,7 +114,7 @@ pub struct Again {
     /// The watermark at the end.
     pub watermark: SavedWatermark,
     /// What happened to each rule, by its position.
-    pub counts: Vec<RuleCounts>,
+    pub counts: ById<RuleId, RuleCounts>,
     /// The first and the last time of events.
     pub span: Option<(Instant, Instant)>,
 }
@@ -355,17 +355,18 @@ impl Gather {
         }
         let room = TOLD.saturating_sub(self.again.refused.len());
         let told = batch
+            .intake
             .rejects
             .iter()
             .take(room)
             .map(|r| say!("event {n} of the journal: {detail}", n = r.record, detail = r.detail));
         self.again.refused.extend(told);
-        if batch.duplicates > 0 && self.again.refused.len() < TOLD {
-            let count = batch.duplicates;
+        if batch.intake.duplicates > 0 && self.again.refused.len() < TOLD {
+            let count = batch.intake.duplicates;
             self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
         if self.again.counts.is_empty() {
-            self.again.counts = vec![RuleCounts::default(); batch.rules.rules.len()];
+            self.again.counts = ById::filled(batch.rules.rules.len(), RuleCounts::default());
         }
         for (all, counts) in self.again.counts.iter_mut().zip(&batch.evaluation.counts) {
             all.add(counts);

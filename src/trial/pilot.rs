@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     event::{Instant, time::Calendar},
-    finding::Finding,
+    finding::{Finding, Mode},
 };
 
 /// Findings of a rule that are shown.
@@ -17,6 +17,7 @@ const SAMPLE: usize = 5;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Pilot {
     pub rule_id: String,
+    /// The words of its latest finding; empty if it found nothing.
     pub severity: String,
     pub handling: String,
     pub findings: usize,
@@ -56,7 +57,7 @@ impl Pilots {
     /// Takes a finding of the time that is looked at.
     pub(crate) fn take(&mut self, at: Instant, finding: Finding, calendar: &Calendar) {
         let day = calendar.local(at).date();
-        if finding.mode == "shadow" {
+        if finding.mode == Mode::Shadow {
             self.shadow.entry(finding.rule_id.clone()).or_default().push((day, finding));
             return;
         }
@@ -100,8 +101,8 @@ impl Pilots {
         let step = found.len().div_ceil(SAMPLE).max(1);
         pilot.sample = found.iter().step_by(step).map(|(_, finding)| finding.clone()).collect();
         if let Some((_, last)) = found.last() {
-            pilot.severity.clone_from(&last.severity);
-            pilot.handling.clone_from(&last.handling);
+            pilot.severity = last.severity.to_string();
+            pilot.handling = last.handling.to_string();
         }
         pilot
     }

@@ -246,6 +246,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::finding::{Handling, Mode, Severity};
 
     const LABELS: &str = r#"
 {"kind":"paid-twice","rule_ids":["duplicate"],"event_ids":["a","b"],"from":"2026-03-02","to":"2026-03-05","key":{"unit_code":"1","payee_account":"9"}}
@@ -257,9 +258,9 @@ mod tests {
             labels: serde_json::Map::new(),
             finding_id: String::new(),
             rule_id: rule.to_owned(),
-            severity: String::new(),
-            handling: String::new(),
-            mode: String::new(),
+            severity: Severity::Low,
+            handling: Handling::Record,
+            mode: Mode::Live,
             key: key.as_object().unwrap().clone(),
             at: String::new(),
             event_id: event.map(str::to_owned),

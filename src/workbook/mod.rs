@@ -66,7 +66,7 @@ pub enum Fault {
         what: String,
     },
     /// A part of it cannot be read.
-    #[error("{}", say!("its part {part} is damaged: {what}. Open it in Excel, which mends what can be mended, and save it again", part, what))]
+    #[error("{}", say!("its part {part} is damaged: {what}. Open it in Excel, which repairs what can be repaired, and save it again", part, what))]
     Damaged {
         /// The part.
         part: String,

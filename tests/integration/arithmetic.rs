@@ -189,7 +189,7 @@ fn conditions_of_rules_divide_as_queries_do() {
     let rule = "rules: [{id: a, severity: low, trigger: payment, key: [], \
                 when: amount / budget.total = budget.executed_ratio}]";
     let rules = RuleSet::from_text(rule, &compiler, &calendar()).unwrap();
-    let condition = rules.rules[0].when.as_ref().unwrap();
+    let condition = rules.rules.first().unwrap().when.as_ref().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(22);
     let (mut amounts, mut totals, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     while amounts.len() < 2000 {

@@ -111,7 +111,7 @@ fn whatever_is_done_to_the_log_is_found() {
     std::fs::rename(bench.path().join("kept"), bench.path().join("away")).unwrap();
     let (code, out, _) = command(&bench, &["audit", "verify"]);
     assert!(code == Some(0) && out.contains("note: no seal from outside"), "{out}");
-    // The log made anew, and sealed by another key.
+    // The log made again, and sealed by another key.
     copy(&good, &state);
     std::fs::remove_file(state.join("audit.key")).unwrap();
     succeeds(&bench, &["user", "disable", "a"]);

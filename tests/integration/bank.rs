@@ -146,7 +146,7 @@ fn a_day_ties() {
     assert!(code == Some(1) && err.contains("write it as 2026-03-05"), "{err}");
 }
 
-/// Wherever the daemon is started anew, the books are the same, and so is what waits.
+/// Wherever the daemon is started again, the books are the same, and so is what waits.
 #[test]
 fn a_restart_between_a_confirmation_and_its_payment_changes_nothing() {
     let all = events();

@@ -189,7 +189,7 @@ fn the_last_day_is_a_workday_and_what_is_past_it_is_escalated_once() {
     w.now += 9 * DAY;
     w.bundle();
     assert_eq!(escalations(&w), 2);
-    assert_eq!(Matter::of("escalated"), Matter::Escalated);
+    assert_eq!(Matter::parse("escalated"), Some(Matter::Escalated));
 }
 
 #[test]

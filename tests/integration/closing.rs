@@ -1,4 +1,4 @@
-//! Closing windows and anomaly scores against a plain model that keeps all events and does everything anew.
+//! Closing windows and anomaly scores against a plain model that keeps all events and does everything again.
 
 // Scores are statistics: floats, of few values.
 #![allow(

@@ -37,7 +37,7 @@ fn refused_records_say_why() {
         (
             with("amount", json!("1.23E+05")),
             "inexact",
-            "amount \"1.23E+05\" has lost its digits, as spreadsheets write long numbers. Format the column as text there, fill it anew and export it again",
+            "amount \"1.23E+05\" has lost its digits, as spreadsheets write long numbers. Format the column as text there, fill it again and export it again",
         ),
         (
             with("amount", json!(true)),
@@ -73,7 +73,7 @@ fn refused_records_say_why() {
         (
             "{\"event_id\":\"a\",\"event_id\":\"b\"}".into(),
             "invalid_json",
-            "the field \"event_id\" stands there twice",
+            "the field \"event_id\" appears twice",
         ),
     ];
     for (line, reason, detail) in cases {

@@ -112,9 +112,9 @@ impl World {
         let finding = Finding {
             finding_id: format!("f{}", self.findings),
             rule_id: rule.id.clone(),
-            severity: rule.severity.word().to_owned(),
-            handling: rule.handling.word().to_owned(),
-            mode: rule.mode.word().to_owned(),
+            severity: rule.severity,
+            handling: rule.handling,
+            mode: rule.mode,
             key,
             at: calendar().format(self.now),
             event_id: Some(format!("e{}", self.findings)),
@@ -214,7 +214,7 @@ fn a_group_waits_then_tells_of_new_ones_and_of_ends_to_those_who_know() {
     assert!(ended[0].alerts.iter().all(|told| told.alert.state.word() == "resolved"));
 }
 
-/// The rule may be another one by the time its alert is told of, and the daemon may have been started anew.
+/// The rule may be another one by the time its alert is told of, and the daemon may have been started again.
 #[test]
 fn an_alert_remembers_what_its_columns_told_of_persons() {
     let mut w = World::new(PLAIN);

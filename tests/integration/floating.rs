@@ -1,4 +1,4 @@
-//! Sessions, and windows that begin at events, against a model that keeps all events and does everything anew, and against
+//! Sessions, and windows that begin at events, against a model that keeps all events and does everything again, and against
 //! SQL over the whole history.
 
 use std::{

@@ -135,7 +135,7 @@ proptest! {
                 }
             }
         }
-        // Grouped anew, as at a start, they are the same.
+        // Grouped again, as at a start, they are the same.
         let mut ledger = stream.ledger.write().unwrap();
         let followed = found(&ledger);
         ledger.group_by(&[]);

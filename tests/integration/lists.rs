@@ -230,7 +230,7 @@ fn a_list_whose_file_is_deleted_is_told() {
     assert_eq!(metric(&daemon, "fiscwatch_list_reads_total{list=\"black\",result=\"refused\"}"), "1");
 }
 
-/// A rule was left out because of its list; the list is mended, and the rule comes into force.
+/// A rule was left out because of its list; the list is corrected, and the rule comes into force.
 #[test]
 fn a_rule_that_was_left_out_for_its_list_is_read_again() {
     let bench = bench(10);

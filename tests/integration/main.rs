@@ -34,6 +34,7 @@ mod feeds;
 mod floating;
 mod following;
 mod forecast;
+mod functions;
 mod fuzzing;
 mod groups;
 mod hostile;

@@ -120,7 +120,7 @@ fn a_nightly_job_over_a_drop_directory_ends_and_says_what_it_met() {
     let (code, log) = once(bench.path(), b"");
     assert_eq!(code, Some(0), "{log}");
     assert_eq!((rejects(bench.path()).len(), accepted(bench.path())), (4, 3));
-    // A file that was mended is another file.
+    // A file that was corrected is another file.
     std::thread::sleep(Duration::from_millis(20));
     write(&drop, "gbk.csv", &csv(&["Acme", "杭州电力", "丙"], "\r\n").replace("\nc", "\nd"));
     let (code, log) = once(bench.path(), b"");

@@ -1,4 +1,4 @@
-//! Plans of queries that are kept from tick to tick, against plans that are made anew at every tick, in memory and over
+//! Plans of queries that are kept from tick to tick, against plans that are made again at every tick, in memory and over
 //! a journal.
 
 use std::sync::{Arc, RwLock};

@@ -188,14 +188,12 @@ const LINES_MAX: usize = 400;
 /// Files that are longer yet, and how long they may be. A number here only falls, and a file that has become short enough
 /// leaves the list.
 const LONGER: &[(&str, usize)] = &[
-    ("src/cli/alerts/show.rs", 424),
+    ("src/cli/alerts/show.rs", 405),
     ("src/config/raw.rs", 553),
     ("src/config/resolve.rs", 475),
     ("src/decode/mapped/mod.rs", 415),
     ("src/decode/row.rs", 406),
     ("src/engine/versions/mod.rs", 406),
-    ("src/evaluate/evaluator.rs", 414),
-    ("src/evaluate/schedule.rs", 420),
     ("src/http/decide.rs", 474),
     ("src/http/events.rs", 407),
     ("src/http/sign_in.rs", 442),
@@ -276,7 +274,7 @@ fn libraries_are_named_where_they_belong() {
 fn statements_name_their_values_and_columns() {
     // Keys of sums and records of chains are bound by place to one statement that is made for all tables. Rows of a pragma
     // have no names, and counting alerts reads each of a hundred thousand rows.
-    let by_place = ["store/sums/tables.rs", "store/chain.rs", "store/mod.rs", "store/alert_counts.rs"];
+    let by_place = ["store/checksums/tables.rs", "store/chain.rs", "store/mod.rs", "store/alert_counts.rs"];
     let second = Regex::new(r"\?[2-9]|get(?:_ref)?(?:::<[^(]*>)?\([2-9]").unwrap();
     let insert = Regex::new(r#""INSERT[^"]*VALUES[^"]*""#).unwrap();
     let bound = Regex::new(r#"":(\w+)":"#).unwrap();

@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::prelude::SessionContext;
 use fiscwatch::{
-    engine::{Dedup, Seen},
+    engine::{Dedup, Intake, Seen},
     event::{Column, EventType, Instant, TimeDelta},
     journal::JournalBlock,
     store::{
@@ -84,7 +84,7 @@ fn fill(events: &[Value], rows: usize) -> Filled {
             commit.journal.push(JournalBlock::encode(&accepted, &hashes).unwrap());
         }
         if n + 1 == chunks.len() {
-            commit.checkpoint = Some(fiscwatch::ledger::Ledger::default().take_changes());
+            commit.intake.checkpoint = Some(fiscwatch::ledger::Ledger::default().take_changes());
         }
         store.commit(&commit, &desk()).unwrap();
         batches.push(accepted);
@@ -272,7 +272,7 @@ fn commit_one(filled: &mut Filled, id: &str, at: &str, checkpoint: bool) {
     let hashes = [(decoded.ids[0], decoded.contents[0])];
     let journal = vec![JournalBlock::encode(&decoded.events, &hashes).unwrap()];
     let checkpoint = checkpoint.then(|| fiscwatch::ledger::Ledger::default().take_changes());
-    let commit = Commit { journal, checkpoint, ..Commit::default() };
+    let commit = Commit { journal, intake: Intake { checkpoint, ..Intake::default() }, ..Commit::default() };
     filled.store.commit(&commit, &desk()).unwrap();
 }
 

@@ -414,7 +414,7 @@ fn windows_do_not_depend_on_batches_or_restarts() {
     assert_same(&bench.state(), &expected, "restarts");
 }
 
-/// A hot key: more events in the window than are added up anew, with many that come late.
+/// A hot key: more events in the window than are added up again, with many that come late.
 #[test]
 fn keys_with_many_events_are_counted_on() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);

@@ -25,6 +25,10 @@ pub enum Matter {
 }
 
 impl Matter {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Opened, Self::Ended, Self::Escalated, Self::Explain, Self::Answered, Self::Unanswered];
+
     /// The word in the store.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -40,15 +44,8 @@ impl Matter {
 
     /// The matter of a word in the store.
     #[must_use]
-    pub fn of(word: &str) -> Self {
-        match word {
-            "ended" => Self::Ended,
-            "escalated" => Self::Escalated,
-            "explain" => Self::Explain,
-            "answered" => Self::Answered,
-            "unanswered" => Self::Unanswered,
-            _ => Self::Opened,
-        }
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|matter| matter.word() == word)
     }
 }
 
@@ -83,17 +80,77 @@ pub enum Wait {
     Until(Instant),
 }
 
+/// How what shares a group is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupKind {
+    /// As alerts that have something in common.
+    Alerts,
+    /// At the time of the digest.
+    Digest,
+    /// As letters to units.
+    Letters,
+    /// In sum, because there would be too many.
+    Storm,
+}
+
+impl GroupKind {
+    /// What keys of this kind begin with. A route's path, with which the others begin, has no space.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Alerts => "",
+            Self::Digest => "digest ",
+            Self::Letters => "explain ",
+            Self::Storm => "storm ",
+        }
+    }
+}
+
+/// What entries that are told together share. The store has it as one text, which begins with its kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupKey {
+    kind: GroupKind,
+    text: String,
+}
+
+impl GroupKey {
+    /// The key of a kind of group, told apart from others of it by `own`.
+    #[must_use]
+    pub fn new(kind: GroupKind, own: &str) -> Self {
+        Self { kind, text: format!("{}{own}", kind.mark()) }
+    }
+
+    /// A key from the store.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let marked = [GroupKind::Digest, GroupKind::Letters, GroupKind::Storm];
+        let kind = marked.into_iter().find(|kind| text.starts_with(kind.mark()));
+        Self { kind: kind.unwrap_or(GroupKind::Alerts), text: text.to_owned() }
+    }
+
+    /// How it is told.
+    #[must_use]
+    pub fn kind(&self) -> GroupKind {
+        self.kind
+    }
+
+    /// As the store has it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl Entry {
     /// What entries that are told together share.
     #[must_use]
-    pub fn group_key(&self) -> String {
+    pub fn group_key(&self) -> GroupKey {
         let kind = match (self.matter, self.wait) {
-            (Matter::Explain, _) => "explain ",
-            (_, Wait::Until(_)) => "digest ",
-            _ => "",
+            (Matter::Explain, _) => GroupKind::Letters,
+            (_, Wait::Until(_)) => GroupKind::Digest,
+            _ => GroupKind::Alerts,
         };
         let recipient = self.recipient.as_deref().unwrap_or_default();
-        format!("{kind}{} {} {recipient}{{{}}}", self.route, self.sink, self.group)
+        GroupKey::new(kind, &format!("{} {} {recipient}{{{}}}", self.route, self.sink, self.group))
     }
 
     /// When it is due: with what waits already in its group, else after the group's wait. `told` is when the group was
@@ -110,5 +167,38 @@ impl Entry {
                 waiting.map_or(alone, |waiting| waiting.min(alone))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// States have these texts: a key that is written otherwise would be another group after an upgrade.
+    #[test]
+    fn a_key_is_read_as_it_was_made() {
+        let entry = |matter, wait| Entry {
+            matter,
+            route: String::from("routes.0"),
+            sink: String::from("mail"),
+            recipient: None,
+            group: Labels::default(),
+            wait,
+        };
+        let group = Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
+        for (entry, kind, text) in [
+            (entry(Matter::Opened, group), GroupKind::Alerts, "routes.0 mail {}"),
+            (
+                entry(Matter::Opened, Wait::Until(Instant::EPOCH)),
+                GroupKind::Digest,
+                "digest routes.0 mail {}",
+            ),
+            (entry(Matter::Explain, group), GroupKind::Letters, "explain routes.0 mail {}"),
+        ] {
+            let key = entry.group_key();
+            assert_eq!((key.kind(), key.text()), (kind, text));
+            assert_eq!(GroupKey::read(text), key);
+        }
+        assert_eq!(GroupKey::read("storm mail"), GroupKey::new(GroupKind::Storm, "mail"));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Gauged {
     late_at: Instant,
 }
 
-/// How often the gauges are made anew.
+/// How often the gauges are made again.
 const GAUGE: TimeDelta = TimeDelta::seconds(5);
 /// How often it is counted what is late; and how many units and officers are told of.
 const LATE: TimeDelta = TimeDelta::MINUTE;
@@ -64,8 +64,8 @@ impl Gauged {
                 metrics.alert_close.with_label_values(&[&severity]).observe(seconds);
             }
         }
-        for (severity, _) in Severity::WORDS {
-            let level = policy.service_levels.get(severity);
+        for (severity, of) in Severity::WORDS {
+            let level = policy.service_levels.get(*of);
             for (stage, any, after) in
                 [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
             {

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::{Deed, Search},
-    cli::officer::now,
+    cli::{
+        officer::now,
+        table::{Cell, Column, Table, plain, title},
+    },
     config::Config,
     decode::Decoder,
     event::{EventType, TimeDelta, schema::field},
@@ -213,5 +216,29 @@ impl Around<'_> {
         }
         let (payments, more) = self.journal.latest(&[EventType::Payment], conditions, SHOWN).await?;
         Ok(Some(Payee { name, account, payments, more }))
+    }
+}
+
+impl Context {
+    /// The balances of the lines concerned.
+    pub(crate) fn lines_table(&self) -> Table {
+        let money = ["total", "executed", "reserved", "available"];
+        let mut table = Table::new(
+            [Column::new("budget_line_id", title("budget_line_id")).shrinks(10)]
+                .into_iter()
+                .chain(money.map(|name| Column::new(name, title(name)).right()))
+                .chain([Column::new("executed_ratio", title("executed_ratio")).right().spare()]),
+        );
+        for line in &self.lines {
+            let text = |name: &str| line.get(name).map(plain).unwrap_or_default();
+            let share = Some(text("executed_ratio")).filter(|share| !share.is_empty());
+            table.row(
+                [Cell::text(text("budget_line_id"))]
+                    .into_iter()
+                    .chain(money.map(|name| Cell::Money(text(name))))
+                    .chain([share.map_or(Cell::Missing, Cell::Share)]),
+            );
+        }
+        table
     }
 }

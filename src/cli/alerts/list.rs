@@ -108,7 +108,7 @@ pub(crate) fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
     for alert in alerts {
         table.row([
             Cell::Id(alert.alert_id.clone()),
-            Cell::Severity(alert.severity.clone()),
+            Cell::Severity(alert.severity.word().to_owned()),
             Cell::word(alert.state.word(), alert.state.zh()),
             Cell::time(alert.opened_at, calendar),
             Cell::time(alert.last_at, calendar),

@@ -148,7 +148,7 @@ impl Page<'_> {
 
     fn context(&self, context: &Context, out: &mut impl Write) -> std::io::Result<()> {
         if !context.lines.is_empty() {
-            self.part(out, &say!("budget lines"), &lines(context))?;
+            self.part(out, &say!("budget lines"), &context.lines_table())?;
         }
         if let Some(behind) = &context.behind {
             self.part(out, &say!("events behind the latest finding"), &self.deeds(&behind.events))?;
@@ -192,7 +192,10 @@ impl Page<'_> {
         sheet.add(say!("rule"), Cell::text(say!("{title} ({id})", title = a.title, id = a.rule_id)));
         sheet.add(say!("severity"), Cell::Severity(a.severity.clone()));
         sheet.add(say!("handling"), Cell::text(handling(&a.handling)));
-        sheet.add(say!("advice"), Cell::text(words::advice(&a.handling, a.event_type.as_deref(), spoken())));
+        sheet.add(
+            say!("advice"),
+            Cell::text(words::advice_of(&a.handling, a.event_type.as_deref(), spoken())),
+        );
         let state = Cell::word(a.state.word(), a.state.zh());
         sheet.add(
             say!("state"),
@@ -399,26 +402,4 @@ fn drafts(config: &Config) -> Drafts {
     let templates = Templates::load(config.templates.as_deref()).map_err(told).unwrap_or_default();
     let lists = config.read_lists().map_err(told).unwrap_or_default();
     Drafts::new(config, Arc::new(templates), lists)
-}
-
-/// The balances of the lines concerned.
-fn lines(context: &Context) -> Table {
-    let money = ["total", "executed", "reserved", "available"];
-    let mut table = Table::new(
-        [Column::new("budget_line_id", title("budget_line_id")).shrinks(10)]
-            .into_iter()
-            .chain(money.map(|name| Column::new(name, title(name)).right()))
-            .chain([Column::new("executed_ratio", title("executed_ratio")).right().spare()]),
-    );
-    for line in &context.lines {
-        let text = |name: &str| line.get(name).map(plain).unwrap_or_default();
-        let share = Some(text("executed_ratio")).filter(|share| !share.is_empty());
-        table.row(
-            [Cell::text(text("budget_line_id"))]
-                .into_iter()
-                .chain(money.map(|name| Cell::Money(text(name))))
-                .chain([share.map_or(Cell::Missing, Cell::Share)]),
-        );
-    }
-    table
 }

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
-    evaluate::row::RuleCounts,
+    evaluate::condition::RuleCounts,
     event::{Cents, EventType, Instant, period::JournalStart, time::Calendar},
     finding::Finding,
     rule::Mode,
@@ -127,14 +127,14 @@ impl Report {
         for (_, event_type, n) in &batch.accepted {
             *self.by_type.entry(*event_type).or_default() += n;
         }
-        self.duplicates += batch.duplicates;
+        self.duplicates += batch.intake.duplicates;
         self.skipped += batch.receipts.iter().map(|(_, _, receipt)| receipt.skipped).sum::<u64>();
         self.journal_start = batch.journal_start.or(self.journal_start);
         self.rests += batch.rests;
         self.paid += batch.paid;
         self.bytes += batch.bytes;
         self.stages.add(batch.stages);
-        for reject in &batch.rejects {
+        for reject in &batch.intake.rejects {
             *self.rejects.entry(reject.reason.code()).or_default() += 1;
             if self.shown_rejects.len() < REJECTS_SHOWN {
                 let text = format!(

@@ -13,7 +13,7 @@ use crate::{
     cli::table::{Cell, Column, Screen, Table, handling},
     config::Config,
     event::{Instant, time::Calendar},
-    finding::Finding,
+    finding::{Finding, Handling, Mode},
     say,
     trial::score::{Labels, RuleScore},
 };
@@ -30,7 +30,7 @@ pub(crate) struct Scoring {
 /// What was seen of a rule.
 #[derive(Default)]
 struct Seen {
-    handling: String,
+    handling: Option<Handling>,
     shadow: bool,
     /// Its alerts: findings with equal keys are one.
     keys: HashSet<String>,
@@ -58,14 +58,14 @@ impl Scoring {
         let start = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
         let right = self.labels.count(finding, at, start);
         let seen = self.rules.entry(finding.rule_id.clone()).or_default();
-        seen.handling.clone_from(&finding.handling);
-        seen.shadow = finding.mode == "shadow";
+        seen.handling = Some(finding.handling);
+        seen.shadow = finding.mode == Mode::Shadow;
         let alert = seen.keys.insert(Value::Object(finding.key.clone()).to_string());
         if seen.shadow {
             return;
         }
         self.live.add(right, alert);
-        if !matches!(finding.handling.as_str(), "record" | "remind") {
+        if !matches!(finding.handling, Handling::Record | Handling::Remind) {
             self.paging.add(right, alert);
         }
     }
@@ -87,7 +87,8 @@ impl Scoring {
         ]);
         for (rule, score) in self.labels.rules() {
             let seen = self.rules.get(&rule);
-            let handling = seen.map_or_else(String::new, |seen| handling(&seen.handling));
+            let handling =
+                seen.and_then(|seen| seen.handling).map_or_else(String::new, |of| handling(of.word()));
             let shadow = if seen.is_some_and(|seen| seen.shadow) { say!(" (shadow)") } else { String::new() };
             table.row([
                 Cell::text(rule),

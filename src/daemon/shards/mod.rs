@@ -213,7 +213,7 @@ impl Board {
             let there: serde_json::Value = serde_json::from_slice(&there).unwrap_or_default();
             if there != wanted {
                 return Ok(Err(say!(
-                    "the topic {topic} has {partitions} partitions, and the store {place} has the shards of {there}: keys fall to other partitions when their number changes, so a line's events would come to two shards. Make a topic with as many partitions as before; or lay the shards out anew, with a topic and a store of their own",
+                    "the topic {topic} has {partitions} partitions, and the store {place} has the shards of {there}: keys fall to other partitions when their number changes, so a line's events would come to two shards. Make a topic with as many partitions as before; or lay the shards out again, with a topic and a store of their own",
                     topic = self.topic,
                     partitions,
                     place,

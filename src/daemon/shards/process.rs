@@ -1,4 +1,4 @@
-//! The process of a shard: `fiscwatch run` with the variable that says which one it is. It is started anew when it dies, and it
+//! The process of a shard: `fiscwatch run` with the variable that says which one it is. It is started again when it dies, and it
 //! dies with its keeper, of whose death the end of its standard input tells it.
 
 use std::{

@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
                     if seen & (1 << column) != 0 {
                         let name = FIELDS[usize::from(column)].name;
                         return Err(M::Error::custom(say!(
-                            "the field {name} stands there twice",
+                            "the field {name} appears twice",
                             name = quoted(name)
                         )));
                     }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Reads a record into cells that are all absent, and marks those it fills in `seen`. `None` leaves them in
-/// disorder: the general parser starts anew.
+/// disorder: the general parser starts again.
 pub(crate) fn read<'a>(
     record: &'a str,
     cells: &mut [Cell<'a>],

@@ -191,7 +191,7 @@ fn value<'a>(tree: &Tree, raw: &'a str, found: &mut Found<'a>) -> Result<(), Str
     };
     match found.put(leaf, cell) {
         true => Ok(()),
-        false => Err(say!("a column of the map stands there twice: {value}", value = quoted(raw))),
+        false => Err(say!("a column of the map appears twice: {value}", value = quoted(raw))),
     }
 }
 

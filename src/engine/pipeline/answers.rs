@@ -206,8 +206,8 @@ fn is_unchecked(events: &RecordBatch, row: usize) -> bool {
 pub(super) fn verdicts(evaluation: &Evaluation, rows: usize) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::Allow; rows];
     for (found, finding) in evaluation.found.iter().zip(&evaluation.findings) {
-        if finding.mode == RuleMode::Live.word() {
-            verdicts[found.row] = verdicts[found.row].max(Verdict::of(&finding.handling));
+        if finding.mode == RuleMode::Live {
+            verdicts[found.row] = verdicts[found.row].max(Verdict::of(finding.handling));
         }
     }
     verdicts
@@ -215,15 +215,15 @@ pub(super) fn verdicts(evaluation: &Evaluation, rows: usize) -> Vec<Verdict> {
 
 /// Whether these rules are all that block.
 fn covers(rules: &[String], evaluation: &Evaluation) -> bool {
-    let live = evaluation.findings.iter().filter(|finding| finding.mode == RuleMode::Live.word());
-    let mut blocking = live.filter(|finding| Verdict::of(&finding.handling) == Verdict::Block);
+    let live = evaluation.findings.iter().filter(|finding| finding.mode == RuleMode::Live);
+    let mut blocking = live.filter(|finding| Verdict::of(finding.handling) == Verdict::Block);
     blocking.all(|finding| rules.contains(&finding.rule_id))
 }
 
 /// The live rules that hold for a row, the gravest first.
 fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> {
     let of_row = evaluation.found.iter().zip(&evaluation.findings).filter(|(found, _)| found.row == row);
-    let live = of_row.filter(|(_, finding)| finding.mode == RuleMode::Live.word());
+    let live = of_row.filter(|(_, finding)| finding.mode == RuleMode::Live);
     let reason = |(_, finding): (_, &Finding)| {
         let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id)?;
         let when = rule.when.as_ref().map_or("", |_| &rule.rule.when.text);
@@ -234,7 +234,7 @@ fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> 
         Some(reason)
     };
     let mut reasons: Vec<_> = live.filter_map(reason).collect();
-    reasons.sort_by_key(|reason| std::cmp::Reverse(Verdict::of(&reason.handling)));
+    reasons.sort_by_key(|reason| std::cmp::Reverse(Verdict::of(reason.handling)));
     reasons
 }
 
@@ -277,5 +277,5 @@ fn failed<'r>(rules: &'r RuleSet, evaluation: &'r Evaluation) -> impl Iterator<I
 }
 
 fn asks_for_something(rule: &CompiledRule) -> bool {
-    Verdict::of(rule.rule.handling.word()) != Verdict::Allow
+    Verdict::of(rule.rule.handling) != Verdict::Allow
 }

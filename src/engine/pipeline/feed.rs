@@ -114,8 +114,8 @@ impl Feed {
 impl Told {
     /// Keeps what became of the records of a piece for the last one.
     pub(super) fn keep(&mut self, of: &mut Sequenced) {
-        self.rejects.append(&mut of.rejects);
-        self.duplicates += std::mem::take(&mut of.duplicates);
+        self.rejects.append(&mut of.intake.rejects);
+        self.duplicates += std::mem::take(&mut of.intake.duplicates);
         self.late += std::mem::take(&mut of.late);
         self.version_results.append(&mut of.version_results);
         self.receipts.resize_with(of.receipts.len(), Receipt::default);
@@ -131,8 +131,8 @@ impl Told {
     /// Tells it with the last piece.
     pub(super) fn tell(mut self, with: &mut Sequenced) {
         self.keep(with);
-        with.rejects = self.rejects;
-        with.duplicates = self.duplicates;
+        with.intake.rejects = self.rejects;
+        with.intake.duplicates = self.duplicates;
         with.late = self.late;
         with.version_results = self.version_results;
         with.receipts = self.receipts;

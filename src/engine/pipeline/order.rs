@@ -243,7 +243,7 @@ impl Ending {
 fn hand_out(decided: Vec<Decided>, parts: &mut [Sequenced]) {
     let mut decided = decided.into_iter();
     for part in parts {
-        part.decided.extend(decided.by_ref().take(part.types.len()));
+        part.intake.decided.extend(decided.by_ref().take(part.types.len()));
     }
 }
 

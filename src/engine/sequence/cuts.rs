@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{
     super::{
+        Intake,
         ticker::{Stretch, Ticker},
         watermark::{Owed, Watermark},
     },
@@ -18,7 +19,7 @@ use crate::{
     evaluate::{LedgerTables, schedule::Due},
     event::{EventType, Instant, TimeDelta, time::Calendar},
     ledger::{AfterEvent, Attributes},
-    rule::compile::CompiledView,
+    rule::{RuleId, compile::CompiledView},
 };
 
 impl Sequencer {
@@ -67,7 +68,7 @@ impl Sequencer {
     }
 
     /// A cut after `rows` events with what was due there.
-    pub(super) fn noted_cut(&self, rows: usize, due: Vec<(Instant, usize)>) -> Option<Cut> {
+    pub(super) fn noted_cut(&self, rows: usize, due: Vec<(Instant, RuleId)>) -> Option<Cut> {
         (!due.is_empty()).then(|| Cut {
             rows,
             watermark: self.watermark.clone(),
@@ -138,13 +139,15 @@ impl Sequencer {
         let events = kept.slice(rows);
         let journal = watermark.journal_start(calendar);
         let (after, attributes, checkpoint) = self.apply(&events.events, &events.types, last, journal);
-        Sequenced { checkpoint, ..Sequenced::of(events, (after, attributes), watermark, calendar) }
+        let mut part = Sequenced::of(events, (after, attributes), watermark, calendar);
+        part.intake.checkpoint = checkpoint;
+        part
     }
 
     /// The rules that are due, with the ledger as it is now.
-    pub(super) fn due(&self, due: Vec<(Instant, usize)>, ticker: &Ticker) -> Vec<Due> {
+    pub(super) fn due(&self, due: Vec<(Instant, RuleId)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let query = |rule: usize| match &ticker.rules().rules[rule].view {
+        let query = |rule: RuleId| match &ticker.rules().rules[rule].view {
             CompiledView::Schedule(view) => Some(&**view),
             _ => None,
         };
@@ -153,7 +156,7 @@ impl Sequencer {
         let now = due.first().map_or(Instant::EPOCH, |(tick, _)| *tick);
         let tables = LedgerTables::read_by(&queries, &ledger, ticker.calendar(), now);
         let with_tables =
-            |(tick, rule): (Instant, usize)| Due { tick, rule, ledger: tables.clone(), attempt: 0 };
+            |(tick, rule): (Instant, RuleId)| Due { tick, rule, ledger: tables.clone(), attempt: 0 };
         due.into_iter().map(with_tables).collect()
     }
 }
@@ -181,19 +184,15 @@ impl Sequenced {
             hashes,
             after,
             attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
+            intake: Intake::default(),
             late: 0,
             rests: 0,
             receipts: Vec::new(),
             types_by_block: Vec::new(),
-            checkpoint: None,
             watermarks,
             journal: watermark.journal_start(calendar),
             watermark,
             due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
             version_results: Vec::new(),
         }
     }
@@ -216,7 +215,7 @@ pub(super) struct Cut {
     pub(super) rows: usize,
     pub(super) watermark: Watermark,
     /// Ticks and rules.
-    pub(super) due: Vec<(Instant, usize)>,
+    pub(super) due: Vec<(Instant, RuleId)>,
     /// Later ticks are left out.
     pub(super) rests: bool,
     /// The how manieth process begins the first of them, if another ended before it was done; else 0.

@@ -121,7 +121,7 @@ impl Resolved {
                 if taken > end && number < last {
                     break;
                 }
-                part.versions.extend(changes.next().map(|(_, change)| change));
+                part.intake.versions.extend(changes.next().map(|(_, change)| change));
             }
         }
     }

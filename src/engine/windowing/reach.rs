@@ -3,7 +3,7 @@
 use super::{Windowing, weighs_enough};
 use crate::{
     engine::ports::PortError,
-    evaluate::{Filling, Moved, Prepared},
+    evaluate::{Backfill, Moved, Prepared},
     event::{Instant, TimeDelta},
     say,
 };
@@ -15,7 +15,7 @@ impl Windowing {
     /// Whether an event of this batch came so late that its windows reach further back than what is held.
     #[must_use]
     pub fn lacks(&self, prepared: &Prepared) -> bool {
-        self.history.is_some() && self.windows.lacking(prepared, self.too_far.as_micros()).is_some()
+        self.history.is_some() && self.windows.lacking(prepared, self.too_far).is_some()
     }
 
     /// Fills the windows that hold too little for this batch from what is stored, which must be everything before it.
@@ -28,20 +28,18 @@ impl Windowing {
     /// # Errors
     /// If the store cannot be read.
     pub fn reach_back(&mut self, prepared: &Prepared, latest: Instant) -> Result<(), PortError> {
-        while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far.as_micros()) {
+        while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far) {
             self.windows.clear(&empty);
             let evaluator = prepared.evaluator();
-            let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
+            let filling = Backfill::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
             if self.fill(evaluator, &filling, weighs_enough(self.limit), false)? {
                 return Ok(());
             }
             self.windows.clear(&empty);
             let usual = self.filling(evaluator, &empty, latest);
             self.fill(evaluator, &usual, u64::MAX, false)?;
-            let held = usual.from().unwrap_or(i64::MIN);
-            self.too_far = Instant::from_micros(
-                from.saturating_add((held.saturating_sub(from) / 2).max(STEP.as_micros())),
-            );
+            let held = usual.from().map_or(TimeDelta::ZERO, |held| held.saturating_since(from));
+            self.too_far = Some(from.saturating_add((held / 2).max(STEP)));
             tracing::warn!(
                 limit_mib = self.limit >> 20,
                 "an event came so late that the events of its windows do not fit into engine.window_memory_mib: rules \

@@ -69,7 +69,7 @@ pub(crate) enum Tally {
     Moments(Box<Moments>),
     /// How often each value is there, by its hash.
     Distinct(HashMap<u128, u32>),
-    /// Read anew from the rows whenever it is asked for.
+    /// Read again from the rows whenever it is asked for.
     Rows,
 }
 

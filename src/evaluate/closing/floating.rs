@@ -12,8 +12,9 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    Closed, Judge, PANES_MIN, WAITING, Waiting, Window,
+    Closed, Judge, PANES_MIN, Until, WAITING, Waiting, Window,
     judge::{column, measured},
+    lesser,
     table::times,
     values,
 };
@@ -21,11 +22,11 @@ use crate::{
     diagnostic::at_run_time,
     evaluate::{
         aggregate::{Output, Packed, Row, TextsOf},
+        condition::{RuleCounts, Table, judge},
         finding::{Place, Subject},
         key::KeyHasher,
+        key_history::label,
         pane::Pane,
-        past::label,
-        row::{RuleCounts, Table, judge},
         scale::Scale,
         sliding::Selected,
         timeline::Timeline,
@@ -41,18 +42,19 @@ pub(crate) struct Floating {
     keys: HashMap<u128, Own, BuildHasherDefault<KeyHasher>>,
     /// Windows that are open: their ends, their first instants and their keys.
     open: BTreeSet<(i64, i64, u128)>,
-    /// Every window that ends at or before this is closed.
-    closed: i64,
+    /// The windows that are closed.
+    closed: Until,
     held: usize,
     /// When so many instants are held, those that are not needed are let go.
     limit: usize,
     /// The limit is never below this.
     least: usize,
     scale: Scale,
-    /// Windows that end at or before this may be gone, and what events at or after it need is there.
-    floor: i64,
+    /// Windows that end at or before this may be gone, and what events at or after it need is there; `None` where all are
+    /// there.
+    floor: Option<i64>,
     /// What events from this on need is not let go of.
-    protect: i64,
+    protect: Option<i64>,
     waiting: Waiting,
 }
 
@@ -125,9 +127,9 @@ fn stretch(start: i64, end: i64) -> Stretch {
 }
 
 impl Floating {
-    /// Windows without events, of which those that end at or before `closed` are over.
+    /// Windows without events, of which those up to `closed` are over.
     #[must_use]
-    pub(super) fn new(closed: i64) -> Self {
+    pub(super) fn new(closed: Until) -> Self {
         Self {
             keys: HashMap::default(),
             open: BTreeSet::new(),
@@ -136,8 +138,8 @@ impl Floating {
             limit: PANES_MIN,
             least: PANES_MIN,
             scale: Scale::default(),
-            floor: i64::MIN,
-            protect: i64::MAX,
+            floor: None,
+            protect: None,
             waiting: Waiting::default(),
         }
     }
@@ -155,30 +157,31 @@ impl Floating {
     }
 
     pub(super) fn lighten(&mut self, judge: &Judge<'_>) {
-        self.protect = i64::MAX;
+        self.protect = None;
         self.expire(judge);
     }
 
-    pub(super) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
-        let early = times_of(judge, selected).filter(|at| *at < self.floor);
-        early.map(|at| judge.since(at)).filter(|from| *from > too_far).min()
+    pub(super) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: Option<i64>) -> Option<i64> {
+        let floor = self.floor?;
+        let early = times_of(judge, selected).filter(|at| *at < floor);
+        early.map(|at| judge.since(at)).filter(|from| too_far.is_none_or(|too_far| *from > too_far)).min()
     }
 
     pub(super) fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
-        self.protect = times_of(judge, selected).min().unwrap_or(i64::MAX);
+        self.protect = times_of(judge, selected).min();
     }
 
-    pub(super) fn starts_at(&mut self, judge: &Judge<'_>, from: i64) {
+    pub(super) fn starts_at(&mut self, judge: &Judge<'_>, from: Option<i64>) {
         // What was let go of meanwhile stays gone.
-        self.floor = self.floor.max(judge.whole_from(from));
+        self.floor = self.floor.max(from.map(|from| judge.whole_from(from)));
     }
 
-    pub(super) fn passed(&mut self, watermark: i64) {
-        self.closed = self.closed.max(watermark);
+    pub(super) fn passed(&mut self, until: Until) {
+        self.closed = self.closed.max(until);
     }
 
     pub(super) fn reopen(&mut self) {
-        self.closed = i64::MIN;
+        self.closed = Until::Nothing;
     }
 
     pub(super) fn next_end(&self) -> Option<i64> {
@@ -195,12 +198,12 @@ impl Floating {
         let layout = &judge.view.layout;
         let words = &selected.packed.words[place * layout.stride()..][..layout.stride()];
         let at = words[0].cast_signed();
-        if at < self.floor {
+        if self.floor.is_some_and(|floor| at < floor) {
             counts.beyond += 1;
             return Vec::new();
         }
         // What closed before this event comes first, and is judged before this event changes it.
-        let is_late = at < self.closed;
+        let is_late = self.closed.is_after(at);
         let mut found = if is_late { self.flush(judge, counts) } else { Vec::new() };
         let (hash, row) = (selected.keys[place], selected.rows[place] as usize);
         let own = self.keys.entry(hash).or_insert_with(|| {
@@ -221,7 +224,7 @@ impl Floating {
             Shape::From { lane, .. } if Layout::has(words, lane) && own.spans.get(at).is_none() => {
                 let end = judge.until(at);
                 own.spans.get_or_insert_with(at, || Span { end, found: false });
-                if end > self.closed {
+                if !self.closed.is_past(end) {
                     self.open.insert((end, at, hash));
                 }
             }
@@ -231,7 +234,7 @@ impl Floating {
                     for Stretch { start, end } in old {
                         self.open.remove(&(end.as_micros(), start.as_micros(), hash));
                     }
-                    if new.end.as_micros() > self.closed {
+                    if !self.closed.is_past(new.end.as_micros()) {
                         self.open.insert((new.end.as_micros(), new.start.as_micros(), hash));
                     }
                 }
@@ -240,7 +243,7 @@ impl Floating {
         if !is_late {
             return found;
         }
-        let late = own.with(at).into_iter().filter(|window| window.end.as_micros() <= self.closed);
+        let late = own.with(at).into_iter().filter(|window| self.closed.is_past(window.end.as_micros()));
         let late: SmallVec<[Stretch; 2]> = late.collect();
         for stretch in late {
             found.extend(self.again(judge, Window { stretch, key: hash, row }, counts));
@@ -266,13 +269,14 @@ impl Floating {
     pub(super) fn close(
         &mut self,
         judge: &Judge<'_>,
-        (watermark, row): (i64, usize),
+        (until, row): (Until, usize),
         quiet: bool,
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {
         let mut found = Vec::new();
-        while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
-            self.passed(end);
+        while let Some(end) = self.next_end().filter(|end| until.is_past(*end)) {
+            self.passed(Until::At(Instant::from_micros(end)));
+            // The least entry that there can be of those that end later.
             let later = self.open.split_off(&(end.saturating_add(1), i64::MIN, 0));
             let due = std::mem::replace(&mut self.open, later);
             if quiet {
@@ -290,7 +294,7 @@ impl Floating {
                 found.extend(self.flush(judge, counts));
             }
         }
-        self.passed(watermark);
+        self.passed(until);
         if self.held > self.limit {
             found.extend(self.flush(judge, counts));
             self.expire(judge);
@@ -354,18 +358,19 @@ impl Floating {
         }
         columns.extend(measured(j, outputs, failed, counts)?);
         columns.extend(times(j, windows));
-        Ok(Table { columns, rows: windows.len() })
+        Ok(Table { columns: columns.into(), rows: windows.len() })
     }
 
     /// Lets go of events and windows that nothing needs any more.
     fn expire(&mut self, j: &Judge<'_>) {
-        self.floor = self.floor.max(self.closed.saturating_sub(j.late).min(self.protect));
-        let floor = self.floor;
-        self.keys.retain(|_, own| {
-            own.spans.retain(|span| span.end > floor);
-            own.panes.forget(own.spans.first().map_or(floor, |first| first.min(floor)), 0);
-            !own.panes.is_empty()
-        });
+        self.floor = self.floor.max(lesser(self.closed.needed(j.late), self.protect));
+        if let Some(floor) = self.floor {
+            self.keys.retain(|_, own| {
+                own.spans.retain(|span| span.end > floor);
+                own.panes.forget(own.spans.first().map_or(floor, |first| first.min(floor)), 0);
+                !own.panes.is_empty()
+            });
+        }
         self.held = self.keys.values().map(|own| own.panes.len()).sum();
         self.limit = (self.held + self.held / 2).max(self.least);
     }
@@ -386,10 +391,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::time::Calendar,
+        event::{TimeDelta, time::Calendar},
         lists::Lists,
         rule::{
-            RuleSet,
+            ById, RuleSet,
             compile::{CompiledView, Compiler},
         },
         text::Language,
@@ -429,16 +434,22 @@ mod tests {
                    window: {{ by: [], {window} }}, measure: {{ n: count(*) }} }}]"
             );
             let rules = RuleSet::from_text(&text, &compiler, &calendar).unwrap();
-            let CompiledView::Closing(view) = &rules.rules[0].view else { panic!("{window}") };
-            let judge = Judge::new(&rules.rules[0], view, &calendar, (LATE, i64::MIN));
+            let CompiledView::Closing(view) = &rules.rules.first().unwrap().view else { panic!("{window}") };
+            let judge = Judge::new(
+                rules.rules.first().unwrap(),
+                view,
+                &calendar,
+                (TimeDelta::from_micros(LATE), None),
+            );
             let mut rng = ChaCha8Rng::seed_from_u64(9);
-            let (mut lean, mut full) = (Floating::new(i64::MIN), Floating::new(i64::MIN));
+            let (mut lean, mut full) = (Floating::new(Until::Nothing), Floating::new(Until::Nothing));
             (lean.limit, lean.least) = (50, 50);
             let (mut clock, mut all) = (1_780_000_000_000_000, 0);
-            let table = Table { columns: Vec::new(), rows: 20 };
+            let table = Table { columns: ById::default(), rows: 20 };
             for round in 0..200 {
                 let selected = batch(&mut rng, &mut clock, (view.layout.stride(), keys));
-                assert_eq!(lean.lacks(&judge, &selected, i64::MIN), None, "{window} round {round}");
+                assert_eq!(lean.lacks(&judge, &selected, None), None, "{window} round {round}");
+                let until = Until::At(Instant::from_micros(clock - HOUR));
                 let step = |state: &mut Floating| {
                     let mut counts = RuleCounts::default();
                     let mut found = Vec::new();
@@ -446,7 +457,7 @@ mod tests {
                     for place in 0..selected.rows.len() {
                         found.extend(state.observe(&judge, &table, (&selected, place), &mut counts));
                     }
-                    found.extend(state.close(&judge, (clock - HOUR, 19), false, &mut counts));
+                    found.extend(state.close(&judge, (until, 19), false, &mut counts));
                     found.extend(state.flush(&judge, &mut counts));
                     assert_eq!((counts.beyond, counts.errors), (0, 0));
                     found

@@ -8,10 +8,10 @@ use arrow::{
 };
 use datafusion::common::{Result, ScalarValue};
 
-use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
+use super::super::{aggregate::Output, condition::RuleCounts, measures, panes::Grid, sliding::Selected};
 use crate::{
     event::{
-        Instant,
+        Instant, TimeDelta,
         period::{Length, Reach, Stretch},
         time::Calendar,
     },
@@ -28,10 +28,10 @@ pub(crate) struct Judge<'j> {
     pub calendar: &'j Calendar,
     /// The panes.
     pub grid: Grid<'j>,
-    /// How late an event may be that still finds all of its windows, in microseconds.
-    pub late: i64,
-    /// From when on there are all events, in microseconds.
-    pub start: i64,
+    /// How late an event may be that still finds all of its windows.
+    pub late: TimeDelta,
+    /// From when on there are all events; `None` if nothing is missing.
+    pub start: Option<Instant>,
 }
 
 impl<'j> Judge<'j> {
@@ -41,21 +41,21 @@ impl<'j> Judge<'j> {
         rule: &'j CompiledRule,
         view: &'j ClosingRule,
         calendar: &'j Calendar,
-        (late, start): (i64, i64),
+        (late, start): (TimeDelta, Option<Instant>),
     ) -> Self {
         Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late, start }
     }
 
     /// The first instant after `too_far` that a window with one of these events begins at.
-    pub(super) fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
+    pub(super) fn reaches_back(&self, selected: &Selected, too_far: Option<i64>) -> Option<i64> {
         let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
         // The first window that holds an event begins before the event's own pane.
         let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end.as_micros()).start;
         let times = rows.map(|row| row[0].cast_signed());
         match too_far {
             // Windows begin in the order of the events in them.
-            i64::MIN => times.min().map(begins).map(Instant::as_micros),
-            _ => (times.map(begins).filter(|from| *from > Instant::from_micros(too_far)).min())
+            None => times.min().map(begins).map(Instant::as_micros),
+            Some(too_far) => (times.map(begins).filter(|from| *from > Instant::from_micros(too_far)).min())
                 .map(Instant::as_micros),
         }
     }
@@ -84,7 +84,6 @@ impl<'j> Judge<'j> {
     pub(super) fn whole_from(&self, from: i64) -> i64 {
         let before = from.saturating_sub(1);
         match self.view.shape {
-            _ if from == i64::MIN => from,
             Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end.as_micros(),
             Shape::From { .. } => self.until(before),
         }
@@ -92,7 +91,7 @@ impl<'j> Judge<'j> {
 
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     pub(super) fn is_partial(&self, window: Stretch) -> bool {
-        window.start < Instant::from_micros(self.start)
+        self.start.is_some_and(|start| window.start < start)
             && self.view.is_on_calendar()
             && matches!(self.view.size, Length::Quarter | Length::Year)
     }

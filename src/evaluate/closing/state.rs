@@ -1,9 +1,9 @@
 //! The windows of a rule, whatever they begin and end with.
 
-use super::{Closed, Closing, Judge, floating::Floating};
+use super::{Closed, Closing, Judge, Until, floating::Floating};
 use crate::{
     evaluate::{
-        row::{RuleCounts, Table},
+        condition::{RuleCounts, Table},
         sliding::Selected,
     },
     rule::compile::ClosingRule,
@@ -28,9 +28,9 @@ macro_rules! either {
 }
 
 impl State {
-    /// Windows without events, of which those that end at or before `closed` are over.
+    /// Windows without events, of which those up to `closed` are over.
     #[must_use]
-    pub(crate) fn new(view: &ClosingRule, closed: i64) -> Self {
+    pub(crate) fn new(view: &ClosingRule, closed: Until) -> Self {
         match view.is_on_calendar() {
             true => Self::Calendar(Closing::new(closed)),
             false => Self::Floating(Box::new(Floating::new(closed))),
@@ -57,7 +57,7 @@ impl State {
     /// The first instant after `too_far` that a window with one of these events reaches back to, if what was there may be
     /// gone.
     #[must_use]
-    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
+    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: Option<i64>) -> Option<i64> {
         either!(self, windows => windows.lacks(judge, selected, too_far))
     }
 
@@ -66,8 +66,8 @@ impl State {
         either!(self, windows => windows.protect(judge, selected));
     }
 
-    /// Says that events before `floor` were not taken in as a whole.
-    pub(crate) fn starts_at(&mut self, judge: &Judge<'_>, floor: i64) {
+    /// Says that events before `floor` were not taken in as a whole; `None` if all were.
+    pub(crate) fn starts_at(&mut self, judge: &Judge<'_>, floor: Option<i64>) {
         match self {
             Self::Calendar(windows) => windows.starts_at(floor),
             Self::Floating(windows) => windows.starts_at(judge, floor),
@@ -75,8 +75,8 @@ impl State {
     }
 
     /// Says that the watermark has passed without closing anything.
-    pub(crate) fn passed(&mut self, watermark: i64) {
-        either!(self, windows => windows.passed(watermark));
+    pub(crate) fn passed(&mut self, until: Until) {
+        either!(self, windows => windows.passed(until));
     }
 
     /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
@@ -103,16 +103,16 @@ impl State {
         either!(self, windows => windows.observe(judge, table, (selected, place), counts))
     }
 
-    /// Closes every window that ends at or before `watermark`, in the order of their ends, after `row` of the batch. If
-    /// `quiet` they are only remembered (recovery).
+    /// Closes every window up to `until`, in the order of their ends, after `row` of the batch. If `quiet` they are only
+    /// remembered (recovery).
     pub(crate) fn close(
         &mut self,
         judge: &Judge<'_>,
-        (watermark, row): (i64, usize),
+        (until, row): (Until, usize),
         quiet: bool,
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {
-        either!(self, windows => windows.close(judge, (watermark, row), quiet, counts))
+        either!(self, windows => windows.close(judge, (until, row), quiet, counts))
     }
 
     /// Judges the windows that wait.

@@ -9,8 +9,8 @@ use super::{
     super::{
         aggregate::Output,
         anomaly::{Score, score},
-        past::Past,
-        row::{RuleCounts, Table},
+        condition::{RuleCounts, Table},
+        key_history::ClosedWindow,
     },
     Closing, Judge, Window,
     judge::{column, measured, numbers},
@@ -43,7 +43,7 @@ impl Closing {
                 key.history(j, *stretch, anomaly.history, &mut history);
                 scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
             }
-            let new = || Past { start: stretch.start.as_micros(), value, found: false };
+            let new = || ClosedWindow { start: stretch.start.as_micros(), value, found: false };
             key.past.get_or_insert_with(stretch.end.as_micros(), new).value = value;
         }
         if j.view.anomaly.is_some() {
@@ -56,7 +56,7 @@ impl Closing {
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
         columns.extend(times(j, windows));
-        Ok(Table { columns, rows: windows.len() })
+        Ok(Table { columns: columns.into(), rows: windows.len() })
     }
 }
 

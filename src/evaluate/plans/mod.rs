@@ -40,7 +40,7 @@ use super::{
 use crate::{
     event::{Instant, time::Calendar},
     rule::{
-        RuleSet,
+        RuleId, RuleSet,
         query::{QuerySession, ScheduleRule, options},
     },
     sql::tables::{ALERTS, BUDGET_LINES, FINDINGS, INDICATORS, event_type},
@@ -54,15 +54,15 @@ pub struct Plans(Mutex<Kept>);
 struct Kept {
     /// The rules that they are of.
     rules: Option<Arc<RuleSet>>,
-    /// By position in the rule set; a rule whose plans cannot be kept has none.
-    plans: BTreeMap<usize, Option<Box<Plan>>>,
+    /// A rule whose plans cannot be kept has none.
+    plans: BTreeMap<RuleId, Option<Box<KeptPlan>>>,
 }
 
 /// What there is for a rule that is due.
 #[derive(Debug)]
 pub enum Ready {
     /// Its plan.
-    Kept(Box<Plan>),
+    Kept(Box<KeptPlan>),
     /// None yet.
     ToBeMade,
     /// It is to be planned at every tick.
@@ -70,9 +70,9 @@ pub enum Ready {
 }
 
 impl Plans {
-    /// What there is for a rule, by its position. A plan is out until it is put back: two queries of one plan would share
+    /// What there is for a rule. A plan is out until it is put back: two queries of one plan would share
     /// what their steps remember.
-    pub fn take(&self, rules: &Arc<RuleSet>, rule: usize) -> Ready {
+    pub fn take(&self, rules: &Arc<RuleSet>, rule: RuleId) -> Ready {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             *kept = Kept { rules: Some(Arc::clone(rules)), plans: BTreeMap::new() };
@@ -88,7 +88,7 @@ impl Plans {
     }
 
     /// Keeps the plan of a query that has ended, or that there is none to be kept.
-    pub fn put(&self, rules: &Arc<RuleSet>, rule: usize, plan: Option<Box<Plan>>) {
+    pub fn put(&self, rules: &Arc<RuleSet>, rule: RuleId, plan: Option<Box<KeptPlan>>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             kept.plans.insert(rule, plan);
@@ -98,7 +98,7 @@ impl Plans {
 
 /// A plan that can be executed at any tick.
 #[derive(Debug)]
-pub struct Plan {
+pub struct KeptPlan {
     /// It is never executed itself, but what is made of it.
     steps: Arc<dyn ExecutionPlan>,
     now: Moment,
@@ -148,8 +148,8 @@ impl Rows for Slot {
     }
 }
 
-impl Plan {
-    /// A plan for a rule; `None` if it is not to be kept: it reads what is made anew for every tick, or
+impl KeptPlan {
+    /// A plan for a rule; `None` if it is not to be kept: it reads what is made again for every tick, or
     /// cannot be planned without knowing the tick.
     pub async fn make(
         session: &QuerySession,

@@ -2,13 +2,14 @@
 
 use super::{
     super::{
-        closing::{Judge, State},
+        closing::{Judge, State, Until},
+        condition::RuleCounts,
         evaluator::Prepared,
-        row::RuleCounts,
         sliding::{Measured, Selected, Sliding},
     },
     Closed,
 };
+use crate::{event::Instant, rule::RuleId};
 
 /// Below so many events it is not worth to wake threads.
 pub(super) const PARALLEL_ROWS: usize = 512;
@@ -42,15 +43,15 @@ impl Outcome {
 pub(super) struct Batch<'b> {
     pub(super) judge: Judge<'b>,
     pub(super) state: &'b mut State,
-    pub(super) watermark: i64,
+    pub(super) watermark: Until,
     pub(super) out: &'b mut Outcome,
-    pub(super) number: usize,
+    pub(super) rule: RuleId,
 }
 
 impl Batch<'_> {
     /// Events go in one after another; windows close right after the event that moved the watermark past them.
     pub(super) fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
-        let selected = prepared.closings[self.number].as_ref();
+        let selected = prepared.closings[self.rule].as_ref();
         let mut done = 0;
         for place in 0..selected.map_or(0, |selected| selected.rows.len()) {
             let Some(selected) = selected else { break };
@@ -73,10 +74,11 @@ impl Batch<'_> {
         while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
             let counts = &mut self.out.counts;
-            let found = self.state.close(&self.judge, (watermarks[after], row + after), false, counts);
+            let until = Until::watermark(Instant::from_micros(watermarks[after]));
+            let found = self.state.close(&self.judge, (until, row + after), false, counts);
             self.out.extend(found);
         }
-        self.watermark = self.watermark.max(*last);
+        self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
         self.state.passed(self.watermark);
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{CHUNK, Work, letters::own_thread};
 use crate::{
-    alert::{Labels, Reason, desk::Matter},
+    alert::{
+        Labels, Reason,
+        desk::{GroupKey, GroupKind, Matter},
+    },
     store::{DueEntry, DueGroup, RoundResult},
 };
 
@@ -17,7 +20,7 @@ impl Work<'_> {
                 all.extend(entries);
             }
             let due = DueGroup {
-                group_key: format!("storm {sink}"),
+                group_key: GroupKey::new(GroupKind::Storm, &sink),
                 route: String::from("alerts.storm"),
                 labels: Labels::default(),
                 sink,

@@ -6,7 +6,7 @@ use super::{Dispatch, Work};
 use crate::{
     alert::{
         Action, Alert, BY_ITSELF, Change, Desk, Facts, Labels, Reason,
-        desk::Matter,
+        desk::{GroupKey, Matter},
         inquiry::{self, Stage},
     },
     say,
@@ -99,7 +99,7 @@ impl Work<'_> {
 
 /// The thread of a notification that no other belongs to. It is not an alert's: one alert can be in several of them, and
 /// two mails that begin a thread must not have one `Message-ID`.
-pub(super) fn own_thread(group_key: &str, entries: &[DueEntry]) -> String {
+pub(super) fn own_thread(group_key: &GroupKey, entries: &[DueEntry]) -> String {
     let cause: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
-    blake3::hash(format!("{group_key} {}", cause.join(",")).as_bytes()).to_hex()[..16].to_owned()
+    blake3::hash(format!("{} {}", group_key.text(), cause.join(",")).as_bytes()).to_hex()[..16].to_owned()
 }

@@ -15,6 +15,7 @@ use super::server::Mail;
 use crate::{
     alert::{Notification, Reason},
     event::Instant,
+    finding::Severity,
     notify::{render::Rendered, sample::reason_word, view::one_line},
 };
 
@@ -80,7 +81,7 @@ impl Writer {
 
 /// What filters and receivers know a mail by.
 fn headers(notification: &Notification) -> Vec<(&'static str, String)> {
-    let severity = notification.alerts.first().map(|told| told.alert.severity.clone());
+    let severity = notification.alerts.first().map(|told| told.alert.severity);
     let alerts = notification.alerts.iter().take(ALERTS_NAMED).map(|told| token(&told.alert.alert_id));
     let alerts: Vec<_> = alerts.collect();
     let mut headers = vec![
@@ -94,10 +95,10 @@ fn headers(notification: &Notification) -> Vec<(&'static str, String)> {
     }
     // How grave we take it is nothing to tell a unit.
     if let Some(severity) = severity.filter(|_| notification.reason != Reason::Explain) {
-        if severity == "critical" {
+        if severity == Severity::Critical {
             headers.push(("Importance", String::from("high")));
         }
-        headers.push(("X-Fiscwatch-Severity", token(&severity)));
+        headers.push(("X-Fiscwatch-Severity", token(severity.word())));
     }
     headers
 }
@@ -217,7 +218,7 @@ mod tests {
             notification.route = text.clone();
             notification.group.set(&text, &text);
             let alert = &mut notification.alerts[0].alert;
-            for field in [&mut alert.title, &mut alert.summary, &mut alert.alert_id, &mut alert.severity, &mut alert.rule_id] {
+            for field in [&mut alert.title, &mut alert.summary, &mut alert.alert_id, &mut alert.rule_id] {
                 *field = text.clone();
             }
             let mail = written(&notification, "a@example.cn");

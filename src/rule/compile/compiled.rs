@@ -6,8 +6,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::super::{
-    CompiledGroup, Rule, budget_part::Conjunct, measure::Measures, query::ScheduleRule, template::Template,
-    window::Anomaly,
+    ColumnId, CompiledGroup, Rule, WindowId, budget_part::Conjunct, measure::Measures, query::ScheduleRule,
+    template::Template, window::Anomaly,
 };
 use crate::{
     event::{Instant, period::Length},
@@ -20,9 +20,9 @@ use crate::{
 pub struct Condition {
     /// The planned expression; its columns are positions in `schema`.
     pub expr: Arc<dyn PhysicalExpr>,
-    /// The columns it reads, by position in the rule's table ([`CompiledRule::columns`]); those of a filter are
-    /// always event and budget columns ([`super::wide_schema`]).
-    pub inputs: Vec<usize>,
+    /// The columns it reads in the rule's table ([`CompiledRule::columns`]); those of a filter are always event and budget
+    /// columns ([`super::wide_schema`]).
+    pub inputs: Vec<ColumnId>,
     /// Their types.
     pub schema: SchemaRef,
     /// The expression with its constants put in, by which equal filters are known.
@@ -59,10 +59,10 @@ pub struct CompiledRule {
     pub clears: Option<Condition>,
     /// Known good cases.
     pub exceptions: Vec<CompiledException>,
-    /// The columns of the key, by position in `columns`.
-    pub key: Vec<usize>,
+    /// The columns of the key.
+    pub key: Vec<ColumnId>,
     /// The columns that a finding shows.
-    pub values: Vec<usize>,
+    pub values: Vec<ColumnId>,
     /// What the columns of the key and of findings tell of persons.
     pub personal: Arc<Kinds>,
     /// The notification line.
@@ -108,16 +108,16 @@ pub enum CompiledView {
 /// What an earlier event must share with an event to be in its window.
 #[derive(Debug, Clone)]
 pub enum KeyPart {
-    /// A column, by position in [`super::wide_schema`].
-    Column(usize),
+    /// A column of [`super::wide_schema`].
+    Column(ColumnId),
     /// An expression over columns.
     Computed(Condition),
 }
 
 impl KeyPart {
-    /// The columns that it reads, by position in [`super::wide_schema`].
+    /// The columns of [`super::wide_schema`] that it reads.
     #[must_use]
-    pub fn inputs(&self) -> &[usize] {
+    pub fn inputs(&self) -> &[ColumnId] {
         match self {
             Self::Column(at) => std::slice::from_ref(at),
             Self::Computed(expression) => &expression.inputs,
@@ -132,8 +132,8 @@ pub struct OverWindow {
     pub by: Vec<KeyPart>,
     /// The measures.
     pub measures: Measures,
-    /// The window that it shares with others, by position in [`super::super::RuleSet::windows`].
-    pub window: usize,
+    /// The window that it shares with others; `None` of a rule that is not evaluated.
+    pub window: Option<WindowId>,
     /// What marks the events from the last of which on it holds, with the condition as text.
     pub since: Option<(Lane, String)>,
     /// Where the results of its aggregates are among those of the window.
@@ -143,8 +143,8 @@ pub struct OverWindow {
 }
 
 impl OverWindow {
-    /// The columns that its key and measures read, by position in [`super::wide_schema`].
-    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+    /// The columns of [`super::wide_schema`] that its key and measures read.
+    pub fn inputs(&self) -> impl Iterator<Item = ColumnId> {
         let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
         let marks = self.since.iter().flat_map(|(lane, _)| &lane.inputs);
         self.by.iter().flat_map(KeyPart::inputs).chain(lanes).chain(marks).copied()
@@ -172,8 +172,8 @@ pub struct ClosingRule {
 }
 
 impl ClosingRule {
-    /// The columns that its key and measures read, by position in [`super::wide_schema`].
-    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+    /// The columns of [`super::wide_schema`] that its key and measures read.
+    pub fn inputs(&self) -> impl Iterator<Item = ColumnId> {
         let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
         self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
     }

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     diagnostic::type_name,
     personal::Kind,
-    rule::plan::{LANES_MAX, Lane, LaneKind},
+    rule::{
+        ColumnId,
+        plan::{LANES_MAX, Lane, LaneKind},
+    },
     say,
     yaml::{Document, Placed},
 };
@@ -42,7 +45,7 @@ impl Compiler {
                 Some(condition) => Some(self.mark(d, condition, (scope, &measures))?),
                 None => None,
             };
-            Some(OverWindow { by, measures, since, window: 0, results: Vec::new(), lanes: Vec::new() })
+            Some(OverWindow { by, measures, since, window: None, results: Vec::new(), lanes: Vec::new() })
         };
         windows.iter().map(window).collect()
     }
@@ -74,10 +77,10 @@ impl Compiler {
         let (mut by, mut fields) = (Vec::new(), Vec::new());
         for placed in &closing.by {
             let Some(part) = self.key_part(d, placed, scope) else { continue };
-            let kind = |at: &usize| Kind::of_column(self.columns.field(*at).name()).unwrap_or_default();
+            let kind = |at: &ColumnId| Kind::of_column(at.field(&self.columns).name()).unwrap_or_default();
             let kind = part.inputs().iter().map(kind).fold(Kind::ORDINARY, Kind::and);
             fields.push(match &part {
-                KeyPart::Column(at) => (self.columns.field(*at).clone(), kind),
+                KeyPart::Column(at) => (at.field(&self.columns).clone(), kind),
                 KeyPart::Computed(part) => {
                     let data_type = part.expr.data_type(&part.schema).ok()?;
                     // It may be a part of a value, or several beside each other.
@@ -123,7 +126,7 @@ impl Compiler {
         }
         let schema = project(&self.columns, &resolved.columns);
         let expr = resolved.plan_any(&self.session, d, placed, &schema)?;
-        let inputs = schema.fields().iter().filter_map(|f| self.columns.index_of(f.name()).ok()).collect();
+        let inputs = ColumnId::all_of(&schema, &self.columns);
         Some(KeyPart::Computed(Condition { expr, inputs, schema, text: resolved.text() }))
     }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{common::ScalarValue, physical_expr::PhysicalExpr};
 
+use crate::rule::ColumnId;
+
 /// How the values of a lane are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LaneKind {
@@ -88,8 +90,8 @@ pub struct Lane {
     pub filter: Option<Arc<dyn PhysicalExpr>>,
     /// How they are stored.
     pub kind: LaneKind,
-    /// The columns that the expressions read, by position in the event and budget columns.
-    pub inputs: Vec<usize>,
+    /// The event and budget columns that the expressions read.
+    pub inputs: Vec<ColumnId>,
     /// Their types.
     pub schema: SchemaRef,
 }

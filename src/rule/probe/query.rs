@@ -46,5 +46,5 @@ pub(super) fn taken_apart(rule: &Rule, compiler: &Compiler) -> Result<Probes, St
         }
     }
     show(&mut rules, &parts);
-    Ok(Probes { rules: Arc::new(RuleSet::new(rules, compiler)), parts })
+    Ok(Probes { rules: Arc::new(RuleSet::new(rules, compiler)), parts: parts.into() })
 }

@@ -16,9 +16,10 @@ use std::{
 };
 
 use super::{
-    Action, Cents, Event, EventType, Label, Simulated, Stamp,
+    Action, Event, EventType, Label, Simulated, Stamp,
     calendar::{HOUR, MINUTE, timestamp},
     dice::Dice,
+    money,
     treasury::Treasury,
 };
 use case::Case;
@@ -98,7 +99,7 @@ impl Seen {
         }
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
         *self.times.entry(of(&event.payee_account)).or_default() += 1;
-        let amount = event.amount.map_or(0, |amount| amount.0);
+        let amount = event.cents().unwrap_or(0);
         *self.units.entry((of(&event.unit_code), of(&event.fiscal_year))).or_default() += amount;
         if event.payee_type.as_deref() == Some("entity") && event.invoice_no.is_some() {
             if self.companies.len() == REMEMBERED {
@@ -162,7 +163,7 @@ impl<'a, I: Iterator<Item = Simulated>> Independent<'a, I> {
             let at = self.time(at, workdays);
             let of = |text: &Option<String>| text.clone().unwrap_or_default();
             let (line, year) = (of(&event.budget_line_id), of(&event.fiscal_year));
-            let amount = event.amount.map_or(0, |amount| amount.0);
+            let amount = event.cents().unwrap_or(0);
             self.arrange(at - MINUTE, What::Give { line, year, amount });
             self.arrange(at, What::Pay { event: Box::new(event), case });
         }
@@ -218,7 +219,7 @@ impl<'a, I: Iterator<Item = Simulated>> Independent<'a, I> {
             let mut given = Event::new(self.id("Y", year), EventType::Budget, self.stamp(at));
             given.action = Some(action);
             given.budget_line_id = Some(line.to_owned());
-            given.amount = Some(Cents((amount / 10_000 + 1) * 10_000));
+            given.amount = Some(money((amount / 10_000 + 1) * 10_000));
             self.emit(at, given, None);
         }
     }

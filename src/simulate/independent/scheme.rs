@@ -1,7 +1,7 @@
 //! What is done: each scheme makes payments like one that was made, and changes what is wrong with them.
 
 use super::{
-    super::{Cents, Event, LabelKey, Simulated, payees::Payee},
+    super::{Event, LabelKey, Simulated, money, payees::Payee},
     Independent, Scheme,
 };
 
@@ -14,7 +14,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
     /// Whether a case can be made of a payment.
     pub(super) fn fits(&self, scheme: Scheme, event: &Event) -> bool {
         let class = event.economic_code.as_deref().unwrap_or_default();
-        let amount = event.amount.map_or(0, |amount| amount.0);
+        let amount = event.cents().unwrap_or(0);
         let bill = event.payee_type.as_deref() == Some("entity")
             && event.invoice_no.is_some()
             && event.settlement.as_deref() == Some("transfer");
@@ -77,7 +77,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
     /// Like a payment, but by itself: it settles no application and no procurement.
     fn like(&mut self, base: &Event, yuan: f64) -> Event {
         let mut event = base.clone();
-        event.amount = Some(Cents((yuan * 100.0).round().max(1.0) as i64));
+        event.amount = Some(money((yuan * 100.0).round().max(1.0) as i64));
         event.application_id = None;
         event.procurement_no = None;
         event.contract_no = None;
@@ -133,7 +133,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
 
     /// A usual bill of a known company, to somebody else's account.
     fn another_account(&mut self, scheme: Scheme, base: &Event) -> Parts {
-        let usual = base.amount.map_or(0.0, |amount| amount.0 as f64 / 100.0);
+        let usual = base.cents().map_or(0.0, |cents| cents as f64 / 100.0);
         let yuan = usual * self.dice.between(0.6, 2.5);
         let mut event = self.like(base, yuan);
         let others = &self.seen.companies;
@@ -242,14 +242,14 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
     }
 
     fn again(&mut self, scheme: Scheme, base: &Event) -> Parts {
-        let cents = base.amount.map_or(0, |amount| amount.0);
+        let cents = base.cents().unwrap_or(0);
         let mut event = self.like(base, cents as f64 / 100.0);
         if scheme == S::WrongAmount {
             let digits = cents.to_string();
             let swapped =
                 format!("{}{}{}", &digits[1..2], &digits[..1], &digits[2..]).parse().unwrap_or(cents);
             let wrong = if self.dice.chance(0.5) || swapped < 2 * cents { cents * 10 } else { swapped };
-            event.amount = Some(Cents(wrong));
+            event.amount = Some(money(wrong));
         } else {
             event.invoice_no = base.invoice_no.clone().map(|number| match self.dice.below(3) {
                 0 => number,
@@ -267,7 +267,7 @@ impl<I: Iterator<Item = Simulated>> Independent<'_, I> {
     fn ghosts(&mut self, base: &Event) -> Parts {
         let (_, account) = self.person();
         let count = 2 + self.dice.below(5) as usize;
-        let usual = base.amount.map_or(500.0, |amount| amount.0 as f64 / 100.0);
+        let usual = base.cents().map_or(500.0, |cents| cents as f64 / 100.0);
         let part = |of: &mut Self, at: usize| {
             let yuan = usual * of.dice.between(0.9, 1.1);
             let mut event = of.like(base, yuan);

@@ -116,7 +116,7 @@ fn habits(events: &[Simulated]) -> [f64; 4] {
         .filter(|event| event.payee_type.as_deref() == Some("entity") && event.invoice_no.is_some())
         .map(|event| {
             let day = event.occurred_at.offset.to_datetime(event.occurred_at.at).date();
-            (day, event.payee_account.clone().unwrap(), event.amount.unwrap().0)
+            (day, event.payee_account.clone().unwrap(), event.cents().unwrap())
         })
         .collect();
     let mut seen = HashSet::new();

@@ -45,7 +45,7 @@ impl Ledger {
             return self.answer(event);
         }
         let line = event.budget_line_id.clone().unwrap();
-        let amount = event.amount.map_or(0, |cents| cents.0);
+        let amount = event.cents().unwrap_or(0);
         let original = event.original_event_id.as_ref();
         match event.event_type {
             EventType::Budget => self.budget(event, &line, amount),

@@ -139,7 +139,7 @@ fn the_clean_stream_breaks_no_rule_of_conduct() {
         if !matches!(event.event_type, EventType::Application | EventType::Payment) {
             continue;
         }
-        let (class, cents) = (event.economic_code.as_deref().unwrap(), event.amount.unwrap().0);
+        let (class, cents) = (event.economic_code.as_deref().unwrap(), event.cents().unwrap());
         let (name, account) = (event.payee_name.as_ref().unwrap(), event.payee_account.as_ref().unwrap());
         let purpose = event.purpose.as_ref().unwrap();
         assert!(cents > 0 && cents < 1_000_000_000);
@@ -187,7 +187,7 @@ fn the_clean_stream_has_no_duplicates_or_bursts_or_large_first_payments() {
             assert!(subsidies.insert(once), "{}", event.event_id);
         }
         let known = !met.insert(event.payee_account.clone());
-        assert!(known || event.amount.unwrap().0 < 50_000_000, "{}", event.event_id);
+        assert!(known || event.cents().unwrap() < 50_000_000, "{}", event.event_id);
     }
     assert!(daily.values().all(|&count| count <= 5));
 }
@@ -361,8 +361,8 @@ fn stamps_and_amounts_are_written_exactly() {
     let at = "2026-01-05T09:07:03.045-03:30".parse().unwrap();
     let offset = jiff::tz::Offset::from_seconds(-12_600).unwrap();
     assert_eq!(Stamp { at, offset }.to_string(), "2026-01-05T09:07:03.045-03:30");
-    assert_eq!(Cents(123_450).to_string(), "1234.50");
-    assert_eq!(Cents(-5).to_string(), "-0.05");
+    assert_eq!(money(123_450).to_string(), "1234.50");
+    assert_eq!(money(-5).to_string(), "-0.05");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn refused(path: &Path, fault: &str) -> String {
 
 fn no_record(path: &Path, bytes: u64) -> String {
     say!(
-        "{file} has {bytes} bytes and no record: empty lines, or a header without rows. It stays where it is; write it anew, or take it away",
+        "{file} has {bytes} bytes and no record: empty lines, or a header without rows. It stays where it is; write it again, or take it away",
         file = path.display(),
         bytes
     )

@@ -47,7 +47,7 @@ impl TopicReader<'_> {
         self.opened(assigned)
     }
 
-    /// Lets go of partitions that a topic made anew does not have. What was taken from them is kept.
+    /// Lets go of partitions that a topic that was created again does not have. What was taken from them is kept.
     fn forget(&mut self, consumer: &TopicConsumer, numbers: &[i32]) -> Flow {
         let mut taken = Vec::new();
         for (_, mut partition) in self.partitions.extract_if(.., |number, _| !numbers.contains(number)) {
@@ -242,7 +242,7 @@ fn judge(next: i64, old: Option<&str>, (low, high): (i64, i64), id: Option<&str>
         && old != new
     {
         let detail = say!(
-            "the topic was deleted and made anew (its id was {old} and is {new} now); the old one was read up to offset {next}, and what it held after that is gone",
+            "the topic was deleted and created again (its id was {old} and is {new} now); the old one was read up to offset {next}, and what it held after that is gone",
             old,
             new,
             next
@@ -260,7 +260,7 @@ fn judge(next: i64, old: Option<&str>, (low, high): (i64, i64), id: Option<&str>
     }
     (next > high).then(|| {
         let detail = say!(
-            "the topic ends at offset {high}, before {next}, up to which it was read: the cluster has lost its end, or the topic was made anew",
+            "the topic ends at offset {high}, before {next}, up to which it was read: the cluster has lost its end, or the topic was created again",
             high,
             next
         );
@@ -299,7 +299,7 @@ mod tests {
         assert!(detail.contains("up to 3 messages, from offset 5 on"), "{detail}");
         let (records, detail) = said(5, Some("a"), (0, 9), Some("b")).unwrap();
         assert_eq!(records, None);
-        assert!(detail.contains("deleted and made anew"), "{detail}");
+        assert!(detail.contains("deleted and created again"), "{detail}");
         assert!(said(5, None, (0, 3), None).unwrap().1.contains("ends at offset 3, before 5"));
     }
 }

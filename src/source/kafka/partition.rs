@@ -18,7 +18,7 @@ const BLOCK_BYTES: usize = 4 << 20;
 pub(crate) struct Partition {
     source: Arc<str>,
     name: Arc<str>,
-    /// The topic's id, kept with the position: offsets mean nothing in a topic that was made anew.
+    /// The topic's id, kept with the position: offsets mean nothing in a topic that was made again.
     topic_id: Option<String>,
     /// The offset that the store holds, or will hold when what was sent is committed; where the next span starts.
     from: Option<u64>,
@@ -193,7 +193,7 @@ mod tests {
     fn what_is_lost_is_a_record_of_its_own_and_the_position_may_go_back() {
         let stored = Position { offset: 100, records: 100, token: String::from("old") };
         let mut p = Partition::new(&"core".into(), "t[0]", Some(&stored), 0);
-        let block = p.lose(String::from("made anew"), 3, Some("new"));
+        let block = p.lose(String::from("made again"), 3, Some("new"));
         assert_eq!(span(&block), (100, 3, "new"));
         assert!(
             matches!(&block.payload, Payload::Rejected(r) if r[0].reason == Reason::Lost && r[0].record == 100)

@@ -273,7 +273,7 @@ impl<'s> Session<'s> {
         self.producer.begin_transaction()?;
         let written = self.write(requests, replies).and_then(|()| self.producer.commit_transaction(ANSWER));
         if written.is_err() {
-            // A session that begins anew ends it too.
+            // A session that begins again ends it too.
             let _ = self.producer.abort_transaction(ANSWER);
         }
         written

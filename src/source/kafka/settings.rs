@@ -69,7 +69,7 @@ pub enum Start {
     Latest,
 }
 
-/// What to do when messages are gone that were not read: retention has passed the position, or the topic was made anew.
+/// What to do when messages are gone that were not read: retention has passed the position, or the topic was created again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLoss {

@@ -1,5 +1,5 @@
 //! A topic's id. rdkafka has no safe call for the id yet, and without it a topic that was deleted and
-//! made anew cannot be told from the old one once it is longer.
+//! made again cannot be told from the old one once it is longer.
 
 #![allow(unsafe_code)]
 

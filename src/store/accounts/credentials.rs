@@ -9,8 +9,8 @@ use crate::{
     say,
     store::{
         StoreError,
+        checksums::{self, Summed},
         named::insert,
-        sums::{self, Summed},
     },
     text::quoted,
 };
@@ -88,5 +88,5 @@ pub(super) fn put(
              set_at = max(excluded.set_at, set_at + 1), set_by = excluded.set_by"
         )
     };
-    summed.change(&sums::CREDENTIALS, [name], write).map(|_| ())
+    summed.change(&checksums::CREDENTIALS, [name], write).map(|_| ())
 }

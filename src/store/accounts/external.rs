@@ -10,8 +10,8 @@ use crate::{
     say,
     store::{
         StoreError,
+        checksums::{self, Summed},
         named::insert,
-        sums::{self, Summed},
     },
     text::quoted,
 };
@@ -118,11 +118,11 @@ fn add(
     insert!(summed.transaction, "INSERT INTO users", {
         name, roles: roles.to_string(), created_at: now, created_by: by.who,
     })?;
-    summed.inserted(&sums::USERS, [name])?;
+    summed.inserted(&checksums::USERS, [name])?;
     let External { provider, issuer, subject } = who;
     insert!(summed.transaction, "INSERT INTO external_users", {
         name, provider, issuer, subject, since: now,
     })?;
-    summed.inserted(&sums::EXTERNAL_USERS, [name])?;
+    summed.inserted(&checksums::EXTERNAL_USERS, [name])?;
     tell(summed, now, by, ("users.add", name, &format!("{roles} ({issuer} {subject})")))
 }

@@ -14,8 +14,8 @@ use rusqlite::{OptionalExtension, Row, named_params};
 use super::{
     Cases, Store, StoreError,
     audit::{self, Deed},
+    checksums::{self, Summed},
     named::insert,
-    sums::{self, Summed},
 };
 use crate::{
     access::{Actor, Identity, NewToken, Roles, Token, User, check_name, presented},
@@ -212,7 +212,7 @@ impl Accounts {
             insert!(summed.transaction, "INSERT INTO users", {
                 name, roles: roles.to_string(), created_at: now, created_by: by.who,
             })?;
-            summed.inserted(&sums::USERS, [name])?;
+            summed.inserted(&checksums::USERS, [name])?;
             if let Some(password) = password {
                 credentials::put(summed, (name, password), by, now)?;
             }
@@ -299,7 +299,7 @@ impl Accounts {
                 created_by: by.who,
                 expires_at: spec.expires_at,
             })?;
-            summed.inserted(&sums::TOKENS, [&made.id])?;
+            summed.inserted(&checksums::TOKENS, [&made.id])?;
             let whose = spec.owner.as_ref().map_or(roles, |owner| format!("of {owner}"));
             tell(summed, now, by, ("tokens.add", &made.id, &format!("{} ({whose})", spec.name)))
         })?;
@@ -315,7 +315,7 @@ impl Accounts {
             let sql = "UPDATE tokens SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL";
             let values = named_params! { ":id": id, ":now": now };
             let changed =
-                summed.change(&sums::TOKENS, [id], || summed.transaction.execute(sql, values))?;
+                summed.change(&checksums::TOKENS, [id], || summed.transaction.execute(sql, values))?;
             if changed == 0 {
                 return Ok(Err(say!(
                     "there is no token {id} that is not revoked; `fiscwatch token list` shows those there are",
@@ -335,10 +335,10 @@ impl Accounts {
             let noted = match by {
                 Used::Name => None,
                 Used::Token(id) => {
-                    Some((&sums::TOKENS, "UPDATE tokens SET used_at = :now WHERE id = :id", id))
+                    Some((&checksums::TOKENS, "UPDATE tokens SET used_at = :now WHERE id = :id", id))
                 }
                 Used::Session(id) => {
-                    Some((&sums::SESSIONS, "UPDATE sessions SET seen_at = :now WHERE id = :id", id))
+                    Some((&checksums::SESSIONS, "UPDATE sessions SET seen_at = :now WHERE id = :id", id))
                 }
             };
             if let Some((table, sql, id)) = noted {

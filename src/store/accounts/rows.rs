@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
 use super::{
     super::{
         audit::{self, DONE, Deed},
-        sums::{self, Summed},
+        checksums::{self, Summed},
     },
     Refusable,
 };
@@ -33,7 +33,7 @@ pub(super) fn change_user(
 ) -> rusqlite::Result<()> {
     let sql = format!("UPDATE users SET {column} = :value WHERE name = :name");
     let values = named_params! { ":name": name, ":value": value };
-    summed.change(&sums::USERS, [name], || summed.transaction.execute(&sql, values)).map(|_| ())
+    summed.change(&checksums::USERS, [name], || summed.transaction.execute(&sql, values)).map(|_| ())
 }
 
 /// A user whom somebody else may change.

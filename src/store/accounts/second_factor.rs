@@ -11,7 +11,7 @@ use crate::{
     say,
     store::{
         StoreError,
-        sums::{self, Summed},
+        checksums::{self, Summed},
     },
     text::quoted,
 };
@@ -137,7 +137,7 @@ impl Accounts {
             }
             match is_on {
                 true => tell(summed, now, by, ("users.totp", &by.who, "on")),
-                false => Ok(Err(say!("no second factor waits for its first code; ask for one anew"))),
+                false => Ok(Err(say!("no second factor waits for its first code; ask for one again"))),
             }
         })
     }
@@ -191,8 +191,9 @@ fn update(
     values: impl rusqlite::Params,
 ) -> rusqlite::Result<bool> {
     let sql = format!("UPDATE credentials SET {set}");
-    let changed = summed
-        .change(&sums::CREDENTIALS, [user], || summed.transaction.prepare_cached(&sql)?.execute(values))?;
+    let changed = summed.change(&checksums::CREDENTIALS, [user], || {
+        summed.transaction.prepare_cached(&sql)?.execute(values)
+    })?;
     Ok(changed > 0)
 }
 

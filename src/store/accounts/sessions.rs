@@ -12,8 +12,8 @@ use crate::{
     say,
     store::{
         StoreError,
+        checksums::{self, Summed},
         named::insert,
-        sums::{self, Summed},
     },
 };
 
@@ -119,7 +119,7 @@ pub(super) fn open(
     insert!(summed.transaction, "INSERT INTO sessions", {
         id: made.id, user, place, digest: made.digest.bytes(), began_at: now, seen_at: now,
     })?;
-    summed.inserted(&sums::SESSIONS, [&made.id])?;
+    summed.inserted(&checksums::SESSIONS, [&made.id])?;
     tell(summed, now, &by, ("sessions.begin", &made.id, ""))
 }
 
@@ -140,7 +140,7 @@ fn end_where(
 ) -> rusqlite::Result<()> {
     let sql = format!("DELETE FROM sessions WHERE {condition}");
     let delete = || summed.transaction.prepare_cached(&sql)?.execute(values);
-    summed.change_where(&sums::SESSIONS, condition, values, delete).map(|_| ())
+    summed.change_where(&checksums::SESSIONS, condition, values, delete).map(|_| ())
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<Session> {

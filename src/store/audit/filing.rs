@@ -5,7 +5,7 @@
 use rusqlite::{Connection, ToSql, named_params};
 
 use super::{Audit, ENTRY, Entry, entry, file, register, register::AuditFile, seals::covered};
-use crate::store::{StoreError, chain, chain::Head, explain, reach, reach_in, sealed, sums};
+use crate::store::{StoreError, chain, chain::Head, checksums, explain, reach, reach_in, sealed};
 
 /// Records of one file at most, and bytes of their texts: what reading one takes.
 const RECORDS: usize = 50_000;
@@ -39,7 +39,7 @@ impl Audit {
             reach_in("audit.registered")?;
             let places: &[(&str, &dyn ToSql)] = named_params! { ":first": file.first, ":last": file.last };
             let within = "seq BETWEEN :first AND :last";
-            let deleted = summed.change_where(&sums::AUDIT, within, places, || {
+            let deleted = summed.change_where(&checksums::AUDIT, within, places, || {
                 summed.transaction.execute(&format!("DELETE FROM audit WHERE {within}"), places)
             })?;
             // Nobody else deletes rows; if somebody did, nothing is stored.

@@ -15,7 +15,7 @@ use std::{cell::RefCell, path::Path, rc::Rc};
 use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use serde::Serialize;
 
-use super::{Cases, StoreError, chain, chain::Head, explain, reach_in, sums::Summed};
+use super::{Cases, StoreError, chain, chain::Head, checksums::Summed, explain, reach_in};
 use crate::{access::Actor, event::Instant};
 
 pub(crate) use follow::follow;

@@ -10,9 +10,9 @@ use crate::{
     event::Instant,
     store::{
         chain::Head,
+        checksums::{self, Summed},
         named::insert,
         sealed::FOLDER,
-        sums::{self, Summed},
     },
 };
 
@@ -114,5 +114,5 @@ pub(crate) fn register(summed: &Summed<'_>, f: &AuditFile) -> rusqlite::Result<(
     insert!(summed.transaction, "INSERT INTO audit_files", {
         file, first, last, first_at, last_at, records, head, bytes, digest, link,
     })?;
-    summed.inserted(&sums::AUDIT_FILES, [file])
+    summed.inserted(&checksums::AUDIT_FILES, [file])
 }

@@ -1,4 +1,4 @@
-//! Seals: the end of the audit log, signed. Whoever can write the database can make a chain anew, but not a seal; and a
+//! Seals: the end of the audit log, signed. Whoever can write the database can make a whole new chain, but not a seal; and a
 //! seal that is kept outside tells whether the log still has what it had then.
 
 use std::{collections::BTreeSet, path::Path};
@@ -13,7 +13,7 @@ use crate::{
     },
     event::Instant,
     say,
-    store::{StoreError, chain, chain::Head, named::insert, sums},
+    store::{StoreError, chain, chain::Head, checksums, named::insert},
 };
 
 /// The end of the log as it was signed.
@@ -93,7 +93,7 @@ impl Audit {
             let seal = seal.map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))?;
             let Seal { records, at, head, key, signature } = &seal;
             insert!(summed.transaction, "INSERT INTO audit_seals", { records, at, head, key, signature })?;
-            summed.inserted(&sums::AUDIT_SEALS, [records])?;
+            summed.inserted(&checksums::AUDIT_SEALS, [records])?;
             Ok(Some(seal))
         })
     }
@@ -185,7 +185,7 @@ pub(super) fn covered(c: &Connection) -> rusqlite::Result<i64> {
 
 fn rewritten(seal: &Seal) -> String {
     say!(
-        "the first {records} records are not those that were sealed: the log was made anew",
+        "the first {records} records are not those that were sealed: the log was made again",
         records = seal.records
     )
 }

@@ -1,5 +1,5 @@
 //! What was read of sealed files and blocks, for who reads the same of them again: neither ever changes. A rule that is due
-//! every day for what was in a month reads one day anew.
+//! every day for what was in a month reads one day again.
 
 use std::{
     collections::HashMap,

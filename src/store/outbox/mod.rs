@@ -15,10 +15,10 @@ pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
 use super::{
     StoreError, Turns,
     alerts::{self, Times, from_json, json},
+    checksums::{self, Changes, Summed},
     explain,
     named::insert,
     open_writer,
-    sums::{self, Changes, Summed},
 };
 use crate::{
     alert::{Labels, Notification, Told, desk::Entry},
@@ -39,7 +39,7 @@ pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Tim
     insert!(transaction, "INSERT INTO outbox", {
         alert_id, matter, route, sink, group_key: group, labels, due_at: due, received_at,
     })?;
-    summed.inserted(&sums::OUTBOX, [transaction.last_insert_rowid()])
+    summed.inserted(&checksums::OUTBOX, [transaction.last_insert_rowid()])
 }
 
 /// A notification that a sink has not accepted yet.
@@ -216,7 +216,7 @@ impl Outbox {
                 let values = named_params! {
                     ":id": id, ":state": state, ":next_at": next_at, ":error": error, ":ended_at": ended_at,
                 };
-                round.summed().change(&sums::NOTIFICATIONS, [id], || update.execute(values))?;
+                round.summed().change(&checksums::NOTIFICATIONS, [id], || update.execute(values))?;
                 match outcome {
                     Fate::Parked(why) => round.letter_went(id, Some(why), now)?,
                     Fate::Sent => round.letter_went(id, None, now)?,

@@ -3,10 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::round::{Round, RoundResult};
-use crate::{
-    alert::{Alert, policy::rank},
-    store::listed,
-};
+use crate::{alert::Alert, store::listed};
 
 impl Round<'_> {
     /// Puts first what is gravest; in a digest, where there are many of little weight, what is most worth somebody's time.
@@ -15,7 +12,7 @@ impl Round<'_> {
     /// If the database cannot be read.
     pub fn put_in_order(&self, alerts: &mut [&Alert], by_worth: bool) -> RoundResult<()> {
         if !by_worth {
-            alerts.sort_by_key(|alert| (rank(&alert.severity), alert.opened_at));
+            alerts.sort_by_key(|alert| (alert.severity, alert.opened_at));
             return Ok(());
         }
         let verdicts = listed::verdicts(self.transaction)?;

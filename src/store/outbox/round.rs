@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use crate::{
     alert::{
         Alert, Change, Desk, Labels, Notification, Silence,
-        desk::{Matter, Step},
+        desk::{GroupKey, Matter, Step},
     },
     event::Instant,
     finding::Finding,
@@ -15,9 +15,9 @@ use crate::{
         Turns,
         alerts::{self, Times, from_json, json},
         answers,
+        checksums::{self, Changes, Summed},
         error::Failed,
         named::insert,
-        sums::{self, Changes, Summed},
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueGroup {
     /// What they share.
-    pub group_key: String,
+    pub group_key: GroupKey,
     /// The route's path.
     pub route: String,
     /// The sink.
@@ -122,16 +122,15 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn entries(&self, group_key: &str, now: Instant, limit: usize) -> RoundResult<Vec<DueEntry>> {
+    pub fn entries(&self, group_key: &GroupKey, now: Instant, limit: usize) -> RoundResult<Vec<DueEntry>> {
         let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL AS was_held
                    FROM outbox o JOIN alerts a USING (alert_id)
                    WHERE o.group_key = :group_key AND o.due_at <= :now ORDER BY o.seq LIMIT :limit";
         let entry = |row: &Row<'_>| {
-            let matter: String = row.get("matter")?;
             Ok(DueEntry {
                 alert: alerts::alert(row)?,
                 seq: row.get("seq")?,
-                matter: Matter::of(&matter),
+                matter: row.get("matter")?,
                 received_at: row.get("received_at")?,
                 was_held: row.get("was_held")?,
             })
@@ -147,7 +146,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn group(&self, group_key: &str) -> RoundResult<Option<Group>> {
+    pub fn group(&self, group_key: &GroupKey) -> RoundResult<Option<Group>> {
         let sql = "SELECT thread FROM groups WHERE group_key = ?1";
         let thread =
             self.transaction.prepare_cached(sql)?.query_row([group_key], |row| row.get(0)).optional()?;
@@ -172,7 +171,7 @@ impl Round<'_> {
         let DueGroup { group_key, route, sink, labels } = due;
         let (thread, labels) = (&group.thread, json(labels)?);
         let summed = self.summed();
-        summed.change(&sums::GROUPS, [group_key], || {
+        summed.change(&checksums::GROUPS, [group_key], || {
             insert!(self.transaction, "INSERT OR REPLACE INTO groups", {
                 group_key, route, sink, labels, thread, told_at: now, repeat_at,
             })
@@ -183,14 +182,14 @@ impl Round<'_> {
         for alert_id in known.difference(&told) {
             let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
             let sql = "DELETE FROM group_alerts WHERE group_key = :group_key AND alert_id = :alert_id";
-            summed.change_where(&sums::GROUP_ALERTS, one, key, || {
+            summed.change_where(&checksums::GROUP_ALERTS, one, key, || {
                 self.transaction.prepare_cached(sql)?.execute(key)
             })?;
         }
         for alert_id in told.difference(&known) {
             let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
             summed.change_where(
-                &sums::GROUP_ALERTS,
+                &checksums::GROUP_ALERTS,
                 one,
                 key,
                 || insert!(self.transaction, "INSERT OR IGNORE INTO group_alerts", { group_key, alert_id }),
@@ -203,8 +202,8 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remove_group(&self, group_key: &str) -> RoundResult<()> {
-        for table in [&sums::GROUPS, &sums::GROUP_ALERTS] {
+    pub fn remove_group(&self, group_key: &GroupKey) -> RoundResult<()> {
+        for table in [&checksums::GROUPS, &checksums::GROUP_ALERTS] {
             let sql = format!("DELETE FROM {} WHERE group_key = ?1", table.name);
             self.summed()
                 .change(table, [group_key], || self.transaction.prepare_cached(&sql)?.execute([group_key]))?;
@@ -229,10 +228,10 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn repeat_at(&self, group_key: &str, at: Option<Instant>) -> RoundResult<()> {
+    pub fn repeat_at(&self, group_key: &GroupKey, at: Option<Instant>) -> RoundResult<()> {
         let sql = "UPDATE groups SET repeat_at = :at WHERE group_key = :group_key";
         let values = named_params! { ":group_key": group_key, ":at": at };
-        self.summed().change(&sums::GROUPS, [group_key], || {
+        self.summed().change(&checksums::GROUPS, [group_key], || {
             self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
         })?;
         Ok(())
@@ -247,7 +246,7 @@ impl Round<'_> {
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in seqs {
             let values = named_params! { ":seq": seq, ":until": until, ":held_by": held_by };
-            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(())
     }
@@ -267,7 +266,7 @@ impl Round<'_> {
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in &waiting {
             let values = named_params! { ":seq": seq, ":now": now };
-            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(waiting.len())
     }
@@ -279,7 +278,7 @@ impl Round<'_> {
     pub fn take(&self, seqs: &[i64]) -> RoundResult<()> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
         for seq in seqs {
-            self.summed().change(&sums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))?;
+            self.summed().change(&checksums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))?;
         }
         Ok(())
     }
@@ -293,7 +292,7 @@ impl Round<'_> {
         let reason = reason.as_ref().and_then(|r| r.as_str()).unwrap_or_default();
         let Notification { id, sink, recipient, created_at, .. } = n;
         let (body, state) = (json(n)?, "pending");
-        self.summed().change(&sums::NOTIFICATIONS, [id], || {
+        self.summed().change(&checksums::NOTIFICATIONS, [id], || {
             insert!(self.transaction, "INSERT OR IGNORE INTO notifications", {
                 id, sink, recipient, reason, state, attempts: 0, next_at: created_at, created_at, body,
             })

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    super::{StoreError, conditions::Conditions, explain, sums},
+    super::{StoreError, checksums, conditions::Conditions, explain},
     LIMIT, LIMIT_MAX, Reader,
 };
 use crate::{event::Instant, stream::Reason};
@@ -181,7 +181,7 @@ impl Reader {
     /// If it does not match.
     pub fn check_rejects(&self) -> Result<(), StoreError> {
         let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
-        sums::check(&self.dir, &snapshot, &sums::QUARANTINE)?;
-        sums::check(&self.dir, &snapshot, &sums::OVERFLOW)
+        checksums::check(&self.dir, &snapshot, &checksums::QUARANTINE)?;
+        checksums::check(&self.dir, &snapshot, &checksums::OVERFLOW)
     }
 }

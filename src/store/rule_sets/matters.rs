@@ -6,7 +6,7 @@ use super::{LabParams, Proposed, approvals, judge};
 use crate::{
     approval::{Kind, Matter, Office, Person, State, Verb, Wish},
     event::Instant,
-    store::sums::Summed,
+    store::checksums::Summed,
 };
 
 /// The kinds of matters that are sets of rules.

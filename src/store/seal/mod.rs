@@ -16,11 +16,12 @@ use arrow::error::ArrowError;
 use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
-    BUSY, DATABASE, Store, StoreError, Turns, configure, decisions,
+    BUSY, DATABASE, Store, StoreError, Turns,
+    checksums::{self, Change, meta, set_meta},
+    configure, decisions,
     error::Failed,
     explain, reach,
     sealed::{self, SealedFile},
-    sums::{self, Change, meta, set_meta},
     versions,
 };
 use crate::event::{Instant, TimeDelta, time::Calendar};
@@ -285,7 +286,7 @@ impl Sealer {
 
 /// Deletes blocks and gives their number.
 fn delete_blocks(transaction: &Transaction<'_>, first: i64, last: i64) -> rusqlite::Result<usize> {
-    let mut change = Change::of(transaction, &sums::JOURNAL);
+    let mut change = Change::of(transaction, &checksums::JOURNAL);
     for seq in first..=last {
         change.before([seq])?;
     }

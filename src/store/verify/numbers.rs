@@ -152,7 +152,7 @@ pub(crate) fn findings(history: &History) -> Result<Check, StoreError> {
         match serde_json::from_str::<Finding>(&text("body")?) {
             Ok(f) => {
                 let event = f.event_id.unwrap_or_default();
-                let own = [f.finding_id, f.rule_id, f.severity, f.mode, event];
+                let own = [f.finding_id, f.rule_id, f.severity.to_string(), f.mode.to_string(), event];
                 let columns = [text("rule_id")?, text("severity")?, text("mode")?, text("event_id")?];
                 if own[0] != id || own[1..] != columns {
                     problems.add(say!("finding {id}: its columns are not those of its body", id));

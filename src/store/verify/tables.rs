@@ -3,7 +3,7 @@
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, approvals, explain, sums},
+    store::{History, StoreError, approvals, checksums, explain},
 };
 
 pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
@@ -11,14 +11,16 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let connection = snapshot.connection();
     let mut problems = Problems::default();
     let fail = |error| explain(&snapshot.dir, error);
-    let tables = sums::ALL.iter().map(|table| (Some(*table), sums::check(&snapshot.dir, &connection, table)));
-    for (table, result) in tables.chain([(None, sums::check_indexes(&snapshot.dir, &connection))]) {
+    let tables = checksums::ALL
+        .iter()
+        .map(|table| (Some(*table), checksums::check(&snapshot.dir, &connection, table)));
+    for (table, result) in tables.chain([(None, checksums::check_indexes(&snapshot.dir, &connection))]) {
         match result {
             Ok(()) => {}
             Err(StoreError::Corrupt { what, .. }) => {
                 problems.add(what);
                 // Its rows are signed, so it can be told which one.
-                if table.is_some_and(|table| table.name == sums::APPROVALS.name) {
+                if table.is_some_and(|table| table.name == checksums::APPROVALS.name) {
                     approvals::faults(&connection)
                         .map_err(fail)?
                         .into_iter()
@@ -28,8 +30,8 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
             Err(error) => return Err(error),
         }
     }
-    for name in sums::unknown(&connection).map_err(|error| explain(&snapshot.dir, error))? {
+    for name in checksums::unknown(&connection).map_err(|error| explain(&snapshot.dir, error))? {
         problems.add(say!("the table sums has a row {name}, which belongs to no table", name));
     }
-    Ok(problems.check("tables", say!("{count} tables and their checksums", count = sums::ALL.len())))
+    Ok(problems.check("tables", say!("{count} tables and their checksums", count = checksums::ALL.len())))
 }

@@ -9,6 +9,7 @@ use crate::{
     finding::Finding,
     personal::Kinds,
     rule::{
+        Id, RuleId,
         compile::{ClosingRule, KeyPart},
         probe::{Of, Probes},
         window::{Anomaly, Method, Season},
@@ -39,10 +40,9 @@ pub(crate) struct Baseline {
 impl Asked<'_> {
     /// What the rule says of the windows that the event is in.
     pub(super) fn of_window(&self, probes: &Probes, view: &ClosingRule, played: Played) -> Explained {
-        let number = |of: &Of| probes.parts.iter().position(|part| part.of == *of);
-        let own = |of: &Of| number(of).and_then(|number| played.own.get(&number));
+        let own = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let mut values = own(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
-        let mut parts: Vec<Holds> = (probes.parts.iter().enumerate())
+        let mut parts: Vec<Holds> = (probes.parts.entries())
             .filter(|(_, part)| !part.of.is_shown())
             .map(|(number, part)| Holds {
                 of: part.of.clone(),
@@ -57,7 +57,7 @@ impl Asked<'_> {
         };
         // By other parts of the key what was played is told apart already.
         let columns = view.by.iter().filter_map(|part| match part {
-            KeyPart::Column(at) => Column::ALL.get(*at),
+            KeyPart::Column(at) => Column::ALL.get(at.number()),
             KeyPart::Computed(_) => None,
         });
         let names = columns.map(|column| column.spec().name);
@@ -70,14 +70,14 @@ impl Asked<'_> {
         let Some((stretch, passed)) = windows.chosen(all) else {
             return Explained { parts, values, ..Explained::without(Verdict::Unknown, limits.collect()) };
         };
-        let holds = |of: &Of, part: usize| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
-        for (number, part) in probes.parts.iter().enumerate().filter(|(_, part)| !part.of.is_shown()) {
+        let holds = |of: &Of, part: RuleId| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
+        for (number, part) in probes.parts.entries().filter(|(_, part)| !part.of.is_shown()) {
             let same = |shown: &&mut Holds| shown.of == part.of && shown.text == part.text;
             if let (Some(answer), Some(shown)) = (holds(&part.of, number), parts.iter_mut().find(same)) {
                 shown.holds = Some(answer);
             }
         }
-        let whole = number(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
+        let whole = probes.part(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
         let all = parts.iter().filter(|part| part.of == Of::When).all(|part| part.holds == Some(true));
         let is_over = stretch.end <= played.closed;
         let verdict = match (is_over, whole, all) {
@@ -151,7 +151,7 @@ struct Found<'f> {
 
 impl<'f> Found<'f> {
     /// Those that a part found, with their stretches.
-    fn of(&self, number: usize) -> impl Iterator<Item = (Stretch, &'f Finding)> + use<'_, 'f> {
+    fn of(&self, number: RuleId) -> impl Iterator<Item = (Stretch, &'f Finding)> + use<'_, 'f> {
         let is_own =
             |finding: &Finding| self.key.iter().all(|(name, value)| finding.values.get(name) == Some(value));
         let of_part = self.played.windows.iter().filter(move |(part, ..)| *part == number);
@@ -162,25 +162,21 @@ impl<'f> Found<'f> {
         })
     }
 
-    fn has(&self, number: usize, stretch: Stretch) -> bool {
+    fn has(&self, number: RuleId, stretch: Stretch) -> bool {
         self.of(number).any(|(found, _)| found == stretch)
     }
 
     /// Of the windows that begin with events those that hold an instant.
     fn with(&self, at: Instant) -> Vec<Stretch> {
-        let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
+        let Some(passed) = self.probes.part(&Of::Passed) else { return Vec::new() };
         self.of(passed).map(|(stretch, _)| stretch).filter(|stretch| stretch.contains(at)).collect()
-    }
-
-    fn part(&self, of: &Of) -> Option<usize> {
-        self.probes.parts.iter().position(|part| part.of == *of)
     }
 
     /// Of the windows that the event is in: the first that was found, else the one that most conditions hold for.
     fn chosen(&self, all: Vec<Stretch>) -> Option<(Stretch, Finding)> {
-        let (whole, passed) = (self.part(&Of::Whole)?, self.part(&Of::Passed)?);
+        let (whole, passed) = (self.probes.part(&Of::Whole)?, self.probes.part(&Of::Passed)?);
         let holding = |stretch: &Stretch| {
-            let parts = self.probes.parts.iter().enumerate();
+            let parts = self.probes.parts.entries();
             let holding = parts.filter(|(number, part)| part.of == Of::When && self.has(*number, *stretch));
             (self.has(whole, *stretch), holding.count(), std::cmp::Reverse(stretch.end))
         };
@@ -193,7 +189,7 @@ impl<'f> Found<'f> {
 
     /// What is shown of the windows before one.
     fn before(&self, stretch: Stretch) -> Vec<&'f Finding> {
-        let Some(passed) = self.part(&Of::Passed) else { return Vec::new() };
+        let Some(passed) = self.probes.part(&Of::Passed) else { return Vec::new() };
         self.of(passed).filter(|(found, _)| found.end < stretch.end).map(|(_, finding)| finding).collect()
     }
 }

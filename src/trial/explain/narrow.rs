@@ -17,6 +17,7 @@ use crate::{
     journal::layout::ARRIVAL,
     ledger::LEDGER_COLUMNS,
     rule::{
+        Id,
         compile::{CompiledView, KeyPart},
         probe::Probes,
     },
@@ -139,7 +140,7 @@ fn in_key<'k>(
 /// What a part of a key is for each event; `None` if that cannot be told from what events say.
 fn values(part: &KeyPart, of: &RecordBatch) -> Option<ArrayRef> {
     match part {
-        KeyPart::Column(at) => of.column_by_name(Column::ALL.get(*at)?.spec().name).cloned(),
+        KeyPart::Column(at) => of.column_by_name(Column::ALL.get(at.number())?.spec().name).cloned(),
         KeyPart::Computed(expression) => {
             let names = expression.schema.fields().iter().map(|field| field.name());
             let columns: Option<Vec<_>> = names.map(|name| of.column_by_name(name).cloned()).collect();
@@ -153,7 +154,8 @@ fn values(part: &KeyPart, of: &RecordBatch) -> Option<ArrayRef> {
 pub(super) fn columns(probes: &Probes) -> Vec<usize> {
     let mut columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     for rule in &probes.rules.rules {
-        columns.extend(rule.event_columns().into_iter().filter(|at| *at < Column::COUNT));
+        let own = rule.event_columns().into_iter().filter(|column| column.is_of_event());
+        columns.extend(own.map(Id::number));
     }
     columns.sort_unstable();
     columns.dedup();

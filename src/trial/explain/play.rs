@@ -20,6 +20,7 @@ use crate::{
     finding::Finding,
     ledger::{AfterEvent, Ledger},
     rule::{
+        Id, RuleId,
         compile::{ClosingRule, CompiledView},
         probe::Probes,
         window::{Method, Season},
@@ -35,11 +36,11 @@ const LATE: TimeDelta = TimeDelta::days(36_500);
 #[derive(Debug, Default)]
 pub(super) struct Played {
     /// About the event, by the number of the part.
-    pub own: BTreeMap<usize, Finding>,
+    pub own: BTreeMap<RuleId, Finding>,
     /// The events that pass `where`, with their times and amounts.
     pub passed: Vec<(String, Instant, Value)>,
     /// About windows, by the number of the part and the end of the window.
-    pub windows: Vec<(usize, Instant, Finding)>,
+    pub windows: Vec<(RuleId, Instant, Finding)>,
     /// Windows that end at or before this are over.
     pub closed: Instant,
     pub errors: Option<String>,
@@ -47,7 +48,7 @@ pub(super) struct Played {
 
 impl Played {
     fn take(&mut self, at: Instant, finding: Finding, event: &str, counts: bool) {
-        let Ok(number) = finding.rule_id.parse::<usize>() else { return };
+        let Ok(number) = finding.rule_id.parse::<usize>().map(RuleId::new) else { return };
         if finding.window.is_some() {
             self.windows.push((number, at, finding));
             return;
@@ -108,8 +109,8 @@ impl Asked<'_> {
         let columns = columns(probes);
         let mut wide = Wide::new(&schema, &columns);
         let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
-        let mut windows = Windows::new(&probes.rules, self.calendar, LATE.as_micros(), i64::MIN);
-        windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at.as_micros()));
+        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, Instant::MIN);
+        windows.complete_from(journal.map(|journal| journal.at));
         let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
         ledger.group_by(&probes.rules.groupings());
         ledger.whole_from(journal.map(|journal| journal.year));
@@ -139,20 +140,22 @@ impl Asked<'_> {
             let attributes = ledger.attributes();
             let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
             let prepared = evaluator.prepare(&batch);
-            let moved = windows.observe(&prepared, &vec![i64::MIN; types.len()]);
+            // No watermark: windows are closed at the end.
+            let moved = windows.observe(&prepared, &vec![Instant::MIN.as_micros(); types.len()]);
             let mut evaluation = prepared.conclude(moved);
             let error = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
             played.errors = error.or(played.errors);
             let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
             for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
                 let is_in = in_key.as_ref().is_none_or(|window| window.value(row));
-                let counts = is_in && counting.is_some_and(|number| finding.rule_id == number.to_string());
+                let counts =
+                    is_in && counting.is_some_and(|number| finding.rule_id == number.number().to_string());
                 played.take(at, finding, self.event.0, counts);
             }
         }
         // What is not over yet is told as it stands.
         let mut moved = Moved::default();
-        windows.advance(i64::MAX, 0, &mut moved);
+        windows.end(0, &mut moved);
         let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
         played.errors = played.errors.or(error);
         moved.closed.into_iter().for_each(|window| {

@@ -17,6 +17,7 @@ use crate::{
     journal::layout::{arrival as arrival_of, block_of},
     ledger::{LEDGER_COLUMNS, Ledger},
     rule::{
+        Id, RuleId,
         compile::CompiledView,
         probe::{Of, Probes},
         query::ScheduleRule,
@@ -86,7 +87,7 @@ impl Asked<'_> {
         let run = Run {
             asked: self,
             probes,
-            due: Due { tick, rule: 0, ledger, attempt: 0 },
+            due: Due { tick, rule: Id::new(0), ledger, attempt: 0 },
             tables: Arc::new(AtTick::new(self, history, (tick, select))),
         };
         let mut explained = run.explain(&about, begun)?;
@@ -165,15 +166,18 @@ impl Run<'_> {
     fn explain(&self, about: &About, begun: std::time::Instant) -> Result<Explained, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| StoreError::Request(e.to_string()))?;
-        let run = |rule: usize| {
+        let run = |rule: RuleId| {
             let time = self.asked.time.saturating_sub(begun.elapsed());
             let limits = Limits { time: self.asked.query.time.min(time), ..self.asked.query };
             let means = Means { tables: Arc::clone(&self.tables) as _, limits, plans: Arc::default() };
             let due = Due { rule, ..self.due.clone() };
             runtime.block_on(schedule::run(&self.probes.rules, &due, &means, self.asked.calendar, true))
         };
-        let whole = run(0);
-        let passed = run(1);
+        let (Some(whole), Some(passed)) = (self.probes.part(&Of::Whole), self.probes.part(&Of::Passed))
+        else {
+            return Ok(Explained::without(Verdict::Unknown, Vec::new()));
+        };
+        let (whole, passed) = (run(whole), run(passed));
         let failed = |ran: &Ran| ran.counts.last_error.clone();
         let limits: Vec<String> = failed(&whole).or_else(|| failed(&passed)).into_iter().collect();
         let is_own = |finding: &&Finding| about.is_meant(finding);
@@ -186,7 +190,7 @@ impl Run<'_> {
             (false, true, true) => Verdict::NotFound,
         };
         let mut parts = Vec::new();
-        for (number, part) in self.probes.parts.iter().enumerate().filter(|(_, part)| !part.of.is_shown()) {
+        for (number, part) in self.probes.parts.entries().filter(|(_, part)| !part.of.is_shown()) {
             let is_there = |ran: Ran| ran.findings.iter().any(|finding| about.is_meant(finding));
             let in_time = begun.elapsed() < self.asked.time;
             let holds = match part.of {

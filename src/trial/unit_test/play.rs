@@ -10,7 +10,7 @@ use crate::{
     alert::Alert,
     decode::Decoder,
     engine::{Committable, EngineError, MemoryAlerts, MemoryTables, Output},
-    evaluate::row::RuleCounts,
+    evaluate::condition::RuleCounts,
     event::{Instant, time::Calendar},
     finding::Finding,
     ledger::Ledger,
@@ -159,7 +159,7 @@ impl Output for Player {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for mut batch in batches {
             self.tables.keep(&batch);
-            self.rejects.append(&mut batch.rejects);
+            self.rejects.append(&mut batch.intake.rejects);
             self.counts.resize(batch.evaluation.counts.len().max(self.counts.len()), RuleCounts::default());
             self.counts.iter_mut().zip(&batch.evaluation.counts).for_each(|(all, more)| all.add(more));
             self.findings.extend(batch.evaluation.findings.iter().cloned());

@@ -33,7 +33,7 @@ fn rows_of_a_list_hold_once_they_are_approved_and_outlive_a_restart() {
         found(&bureau, &format!("w{n}"), "某乙公司") == 1
     });
     assert_eq!(found(&bureau, "p3", "某甲公司"), 0);
-    // The file is written anew meanwhile, and what was agreed on still holds.
+    // The file is written again meanwhile, and what was agreed on still holds.
     assert_eq!(bureau.daemon.take().unwrap().stop("-TERM"), Some(0));
     write(bureau.bench.path(), "blocked.csv", "name,why\n某甲公司,court\n某丙公司,court\n");
     bureau.daemon = Some(Daemon::start(bureau.bench.path()));

@@ -1,4 +1,4 @@
-//! Records of the quarantine, mended and read again while the daemon goes on.
+//! Records of the quarantine, corrected and read again while the daemon goes on.
 
 use serde_json::{Value, json};
 
@@ -29,8 +29,12 @@ fn a_record_is_mended_and_read_again_and_each_step_is_counted() {
     assert_eq!(daemon.get("/api/v1/events/m1").0, 404);
 
     wrong["amount"] = json!("10000.00");
-    let (status, mended) = replay(&json!({"seqs": [seq], "record": wrong.to_string(), "who": "赵敏"}));
-    assert_eq!((status, &mended["accepted"], &mended["rejected"]), (200, &json!(1), &json!(0)), "{mended}");
+    let (status, corrected) = replay(&json!({"seqs": [seq], "record": wrong.to_string(), "who": "赵敏"}));
+    assert_eq!(
+        (status, &corrected["accepted"], &corrected["rejected"]),
+        (200, &json!(1), &json!(0)),
+        "{corrected}"
+    );
     assert_eq!(daemon.json("/api/v1/events/m1")["event"]["amount"], "10000.00");
     assert!(daemon.json(&format!("/api/v1/quarantine/{seq}"))["replayed_at"].is_string());
     // Once more it changes nothing.

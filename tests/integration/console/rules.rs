@@ -49,7 +49,7 @@ fn a_rule_says_what_it_looks_for_and_what_it_found_by_week() {
     }
     let later = daemon.json("/api/v1/findings/times?rule=large-cash&from=2026-03-08&to=2026-03-08");
     assert_eq!(later["weeks"][0]["findings"], 1, "{later}");
-    // What is kept of them is added to, and says the same as all of them counted anew, which bounds within an hour ask for.
+    // What is kept of them is added to, and says the same as all of them counted again, which bounds within an hour ask for.
     let mut event = payment("later", "L9", "30000.00");
     event["settlement"] = json!("cash");
     event["occurred_at"] = json!("2026-03-09T11:00:00+08:00");

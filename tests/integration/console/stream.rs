@@ -103,7 +103,7 @@ fn a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice() {
     let next = changes["next"].as_str().unwrap();
     assert_eq!(daemon.json(&format!("/api/v1/changes?since={next}"))["changes"], json!([]));
     assert_eq!(daemon.json("/api/v1/changes")["next"], next);
-    // A place of another state, or none at all, begins anew.
+    // A place of another state, or none at all, begins again.
     for wrong in ["999999.1.0", "yesterday"] {
         let (name, id, _) = Stream::open(&daemon, Some(wrong)).unwrap().until("reset");
         assert_eq!((name.as_str(), id.as_deref()), ("reset", Some(next)));

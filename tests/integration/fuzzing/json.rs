@@ -140,7 +140,7 @@ fn check_reject(fields: &BTreeMap<String, Box<RawValue>>, decoded: &Decoded) {
     for reject in &decoded.rejects {
         assert!(!reject.detail.is_empty());
         match reject.reason {
-            Reason::InvalidJson => assert!(reject.detail.contains("stands there twice"), "{}", reject.detail),
+            Reason::InvalidJson => assert!(reject.detail.contains("appears twice"), "{}", reject.detail),
             Reason::BadAmount => {
                 let raw = fields["amount"].get();
                 let text = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());

@@ -323,7 +323,7 @@ fn a_topic_that_was_made_anew_is_told_from_the_old_one_even_if_it_is_longer() {
     };
     recreate("new", 9);
     wait_until(|| journal(&daemon) == 5 + 9);
-    assert!(source(&daemon)["losses"][0].as_str().unwrap().contains("deleted and made anew"));
+    assert!(source(&daemon)["losses"][0].as_str().unwrap().contains("deleted and created again"));
     assert_eq!(daemon.stop("-TERM"), Some(0));
     assert_eq!(rejects(&bench).len(), 1);
     // Between two runs, where nothing is to be passed over.
@@ -331,7 +331,7 @@ fn a_topic_that_was_made_anew_is_told_from_the_old_one_even_if_it_is_longer() {
     recreate("third", 30);
     let (code, _, err) = run(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1), "{err}");
-    assert!(err.contains("the topic was deleted and made anew"), "{err}");
+    assert!(err.contains("the topic was deleted and created again"), "{err}");
     assert!(err.contains("the old one was read up to offset 9"), "{err}");
     assert_eq!(position(&bench, "anew"), Some(9));
 }

@@ -229,7 +229,7 @@ fn shards_find_what_one_process_finds_and_outlive_their_keeper() {
     let elsewhere: Value = first.daemon.json("/api/v1/shards")["elsewhere"].clone();
     assert_eq!(elsewhere, json!(second.ready()));
 
-    // A process of a shard dies: it is started anew, and counted.
+    // A process of a shard dies: it is started again, and counted.
     let shard = second.shards()[0].clone();
     assert!(Command::new("kill").args(["-9", &shard["process"].to_string()]).status().unwrap().success());
     wait(|| second.shards()[0]["deaths"] == 1 && second.ready().len() == 2);

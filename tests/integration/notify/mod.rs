@@ -4,6 +4,7 @@ mod alertmanager;
 mod broken;
 mod delivery;
 mod email;
+mod health;
 mod kafka;
 mod limits;
 mod masking;
@@ -11,7 +12,6 @@ mod receiver;
 mod server;
 pub mod smtp;
 mod webhook;
-mod wellbeing;
 
 use std::{path::PathBuf, sync::Arc};
 

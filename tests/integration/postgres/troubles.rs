@@ -46,7 +46,7 @@ fn what_the_database_refuses_is_told_and_waited_for() {
     }
     assert_eq!(server.sql("SELECT count(*) FROM trouble.t"), [["0"]]);
 
-    // Once it is mended, it is read.
+    // Once it is fixed, it is read.
     let bench = bench("", &config(server, "table: trouble.coming, cursor: n", ""));
     let daemon = Daemon::launch(bench.path());
     wait_until(|| ready(&daemon).1.contains("no such table"));

@@ -80,6 +80,7 @@ impl Claim {
     pub fn of(batches: &[Committable]) -> Self {
         let part = |batch: &Committable| Part {
             spans: batch
+                .intake
                 .spans
                 .iter()
                 .map(|s| ((s.source.to_string(), s.partition.to_string()), s.from, s.to.offset))
@@ -89,8 +90,8 @@ impl Claim {
             journalled: batch.journal.as_ref().map_or(0, |block| block.events as u64),
             counts: Receipt {
                 accepted: batch.accepted.iter().map(|(_, _, n)| n).sum(),
-                duplicates: batch.duplicates,
-                rejected: batch.rejects.len() as u64,
+                duplicates: batch.intake.duplicates,
+                rejected: batch.intake.rejects.len() as u64,
                 skipped: 0,
             },
         };

@@ -45,7 +45,7 @@ fn other(value: &Value) -> Value {
 
 impl Table {
     fn all(database: &Connection) -> Vec<Self> {
-        // Figures and rows of alerts are made anew by every start; `meeting.rs` has ticks, and changes them.
+        // Figures and rows of alerts are made again by every start; `meeting.rs` has ticks, and changes them.
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table'
                    AND name NOT IN ('sums', 'sqlite_sequence', 'figures', 'ticks', 'alert_rows')";
         let mut names = database.prepare(sql).unwrap();

@@ -160,7 +160,7 @@ fn books(rows: &[String], rng: &mut ChaCha8Rng) -> BTreeMap<String, Sums> {
             .sequence(&blocks, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker)
             .unwrap();
         let last = parts.last().unwrap();
-        assert_eq!(last.rejects, [], "{part:?}");
+        assert_eq!(last.intake.rejects, [], "{part:?}");
         let receipt = last.receipts[0];
         assert_eq!(receipt.seen(), part.len() as u64, "every row is counted once: {receipt:?} {part:?}");
     }

@@ -77,8 +77,8 @@ fn differences(
     for (name, wanted) in &expected.others {
         let found = match *name {
             "state" => alert.state.word(),
-            "severity" => &alert.severity,
-            "handling" => &alert.handling,
+            "severity" => alert.severity.word(),
+            "handling" => alert.handling.word(),
             "findings" => &count,
             _ => &alert.summary,
         };

@@ -150,9 +150,9 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
     }
     for (name, wanted) in &expected.others {
         let found = match *name {
-            "severity" => &finding.severity,
-            "handling" => &finding.handling,
-            "mode" => &finding.mode,
+            "severity" => finding.severity.word(),
+            "handling" => finding.handling.word(),
+            "mode" => finding.mode.word(),
             "at" => &finding.at,
             _ => &finding.summary,
         };

@@ -68,7 +68,7 @@ pub(crate) fn begun(connection: &Connection) -> rusqlite::Result<bool> {
     connection.prepare("SELECT 1 FROM sums")?.exists([])
 }
 
-/// Sums what has no sum yet of these tables: a state of before there were sums is believed as it is.
+/// Sums what has no sum yet of these tables: a state from before there were sums is taken as it is.
 pub(crate) fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
     for table in tables {
         if !is_there(connection, table)? {

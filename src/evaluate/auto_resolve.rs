@@ -15,14 +15,14 @@ use arrow::{
 
 use super::{
     Batch,
+    condition::{RuleCounts, Table, holds},
     evaluator::Found,
-    row::{RuleCounts, Table, holds},
 };
 use crate::{
     event::{Column, time::Calendar},
     finding::Finding,
     ledger::columns::BUDGET_COLUMNS,
-    rule::{Mode, RuleSet},
+    rule::{ColumnId, Mode, RuleSet},
 };
 
 /// The conditions of a batch's rules after each of its events.
@@ -143,10 +143,11 @@ fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Optio
     // Rows that cannot be taken cannot be judged.
     let events = take_record_batch(batch.events, &UInt32Array::from(others.rows.clone())).ok()?;
     let own = events.columns().iter().map(|column| new_empty_array(column.data_type()));
-    let budget =
-        BUDGET_COLUMNS.iter().enumerate().map(|(at, (_, column))| match rules.beside.contains(&at) {
+    let budget = BUDGET_COLUMNS.iter().enumerate().map(|(at, (_, column))| {
+        match rules.beside.contains(&ColumnId::budget(at)) {
             true => column.compute(&others.after, batch.attributes, &events, calendar),
             false => new_empty_array(&column.data_type()),
-        });
+        }
+    });
     Some(Table { columns: own.chain(budget).collect(), rows: others.rows.len() })
 }

@@ -9,36 +9,35 @@ use arrow::{
 
 use super::windows::Empty;
 use crate::{
-    event::Column,
+    event::{Column, Instant},
     ledger::LEDGER_COLUMNS,
     rule::{
-        RuleSet,
+        ColumnId, Id, RuleId, RuleSet, WindowId,
         compile::{CompiledView, KeyPart},
     },
 };
 
 /// Windows that are being filled.
 #[derive(Debug, Default)]
-pub struct Filling {
-    /// Sliding windows, by their positions in the rule set, and the first instant that each needs; `None` for all of
-    /// history.
-    pub sliding: Vec<(usize, Option<i64>)>,
+pub struct Backfill {
+    /// Sliding windows, and the first instant that each needs; `None` for all of history.
+    pub sliding: Vec<(WindowId, Option<Instant>)>,
     /// The same of rules on closing windows.
-    pub closing: Vec<(usize, Option<i64>)>,
+    pub closing: Vec<(RuleId, Option<Instant>)>,
     /// The columns of [`crate::rule::compile::wide_schema`] that these windows read.
-    inputs: BTreeSet<usize>,
+    inputs: BTreeSet<ColumnId>,
 }
 
-impl Filling {
-    /// The windows of `empty`, each from the instant that `sliding` or `closing` gives for its position.
+impl Backfill {
+    /// The windows of `empty`, each from the instant that `sliding` or `closing` gives for it.
     #[must_use]
     pub fn new(
         rules: &RuleSet,
         empty: &Empty,
-        sliding: impl Fn(usize) -> Option<i64>,
-        closing: impl Fn(usize) -> Option<i64>,
+        sliding: impl Fn(WindowId) -> Option<Instant>,
+        closing: impl Fn(RuleId) -> Option<Instant>,
     ) -> Self {
-        let mut inputs = BTreeSet::from([Column::OccurredAt.index(), Column::Type.index()]);
+        let mut inputs = BTreeSet::from([Column::OccurredAt, Column::Type].map(ColumnId::from));
         for at in &empty.sliding {
             let window = &rules.windows[*at];
             inputs.extend(window.by.iter().flat_map(KeyPart::inputs));
@@ -51,16 +50,17 @@ impl Filling {
             inputs.extend(view.inputs());
             inputs.extend(rule.filter.iter().flat_map(|filter| &filter.inputs));
         }
-        let with = |list: &[usize], from: &dyn Fn(usize) -> Option<i64>| {
-            list.iter().map(|at| (*at, from(*at))).collect()
-        };
-        Self { sliding: with(&empty.sliding, &sliding), closing: with(&empty.closing, &closing), inputs }
+        let sliding = empty.sliding.iter().map(|at| (*at, sliding(*at))).collect();
+        let closing = empty.closing.iter().map(|at| (*at, closing(*at))).collect();
+        Self { sliding, closing, inputs }
     }
 
     /// The first instant that any of them needs; `None` for all of history.
     #[must_use]
-    pub fn from(&self) -> Option<i64> {
-        let all = self.sliding.iter().chain(&self.closing).map(|(_, from)| *from);
+    pub fn from(&self) -> Option<Instant> {
+        let (sliding, closing) =
+            (self.sliding.iter().map(|(_, from)| *from), self.closing.iter().map(|(_, from)| *from));
+        let all = sliding.chain(closing);
         // `None` is less than every instant.
         all.min().flatten()
     }
@@ -68,36 +68,31 @@ impl Filling {
     /// Whether they hold balances, which are those after each event and have to be counted from the first event on.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.inputs.iter().any(|column| is_balance(*column))
+        self.inputs.iter().any(|column| !column.is_of_event())
     }
 
     /// Whether they read a column.
     #[must_use]
-    pub fn reads(&self, column: usize) -> bool {
+    pub fn reads(&self, column: ColumnId) -> bool {
         self.inputs.contains(&column)
     }
 
-    /// The event columns that must be read.
+    /// The event columns that must be read, by position in the event schema.
     #[must_use]
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = self.inputs.clone();
         if self.balances() {
-            columns.extend(LEDGER_COLUMNS.iter().map(|column| column.index()));
+            columns.extend(LEDGER_COLUMNS.iter().copied().map(ColumnId::from));
         }
-        columns.into_iter().filter(|column| !is_balance(*column)).collect()
+        columns.into_iter().filter(|column| column.is_of_event()).map(Id::number).collect()
     }
-}
-
-/// Whether a column is one of `budget.*`, which come after those of the event.
-const fn is_balance(column: usize) -> bool {
-    column >= Column::COUNT
 }
 
 /// When the events of a batch were.
 pub(crate) struct Times<'b> {
     of: &'b [i64],
-    first: i64,
-    last: i64,
+    /// The first and the last; `None` without events.
+    span: Option<(i64, i64)>,
 }
 
 impl<'b> Times<'b> {
@@ -106,16 +101,16 @@ impl<'b> Times<'b> {
     pub(crate) fn new(events: &'b RecordBatch) -> Self {
         let times =
             events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values();
-        let (first, last) = (times.iter().min(), times.iter().max());
-        Self { of: times, first: first.copied().unwrap_or(i64::MAX), last: last.copied().unwrap_or(i64::MIN) }
+        Self { of: times, span: times.iter().min().copied().zip(times.iter().max().copied()) }
     }
 
     /// Those in `mask` that are not before `from`; `None` if that is none.
     #[must_use]
-    pub(crate) fn since(&self, from: Option<i64>, mask: &BooleanBuffer) -> Option<BooleanBuffer> {
-        match from {
-            Some(from) if self.last < from => None,
-            Some(from) if self.first < from => {
+    pub(crate) fn since(&self, from: Option<Instant>, mask: &BooleanBuffer) -> Option<BooleanBuffer> {
+        let (first, last) = self.span?;
+        match from.map(Instant::as_micros) {
+            Some(from) if last < from => None,
+            Some(from) if first < from => {
                 Some(mask & &BooleanBuffer::collect_bool(self.of.len(), |row| self.of[row] >= from))
             }
             _ => Some(mask.clone()),

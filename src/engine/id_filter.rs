@@ -12,7 +12,7 @@ const IDS_MAX: u64 = 1 << 25;
 
 /// A set of id hashes that can only grow.
 #[derive(Debug, Default)]
-pub(crate) struct Forgotten {
+pub(crate) struct IdFilter {
     filters: Vec<Sbbf>,
     /// How many ids the last filter is for.
     size: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Forgotten {
     room: u64,
 }
 
-impl Forgotten {
+impl IdFilter {
     /// Puts an id in.
     pub(crate) fn insert(&mut self, id: u64) {
         if self.room == 0 {
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn what_was_put_in_is_there_and_little_else() {
         let id = |n: u64| crate::event::id_hash(&n.to_string());
-        let mut forgotten = Forgotten::default();
+        let mut forgotten = IdFilter::default();
         assert!(!forgotten.may_have(id(0)));
         (0..100_000).for_each(|n| forgotten.insert(id(n)));
         assert!((0..100_000).all(|n| forgotten.may_have(id(n))));

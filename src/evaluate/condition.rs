@@ -16,7 +16,10 @@ use datafusion::{
 use crate::{
     diagnostic::at_run_time,
     event::{EventType, Instant, TypeSet},
-    rule::compile::{CompiledRule, Condition},
+    rule::{
+        ById, ColumnId,
+        compile::{CompiledRule, Condition},
+    },
 };
 
 /// Below this share of rows left, a condition is evaluated on those rows alone.
@@ -66,7 +69,7 @@ impl RuleCounts {
 #[derive(Debug, Clone)]
 pub struct Table {
     /// The columns; those that no rule names may be empty.
-    pub columns: Vec<ArrayRef>,
+    pub columns: ById<ColumnId, ArrayRef>,
     /// The number of rows.
     pub rows: usize,
 }
@@ -163,7 +166,7 @@ pub(crate) fn holds(
 
 /// The columns that a condition reads.
 fn project(condition: &Condition, table: &Table) -> RecordBatch {
-    let columns = condition.inputs.iter().map(|&at| Arc::clone(&table.columns[at])).collect();
+    let columns = condition.inputs.iter().map(|&column| Arc::clone(&table.columns[column])).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
         .expect("a condition's schema is taken from its rule's table")

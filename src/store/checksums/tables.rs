@@ -5,7 +5,7 @@
 pub(crate) struct Table {
     /// Its name.
     pub name: &'static str,
-    /// What is summed. A version that adds a column sums the table anew in its migration.
+    /// What is summed. A version that adds a column sums the table again in its migration.
     pub columns: &'static str,
     /// The condition that finds one row.
     pub key: &'static str,
@@ -360,7 +360,7 @@ mod tests {
             "it is what the others are compared with: a missing row is damage, another value a mismatch",
         ),
         ("sqlite_sequence", "", "SQLite's own: it only keeps numbers from being given twice"),
-        ("figures", "", "it counts rows of other tables for gauges, and every start counts anew"),
+        ("figures", "", "it counts rows of other tables for gauges, and every start counts again"),
         ("alert_rows", "", "it repeats columns of alerts to find them by, and every start compares it"),
         ("journal", "block", "the block's own checksum, which is summed, covers it"),
         ("journal", "ids", "the block's own checksum, which is summed, covers it"),

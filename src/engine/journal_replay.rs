@@ -23,7 +23,7 @@ pub struct Wanted<'w> {
 
 /// The past of a stream.
 #[derive(Clone)]
-pub struct Past {
+pub struct JournalReplay {
     /// The events.
     pub history: Arc<dyn History>,
     /// From when on they are complete.
@@ -32,7 +32,7 @@ pub struct Past {
     pub busy: Arc<Busy>,
 }
 
-impl Past {
+impl JournalReplay {
     /// Gives the batches in order, and says how many events they hold.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ mod tests {
     /// A long journal is no standstill: whoever asks whether the stream goes on sees every batch.
     #[test]
     fn every_batch_is_a_beat() {
-        let past = Past { history: Arc::new(Batches(3)), journal: None, busy: Arc::default() };
+        let past = JournalReplay { history: Arc::new(Batches(3)), journal: None, busy: Arc::default() };
         let wanted =
             Wanted { from: Some(Instant::from_micros(7)), columns: &[], balances: true, groupings: &[] };
         let mut seen = Vec::new();

@@ -19,12 +19,12 @@ pub(crate) struct Key {
     /// By their starts.
     pub panes: Timeline<Pane>,
     /// Closed windows by their ends.
-    pub past: Timeline<Past>,
+    pub past: Timeline<ClosedWindow>,
 }
 
 /// A window that is closed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Past {
+pub(crate) struct ClosedWindow {
     /// Where it starts.
     pub start: i64,
     /// The measure that is compared; `None` where it is NULL or there is no anomaly.

@@ -15,7 +15,7 @@ use crate::{
     event::{Instant, TimeDelta},
     notify::{
         SendError, Sinks,
-        wellbeing::{Figures, News, Trouble, Wellbeing},
+        health::{Figures, News, Trouble, Wellbeing},
     },
     say,
     telemetry::sum,
@@ -40,7 +40,7 @@ pub(crate) async fn look_after(shared: Arc<Shared>, watch: Watch, stop: Cancella
 }
 
 async fn look(shared: Arc<Shared>, watch: Watch) {
-    let mut wellbeing = Wellbeing::new(watch.thresholds.clone());
+    let mut health = Wellbeing::new(watch.thresholds.clone());
     let mut ticks = tokio::time::interval(LOOK);
     let mut last = (i64::MIN, shared.started_at);
     loop {
@@ -51,9 +51,9 @@ async fn look(shared: Arc<Shared>, watch: Watch) {
         if events != last.0 {
             last = (events, now);
         }
-        let told = wellbeing.look(&figures(&shared, last.1), now);
+        let told = health.look(&figures(&shared, last.1), now);
         for trouble in Trouble::ALL {
-            let is = wellbeing.present().any(|present| present == trouble);
+            let is = health.present().any(|present| present == trouble);
             shared.metrics.unwell.with_label_values(&[trouble.word()]).set(i64::from(is));
         }
         for told in told {

@@ -20,14 +20,14 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// What windows hold and may hold.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Gate {
     /// Bytes that they may hold.
     pub limit: u64,
     held: AtomicU64,
     is_full: AtomicBool,
 }
 
-impl Intake {
+impl Gate {
     /// Windows that hold nothing yet.
     #[must_use]
     pub fn new(limit: u64) -> Self {
@@ -77,17 +77,17 @@ pub struct Incoming {
 pub(crate) async fn hand_on(
     incoming: Incoming,
     out: mpsc::Sender<Block>,
-    intake: Arc<Intake>,
+    gate: Arc<Gate>,
     closing: CancellationToken,
 ) {
     let Incoming { mut sources, mut posted } = incoming;
     let (mut sources_end, mut posted_end) = (false, false);
     while !(sources_end && posted_end) {
-        let has_room = !intake.is_full() || closing.is_cancelled();
+        let has_room = !gate.is_full() || closing.is_cancelled();
         let block = tokio::select! {
             block = posted.recv(), if !posted_end => {
                 posted_end = block.is_none();
-                block.filter(|_| !intake.is_full() || closing.is_cancelled())
+                block.filter(|_| !gate.is_full() || closing.is_cancelled())
             }
             block = sources.recv(), if has_room && !sources_end => {
                 sources_end = block.is_none();

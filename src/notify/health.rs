@@ -244,7 +244,7 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000;
 
-    fn wellbeing() -> Wellbeing {
+    fn health() -> Wellbeing {
         Wellbeing::new(Thresholds {
             silent_after: Some(TimeDelta::from_micros(60 * MINUTE)),
             lag_records: 1000,
@@ -270,37 +270,37 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_once_then_seldom_and_when_it_is_over() {
-        let mut wellbeing = wellbeing();
-        assert_eq!(wellbeing.look(&fine(0), Instant::EPOCH), []);
+        let mut health = health();
+        assert_eq!(health.look(&fine(0), Instant::EPOCH), []);
         let silent = Figures { last_event: Instant::EPOCH, ..fine(0) };
-        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(59 * MINUTE))), []);
-        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(60 * MINUTE))), [("silent", false)]);
-        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(61 * MINUTE))), []);
-        assert_eq!(words(&wellbeing.look(&silent, Instant::from_micros(300 * MINUTE))), [("silent", false)]);
+        assert_eq!(words(&health.look(&silent, Instant::from_micros(59 * MINUTE))), []);
+        assert_eq!(words(&health.look(&silent, Instant::from_micros(60 * MINUTE))), [("silent", false)]);
+        assert_eq!(words(&health.look(&silent, Instant::from_micros(61 * MINUTE))), []);
+        assert_eq!(words(&health.look(&silent, Instant::from_micros(300 * MINUTE))), [("silent", false)]);
         assert_eq!(
-            words(&wellbeing.look(&fine(301 * MINUTE), Instant::from_micros(301 * MINUTE))),
+            words(&health.look(&fine(301 * MINUTE), Instant::from_micros(301 * MINUTE))),
             [("silent", true)]
         );
-        assert_eq!(wellbeing.present().count(), 0);
+        assert_eq!(health.present().count(), 0);
     }
 
     #[test]
     fn growth_counts_not_the_sum() {
-        let mut wellbeing = wellbeing();
+        let mut health = health();
         let with = |minute: i64, quarantined, rule_errors| Figures {
             rule_errors,
             quarantined,
             ..fine(minute * MINUTE)
         };
-        assert_eq!(words(&wellbeing.look(&with(0, 5000, 0), Instant::EPOCH)), []);
-        assert_eq!(words(&wellbeing.look(&with(30, 5099, 0), Instant::from_micros(30 * MINUTE))), []);
+        assert_eq!(words(&health.look(&with(0, 5000, 0), Instant::EPOCH)), []);
+        assert_eq!(words(&health.look(&with(30, 5099, 0), Instant::from_micros(30 * MINUTE))), []);
         assert_eq!(
-            words(&wellbeing.look(&with(31, 5100, 1), Instant::from_micros(31 * MINUTE))),
+            words(&health.look(&with(31, 5100, 1), Instant::from_micros(31 * MINUTE))),
             [("rule_errors", false), ("quarantine", false)]
         );
         // An hour later there was no more, and the error was long ago.
         assert_eq!(
-            words(&wellbeing.look(&with(95, 5100, 1), Instant::from_micros(95 * MINUTE))),
+            words(&health.look(&with(95, 5100, 1), Instant::from_micros(95 * MINUTE))),
             [("rule_errors", true), ("quarantine", true)]
         );
     }
@@ -319,7 +319,7 @@ mod tests {
             store_errors: 1,
             reloaded: false,
         };
-        let told = wellbeing().look(&bad, Instant::from_micros(60 * MINUTE));
+        let told = health().look(&bad, Instant::from_micros(60 * MINUTE));
         assert_eq!(told.len(), Trouble::ALL.len() - 1);
         assert!(told.iter().any(|t| t.text.contains("mail")));
     }

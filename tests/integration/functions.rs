@@ -1,0 +1,109 @@
+//! Functions fit on a screen: what is longer yet is listed here, and the list only grows shorter.
+
+use std::{collections::BTreeMap, path::Path};
+
+use regex::Regex;
+
+use crate::support::source_files;
+
+/// The most lines of a function.
+const LINES_MAX: usize = 60;
+
+/// Functions that are longer yet, and how long they may be. A number here only falls. One that lists what there is, a row each,
+/// stays.
+const LONGER: &[(&str, &str, usize)] = &[
+    ("app/assembly.rs", "locked", 90),
+    ("app/output.rs", "commit", 80),
+    ("app/replicating.rs", "take", 95),
+    ("app/run.rs", "run", 80),
+    ("app/run.rs", "watch", 90),
+    ("cli/backtest/report.rs", "print", 85),
+    ("config/resolve.rs", "resolve", 95),
+    ("daemon/shared.rs", "new", 65),
+    ("daemon/works/task.rs", "args", 70),
+    ("decode/row.rs", "append", 65),
+    ("engine/in_flight.rs", "conclude", 70),
+    ("engine/pipeline/windows.rs", "run", 90),
+    ("engine/sequence.rs", "sequence", 105),
+    ("engine/versions/mod.rs", "version", 75),
+    ("evaluate/aggregate/pack.rs", "pack_lane", 80),
+    ("evaluate/closing/floating.rs", "observe", 65),
+    ("guess/yaml.rs", "text", 70),
+    ("http/answer.rs", "answer", 65),
+    ("http/explain/view.rs", "view", 75),
+    ("http/openapi.rs", "api", 95),
+    ("http/sign_in.rs", "judge", 80),
+    ("http/workbooks.rs", "register", 85),
+    ("map/compile.rs", "compile", 85),
+    ("notify/dispatch.rs", "notify", 75),
+    ("notify/health.rs", "wrong", 70),
+    ("notify/sample.rs", "sample", 70),
+    ("replica/lake.rs", "publish", 65),
+    ("rule/compile.rs", "compile", 65),
+    ("rule/personal.rs", "plan", 65),
+    ("store/checkpoint.rs", "write", 65),
+    ("store/verify/numbers.rs", "check", 70),
+    ("telemetry/registered.rs", "new", 370),
+    ("trial/explain/closing.rs", "of_window", 70),
+    ("trial/explain/play.rs", "play", 75),
+    ("trial/journal.rs", "replay", 70),
+];
+
+/// The functions of a formatted file with their lines: each ends at the brace that stands as far in as it begins.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let begins = Regex::new(r"^( *)(?:pub(?:\(\w+\))? )?(?:const |async |unsafe )*fn (\w+)").unwrap();
+    let lines: Vec<&str> = text.split("#[cfg(test)]\nmod ").next().unwrap().lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(begin) = begins.captures(line) else { continue };
+        if line.ends_with('}') || line.ends_with(';') {
+            continue;
+        }
+        let end = format!("{}}}", &begin[1]);
+        let signature = format!("{})", &begin[1]);
+        let of = lines[at..]
+            .iter()
+            .position(|line| *line == end || line.starts_with(&signature) && line.ends_with(';'));
+        found.push((begin[2].to_owned(), of.map_or(1, |last| last + 1)));
+    }
+    found
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut longer: BTreeMap<(&str, &str), usize> =
+        LONGER.iter().map(|(file, name, most)| ((*file, *name), *most)).collect();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    let mut known = std::collections::BTreeSet::new();
+    for (path, text) in source_files(&source) {
+        let file = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
+        if path.extension().is_none_or(|e| e != "rs") || file.contains("tests") {
+            continue;
+        }
+        for (name, lines) in functions(&text) {
+            seen += 1;
+            let most = longer.get(&(file.as_str(), name.as_str())).copied();
+            if most.is_some() {
+                known.insert((file.clone(), name.clone()));
+            }
+            if lines > most.unwrap_or(LINES_MAX) {
+                wrong.push(format!("{file}: {name} has {lines} lines"));
+            }
+        }
+    }
+    longer.retain(|(file, name), _| !known.contains(&((*file).to_owned(), (*name).to_owned())));
+    wrong.extend(longer.keys().map(|(file, name)| format!("{file}: {name} is listed and is not there")));
+    assert!(seen > 3000, "only {seen} functions are read");
+    assert!(wrong.is_empty(), "split what has several purposes:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_long_function_is_seen() {
+    let body = "        one();\n".repeat(70);
+    let text = format!(
+        "impl A {{\n    fn f(\n        a: u8,\n    ) -> u8 {{\n{body}    }}\n\n    fn g() {{}}\n}}\n"
+    );
+    assert_eq!(functions(&text), [("f".to_owned(), 74)]);
+    assert_eq!(functions("trait T {\n    fn f(\n        a: u8,\n    ) -> u8;\n}\n"), [("f".to_owned(), 3)]);
+}
