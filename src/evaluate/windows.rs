@@ -17,11 +17,7 @@ use crate::{
     event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
     ledger::Trial,
-    rule::{
-        ById, Mode, RuleId, RuleSet, WindowId,
-        compile::{ClosingRule, CompiledRule, CompiledView},
-        share::SharedWindow,
-    },
+    rule::{ById, RuleId, RuleSet, WindowId, compile::CompiledRule, share::SharedWindow},
 };
 
 use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};

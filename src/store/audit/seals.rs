@@ -13,7 +13,7 @@ use crate::{
     },
     event::Instant,
     say,
-    store::{StoreError, chain, chain::Head, named::insert, sums},
+    store::{StoreError, chain, chain::Head, checksums, named::insert},
 };
 
 /// The end of the log as it was signed.

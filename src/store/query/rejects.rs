@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    super::{StoreError, conditions::Conditions, explain, sums},
+    super::{StoreError, checksums, conditions::Conditions, explain},
     LIMIT, LIMIT_MAX, Reader,
 };
 use crate::{event::Instant, stream::Reason};

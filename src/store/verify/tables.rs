@@ -3,7 +3,7 @@
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, approvals, explain, sums},
+    store::{History, StoreError, approvals, checksums, explain},
 };
 
 pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
