@@ -107,7 +107,8 @@ pub(crate) fn classify(
             Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: true }))
         }
         ("corr", [a, b])
-            if !aggregate.is_distinct() && [data_type_of(a)?, data_type_of(b)?] == [DataType::Float64; 2] =>
+            if !aggregate.is_distinct()
+                && [data_type_of(a)?, data_type_of(b)?] == [DataType::Float64, DataType::Float64] =>
         {
             let args = vec![Arc::clone(a), Arc::clone(b)];
             Some((Kind::Correlation(Arc::new(aggregate.clone())), args, LaneKind::Pair))
