@@ -74,13 +74,6 @@ def flink():
     yield "against Flink SQL, two slots", "≥ 20 ×", f"{first(r'takes ([0-9.]+) times', text)} ×", "Flink without its start, the same findings"
 
 
-def laminar():
-    text = told("benches/peers/laminar.sh", size(1_000_000), 1 if QUICK else 3, PEERS_BINARY=str(BINARY))
-    for name, what, aim in [("tumble", "windows of an hour", "≥ 1 ×"), ("hop", "an hour every minute", "≥ 20 ×")]:
-        times = first(rf"{name}: .*: ([0-9.]+) times as long", text)
-        yield f"against LaminarDB, {what}", aim, f"{times} ×", "LaminarDB from memory without its start, the same windows"
-
-
 def ingest():
     """The pack with durable commits beside a backtest of it, and what the journal takes."""
     with tempfile.TemporaryDirectory() as work:
@@ -156,7 +149,7 @@ def binary():
     yield "binary", "≤ 80 MB", f"{BINARY.stat().st_size / 1e6:.0f} MB", ""
 
 
-MEASURES = [pack, windows, flat, window_memory, duckdb, flink, laminar, ingest, latency, mail, decide, console, start, kills, binary]
+MEASURES = [pack, windows, flat, window_memory, duckdb, flink, ingest, latency, mail, decide, console, start, kills, binary]
 
 
 def main():

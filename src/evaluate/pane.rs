@@ -126,10 +126,6 @@ impl Pane {
             let values = if let Kind::Listed(_) = aggregate.kind {
                 let value = || row.texts.text(layout, lane, row.words).map(str::to_owned);
                 Layout::has(row.words, lane).then(|| Box::from([ScalarValue::Utf8View(value())]))
-            } else if let Kind::Correlation(_) = aggregate.kind {
-                let (a, b) = layout.pair(row.words, lane);
-                Layout::has(row.words, lane)
-                    .then(|| Box::from([a, b].map(|value| ScalarValue::Float64(Some(value)))))
             } else {
                 beside.get(layout.beside(lane)).and_then(|beside| beside.values(place))
             };

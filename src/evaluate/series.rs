@@ -6,7 +6,7 @@ mod texts;
 use datafusion::common::ScalarValue;
 
 use super::{
-    aggregate::{Output, Row, Tally, Texts, TextsOf, correlation},
+    aggregate::{Output, Row, Tally, Texts, TextsOf},
     foreign,
 };
 use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
@@ -361,12 +361,6 @@ impl Series {
             match (&aggregate.kind, aggregate.lane) {
                 (Kind::Listed(function), Some(lane)) => {
                     foreign::list(function, (&plan.layout, lane), self.words(plan, lo, end), texts, output);
-                }
-                (Kind::Correlation(_), Some(lane)) => {
-                    let rows = self.words(plan, lo, end).chunks_exact(plan.layout.stride());
-                    let pairs =
-                        rows.filter(|row| Layout::has(row, lane)).map(|row| plan.layout.pair(row, lane));
-                    output.push_plain(correlation(pairs));
                 }
                 (Kind::Other(function), Some(lane)) => {
                     let events = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();

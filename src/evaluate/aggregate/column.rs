@@ -54,9 +54,7 @@ impl Output {
             Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
                 Cells::Texts(StringViewBuilder::with_capacity(rows))
             }
-            Kind::Moment { .. } | Kind::Deviation | Kind::Correlation(_) => {
-                Cells::Floats(Vec::with_capacity(rows))
-            }
+            Kind::Moment { .. } | Kind::Deviation => Cells::Floats(Vec::with_capacity(rows)),
             Kind::Median if aggregate.data_type == DataType::Float64 => {
                 Cells::Floats(Vec::with_capacity(rows))
             }
@@ -153,16 +151,7 @@ impl Output {
                 cells.append(true);
             }
             (Cells::Lists(cells), _) => cells.append_null(),
-            (Cells::Floats(cells), ScalarValue::Float64(value)) => cells.push(value),
-            (Cells::Floats(cells), _) => cells.push(None),
             _ => {}
-        }
-    }
-
-    /// Adds a float.
-    pub(crate) fn push_plain(&mut self, value: Option<f64>) {
-        if let Cells::Floats(cells) = &mut self.cells {
-            cells.push(value);
         }
     }
 

@@ -2,7 +2,6 @@
 //! taken from and merged; every other one of `DataFusion`'s goes through its `Accumulator`.
 
 mod column;
-mod correlation;
 mod extreme;
 mod median;
 mod pack;
@@ -12,7 +11,6 @@ mod tally;
 mod texts;
 
 pub(crate) use column::Output;
-pub(crate) use correlation::correlation;
 pub(crate) use pack::{Beside, Failed, KEY, Packed, add_hashes, array};
 pub(crate) use row::{Row, TextsOf};
 pub(crate) use tally::Tally;

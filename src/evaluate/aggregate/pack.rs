@@ -180,14 +180,6 @@ impl Layout {
                 let floats = floats.as_primitive::<Float64Type>();
                 fill(&|i| ordered(floats.value(i)).cast_unsigned());
             }
-            LaneKind::Pair => {
-                let floats =
-                    args.iter().map(|arg| cast(arg, &DataType::Float64)).collect::<Result<Vec<_>, _>>()?;
-                let of =
-                    |side: usize, i: usize| floats[side].as_primitive::<Float64Type>().value(i).to_bits();
-                fill(&|i| of(0, i));
-                valid.set_indices().for_each(|i| words[i * self.stride() + at + 1] = of(1, i));
-            }
             LaneKind::Text { .. } => {
                 let column = cast(&args[0], &DataType::Utf8View)?;
                 let texts = column.as_string_view();

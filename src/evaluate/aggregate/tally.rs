@@ -91,7 +91,7 @@ impl Tally {
             Kind::Deviation => Self::Ordered { finite: true, numbers: Sorted::default() },
             Kind::Moment { .. } => Self::Moments(Box::default()),
             Kind::Distinct => Self::Distinct(HashMap::new()),
-            Kind::Correlation(_) | Kind::Listed(_) | Kind::Other(_) => Self::Rows,
+            Kind::Listed(_) | Kind::Other(_) => Self::Rows,
         }
     }
 

@@ -36,8 +36,6 @@ pub enum Kind {
     Median,
     /// `median_deviation`
     Deviation,
-    /// `corr`. Only windows that close leave it to `DataFusion`, which puts panes together.
-    Correlation(Arc<AggregateFunctionExpr>),
     /// `array_agg(distinct …)` of text. `DataFusion` says in which order, if there are several.
     Listed(Arc<AggregateFunctionExpr>),
     /// Anything else that `DataFusion` knows.
@@ -49,7 +47,7 @@ impl Kind {
     #[must_use]
     pub fn function(&self) -> Option<&Arc<AggregateFunctionExpr>> {
         match self {
-            Self::Correlation(function) | Self::Listed(function) | Self::Other(function) => Some(function),
+            Self::Listed(function) | Self::Other(function) => Some(function),
             _ => None,
         }
     }
@@ -105,13 +103,6 @@ pub(crate) fn classify(
         {
             let kind = Kind::Listed(Arc::new(aggregate.clone()));
             Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: true }))
-        }
-        ("corr", [a, b])
-            if !aggregate.is_distinct()
-                && [data_type_of(a)?, data_type_of(b)?] == [DataType::Float64, DataType::Float64] =>
-        {
-            let args = vec![Arc::clone(a), Arc::clone(b)];
-            Some((Kind::Correlation(Arc::new(aggregate.clone())), args, LaneKind::Pair))
         }
         (_, [_]) if aggregate.is_distinct() => None,
         ("min" | "max", [arg]) if data_type_of(arg)?.is_string() => {

@@ -1,7 +1,7 @@
 //! Lanes: the values that aggregates read, a row of 64-bit words an event.
 //!
 //! Word 0 is the event time. Word 1, if any lane may lack a value, has a bit for each lane that has one. Then come
-//! the lanes: one word for numbers of 64 bits and for text, two for larger numbers, pairs and hashes. Rows of one layout
+//! the lanes: one word for numbers of 64 bits and for text, two for larger numbers and for hashes. Rows of one layout
 //! are equally long, so that a key's events are one flat vector.
 
 use std::sync::Arc;
@@ -22,8 +22,6 @@ pub enum LaneKind {
     Double,
     /// A float, as a number with the order of all floats.
     Float,
-    /// Two floats.
-    Pair,
     /// 128 bits of a hash, for telling values apart.
     Hash,
     /// Text: its hash while the event is on its way, then its number among the texts that are held.
@@ -63,7 +61,7 @@ impl LaneKind {
         match self {
             Self::Mark | Self::Other => 0,
             Self::Word | Self::Float | Self::Text { .. } => 1,
-            Self::Double | Self::Pair | Self::Hash => 2,
+            Self::Double | Self::Hash => 2,
         }
     }
 }
@@ -194,14 +192,6 @@ impl Layout {
     #[inline]
     pub fn word(&self, row: &[u64], lane: usize) -> u64 {
         row[self.offsets[lane]]
-    }
-
-    /// The two floats in a lane.
-    #[must_use]
-    #[inline]
-    pub fn pair(&self, row: &[u64], lane: usize) -> (f64, f64) {
-        let at = self.offsets[lane];
-        (f64::from_bits(row[at]), f64::from_bits(row[at + 1]))
     }
 
     /// The 128 bits in a lane.
