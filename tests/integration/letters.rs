@@ -302,7 +302,7 @@ fn events() -> String {
             json!({ "payee_name": "长青物业有限公司", "payee_account": "33010160008", "amount": "250000.00",
             "contract_no": "HT-9", "purpose": "物业服务费" }),
         ),
-        ("P-09", 9, json!({ "invoice_no": "00881", "amount": "4568.88", "purpose": "印刷费" })),
+        ("P-09", 0, json!({ "invoice_no": "00881", "amount": "4568.88", "purpose": "印刷费" })),
         ("P-10", 10, json!({ "invoice_no": "00881", "amount": "4568.88", "purpose": "印刷费" })),
         (
             "P-11",
