@@ -249,8 +249,8 @@ pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
 /// How long somebody who cannot wait for ever waits for another writer, who takes milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
 
-/// Bytes of the log that a commit moves into the database.
-const LOG_MAX: i64 = 64 << 20;
+/// Bytes of the log from which a commit moves it into the database.
+const LOG_MAX: i64 = 128 << 20;
 
 /// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
