@@ -5,18 +5,56 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::MissedTickBehavior;
+use anyhow::anyhow;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{daemon::Shared, store::LogMover};
+use crate::{
+    daemon::Shared,
+    say,
+    store::{LogMover, StoreError},
+};
 
 /// How often the log is moved, if anything was committed.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Moves the log until the daemon stops.
-pub(crate) async fn keep_short(shared: Arc<Shared>, mover: LogMover, stop: CancellationToken) {
-    let (mut mover, mut seen) = (mover, 0);
-    let mut interval = tokio::time::interval(EVERY);
+/// What moves the log until the daemon stops; `None` when it has ended.
+#[derive(Debug)]
+pub(crate) struct MovingTask(Option<JoinHandle<Result<(), StoreError>>>);
+
+impl MovingTask {
+    /// Starts it.
+    pub(crate) fn start(shared: &Arc<Shared>, mover: LogMover, stop: &CancellationToken) -> Self {
+        Self(Some(tokio::spawn(keep_short(Arc::clone(shared), mover, stop.clone()))))
+    }
+
+    /// Waits until the disk fails, after which nothing may be written; for ever, if it does not.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        match self.ended().await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
+    /// Waits for its end, which comes after the stop.
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        let Some(task) = &mut self.0 else { return Ok(()) };
+        let ended = task.await;
+        self.0 = None;
+        let broken = |_| anyhow!(say!("a part of the daemon broke, please report this; the log says where"));
+        Ok(ended.map_err(broken)??)
+    }
+}
+
+async fn keep_short(
+    shared: Arc<Shared>,
+    mut mover: LogMover,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let (mut interval, mut seen) = (tokio::time::interval(EVERY), 0);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(interval.tick()).await.is_some() {
         let commits = shared.commits.load(Ordering::Relaxed);
@@ -25,14 +63,22 @@ pub(crate) async fn keep_short(shared: Arc<Shared>, mover: LogMover, stop: Cance
         }
         seen = commits;
         let step = tokio::task::spawn_blocking(move || (mover.step(), mover));
-        // Who finds this task ended says that a part of the daemon broke.
-        let Ok((moved, back)) = step.await else { return };
+        let (moved, back) = match step.await {
+            Ok(step) => step,
+            Err(broken) => match broken.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process ends.
+                Err(_) => return Ok(()),
+            },
+        };
         mover = back;
-        if let Err(error) = moved {
-            shared.metrics.log_errors.inc();
-            tracing::warn!(
-                "the log of the database could not be moved into it, which is tried again: {error}"
-            );
+        let Err(error) = moved else { continue };
+        shared.metrics.log_errors.inc();
+        // What the disk did not confirm is never believed, though it is in the log too.
+        if error.is_unsure() {
+            return Err(error);
         }
+        tracing::warn!("the log of the database could not be moved into it, which is tried again: {error}");
     }
+    Ok(())
 }

@@ -59,6 +59,7 @@ pub use search::{Deed, Search};
 use tables::StoredTables;
 
 use deliver::DeliverTask;
+use log_moving::MovingTask;
 use replicating::Replica;
 pub use sealing::SealingParts;
 use sealing::SealingTask;
@@ -88,6 +89,7 @@ pub struct Daemon {
     /// `None` when it has ended.
     engine: Option<EngineTask>,
     sealing: SealingTask,
+    moving: MovingTask,
     deliver: DeliverTask,
     /// What goes on beside the loop until the end.
     beside: JoinSet<()>,
@@ -139,7 +141,7 @@ impl Daemon {
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let mut beside = JoinSet::new();
-        beside.spawn(log_moving::keep_short(Arc::clone(&shared), log_mover, stop.clone()));
+        let moving = MovingTask::start(&shared, log_mover, &stop);
         beside.spawn(health::look_after(Arc::clone(&shared), config.watch.clone(), stop.clone()));
         Ok(Self {
             shared,
@@ -150,6 +152,7 @@ impl Daemon {
             bounded,
             engine,
             sealing,
+            moving,
             deliver,
             beside,
             keeper,
@@ -196,6 +199,7 @@ impl Daemon {
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
         let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let moved = self.moving.ended().await;
         failpoint::reach("drain.sealed")?;
         let delivered = self.deliver.end(seal).await;
         self.beside.abort_all();
@@ -204,6 +208,7 @@ impl Daemon {
         tokio::task::spawn_blocking(move || drop(self.keeper)).await?;
         drained?;
         sealed?;
+        moved?;
         delivered
     }
 }

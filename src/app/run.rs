@@ -10,7 +10,10 @@ use standby::Waited;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, audit, ended, ingest, listen, requests, standby, superseded};
+use super::{
+    Daemon, audit, deliver::DeliverTask, ended, ingest, listen, log_moving::MovingTask, requests, standby,
+    superseded,
+};
 use crate::{
     access::Actor,
     clock::Clock,
@@ -202,6 +205,14 @@ struct Ended {
     is_full: bool,
 }
 
+/// Waits until the disk fails beside the loop, or the delivery of notifications breaks.
+async fn beside_failed(moving: &mut MovingTask, deliver: &mut DeliverTask) -> anyhow::Error {
+    tokio::select! {
+        error = moving.failed() => error,
+        error = deliver.broke() => error,
+    }
+}
+
 /// Waits until a task panics, or the server ends: what goes on without one of them looks well and is not.
 async fn broke(beside: &mut JoinSet<()>, server: &mut JoinHandle<()>) {
     loop {
@@ -235,7 +246,7 @@ async fn watch(
                 daemon.stop.cancel();
                 return Err(error.into());
             }
-            error = daemon.deliver.broke() => {
+            error = beside_failed(&mut daemon.moving, &mut daemon.deliver) => {
                 daemon.stop.cancel();
                 return Err(error);
             }

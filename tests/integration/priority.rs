@@ -71,7 +71,7 @@ fn a_question_overtakes_what_was_posted_before_it() {
     let bench = Bench::new("", DAEMON);
     let daemon = Daemon::start(bench.path());
     ask(&daemon, "first", "what_if");
-    let (url, body) = (format!("{}/api/v1/events", daemon.address), lines(&random_events(32, 30_000)));
+    let (url, body) = (format!("{}/api/v1/events", daemon.address), lines(&random_events(32, 12_000)));
     let (told, posted) = mpsc::channel();
     std::thread::spawn(move || told.send(post(&url, &body)));
     // The ledger has what is sequenced, before the receipt tells it.
@@ -84,7 +84,7 @@ fn a_question_overtakes_what_was_posted_before_it() {
     let (status, receipt) = posted.recv_timeout(Duration::from_mins(5)).unwrap();
     assert_eq!(status, 200, "{receipt}");
     let accepted = serde_json::from_str::<Value>(&receipt).unwrap()["accepted"].as_u64().unwrap();
-    assert!(accepted > 25_000, "{receipt}");
+    assert!(accepted > 10_000, "{receipt}");
     assert_eq!(daemon.json("/api/v1/status")["journal_events"], accepted + 1);
 }
 
