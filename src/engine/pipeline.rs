@@ -233,7 +233,7 @@ async fn commit_all<O: Output>(
         let mut group: Vec<Committable> = vec![done(first).await??];
         // What is judged already goes with it. Nobody whose answer is ready waits for what is not.
         while group.len() < GROUP
-            && !group.last().is_some_and(|batch| batch.intake.checkpoint.is_some())
+            && group.last().is_none_or(|batch| batch.intake.checkpoint.is_none())
             && let Some(batch) = ready.pop_front_if(|batch: &mut Concluding| batch.is_finished())
         {
             // A checkpoint is the state right after its batch, so it ends its transaction.

@@ -162,7 +162,7 @@ fn show(rules: &mut [CompiledRule], parts: &[Part]) {
             // A window is told by what it is of.
             _ => match rule.view {
                 CompiledView::Closing(_) => {
-                    rule.values = (0..rule.columns.fields().len()).map(ColumnId::new).collect()
+                    rule.values = (0..rule.columns.fields().len()).map(ColumnId::new).collect();
                 }
                 _ => rule.values.clear(),
             },

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum State {
     /// On the calendar.
-    Calendar(Closing),
+    Calendar(Box<Closing>),
     /// With events.
     Floating(Box<Floating>),
 }
@@ -32,7 +32,7 @@ impl State {
     #[must_use]
     pub(crate) fn new(view: &ClosingRule, closed: Until) -> Self {
         match view.is_on_calendar() {
-            true => Self::Calendar(Closing::new(closed)),
+            true => Self::Calendar(Box::new(Closing::new(closed))),
             false => Self::Floating(Box::new(Floating::new(closed))),
         }
     }
