@@ -15,7 +15,7 @@ use crate::{
     event::{Instant, TimeDelta},
     notify::{
         SendError, Sinks,
-        health::{Figures, News, Trouble, Wellbeing},
+        health::{Figures, Health, News, Trouble},
     },
     say,
     telemetry::sum,
@@ -40,7 +40,7 @@ pub(crate) async fn look_after(shared: Arc<Shared>, watch: Watch, stop: Cancella
 }
 
 async fn look(shared: Arc<Shared>, watch: Watch) {
-    let mut health = Wellbeing::new(watch.thresholds.clone());
+    let mut health = Health::new(watch.thresholds.clone());
     let mut ticks = tokio::time::interval(LOOK);
     let mut last = (i64::MIN, shared.started_at);
     loop {

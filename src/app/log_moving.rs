@@ -18,6 +18,9 @@ use crate::{
 /// How often the log is moved, if anything was committed.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// When it is tried again after a failure: a disk that is full stays so for a while, and each time is told.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// What moves the log until the daemon stops; `None` when it has ended.
 #[derive(Debug)]
 pub(crate) struct MovingTask(Option<JoinHandle<Result<(), StoreError>>>);
@@ -78,6 +81,8 @@ async fn keep_short(
         if error.is_unsure() {
             return Err(error);
         }
+        interval.reset_after(AGAIN);
+        seen = 0;
         tracing::warn!("the log of the database could not be moved into it, which is tried again: {error}");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The completeness statement of the day before as gauges, made again now and then: it changes until everything is cleared.
+//! The completeness statement of the day before as gauges, computed again now and then: it changes until everything is cleared.
 
 use std::{
     sync::{Arc, PoisonError},

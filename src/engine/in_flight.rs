@@ -35,7 +35,7 @@ pub(crate) struct InFlight {
     pub room: Option<OwnedSemaphorePermit>,
     /// Given back when it is judged.
     pub turn: Option<OwnedSemaphorePermit>,
-    /// Whether somebody waits for its commit, and it is small.
+    /// Whether somebody waits for its commit: applications that were decided, as many as one request may ask of.
     pub is_awaited: bool,
     /// It is only tried out: how, and who is told what would be found.
     pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,

@@ -106,7 +106,7 @@ const RECENT: TimeDelta = TimeDelta::minutes(10);
 
 /// Remembers what was wrong.
 #[derive(Debug)]
-pub(crate) struct Wellbeing {
+pub(crate) struct Health {
     thresholds: Thresholds,
     /// What is wrong, and when it was last told.
     present: BTreeMap<Trouble, Instant>,
@@ -116,7 +116,7 @@ pub(crate) struct Wellbeing {
     grown: BTreeMap<Trouble, (u64, Instant)>,
 }
 
-impl Wellbeing {
+impl Health {
     /// All well so far.
     #[must_use]
     pub(crate) fn new(thresholds: Thresholds) -> Self {
@@ -244,8 +244,8 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000;
 
-    fn health() -> Wellbeing {
-        Wellbeing::new(Thresholds {
+    fn health() -> Health {
+        Health::new(Thresholds {
             silent_after: Some(TimeDelta::from_micros(60 * MINUTE)),
             lag_records: 1000,
             outbox_age: TimeDelta::from_micros(15 * MINUTE),

@@ -117,3 +117,16 @@ fn a_batch_that_is_killed_between_its_pieces_becomes_what_a_whole_one_does() {
         crate::support::assert_same(&killed.2, &whole.2, failpoint);
     }
 }
+
+/// No commit moves so little: it is done beside them, while the daemon runs.
+#[test]
+fn the_log_is_moved_into_the_database_while_the_daemon_runs() {
+    let bench = Bench::new("", DAEMON);
+    let daemon = Daemon::start(bench.path());
+    let size = || bench.path().join("state/fiscwatch.db").metadata().unwrap().len();
+    let before = size();
+    let (status, receipt) = daemon.post("/api/v1/events", &lines(&random_events(34, 3000)));
+    assert_eq!(status, 200, "{receipt}");
+    wait_until(|| size() > before + 100_000);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}

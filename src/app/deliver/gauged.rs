@@ -19,7 +19,7 @@ pub(super) struct Gauged {
     late_at: Instant,
 }
 
-/// How often the gauges are made again.
+/// How often the gauges are computed.
 const GAUGE: TimeDelta = TimeDelta::seconds(5);
 /// How often it is counted what is late; and how many units and officers are told of.
 const LATE: TimeDelta = TimeDelta::MINUTE;

@@ -185,7 +185,7 @@ pub(super) fn covered(c: &Connection) -> rusqlite::Result<i64> {
 
 fn rewritten(seal: &Seal) -> String {
     say!(
-        "the first {records} records are not those that were sealed: the log was made again",
+        "the first {records} records are not those that were sealed: the log was rewritten",
         records = seal.records
     )
 }

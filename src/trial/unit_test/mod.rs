@@ -286,3 +286,5 @@ pub(crate) fn played(path: &Path, name: &str) -> Option<Played> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;

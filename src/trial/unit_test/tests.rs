@@ -349,7 +349,7 @@ fn a_junit_report_has_a_case_for_each_test_and_for_each_problem() {
     assert!(xml.contains(r#"<error message="x.yaml: no such file""#), "{xml}");
 }
 
-fn shipped(path: &str) -> PathBuf {
+pub(super) fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -365,7 +365,7 @@ fn shipped_lists() -> (Compiler, Arc<Calendar>) {
     (Compiler::new(&calendar, lists, Language::En), calendar)
 }
 
-fn shipped_rules() -> RuleSet {
+pub(super) fn shipped_rules() -> RuleSet {
     let (compiler, calendar) = shipped_lists();
     let loaded = load(&[shipped("rules")], &compiler, &calendar, &BTreeMap::new());
     let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
