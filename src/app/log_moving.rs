@@ -83,7 +83,14 @@ async fn keep_short(
         }
         interval.reset_after(AGAIN);
         seen = 0;
-        tracing::warn!("the log of the database could not be moved into it, which is tried again: {error}");
+        let why = match error {
+            // What a commit says of it would be wrong here: everything is stored.
+            StoreError::Full(dir) => format!("the disk of {} is full", dir.display()),
+            error => error.to_string(),
+        };
+        tracing::warn!(
+            "what is committed could not be moved from the database's log into the database: {why}. It is stored, and this is tried again"
+        );
     }
     Ok(())
 }

@@ -171,13 +171,27 @@ fn text<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> Text {
         YamlData::Mapping(_) => {
             let record = d.record(node, what, &["zh", "en"]);
             let mut language = |name| optional(d, &record, name).map(|p| p.text);
-            Text { zh: language("zh"), en: language("en") }
+            Text { zh: language("zh").as_deref().map(unfolded), en: language("en") }
         }
         _ => {
             let text = d.scalar(node, what).map(|p| p.text);
-            Text { zh: text.clone(), en: text }
+            Text { zh: text.as_deref().map(unfolded), en: text }
         }
     }
+}
+
+/// A text without the spaces that YAML puts where its lines end, if it is Chinese there: it has none between its words.
+fn unfolded(text: &str) -> String {
+    let is_chinese = |c: char| matches!(c, '“' | '”' | '\u{3000}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}');
+    let mut kept = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        let between = |next: &char| is_chinese(*next) && kept.chars().next_back().is_some_and(is_chinese);
+        if c != ' ' || !characters.peek().is_some_and(between) {
+            kept.push(c);
+        }
+    }
+    kept
 }
 
 fn summary<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Language, Placed)> {

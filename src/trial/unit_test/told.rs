@@ -167,3 +167,16 @@ fn numbers_are_read_as_they_are_written() {
     }
     assert_eq!((english("some"), chinese("若干")), (None, None));
 }
+
+/// Lines of a description are folded with spaces, and Chinese has none.
+#[test]
+fn descriptions_in_chinese_have_no_gaps() {
+    let gap = Regex::new(r"[\p{Han}，。：；、（）“”] [\p{Han}，。：；、（）“”]").unwrap();
+    let mut seen = 0;
+    for rule in shipped_rules().rules {
+        let text = rule.rule.description.zh.as_deref().unwrap_or_default();
+        seen += usize::from(text.chars().count() > 60);
+        assert!(!gap.is_match(text), "{}: {text}", rule.rule.id);
+    }
+    assert!(seen > 50, "only {seen} descriptions are long enough to be folded");
+}
