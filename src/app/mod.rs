@@ -2,6 +2,7 @@
 
 mod assembly;
 pub(crate) mod audit;
+mod counting;
 mod deliver;
 mod health;
 mod ingest;

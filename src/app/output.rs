@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender},
 };
 
+use super::counting::{Counters, count};
 use crate::{
     alert::{Cleared, Filing},
     daemon::Shared,
@@ -15,7 +16,6 @@ use crate::{
     personal::number::{self, Tail},
     rule::RuleSet,
     store::{Commit, Committed, Store, StoreError},
-    telemetry::Metrics,
 };
 
 /// Writes to the store.
@@ -29,6 +29,8 @@ pub struct StoreOutput {
     watched: Watched,
     /// The rules whose digests are in the store.
     in_force: Option<Arc<RuleSet>>,
+    /// The counters of the rules in force.
+    counters: Counters,
     /// What commits.
     workers: Workers,
 }
@@ -48,7 +50,15 @@ impl StoreOutput {
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched, in_force: None, workers })
+        Ok(Self {
+            store: Some(store),
+            shared,
+            sealing,
+            watched,
+            in_force: None,
+            counters: Counters::default(),
+            workers,
+        })
     }
 
     /// The digests of these rules, if they are not in the store.
@@ -128,7 +138,7 @@ impl Output for StoreOutput {
         reach("commit.counted")?;
         self.shared.metrics.duplicates.inc_by(commit.intake.duplicates);
         for batch in batches {
-            count(&self.shared, &batch);
+            count(&self.shared, &batch, &mut self.counters);
             for (_, waiting, receipt) in batch.receipts {
                 if let Some(waiting) = waiting {
                     let _ = waiting.send(receipt);
@@ -190,73 +200,6 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
 
 fn reach(name: &str) -> Result<(), EngineError> {
     crate::failpoint::reach(name).map_err(|error| EngineError::Output(error.to_string()))
-}
-
-/// Counts what a committed batch brought.
-fn count(shared: &Shared, batch: &Committable) {
-    let m = &shared.metrics;
-    for (source, event_type, n) in &batch.accepted {
-        m.events.with_label_values(&[m.source_label(source), event_type.name(), "accepted"]).inc_by(*n);
-        m.journal_events.add((*n).cast_signed());
-    }
-    let mut totals = shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-    for (source, _, receipt) in &batch.receipts {
-        *totals += *receipt;
-        let source = m.source_label(source);
-        let others =
-            [("duplicate", receipt.duplicates), ("rejected", receipt.rejected), ("skipped", receipt.skipped)];
-        for (result, n) in others {
-            if n > 0 {
-                m.events.with_label_values(&[source, "unknown", result]).inc_by(n);
-            }
-        }
-        if let Some(at) = batch.last_at.filter(|_| receipt.accepted > 0) {
-            shared.saw_event(source, at);
-        }
-    }
-    drop(totals);
-    for (source, result, n) in &batch.version_results {
-        m.row_versions.with_label_values(&[m.source_label(source), result.word()]).inc_by(*n);
-    }
-    m.late.inc_by(batch.late);
-    m.schedule_rests.inc_by(batch.rests);
-    if let Some(passed) = &batch.passed {
-        m.ticks_passed.with_label_values(&[&passed.rule]).inc();
-    }
-    if let Some(start) = batch.journal_start {
-        m.journal_start.set(start.at.as_seconds());
-    }
-    if let Some(at) = batch.last_at {
-        shared.last_event_at.note(at);
-    }
-    for (name, n) in &batch.unknown_fields {
-        m.unknown_fields.inc_by(*n);
-        shared.unknown_field(name);
-    }
-    let stages = [
-        ("decode", batch.stages.decode),
-        ("ledger", batch.stages.sequence),
-        ("windows", batch.stages.windows),
-        ("evaluate", batch.stages.evaluate),
-    ];
-    for (stage, time) in stages {
-        m.batch_duration.with_label_values(&[stage]).observe(time.as_secs_f64());
-    }
-    count_rules(shared, m, batch);
-}
-
-fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
-    let mut by_rule = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
-    for (rule, counts) in batch.rules.rules.iter().zip(&batch.evaluation.counts) {
-        let id = rule.rule.id.as_str();
-        #[allow(clippy::cast_precision_loss)]
-        m.rule_evaluation.with_label_values(&[id]).inc_by(counts.nanos as f64 / 1e9);
-        let labels = [id, rule.rule.severity.word(), rule.rule.mode.word()];
-        m.rule_findings.with_label_values(&labels).inc_by(counts.findings);
-        m.rule_excepted.with_label_values(&[id]).inc_by(counts.excepted);
-        m.rule_errors.with_label_values(&[id]).inc_by(counts.errors);
-        by_rule.entry(id.to_owned()).or_default().add(counts);
-    }
 }
 
 /// How far event time has come, and what windows hold.
