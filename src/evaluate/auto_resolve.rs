@@ -149,5 +149,5 @@ fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Optio
             false => new_empty_array(&column.data_type()),
         }
     });
-    Some(Table { columns: own.chain(budget).collect(), rows: others.rows.len() })
+    Some(Table::new(own.chain(budget).collect(), others.rows.len()))
 }

@@ -13,17 +13,18 @@ use datafusion::{
     logical_expr::ColumnarValue,
 };
 
+use super::select::Compact;
 use crate::{
     diagnostic::at_run_time,
     event::{EventType, Instant, TypeSet},
     rule::{
-        ById, ColumnId,
+        ById, ColumnId, Id,
         compile::{CompiledRule, Condition},
     },
 };
 
 /// Below this share of rows left, a condition is evaluated on those rows alone.
-const SPARSE: usize = 8;
+pub(super) const SPARSE: usize = 8;
 
 /// What happened to one rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,18 +69,43 @@ impl RuleCounts {
 /// Rows in the columns of a rule's table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The columns; those that no rule names may be empty.
-    pub columns: ById<ColumnId, ArrayRef>,
+    /// The columns of all rows of the batch; those that no rule names may be empty.
+    pub columns: Arc<ById<ColumnId, ArrayRef>>,
+    /// The rows of the batch that the table has; all of them without.
+    compact: Option<Arc<Compact>>,
+    /// The columns behind those.
+    more: Vec<ArrayRef>,
     /// The number of rows.
     pub rows: usize,
 }
 
 impl Table {
+    /// A table of these columns.
+    #[must_use]
+    pub fn new(columns: ById<ColumnId, ArrayRef>, rows: usize) -> Self {
+        Self { columns: Arc::new(columns), compact: None, more: Vec::new(), rows }
+    }
+
+    /// Some rows of a batch, with more columns behind.
+    pub(crate) fn of(compact: &Arc<Compact>, more: Vec<ArrayRef>) -> Self {
+        let (columns, rows) = (Arc::clone(compact.columns()), compact.rows());
+        Self { columns, compact: Some(Arc::clone(compact)), more, rows }
+    }
+
     /// The same rows with more columns behind.
     #[must_use]
     pub fn with(&self, more: &[ArrayRef]) -> Self {
-        let columns = self.columns.iter().chain(more).map(Arc::clone).collect();
-        Self { columns, rows: self.rows }
+        Self { more: [&self.more, more].concat(), ..self.clone() }
+    }
+
+    /// A column.
+    #[must_use]
+    pub fn column(&self, at: ColumnId) -> ArrayRef {
+        match (at.number().checked_sub(self.columns.len()), &self.compact) {
+            (Some(behind), _) => Arc::clone(&self.more[behind]),
+            (None, Some(compact)) => compact.column(at),
+            (None, None) => Arc::clone(&self.columns[at]),
+        }
     }
 }
 
@@ -105,8 +131,20 @@ pub(crate) fn judge(
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
+    judge_by(rule, table, mask, times, counts, |when, counts| holds(when, table, mask, counts))
+}
+
+/// The same, where `asked` tells on which rows of the mask the condition holds.
+pub(crate) fn judge_by(
+    rule: &CompiledRule,
+    table: &Table,
+    mask: &BooleanBuffer,
+    times: &dyn Fn(usize) -> Instant,
+    counts: &mut RuleCounts,
+    asked: impl FnOnce(&Condition, &mut RuleCounts) -> BooleanBuffer,
+) -> Vec<usize> {
     counts.evaluated += mask.count_set_bits() as u64;
-    let found = rule.when.as_ref().map_or_else(|| mask.clone(), |when| holds(when, table, mask, counts));
+    let found = rule.when.as_ref().map_or_else(|| mask.clone(), |when| asked(when, counts));
     if found.count_set_bits() == 0 {
         return Vec::new();
     }
@@ -158,15 +196,20 @@ pub(crate) fn holds(
     };
     let Ok(selected) = selected else { return BooleanBuffer::new_unset(left.len()) };
     let result = evaluate(condition, &selected).unwrap_or_else(|_| row_by_row(condition, &selected, counts));
+    spread(&result, left)
+}
+
+/// Puts what was found of the rows in `left` at their places among all.
+pub(super) fn spread(found: &BooleanBuffer, left: &BooleanBuffer) -> BooleanBuffer {
     let mut all = BooleanBufferBuilder::new(left.len());
     all.append_n(left.len(), false);
-    left.set_indices().zip(result.iter()).filter(|(_, hit)| *hit).for_each(|(row, _)| all.set_bit(row, true));
+    left.set_indices().zip(found.iter()).filter(|(_, hit)| *hit).for_each(|(row, _)| all.set_bit(row, true));
     all.finish()
 }
 
 /// The columns that a condition reads.
-fn project(condition: &Condition, table: &Table) -> RecordBatch {
-    let columns = condition.inputs.iter().map(|&column| Arc::clone(&table.columns[column])).collect();
+pub(super) fn project(condition: &Condition, table: &Table) -> RecordBatch {
+    let columns = condition.inputs.iter().map(|&column| table.column(column)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
         .expect("a condition's schema is taken from its rule's table")

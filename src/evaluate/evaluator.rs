@@ -13,9 +13,10 @@ use arrow::{
 
 use super::{
     Backfill,
+    asked::Asked,
     auto_resolve::Standings,
     backfill::Times,
-    condition::{RuleCounts, Table, holds, judge, mask},
+    condition::{RuleCounts, Table, judge, judge_by, mask},
     finding::{Place, Subject},
     measures::measured_columns,
     select::{Compacts, select},
@@ -32,7 +33,7 @@ use crate::{
     },
     rule::{
         ById, ColumnId, Mode, RuleId, RuleSet, WindowId,
-        compile::{CompiledRule, CompiledView},
+        compile::{CompiledRule, CompiledView, Condition},
     },
 };
 
@@ -140,16 +141,18 @@ impl Evaluator {
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);
         let times = Times::new(batch.events);
+        let asked = Asked::new(&self.rules.in_parts.shared);
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, from) in &filling.closing {
             let rule = &self.rules.rules[*number];
             let mask = times.since(*from, mask(&mut masks, rule.rule.trigger, batch.types));
-            prepared.closings[*number] = mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask));
+            prepared.closings[*number] =
+                mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask, &asked));
         }
         for (number, from) in &filling.sliding {
             let types = self.rules.windows[*number].types;
             if let Some(mask) = times.since(*from, mask(&mut masks, types, batch.types)) {
-                prepared.windows[*number] = prepared.prepare_window(*number, &mask);
+                prepared.windows[*number] = prepared.prepare_window(*number, &mask, &asked);
             }
         }
         prepared
@@ -161,13 +164,14 @@ impl Evaluator {
         let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
         prepared.groups = self.groups(batch);
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
+        let asked = Asked::new(&self.rules.in_parts.shared);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.entries() {
             let mut closing = None;
             if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
-                closing =
-                    prepared.prepare_rule(number, rule, mask(&mut masks, rule.rule.trigger, batch.types));
+                let mask = mask(&mut masks, rule.rule.trigger, batch.types);
+                closing = prepared.prepare_rule(number, rule, mask, &asked);
             }
             prepared.closings.push(closing);
         }
@@ -175,7 +179,7 @@ impl Evaluator {
             let types = window.types;
             let selected = match types & present {
                 0 => Selected::default(),
-                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types)),
+                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types), &asked),
             };
             prepared.windows.push(selected);
         }
@@ -228,7 +232,7 @@ impl Evaluator {
                 Arc::clone(&none)
             });
         }
-        Table { columns, rows: batch.events.num_rows() }
+        Table::new(columns, batch.events.num_rows())
     }
 }
 
@@ -251,11 +255,15 @@ impl Prepared {
         number: RuleId,
         rule: &CompiledRule,
         mask: &BooleanBuffer,
+        asked: &Asked<'_>,
     ) -> Option<Selected> {
         let started = std::time::Instant::now();
         let counts = &mut self.counts[number];
+        let in_parts = &self.evaluator.rules.in_parts;
         let filtered = |counts: &mut RuleCounts| match &rule.filter {
-            Some(filter) => holds(filter, &self.table, mask, counts),
+            Some(filter) => {
+                asked.holds((filter, in_parts.filters[number].as_ref()), &self.table, mask, counts)
+            }
             None => mask.clone(),
         };
         let mut closing = None;
@@ -265,7 +273,11 @@ impl Prepared {
                 let beside = rule.group.as_ref().and_then(|(_, at)| self.groups.get(*at));
                 let grouped = beside.map(|columns| self.table.with(columns));
                 let table = grouped.as_ref().unwrap_or(&self.table);
-                let found = judge(rule, table, &mask, &|row| time(&self.table, row), counts);
+                let parts = in_parts.conditions[number].as_ref();
+                let holds = |when: &Condition, counts: &mut RuleCounts| {
+                    asked.holds((when, parts), table, &mask, counts)
+                };
+                let found = judge_by(rule, table, &mask, &|row| time(&self.table, row), counts, holds);
                 let place = |row| if beside.is_some() { row } else { 0 };
                 self.hits.extend(found.into_iter().map(|row| Hit { row, rule: number, place: place(row) }));
             }
@@ -283,13 +295,16 @@ impl Prepared {
     }
 
     /// Lays out the events of the mask that a window holds.
-    fn prepare_window(&mut self, number: WindowId, mask: &BooleanBuffer) -> Selected {
+    fn prepare_window(&mut self, number: WindowId, mask: &BooleanBuffer, asked: &Asked<'_>) -> Selected {
         let evaluator = self.evaluator.clone();
         let window = &evaluator.rules.windows[number];
         let started = std::time::Instant::now();
         let mut counts = RuleCounts::default();
         let mask = match &window.filter {
-            Some(filter) => holds(filter, &self.table, mask, &mut counts),
+            Some(filter) => {
+                let parts = evaluator.rules.in_parts.windows[number].as_ref();
+                asked.holds((filter, parts), &self.table, mask, &mut counts)
+            }
             None => mask.clone(),
         };
         let reaches = Reaches::new(&evaluator.calendar, window.reach);
@@ -298,14 +313,8 @@ impl Prepared {
         let selected = select(&compact, &window.by, &window.lanes, &window.plan.layout, from);
         counts.nanos = nanos(started);
         // What happens to a window happens to all rules that share it; its time is divided among them.
-        let shares = |rule: &CompiledRule| {
-            rule.rule.mode != Mode::Disabled
-                && matches!(&rule.view, CompiledView::Sliding(own) if own.iter().any(|w| w.window == Some(number)))
-        };
-        let rules = evaluator.rules.rules.iter().zip(&mut self.counts);
-        let sharing: Vec<_> = rules.filter(|(rule, _)| shares(rule)).map(|(_, counts)| counts).collect();
-        counts.nanos /= sharing.len().max(1) as u64;
-        sharing.into_iter().for_each(|rule| rule.add(&counts));
+        counts.nanos /= window.users.len().max(1) as u64;
+        window.users.iter().for_each(|rule| self.counts[*rule].add(&counts));
         selected
     }
 
@@ -339,7 +348,7 @@ impl Prepared {
                 columns.extend(measured_columns(window, measured, selected, &mut failed, counts));
             }
             let sound = BooleanBuffer::collect_bool(failed.len(), |row| !failed[row]);
-            let table = compact.table(rule, &columns);
+            let table = Table::of(compact, columns.clone());
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);
             let found = judge(rule, &table, &sound, &at, counts);
             let hit = |place: usize| Hit { row: selected.rows[place] as usize, rule: number, place };

@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 mod anomaly;
+mod asked;
 pub(crate) mod auto_resolve;
 pub(crate) mod backfill;
 pub(crate) mod bounded;

@@ -341,7 +341,7 @@ fn judged(
     calendar: &Calendar,
     counts: &mut RuleCounts,
 ) -> Vec<Finding> {
-    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec().into() };
+    let table = Table::new(rows.columns().to_vec().into(), rows.num_rows());
     let found = judge_all(rule, &table, &|_| tick, counts);
     let mut ids = std::collections::BTreeSet::new();
     let finding = |row: usize| {

@@ -22,7 +22,7 @@ use crate::{
     event::Column,
     rule::{
         ById, ColumnId,
-        compile::{CompiledRule, Condition, KeyPart},
+        compile::{Condition, KeyPart},
         plan::{Lane, Layout},
     },
 };
@@ -83,7 +83,7 @@ type Hashed = ((ColumnId, usize), Arc<[u128]>);
 pub struct Compact {
     rows: UInt32Array,
     /// The columns of the table, and the number of its rows.
-    columns: ById<ColumnId, ArrayRef>,
+    columns: Arc<ById<ColumnId, ArrayRef>>,
     of: usize,
     taken: ById<ColumnId, OnceLock<ArrayRef>>,
     hashes: Mutex<Vec<Hashed>>,
@@ -93,7 +93,7 @@ impl Compact {
     fn new(table: &Table, mask: &BooleanBuffer) -> Self {
         let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
         let taken = ById::filled(table.columns.len(), OnceLock::new());
-        Self { rows, columns: table.columns.clone(), of: table.rows, taken, hashes: Mutex::default() }
+        Self { rows, columns: Arc::clone(&table.columns), of: table.rows, taken, hashes: Mutex::default() }
     }
 
     /// A column of these rows.
@@ -170,15 +170,13 @@ impl Compact {
         Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
     }
 
-    /// These rows in the columns of a rule that are read to judge it, with its measures.
-    pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> Table {
-        let conditions = rule.when.iter().chain(rule.exceptions.iter().map(|e| &e.when));
-        let read: Vec<ColumnId> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
-        // Nobody looks at the others, whatever they hold.
-        let own = self.columns.entries().map(|(at, other)| match read.contains(&at) {
-            true => self.column(at),
-            false => Arc::clone(other),
-        });
-        Table { columns: own.chain(measures.iter().cloned()).collect(), rows: self.rows.len() }
+    /// The columns of all rows of the batch.
+    pub(crate) fn columns(&self) -> &Arc<ById<ColumnId, ArrayRef>> {
+        &self.columns
+    }
+
+    /// The number of these rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len()
     }
 }

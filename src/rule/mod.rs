@@ -19,6 +19,7 @@ pub(crate) mod measure;
 mod never;
 pub(crate) mod pack;
 pub(crate) mod parse;
+pub(crate) mod parts;
 mod personal;
 pub(crate) mod plan;
 pub(crate) mod probe;

@@ -8,6 +8,7 @@ use super::{
     limits,
     manifest::Manifest,
     parse,
+    parts::InParts,
     query::QuerySession,
     share::{SharedWindow, share},
     window::View,
@@ -35,6 +36,8 @@ pub struct RuleSet {
     pub groups: Vec<Arc<CompiledGroup>>,
     /// The sliding windows that they share.
     pub windows: ById<WindowId, SharedWindow>,
+    /// Their conditions on single events, so cut that what several ask is asked once.
+    pub(crate) in_parts: InParts,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
     /// schema.
     pub read: Vec<(EventType, Vec<usize>)>,
@@ -68,8 +71,10 @@ impl RuleSet {
         let read = read_by_schedules(&rules, compiler);
         let session = has_schedule.then(|| compiler.session());
         let lists = compiler.lists().clone();
+        let rules = ById::from(rules);
         Self {
-            rules: rules.into(),
+            in_parts: InParts::new(&rules, &windows),
+            rules,
             beside,
             originals,
             groups,
@@ -105,8 +110,9 @@ impl RuleSet {
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
         let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
-        let rules = self.rules.iter().filter(wanted).cloned().collect();
-        Self { rules, beside: self.beside.clone(), groups: self.groups.clone(), ..Self::default() }
+        let rules: ById<RuleId, CompiledRule> = self.rules.iter().filter(wanted).cloned().collect();
+        let in_parts = InParts::new(&rules, &ById::default());
+        Self { rules, in_parts, beside: self.beside.clone(), groups: self.groups.clone(), ..Self::default() }
     }
 
     /// What the ledger is to group its lines by for these rules.

@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::{
-    ById, Mode, WindowId,
+    ById, Id, Mode, RuleId, WindowId,
     asks::with_lists,
     compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
     window::{Over, View},
@@ -31,6 +31,8 @@ pub struct SharedWindow {
     pub lanes: Vec<Lane>,
     /// How events are held, and the aggregates.
     pub plan: Arc<WindowPlan>,
+    /// The rules that measure it.
+    pub users: Vec<RuleId>,
 }
 
 impl SharedWindow {
@@ -50,13 +52,19 @@ impl SharedWindow {
 /// `lists`.
 pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> ById<WindowId, SharedWindow> {
     let mut windows: ById<WindowId, Building> = ById::default();
-    for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
+    let live = rules.iter_mut().enumerate().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
+    for (number, rule) in live {
         let (View::Sliding(overs), CompiledView::Sliding(own)) = (&rule.rule.view, &mut rule.view) else {
             continue;
         };
         let filter = rule.filter.as_ref();
         for (over, own) in overs.iter().zip(own) {
-            place(&mut windows, (rule.rule.trigger, filter), over, own, lists);
+            let at = place(&mut windows, (rule.rule.trigger, filter), over, own, lists);
+            let users = &mut windows[at].window.users;
+            // A rule may have one window twice.
+            if users.last() != Some(&RuleId::new(number)) {
+                users.push(RuleId::new(number));
+            }
         }
     }
     windows.into_iter().map(Building::finish).collect()
@@ -69,7 +77,7 @@ fn place(
     over: &Over,
     own: &mut OverWindow,
     lists: &Lists,
-) {
+) -> WindowId {
     let by: Vec<_> = own.by.iter().map(|part| part.text(lists)).collect();
     let mut identity = format!("{types:#b} by {by:?} {} ", over.reach);
     if let Some((_, since)) = &own.since {
@@ -94,6 +102,7 @@ fn place(
                 current: over.current,
                 since: None,
             }),
+            users: Vec::new(),
         }))
     });
     own.window = Some(at);
@@ -104,6 +113,7 @@ fn place(
     windows[at].since = since;
     own.lanes.clone_from(&lanes);
     own.results = own.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
+    at
 }
 
 impl KeyPart {

@@ -358,7 +358,7 @@ impl Floating {
         }
         columns.extend(measured(j, outputs, failed, counts)?);
         columns.extend(times(j, windows));
-        Ok(Table { columns: columns.into(), rows: windows.len() })
+        Ok(Table::new(columns.into(), windows.len()))
     }
 
     /// Lets go of events and windows that nothing needs any more.
@@ -445,7 +445,7 @@ mod tests {
             let (mut lean, mut full) = (Floating::new(Until::Nothing), Floating::new(Until::Nothing));
             (lean.limit, lean.least) = (50, 50);
             let (mut clock, mut all) = (1_780_000_000_000_000, 0);
-            let table = Table { columns: ById::default(), rows: 20 };
+            let table = Table::new(ById::default(), 20);
             for round in 0..200 {
                 let selected = batch(&mut rng, &mut clock, (view.layout.stride(), keys));
                 assert_eq!(lean.lacks(&judge, &selected, None), None, "{window} round {round}");

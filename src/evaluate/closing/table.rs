@@ -56,7 +56,7 @@ impl Closing {
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
         columns.extend(times(j, windows));
-        Ok(Table { columns: columns.into(), rows: windows.len() })
+        Ok(Table::new(columns.into(), windows.len()))
     }
 }
 
