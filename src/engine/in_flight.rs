@@ -35,8 +35,9 @@ pub(crate) struct InFlight {
     pub room: Option<OwnedSemaphorePermit>,
     /// Given back when it is judged.
     pub turn: Option<OwnedSemaphorePermit>,
-    /// Whether somebody waits for its commit: applications that were decided, as many as one request may ask of.
-    pub is_awaited: bool,
+    /// Whether it is so small that no thread is woken for it: a piece of a batch where somebody may ask, or applications that
+    /// were decided, as many as one request may ask of.
+    pub is_small: bool,
     /// It is only tried out: how, and who is told what would be found.
     pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,
 }
@@ -70,7 +71,7 @@ pub(crate) fn prepare(
         stages,
         room: None,
         turn: None,
-        is_awaited: false,
+        is_small: false,
         trial: None,
     };
     (in_flight, prepared)

@@ -250,7 +250,7 @@ pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Bytes of the log from which a commit moves it into the database.
-const LOG_MAX: i64 = 128 << 20;
+const LOG_MAX: i64 = 256 << 20;
 
 /// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {

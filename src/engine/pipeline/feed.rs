@@ -15,7 +15,7 @@ use crate::{
 
 /// Events of a piece: who asks waits for one. Rules cost what they cost for a piece, however small, so that half as many would
 /// save a fifth of the wait.
-const PIECE: usize = 32;
+pub(super) const PIECE: usize = 32;
 /// What is between this stage and its commit at a time: so much room, of which a batch takes its share.
 const ROOM: u32 = 64;
 /// Pieces that are on their way at a time where somebody may ask: their commit is what an answer waits for.

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::{
     Decoding, EngineError, Preparing, Silence,
     asked::Asked,
-    feed::{Batch, Feed, Piece},
+    feed::{Batch, Feed, PIECE, Piece},
 };
 use crate::{
     decision::Decided,
@@ -201,13 +201,15 @@ impl Sequence {
             let ending = ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(Step::Events));
             let Ending { blocks, unknown_fields, step, room, turn, is_awaited } = ending;
             let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(evaluator));
+            // Where somebody may ask, a piece is done by whoever comes to it: to wake threads for it takes as long as it takes.
+            let is_small = is_awaited || turn.is_some() && part.types.len() <= PIECE;
             let prepare = move || {
                 let (mut in_flight, prepared) =
                     prepare(blocks, part, unknown_fields, &evaluator, stages, step);
-                (in_flight.room, in_flight.turn, in_flight.is_awaited) = (room, turn, is_awaited);
+                (in_flight.room, in_flight.turn, in_flight.is_small) = (room, turn, is_small);
                 Ok((in_flight, prepared))
             };
-            let piece = if is_awaited { Workers::work_at_once(prepare) } else { self.workers.work(prepare) };
+            let piece = if is_small { Workers::work_at_once(prepare) } else { self.workers.work(prepare) };
             if out.send(piece).await.is_err() {
                 return Ok(false);
             }

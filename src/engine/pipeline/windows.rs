@@ -100,10 +100,10 @@ impl Windows {
             let watermark = in_flight.sequenced.watermark.save();
             let evaluator = prepared.evaluator().clone();
             let journal = self.record;
-            let is_awaited = in_flight.is_awaited;
+            let is_small = in_flight.is_small;
             let (in_flight, prepared, moved) = if self.windowing.is_empty() {
                 (in_flight, prepared, Moved::default())
-            } else if is_awaited {
+            } else if is_small {
                 let moved = in_flight.take_in(&mut self.windowing, &prepared);
                 (in_flight, prepared, moved)
             } else {
@@ -117,8 +117,7 @@ impl Windows {
                 taken_in
             };
             let conclude = move || in_flight.conclude(prepared, moved, journal);
-            let piece =
-                if is_awaited { Workers::work_at_once(conclude) } else { self.workers.work(conclude) };
+            let piece = if is_small { Workers::work_at_once(conclude) } else { self.workers.work(conclude) };
             self.forwarded += 1;
             if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
                 return Ok(());
