@@ -19,7 +19,7 @@ use fiscwatch::{
     daemon::load_rules,
     decode::{Decoded, Decoder},
     engine::{
-        Committable, Dedup, Engine, EngineError, Output, Record, Sequenced, Sequencer, Step, Ticker,
+        Committable, Dedup, Engine, EngineError, Output, Record, SequenceCause, Sequenced, Sequencer, Ticker,
         Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
@@ -145,7 +145,7 @@ fn stages(c: &mut Criterion) {
             let parts = sequencer.sequence(
                 block,
                 decoded,
-                Step::Events,
+                SequenceCause::Events,
                 (Instant::EPOCH, TimeDelta::MAX),
                 &mut ticker,
             );

@@ -17,7 +17,7 @@ use arrow::{
 use fiscwatch::{
     config::Config,
     decode::{Decoded, Decoder},
-    engine::{Dedup, Sequenced, Sequencer, Step, Ticker, Watermark, Windowing},
+    engine::{Dedup, SequenceCause, Sequenced, Sequencer, Ticker, Watermark, Windowing},
     evaluate::{Batch, Evaluator},
     event::{Column, EventType, Instant, TimeDelta},
     ledger::Ledger,
@@ -76,8 +76,13 @@ pub(crate) fn sequence(config: &Config, blocks: &[Vec<Block>], decoded: Vec<Deco
     let mut ticker = Ticker::new(&Arc::default(), &config.calendar);
     let mut parts = Vec::new();
     for (block, decoded) in blocks.iter().zip(decoded) {
-        let sequenced =
-            sequencer.sequence(block, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker);
+        let sequenced = sequencer.sequence(
+            block,
+            decoded,
+            SequenceCause::Events,
+            (Instant::EPOCH, TimeDelta::MAX),
+            &mut ticker,
+        );
         parts.extend(sequenced.expect("no files"));
     }
     parts

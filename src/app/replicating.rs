@@ -56,7 +56,7 @@ pub(super) async fn take(
 ) -> anyhow::Result<Option<Replica>> {
     let mut candidate = Candidate::new(settings, &config.state_dir)?;
     let pause = (settings.takeover_after / LOOKS).min(PAUSE_MAX);
-    let (mut looks, mut told) = (0, Told::Nothing);
+    let (mut looks, mut told) = (0, StandbyNotice::Nothing);
     loop {
         let (with, looked) = aside(candidate, Candidate::look).await?;
         let looked = match looked {
@@ -66,7 +66,7 @@ pub(super) async fn take(
                 candidate = with;
                 match claimed {
                     Ok(Some(claimed)) => {
-                        let after_another = claimed.restored || told != Told::Nothing;
+                        let after_another = claimed.restored || told != StandbyNotice::Nothing;
                         return Ok(Some(Replica { candidate, claimed: Some(claimed), after_another }));
                     }
                     Ok(None) => {
@@ -171,13 +171,13 @@ fn goes_on_without(config: &Config, settings: &Settings, error: &ReplicaError) -
 
 /// What was told of the waiting.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum StandbyNotice {
     Nothing,
     Away,
     Held(String),
 }
 
-impl Told {
+impl StandbyNotice {
     fn away(&mut self, error: &ReplicaError) {
         if *self != Self::Away {
             tracing::warn!("standby: {error}; it is asked again");

@@ -26,7 +26,7 @@ use crate::{
         time::TimeBounds,
     },
     say,
-    stream::{Block, Payload, Reason, Reject},
+    stream::{Block, Payload, Reject, RejectReason},
 };
 
 pub(crate) use cell::Cell;
@@ -288,7 +288,7 @@ impl<'c> RowBuilder<'c> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
         if let Cell::Inexact(shown) = cell {
             let shown = format!("{:?}", shorten(shown));
-            return Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
+            return Err((RejectReason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
         }
         match FIELDS[column].kind {
             FieldKind::Text(kind) => {

@@ -9,7 +9,9 @@ use arrow::{
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Committable, EngineError, Intake, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
+use super::{
+    Committable, EngineError, Intake, KeptEvents, Record, SequenceCause, Sequenced, Stages, Windowing,
+};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
     event::{Cents, Column, EventType, Instant},
@@ -24,7 +26,7 @@ pub(crate) struct InFlight {
     /// What sequencing made of it.
     pub sequenced: Sequenced,
     unknown_fields: BTreeMap<String, u64>,
-    step: Step,
+    step: SequenceCause,
     /// The largest event time before and in the batch.
     pub latest: Instant,
     /// What windows hold after it.
@@ -48,7 +50,7 @@ pub(crate) fn prepare(
     unknown_fields: BTreeMap<String, u64>,
     evaluator: &Evaluator,
     stages: Stages,
-    step: Step,
+    step: SequenceCause,
 ) -> (InFlight, Prepared) {
     let started = std::time::Instant::now();
     let batch = Batch {
@@ -82,7 +84,7 @@ impl InFlight {
         let watermark = self.sequenced.watermark.settled();
         windowing.complete_from(self.sequenced.journal);
         let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
-        if self.step == (Step::End { bounded: true }) {
+        if self.step == (SequenceCause::End { bounded: true }) {
             windowing.end(&mut moved);
         }
         moved

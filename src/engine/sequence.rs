@@ -31,7 +31,7 @@ use crate::{
     event::{Column, EventType, Instant, TimeDelta, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::RuleSet,
-    stream::{Block, Reason, Receipt},
+    stream::{Block, Receipt, RejectReason},
 };
 
 use counting::{count_others, keep};
@@ -87,7 +87,7 @@ pub struct Sequenced {
 
 /// Why a batch is sequenced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SequenceCause {
     /// The loop starts, and ticks may be left over from before.
     Start,
     /// Events came.
@@ -172,7 +172,7 @@ impl Sequencer {
         &mut self,
         blocks: &[Block],
         decoded: Decoded,
-        step: Step,
+        step: SequenceCause,
         now: (Instant, TimeDelta),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
@@ -242,7 +242,7 @@ impl Sequencer {
                 }
                 Seen::Conflict => {
                     let detail = self.recent.conflict(&decoded.events, row, &accepted);
-                    decoded.rejects.push(decoded.origins.reject(row, Reason::Conflict, detail));
+                    decoded.rejects.push(decoded.origins.reject(row, RejectReason::Conflict, detail));
                 }
             }
             accepted.push(seen == Seen::New);
@@ -306,13 +306,13 @@ impl Sequencer {
         decoded: &Decoded,
         (row, at): (usize, Instant),
         is_made: bool,
-    ) -> Option<(Reason, String)> {
+    ) -> Option<(RejectReason, String)> {
         let bound = self.watermark.known_plausible().filter(|_| !is_made);
         let implausible = bound.and_then(|bound| bound.refuses(at));
-        let told = |reason: Reason| move |detail: String| (reason, detail);
+        let told = |reason: RejectReason| move |detail: String| (reason, detail);
         implausible
-            .map(told(Reason::BadTime))
-            .or_else(|| lookups::unknown(decoded, row).map(told(Reason::UnknownLine)))
+            .map(told(RejectReason::BadTime))
+            .or_else(|| lookups::unknown(decoded, row).map(told(RejectReason::UnknownLine)))
     }
 
     /// The event that another one names, if it is asked for and came before.

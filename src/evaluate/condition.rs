@@ -67,14 +67,14 @@ impl RuleCounts {
 
 /// Rows in the columns of a rule's table.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct RuleTable {
     /// The columns; those that no rule names may be empty.
     pub columns: ById<ColumnId, ArrayRef>,
     /// The number of rows.
     pub rows: usize,
 }
 
-impl Table {
+impl RuleTable {
     /// The same rows with more columns behind.
     #[must_use]
     pub fn with(&self, more: &[ArrayRef]) -> Self {
@@ -100,7 +100,7 @@ pub(crate) fn mask<'m>(
 /// The rows on which the rule holds, of those in `mask`; `times` are the instants that exceptions are limited by.
 pub(crate) fn judge(
     rule: &CompiledRule,
-    table: &Table,
+    table: &RuleTable,
     mask: &BooleanBuffer,
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
@@ -126,7 +126,7 @@ pub(crate) fn judge(
 /// The rows on which the rule holds, of all rows.
 pub(crate) fn judge_all(
     rule: &CompiledRule,
-    table: &Table,
+    table: &RuleTable,
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
@@ -137,7 +137,7 @@ pub(crate) fn judge_all(
 /// not among them; whether it fails for one row does not depend on the others.
 pub(crate) fn holds(
     condition: &Condition,
-    table: &Table,
+    table: &RuleTable,
     left: &BooleanBuffer,
     counts: &mut RuleCounts,
 ) -> BooleanBuffer {
@@ -165,7 +165,7 @@ pub(crate) fn holds(
 }
 
 /// The columns that a condition reads.
-fn project(condition: &Condition, table: &Table) -> RecordBatch {
+fn project(condition: &Condition, table: &RuleTable) -> RecordBatch {
     let columns = condition.inputs.iter().map(|&column| Arc::clone(&table.columns[column])).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
@@ -176,7 +176,7 @@ fn project(condition: &Condition, table: &Table) -> RecordBatch {
 ///
 /// # Errors
 /// If it cannot be computed.
-pub(crate) fn value(expression: &Condition, table: &Table, row: usize) -> Result<ScalarValue> {
+pub(crate) fn value(expression: &Condition, table: &RuleTable, row: usize) -> Result<ScalarValue> {
     match expression.expr.evaluate(&project(expression, table).slice(row, 1))? {
         ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
         ColumnarValue::Scalar(scalar) => Ok(scalar),

@@ -15,7 +15,7 @@ use super::{
     Backfill,
     auto_resolve::Standings,
     backfill::Times,
-    condition::{RuleCounts, Table, holds, judge, mask},
+    condition::{RuleCounts, RuleTable, holds, judge, mask},
     finding::{Place, Subject},
     measures::measured_columns,
     select::{Compacts, select},
@@ -49,7 +49,7 @@ pub struct Evaluation {
     /// Findings in the order of the events, those of one event in the order of the rules.
     pub findings: Vec<Finding>,
     /// Where and when each finding was made.
-    pub found: Vec<Found>,
+    pub found: Vec<FindingOrigin>,
     /// For each rule of the set, what happened.
     pub counts: ById<RuleId, RuleCounts>,
     /// Where the conditions that can stop being true stand after each event.
@@ -58,7 +58,7 @@ pub struct Evaluation {
 
 /// Where and when a finding was made.
 #[derive(Debug, Clone, Copy)]
-pub struct Found {
+pub struct FindingOrigin {
     /// The row of the batch that led to it.
     pub row: usize,
     /// Its time.
@@ -91,7 +91,7 @@ pub struct Batch<'b> {
 pub struct Prepared {
     evaluator: Evaluator,
     /// The events in the columns of [`crate::rule::compile::wide_schema`].
-    table: Table,
+    table: RuleTable,
     counts: ById<RuleId, RuleCounts>,
     hits: Vec<Hit>,
     standings: Standings,
@@ -211,7 +211,7 @@ impl Evaluator {
     }
 
     /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns; the others are empty and never read.
-    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> Table {
+    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> RuleTable {
         let mut columns = ById::from(batch.events.columns().to_vec());
         let none: ArrayRef = Arc::new(NullArray::new(0));
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
@@ -228,7 +228,7 @@ impl Evaluator {
                 Arc::clone(&none)
             });
         }
-        Table { columns, rows: batch.events.num_rows() }
+        RuleTable { columns, rows: batch.events.num_rows() }
     }
 }
 
@@ -241,7 +241,7 @@ impl Prepared {
 
     /// The event columns and those of `budget.*`.
     #[must_use]
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &RuleTable {
         &self.table
     }
 
@@ -350,10 +350,9 @@ impl Prepared {
         self.hits.sort_unstable();
         let about_events =
             self.hits.iter().map(|hit| (self.found(*hit), self.finding(*hit, &measures[hit.rule])));
-        let about_windows = moved
-            .closed
-            .into_iter()
-            .map(|closed| (Found { row: closed.row, at: closed.at, cents: Cents::ZERO }, closed.finding));
+        let about_windows = moved.closed.into_iter().map(|closed| {
+            (FindingOrigin { row: closed.row, at: closed.at, cents: Cents::ZERO }, closed.finding)
+        });
         let mut all: Vec<_> = about_events.chain(about_windows).collect();
         all.sort_by_key(|(found, _)| found.row);
         let (found, findings) = all.into_iter().unzip();
@@ -367,13 +366,17 @@ impl Prepared {
         Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)
     }
 
-    fn found(&self, hit: Hit) -> Found {
+    fn found(&self, hit: Hit) -> FindingOrigin {
         let amounts = self.table.columns[Column::Amount.into()].as_primitive::<Decimal128Type>();
-        Found { row: hit.row, at: time(&self.table, hit.row), cents: Cents::new(amounts.value(hit.row)) }
+        FindingOrigin {
+            row: hit.row,
+            at: time(&self.table, hit.row),
+            cents: Cents::new(amounts.value(hit.row)),
+        }
     }
 }
 
-fn time(table: &Table, row: usize) -> Instant {
+fn time(table: &RuleTable, row: usize) -> Instant {
     let times = table.columns[Column::OccurredAt.into()].as_primitive::<TimestampMicrosecondType>();
     Instant::from_micros(times.value(row))
 }

@@ -13,7 +13,7 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::{
     aggregate::{Failed, KEY, Packed, add_hashes, array},
-    condition::Table,
+    condition::RuleTable,
     key::SEED,
     sliding::Selected,
 };
@@ -65,7 +65,7 @@ pub(crate) struct Compacts(Vec<(BooleanBuffer, Arc<Compact>)>);
 
 impl Compacts {
     /// The rows of `table` in `mask`.
-    pub(crate) fn of(&mut self, table: &Table, mask: &BooleanBuffer) -> Arc<Compact> {
+    pub(crate) fn of(&mut self, table: &RuleTable, mask: &BooleanBuffer) -> Arc<Compact> {
         if let Some((_, known)) = self.0.iter().find(|(known, _)| known == mask) {
             return Arc::clone(known);
         }
@@ -90,7 +90,7 @@ pub struct Compact {
 }
 
 impl Compact {
-    fn new(table: &Table, mask: &BooleanBuffer) -> Self {
+    fn new(table: &RuleTable, mask: &BooleanBuffer) -> Self {
         let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
         let taken = ById::filled(table.columns.len(), OnceLock::new());
         Self { rows, columns: table.columns.clone(), of: table.rows, taken, hashes: Mutex::default() }
@@ -171,7 +171,7 @@ impl Compact {
     }
 
     /// These rows in the columns of a rule that are read to judge it, with its measures.
-    pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> Table {
+    pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> RuleTable {
         let conditions = rule.when.iter().chain(rule.exceptions.iter().map(|e| &e.when));
         let read: Vec<ColumnId> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
         // Nobody looks at the others, whatever they hold.
@@ -179,6 +179,6 @@ impl Compact {
             true => self.column(at),
             false => Arc::clone(other),
         });
-        Table { columns: own.chain(measures.iter().cloned()).collect(), rows: self.rows.len() }
+        RuleTable { columns: own.chain(measures.iter().cloned()).collect(), rows: self.rows.len() }
     }
 }

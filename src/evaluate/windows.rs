@@ -20,7 +20,7 @@ use crate::{
     rule::{ById, RuleId, RuleSet, WindowId, compile::CompiledRule, share::SharedWindow},
 };
 
-use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};
+use jobs::{ClosingJob, Job, Load, Outcome, PARALLEL_ROWS};
 use same::{closing_view, same_windows};
 
 /// The state of the windows of a rule set.
@@ -288,7 +288,7 @@ impl Windows {
         for ((state, out), (id, rule)) in states {
             let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
             let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
-            jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, rule: id }));
+            jobs.push(Job::Closing(ClosingJob { judge, state, watermark: self.watermark, out, rule: id }));
         }
         let rows = prepared.table().rows;
         in_parallel(jobs, rows >= PARALLEL_ROWS, |job| match job {

@@ -19,7 +19,7 @@ use super::{
     request::{HEARD_FOR, at_once, hear_out},
 };
 use crate::{
-    alert::{Alert, Change, policy::FileLimits},
+    alert::{Alert, HistoryEntry, policy::FileLimits},
     daemon::Shared,
     finding::Finding,
     store::{Cases, Incoming, LinkError, NotTaken, Stored},
@@ -64,7 +64,7 @@ const fn mib(limits: FileLimits) -> (u64, u64, u32) {
     (limits.file >> 20, limits.case >> 20, limits.files)
 }
 
-type Linked = (Alert, Vec<Finding>, Vec<Change>);
+type Linked = (Alert, Vec<Finding>, Vec<HistoryEntry>);
 
 async fn with_link<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LinkError> + Send + 'static,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    alert::{Action, Alert, Change, Facts, Outcome, Silence, State, inquiry::Stage},
+    alert::{Action, Alert, Facts, HistoryEntry, Outcome, Silence, State, inquiry::Stage},
     event::{Instant, money::format_cents, time::Calendar},
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
@@ -208,7 +208,7 @@ impl AlertView {
 
 /// One line of an alert's history, which only grows.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Change)]
+#[schema(as = HistoryEntry)]
 pub struct ChangeView {
     /// When it was done, by the clock. The times of events are called `at` and `occurred_at`.
     #[schema(format = DateTime)]
@@ -230,8 +230,8 @@ pub struct ChangeView {
 impl ChangeView {
     /// A change as it is shown.
     #[must_use]
-    pub fn new(change: &Change, calendar: &Calendar) -> Self {
-        let Change { at, who, action, state, why, facts } = change.clone();
+    pub fn new(change: &HistoryEntry, calendar: &Calendar) -> Self {
+        let HistoryEntry { at, who, action, state, why, facts } = change.clone();
         Self { done_at: calendar.format(at), who, action, state, why, facts }
     }
 }

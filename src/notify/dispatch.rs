@@ -16,7 +16,7 @@ use letters::own_thread;
 use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
-        ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, Policy, Reason, Silence, Told,
+        ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, NotifiedAlert, Policy, Reason, Silence,
         desk::{GroupKind, Matter},
         route::{ALERT, OFFICERS, Route},
     },
@@ -324,10 +324,13 @@ impl Work<'_> {
         alerts.truncate(ALERTS_MAX);
         // A long list shows less of each, so that a notification stays of a bearable size.
         let shown = (EVIDENCE_MAX / alerts.len().max(1)).max(1);
-        let told: Vec<Told> = alerts
+        let told: Vec<NotifiedAlert> = alerts
             .into_iter()
             .map(|alert| {
-                Ok(Told { evidence: self.round.evidence(&alert.alert_id, shown)?, alert: alert.clone() })
+                Ok(NotifiedAlert {
+                    evidence: self.round.evidence(&alert.alert_id, shown)?,
+                    alert: alert.clone(),
+                })
             })
             .collect::<RoundResult<_>>()?;
         let received_at = entries.iter().map(|entry| entry.received_at).min().unwrap_or(self.now);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Setup, sample::reason_word, view::link};
 use crate::{
-    alert::{Case, Notification, Told},
+    alert::{Case, Notification, NotifiedAlert},
     event::{Instant, money::format_cents},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn envelope(notification: &Notification, setup: &Setup) -> Map<String
 }
 
 /// An alert with its evidence, its times in RFC 3339.
-pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
+pub(super) fn alert(told: &NotifiedAlert, setup: &Setup) -> Value {
     let mut value = serde_json::to_value(told).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         // What masking goes by is nobody else's business.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    alert::{Alert, Case, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
+    alert::{Alert, Case, Inquiry, Labels, Notification, NotifiedAlert, Reason, State, inquiry::Stage},
     event::{Instant, TimeDelta},
     finding::{Finding, Handling, Mode, Severity},
     personal::{Kind, Kinds},
@@ -131,7 +131,7 @@ fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
     }
 }
 
-fn cash(language: Language) -> Told {
+fn cash(language: Language) -> NotifiedAlert {
     let title = pick(language, "大额提取现金", "Large cash withdrawal");
     let line = pick(
         language,
@@ -168,7 +168,7 @@ fn cash(language: Language) -> Told {
     told
 }
 
-fn split(language: Language) -> Told {
+fn split(language: Language) -> NotifiedAlert {
     let title = pick(language, "疑似拆分采购", "Split procurement");
     let line = pick(
         language,
@@ -182,7 +182,7 @@ fn split(language: Language) -> Told {
     told
 }
 
-fn purpose(language: Language) -> Told {
+fn purpose(language: Language) -> NotifiedAlert {
     let title = pick(language, "敏感用途", "Sensitive purpose");
     let line = pick(language, "用途含敏感词：购物卡", "The purpose names shopping cards");
     let mut told = told(
@@ -206,7 +206,7 @@ fn told(
     (severity, handling): (Severity, Handling),
     key: &[(&str, Value)],
     summary: &str,
-) -> Told {
+) -> NotifiedAlert {
     let mut labels = Labels::default();
     for (name, value) in key {
         labels.set(name, value.as_str().unwrap_or_default());
@@ -244,7 +244,7 @@ fn told(
         lines: Vec::new(),
         case: Case::default(),
     };
-    Told { alert, evidence: Vec::new() }
+    NotifiedAlert { alert, evidence: Vec::new() }
 }
 
 /// The kinds of the columns in these samples.
@@ -287,7 +287,7 @@ fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 /// One alert in a notification that is never sent, for what works on notifications.
-pub(super) fn bare(told: Told) -> Notification {
+pub(super) fn bare(told: NotifiedAlert) -> Notification {
     Notification {
         id: String::new(),
         sink: String::new(),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, Statement, Transaction, types::Type};
 
 use super::{
     StoreError,
-    checksums::{self, Change, Sum, set_meta},
+    checksums::{self, Sum, SumUpdate, set_meta},
     confirmations, explain, indicators,
     named::insert,
 };
@@ -19,7 +19,7 @@ use crate::{
 
 /// Writes the changes; `seq` is the last journal block they include.
 pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
-    let mut sum = Change::of(transaction, &checksums::LINES);
+    let mut sum = SumUpdate::of(transaction, &checksums::LINES);
     for (number, line, attributes) in &changes.lines {
         sum.before([&*line.id])?;
         let text = |column: Column| attributes.text(column);
@@ -53,7 +53,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) 
     sum.end()?;
     reach("checkpoint.lines")?;
     let mut over = transaction.prepare_cached("DELETE FROM applications WHERE event_id = ?1")?;
-    let mut sum = Change::of(transaction, &checksums::APPLICATIONS);
+    let mut sum = SumUpdate::of(transaction, &checksums::APPLICATIONS);
     for (id, saved) in &changes.applications {
         sum.before([&**id])?;
         match saved {

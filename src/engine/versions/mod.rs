@@ -34,7 +34,7 @@ use crate::{
     },
     event::{Column, Instant, TimeDelta, id_hash},
     say,
-    stream::{Reason, Reject},
+    stream::{Reject, RejectReason},
     text::quoted,
 };
 
@@ -217,7 +217,7 @@ impl Versions {
                     "the version {shown} cannot be compared with the one before: one is a time, a number or a text, and the other is not",
                     shown
                 );
-                return Ok(gathered.refuse(decoded, version, (Reason::WrongType, detail)));
+                return Ok(gathered.refuse(decoded, version, (RejectReason::WrongType, detail)));
             }
             if version.version < *before {
                 return Ok(VersionResult::Older);
@@ -228,14 +228,14 @@ impl Versions {
                     "the version {shown} came before with other content: name as `version` a column that grows with every change",
                     shown
                 );
-                return Ok(gathered.refuse(decoded, version, (Reason::Conflict, detail)));
+                return Ok(gathered.refuse(decoded, version, (RejectReason::Conflict, detail)));
             }
         }
         if !difference.is_none()
             && version.rows() > 0
             && let Some(detail) = lookups::unknown(decoded, version.row)
         {
-            return Ok(gathered.refuse(decoded, version, (Reason::UnknownLine, detail)));
+            return Ok(gathered.refuse(decoded, version, (RejectReason::UnknownLine, detail)));
         }
         for (event, _) in &difference.steps {
             if let Event::Row(row) = event
@@ -307,13 +307,13 @@ impl<'j> Judges<'j> {
     }
 
     /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
-    fn refuse(&mut self, decoded: &Decoded, row: usize) -> Result<Option<(Reason, String)>, PortError> {
+    fn refuse(&mut self, decoded: &Decoded, row: usize) -> Result<Option<(RejectReason, String)>, PortError> {
         if let Some(detail) = lookups::unknown(decoded, row) {
-            return Ok(Some((Reason::UnknownLine, detail)));
+            return Ok(Some((RejectReason::UnknownLine, detail)));
         }
         let at = occurred_at(&decoded.events, row);
         if let Some(detail) = self.plausible.as_ref().and_then(|plausible| plausible.refuses(at)) {
-            return Ok(Some((Reason::BadTime, detail)));
+            return Ok(Some((RejectReason::BadTime, detail)));
         }
         let event_id = decoded.events.column(Column::EventId.index()).as_string_view().value(row);
         let (id, content) = (decoded.ids[row], decoded.contents[row]);
@@ -326,7 +326,7 @@ impl<'j> Judges<'j> {
                 "the event_id {event_id} is known with other content, and not from this record: it came from another source, or before the source had `mode: upsert`, or so long ago that its versions are no longer kept",
                 event_id
             );
-            (Reason::Conflict, detail)
+            (RejectReason::Conflict, detail)
         }))
     }
 }
@@ -370,7 +370,7 @@ impl Gathered {
         &mut self,
         decoded: &Decoded,
         version: &RowVersion,
-        (reason, detail): (Reason, String),
+        (reason, detail): (RejectReason, String),
     ) -> VersionResult {
         self.rejects.push(decoded.origins.reject_version(version, reason, detail));
         VersionResult::Refused

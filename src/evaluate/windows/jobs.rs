@@ -17,7 +17,7 @@ pub(super) const PARALLEL_ROWS: usize = 512;
 /// What one window does with a batch; windows do not know one another.
 pub(super) enum Job<'b> {
     Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
-    Closing(Batch<'b>),
+    Closing(ClosingJob<'b>),
 }
 
 /// What one window does with a batch of the journal.
@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 /// A batch on its way into the windows of one rule.
-pub(super) struct Batch<'b> {
+pub(super) struct ClosingJob<'b> {
     pub(super) judge: Judge<'b>,
     pub(super) state: &'b mut State,
     pub(super) watermark: Until,
@@ -48,7 +48,7 @@ pub(super) struct Batch<'b> {
     pub(super) rule: RuleId,
 }
 
-impl Batch<'_> {
+impl ClosingJob<'_> {
     /// Events go in one after another; windows close right after the event that moved the watermark past them.
     pub(super) fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
         let selected = prepared.closings[self.rule].as_ref();

@@ -21,7 +21,7 @@ use super::{
     open_writer,
 };
 use crate::{
-    alert::{Labels, Notification, Told, desk::Entry},
+    alert::{Labels, Notification, NotifiedAlert, desk::Entry},
     event::Instant,
 };
 
@@ -232,7 +232,12 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn told(&self, sink: &str, ended_after: Instant, limit: usize) -> Result<Vec<Told>, StoreError> {
+    pub fn told(
+        &self,
+        sink: &str,
+        ended_after: Instant,
+        limit: usize,
+    ) -> Result<Vec<NotifiedAlert>, StoreError> {
         let sql =
             "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
                      WHERE g.sink = :sink AND a.state NOT IN ('closed', 'dismissed', 'resolved')
@@ -245,7 +250,7 @@ impl Outbox {
             let alerts = statement.query_map(values, alerts::alert)?;
             let told = alerts.map(|alert| {
                 let alert = alert?;
-                Ok(Told { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
+                Ok(NotifiedAlert { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
             });
             told.collect()
         })

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::{
     alert::{
-        Alert, Change, Desk, Labels, Notification, Silence,
-        desk::{GroupKey, Matter, Step},
+        Alert, Desk, HistoryEntry, Labels, Notification, Silence,
+        desk::{AlertUpdate, GroupKey, Matter},
     },
     event::Instant,
     finding::Finding,
@@ -367,7 +367,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn save(&self, step: &Step, now: Instant) -> RoundResult<()> {
+    pub fn save(&self, step: &AlertUpdate, now: Instant) -> RoundResult<()> {
         Ok(alerts::save(&self.summed(), step, Times::at(now))?)
     }
 
@@ -375,7 +375,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database or the key of links cannot be written.
-    pub fn send_letter(&self, desk: &Desk, step: &Step, now: Instant) -> RoundResult<()> {
+    pub fn send_letter(&self, desk: &Desk, step: &AlertUpdate, now: Instant) -> RoundResult<()> {
         answers::issue(self.dir, &self.summed(), step, desk, now)?;
         self.save(step, now)
     }
@@ -418,7 +418,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remark(&self, alert_id: &str, change: &Change) -> RoundResult<()> {
+    pub fn remark(&self, alert_id: &str, change: &HistoryEntry) -> RoundResult<()> {
         Ok(alerts::remark(&self.summed(), alert_id, change)?)
     }
 

@@ -62,7 +62,7 @@ impl Asked<'_> {
         });
         let names = columns.map(|column| column.spec().name);
         let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
-        let windows = Found { probes, played: &played, key: key.collect(), calendar: self.calendar };
+        let windows = FoundWindows { probes, played: &played, key: key.collect(), calendar: self.calendar };
         let all = match view.is_on_calendar() {
             true => windows_of(view, self.calendar, self.event.1.as_micros()),
             false => windows.with(self.event.1),
@@ -142,14 +142,14 @@ impl Asked<'_> {
 }
 
 /// The windows of the event's key that the parts found something about.
-struct Found<'f> {
+struct FoundWindows<'f> {
     probes: &'f Probes,
     played: &'f Played,
     key: Map<String, Value>,
     calendar: &'f Calendar,
 }
 
-impl<'f> Found<'f> {
+impl<'f> FoundWindows<'f> {
     /// Those that a part found, with their stretches.
     fn of(&self, number: RuleId) -> impl Iterator<Item = (Stretch, &'f Finding)> + use<'_, 'f> {
         let is_own =
