@@ -10,7 +10,8 @@ use arrow::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    Committable, EngineError, Intake, KeptEvents, Record, SequenceCause, Sequenced, Stages, Windowing,
+    Committable, EngineError, Intake, KeptEvents, Record, SequenceCause, Sequenced, Stages, VersionResult,
+    Windowing,
 };
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
@@ -119,18 +120,7 @@ impl InFlight {
         let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
         let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
-        let accepted = blocks.iter().zip(&s.types_by_block).flat_map(|(block, counts)| {
-            let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
-            present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
-        });
-        let mut version_results = BTreeMap::new();
-        for (block, result) in &s.version_results {
-            *version_results.entry((&blocks[*block].source, *result)).or_default() += 1;
-        }
-        let version_results = version_results
-            .into_iter()
-            .map(|((source, result), n)| (Arc::clone(source), result, n))
-            .collect();
+        let (accepted, version_results) = (accepted_of(&blocks, &s), version_results_of(&blocks, &s));
         stages.evaluate += started.elapsed();
         drop(turn);
         let watermark = s.watermark.save();
@@ -140,7 +130,7 @@ impl InFlight {
             ..s.intake
         };
         Ok(Committable {
-            accepted: accepted.collect(),
+            accepted,
             paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
             first_at: (arrow::compute::min(times)).map(Instant::from_micros),
             last_at: (arrow::compute::max(times)).map(Instant::from_micros),
@@ -168,4 +158,23 @@ impl InFlight {
             stages,
         })
     }
+}
+
+/// The accepted events by source and type.
+fn accepted_of(blocks: &[Block], sequenced: &Sequenced) -> Vec<(Arc<str>, EventType, u64)> {
+    let of = |(block, counts): (&Block, &[u64; EventType::ALL.len()])| {
+        let source = Arc::clone(&block.source);
+        let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
+        present.map(move |(event_type, n)| (Arc::clone(&source), event_type, n))
+    };
+    blocks.iter().zip(&sequenced.types_by_block).flat_map(of).collect()
+}
+
+/// What became of versions of records, by source.
+fn version_results_of(blocks: &[Block], sequenced: &Sequenced) -> Vec<(Arc<str>, VersionResult, u64)> {
+    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+    for (block, result) in &sequenced.version_results {
+        *counts.entry((&blocks[*block].source, *result)).or_default() += 1;
+    }
+    counts.into_iter().map(|((source, result), n)| (Arc::clone(source), result, n)).collect()
 }

@@ -192,8 +192,6 @@ const LONGER: &[(&str, usize)] = &[
     ("src/config/raw.rs", 553),
     ("src/config/resolve.rs", 475),
     ("src/decode/mapped/mod.rs", 415),
-    ("src/decode/row.rs", 406),
-    ("src/engine/versions/mod.rs", 406),
     ("src/http/decide.rs", 474),
     ("src/http/events.rs", 407),
     ("src/http/sign_in.rs", 442),
