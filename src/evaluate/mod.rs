@@ -33,6 +33,7 @@ mod timeline;
 pub(crate) mod windows;
 
 pub use backfill::Backfill;
+pub(crate) use closing::Until;
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use finding::finding_id;
 pub use ledger_tables::LedgerTables;

@@ -20,7 +20,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// One text in both languages.
-type Both = (&'static str, &'static str);
+pub(super) type Both = (&'static str, &'static str);
 
 const TITLE: Both = ("书面说明", "Written explanation");
 const REFUSED: Both = ("未能受理", "Not accepted");

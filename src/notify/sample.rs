@@ -73,31 +73,24 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         told.alert.ended_at = Some(AT + MINUTE * 4);
         told.alert.owner = Some(String::from("lihua"));
     }
-    if let (Reason::Explain, Some(told)) = (reason, notification.alerts.first_mut()) {
-        told.alert.inquiry = Some(Inquiry {
-            by: Some(String::from("lihua")),
-            due: Some(String::from("2026-03-11")),
-            note: Some(
-                pick(
+    if let Some(told) = notification.alerts.first_mut() {
+        let due = Some(String::from("2026-03-11"));
+        let letter =
+            |stage| Inquiry { by: Some(String::from("lihua")), due, ..Inquiry::at(stage, AT + MINUTE * 5) };
+        match reason {
+            Reason::Explain => {
+                let note = pick(
                     language,
                     "请一并说明现金的保管和使用情况。",
                     "Please also say how the cash is kept and spent.",
-                )
-                .to_owned(),
-            ),
-            ..Inquiry::at(Stage::Sent, AT + MINUTE * 5)
-        });
-    }
-    if let (Reason::Answered | Reason::Unanswered, Some(told)) = (reason, notification.alerts.first_mut()) {
-        let stage = if reason == Reason::Answered { Stage::Answered } else { Stage::Sent };
-        told.alert.inquiry = Some(Inquiry {
-            by: Some(String::from("lihua")),
-            due: Some(String::from("2026-03-11")),
-            ..Inquiry::at(stage, AT + MINUTE * 5)
-        });
-    }
-    if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {
-        told.alert.escalation = 1;
+                );
+                told.alert.inquiry = Some(Inquiry { note: Some(note.to_owned()), ..letter(Stage::Sent) });
+            }
+            Reason::Answered => told.alert.inquiry = Some(letter(Stage::Answered)),
+            Reason::Unanswered => told.alert.inquiry = Some(letter(Stage::Sent)),
+            Reason::Escalated => told.alert.escalation = 1,
+            _ => {}
+        }
     }
     notification
 }

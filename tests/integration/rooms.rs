@@ -194,7 +194,6 @@ const LONGER: &[(&str, usize)] = &[
     ("src/decode/mapped/mod.rs", 415),
     ("src/http/decide.rs", 474),
     ("src/http/events.rs", 407),
-    ("src/http/sign_in.rs", 442),
     ("src/rule/load.rs", 453),
     ("src/rule/query.rs", 428),
     ("src/simulate/simulation.rs", 462),

@@ -240,10 +240,8 @@ impl<'a> Apply<'a> {
                 Cell::Owned(text) => text,
                 _ => {
                     let name = quoted(&self.map.slots.names()[*slot]);
-                    return Err((
-                        RejectReason::MissingField,
-                        say!("{name} is missing, which is part of event_id", name),
-                    ));
+                    let detail = say!("{name} is missing, which is part of event_id", name);
+                    return Err((RejectReason::MissingField, detail));
                 }
             };
             if !id.is_empty() {

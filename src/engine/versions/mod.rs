@@ -14,14 +14,12 @@ use arrow::{
     datatypes::TimestampMicrosecondType,
 };
 
+pub(crate) use self::judges::Judges;
+pub use self::state::{Kept, VersionChange};
 use self::{
     difference::{Difference, Event},
     kept::Records,
     state::Standing,
-};
-pub use self::{
-    judges::Judges,
-    state::{Kept, VersionChange},
 };
 use super::{
     Sequenced,

@@ -11,7 +11,7 @@ use crate::{
     rule::{
         Id, RuleId,
         compile::{ClosingRule, KeyPart},
-        probe::{Of, Probes},
+        probe::{Of, Part, Probes},
         window::{Anomaly, Method, Season},
     },
     say,
@@ -42,14 +42,7 @@ impl Asked<'_> {
     pub(super) fn of_window(&self, probes: &Probes, view: &ClosingRule, played: Played) -> Explained {
         let own = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let mut values = own(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
-        let mut parts: Vec<Holds> = (probes.parts.entries())
-            .filter(|(_, part)| !part.of.is_shown())
-            .map(|(number, part)| Holds {
-                of: part.of.clone(),
-                text: part.text.clone(),
-                holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
-            })
-            .collect();
+        let mut parts = parts_of(probes, &played);
         let limits = played.errors.iter().cloned();
         let Some(counted) = own(&Of::Counted) else {
             let without = Explained::without(Verdict::LeftOut, limits.collect());
@@ -79,17 +72,12 @@ impl Asked<'_> {
         }
         let whole = probes.part(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
         let all = parts.iter().filter(|part| part.of == Of::When).all(|part| part.holds == Some(true));
-        let is_over = stretch.end <= played.closed;
+        let is_over = played.closed.is_past(stretch.end.as_micros());
+        let is_excepted = || parts.iter().any(|part| is_exception(part) && part.holds == Some(true));
         let verdict = match (is_over, whole, all) {
             (false, ..) => Verdict::Waiting,
             (true, true, _) => Verdict::Found,
-            (true, false, true)
-                if parts
-                    .iter()
-                    .any(|part| matches!(part.of, Of::Exception(_)) && part.holds == Some(true)) =>
-            {
-                Verdict::Excepted
-            }
+            (true, false, true) if is_excepted() => Verdict::Excepted,
             (true, false, _) => Verdict::NotFound,
         };
         let baseline = view.anomaly.as_ref().map(|(anomaly, at)| {
@@ -139,6 +127,21 @@ impl Asked<'_> {
             Season::DayOfMonth => a.day() == b.day(),
         }
     }
+}
+
+/// The parts of a rule that people see, as far as they are about the event alone.
+fn parts_of(probes: &Probes, played: &Played) -> Vec<Holds> {
+    let shown = probes.parts.entries().filter(|(_, part)| !part.of.is_shown());
+    let holds = |(number, part): (RuleId, &Part)| Holds {
+        of: part.of.clone(),
+        text: part.text.clone(),
+        holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
+    };
+    shown.map(holds).collect()
+}
+
+const fn is_exception(part: &Holds) -> bool {
+    matches!(part.of, Of::Exception(_))
 }
 
 /// The windows of the event's key that the parts found something about.
