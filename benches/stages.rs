@@ -84,14 +84,8 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
-        windowing: Windowing::new(
-            &evaluator,
-            None,
-            (TimeDelta::MAX, u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )
-        .expect("windows"),
+        windowing: Windowing::new(&evaluator, None, (TimeDelta::MAX, u64::MAX), (None, None), None)
+            .expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Nothing,
         scheduler: None,

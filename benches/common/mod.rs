@@ -105,14 +105,9 @@ impl Runner {
     pub(crate) fn new(f: &Fixture, rules: &Arc<RuleSet>) -> Self {
         let evaluator = Evaluator::new(Arc::clone(rules), f.config.calendar.clone());
         let late = 35 * DAY;
-        let windowing = Windowing::new(
-            &evaluator,
-            None,
-            (TimeDelta::from_micros(late), u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )
-        .expect("windows");
+        let windowing =
+            Windowing::new(&evaluator, None, (TimeDelta::from_micros(late), u64::MAX), (None, None), None)
+                .expect("windows");
         Self { evaluator, windowing, findings: 0 }
     }
 
@@ -128,8 +123,8 @@ impl Runner {
             };
             let prepared = self.evaluator.prepare(&batch);
             let watermarks: Vec<i64> = part.watermarks.iter().map(|at| at + shift).collect();
-            let last = watermarks.last().copied().unwrap_or(i64::MIN);
-            let moved = self.windowing.observe(&prepared, &watermarks, Instant::from_micros(last));
+            let last = watermarks.last().map(|last| Instant::from_micros(*last));
+            let moved = self.windowing.observe(&prepared, &watermarks, last);
             self.findings += black_box(prepared.conclude(moved)).findings.len();
         }
     }

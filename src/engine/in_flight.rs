@@ -28,8 +28,8 @@ pub(crate) struct InFlight {
     pub sequenced: Sequenced,
     unknown_fields: BTreeMap<String, u64>,
     step: SequenceCause,
-    /// The largest event time before and in the batch.
-    pub latest: Instant,
+    /// The largest event time before and in the batch, if there is any.
+    pub latest: Option<Instant>,
     /// What windows hold after it.
     pub held: Held,
     /// Time spent so far.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     decode::Decoded,
-    evaluate::schedule::Due,
+    evaluate::{Until, schedule::Due},
     event::{EventType, Instant, TimeDelta, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::RuleSet,
@@ -138,9 +138,9 @@ impl Sequencer {
         Self { noted, ..self }
     }
 
-    /// The watermark.
+    /// The watermark; `None` before the first event.
     #[must_use]
-    pub fn watermark(&self) -> Instant {
+    pub fn watermark(&self) -> Option<Instant> {
         self.watermark.at()
     }
 
@@ -231,7 +231,7 @@ impl Sequencer {
             passing.cleared.extend(original.clone());
         }
         passing.originals.extend(original);
-        passing.late += u64::from(at < self.watermark.at());
+        passing.late += u64::from(Some(at) < self.watermark.at());
         let mut from = self.watermark.ticked().unwrap_or(at);
         // What this event confirms has passed before it: ticks see what they see without the doubt.
         let place = passing.place(row);
@@ -241,7 +241,7 @@ impl Sequencer {
             from = from.max(confirmed);
         }
         self.watermark.observe(place, at, passing.now);
-        passing.watermarks.push(self.watermark.settled().as_micros());
+        passing.watermarks.push(Until::in_column(self.watermark.settled()));
         passing.cuts.extend(self.cut(passing.watermarks.len(), from, ticker));
         passing.count(row);
         Ok(())

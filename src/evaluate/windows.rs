@@ -92,7 +92,12 @@ impl Windows {
     /// Windows without events. An event may be so `late` and still finds all of its window; windows that end at or before
     /// `watermark` are closed, none where it is the least instant.
     #[must_use]
-    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>, late: TimeDelta, watermark: Instant) -> Self {
+    pub fn new(
+        rules: &Arc<RuleSet>,
+        calendar: &Arc<Calendar>,
+        late: TimeDelta,
+        watermark: Option<Instant>,
+    ) -> Self {
         let none = Arc::new(RuleSet::default());
         let empty = Self {
             rules: none,
@@ -173,14 +178,10 @@ impl Windows {
         }
     }
 
-    /// The first instant that an event can have whose windows are all open.
+    /// The windows that are closed.
     #[must_use]
-    pub fn watermark(&self) -> Instant {
-        match self.watermark {
-            Until::Nothing => Instant::MIN,
-            Until::At(at) => at,
-            Until::Everything => Instant::MAX,
-        }
+    pub(crate) fn closed(&self) -> Until {
+        self.watermark
     }
 
     /// The windows that an event of this batch reaches further back in than they hold, and how far. What reaches back to
@@ -300,7 +301,7 @@ impl Windows {
             }
         });
         if let Some(last) = watermarks.last() {
-            self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
+            self.watermark = self.watermark.max(Until::of_column(*last));
         }
         let mut moved = Moved { measured, ..Moved::default() };
         for Outcome { counts, closed } in outcomes {
@@ -321,7 +322,7 @@ impl Windows {
 
     /// Moves the watermark without an event, after a row of the last batch: time passes.
     pub fn advance(&mut self, watermark: Instant, row: usize, moved: &mut Moved) {
-        self.close(Until::watermark(watermark), row, moved);
+        self.close(Until::At(watermark), row, moved);
     }
 
     /// Closes every window that is open: the input is complete.

@@ -162,7 +162,7 @@ impl Work<'_> {
 
     /// Works off the groups that are due, at least one of them.
     fn groups(&mut self) -> RoundResult<()> {
-        let mut after = (Instant::MIN, 0);
+        let mut after = None;
         let mut seen = BTreeSet::new();
         loop {
             let due = self.round.due(self.now, &mut after, CHUNK)?;

@@ -190,13 +190,7 @@ fn engine(
     noted: Option<Noted>,
     ended_whole: bool,
 ) -> Result<Engine, Box<dyn std::error::Error + Send + Sync>> {
-    let windowing = Windowing::new(
-        &evaluator,
-        None,
-        (LATE_WITHOUT_HISTORY, u64::MAX),
-        (Instant::MIN, Instant::MIN),
-        None,
-    )?;
+    let windowing = Windowing::new(&evaluator, None, (LATE_WITHOUT_HISTORY, u64::MAX), (None, None), None)?;
     Ok(Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&course.calendar)).reading(Reading::stored())),
         sequencer: Sequencer::new(

@@ -198,7 +198,6 @@ const LONGER: &[(&str, usize)] = &[
     ("src/rule/query.rs", 428),
     ("src/simulate/simulation.rs", 462),
     ("src/simulate/tests/mod.rs", 407),
-    ("src/store/outbox/round.rs", 442),
     ("src/trial/unit_test/tests.rs", 475),
     ("tests/integration/access.rs", 402),
     ("tests/integration/alerts/openapi.rs", 405),

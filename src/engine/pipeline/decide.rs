@@ -125,7 +125,7 @@ impl Sequence {
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
     pub(super) async fn release(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
         while let Some(first) = self.asked.releases.first()
-            && first.due <= self.sequencer.watermark()
+            && Some(first.due) <= self.sequencer.watermark()
             && let Some(Release { at, event_id, budget_line_id, .. }) = self.asked.releases.pop_first()
         {
             let is_open = {

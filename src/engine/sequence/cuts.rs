@@ -81,18 +81,18 @@ impl Sequencer {
     /// A cut after `rows` events, if the watermark has passed a tick since `from`. A journal that tells when it was
     /// evaluated is cut there, and the tick is only remembered.
     pub(super) fn cut(&self, rows: usize, from: Instant, ticker: &mut Ticker) -> Option<Cut> {
-        let is_due = ticker.is_due(from, self.watermark.at());
+        let to = self.watermark.at()?;
+        let is_due = ticker.is_due(from, to);
         if let Some(noted) = &self.noted {
             if is_due {
-                noted.remember(&ticker.due(from, self.watermark.at()).due, ticker);
+                noted.remember(&ticker.due(from, to).due, ticker);
             }
             return None;
         }
         is_due.then(|| {
-            let Stretch { due, rests } = ticker.due(from, self.watermark.at());
+            let Stretch { due, rests } = ticker.due(from, to);
             if rests {
-                let (from, to) =
-                    (ticker.calendar().format(from), ticker.calendar().format(self.watermark.at()));
+                let (from, to) = (ticker.calendar().format(from), ticker.calendar().format(to));
                 tracing::warn!(
                     from,
                     to,

@@ -31,7 +31,7 @@ pub struct Judges<'j> {
     /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
     before: HashMap<u64, Option<u64>>,
     /// The latest event time.
-    pub(super) latest: Instant,
+    pub(super) latest: Option<Instant>,
 }
 
 impl<'j> Judges<'j> {
@@ -56,7 +56,7 @@ impl<'j> Judges<'j> {
         match event {
             Event::Row(row) => {
                 self.before.entry(decoded.ids[*row]).or_insert(Some(decoded.contents[*row]));
-                self.latest = self.latest.max(occurred_at(&decoded.events, *row));
+                self.latest = self.latest.max(Some(occurred_at(&decoded.events, *row)));
                 if let Some(plausible) = &mut self.plausible {
                     plausible.observe(&decoded.events, decoded.types[*row], *row);
                 }

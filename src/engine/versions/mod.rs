@@ -208,7 +208,8 @@ impl Versions {
             return Ok(gathered.refuse(decoded, version, fault));
         }
         difference.steps.iter().for_each(|(event, _)| judges.accept(decoded, event));
-        let at = kept.at.max(time_of(&decoded.events, version).unwrap_or(judges.latest));
+        let at = time_of(&decoded.events, version).or(judges.latest);
+        let at = at.map_or(kept.at, |at| kept.at.max(at));
         let Difference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
         for (number, (event, standing)) in steps.into_iter().enumerate() {

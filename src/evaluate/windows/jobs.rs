@@ -9,7 +9,7 @@ use super::{
     },
     Closed,
 };
-use crate::{event::Instant, rule::RuleId};
+use crate::rule::RuleId;
 
 /// Below so many events it is not worth to wake threads.
 pub(super) const PARALLEL_ROWS: usize = 512;
@@ -74,11 +74,11 @@ impl ClosingJob<'_> {
         while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
             let counts = &mut self.out.counts;
-            let until = Until::watermark(Instant::from_micros(watermarks[after]));
+            let until = Until::of_column(watermarks[after]);
             let found = self.state.close(&self.judge, (until, row + after), false, counts);
             self.out.extend(found);
         }
-        self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
+        self.watermark = self.watermark.max(Until::of_column(*last));
         self.state.passed(self.watermark);
     }
 }

@@ -1,6 +1,7 @@
 //! 待发: entries from the transaction of their cause until they are bundled (`round.rs`), notifications until a sink has
 //! them, and figures of both (`figures.rs`).
 
+mod due;
 mod figures;
 mod order;
 mod round;
@@ -9,8 +10,9 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
+pub use due::{DueEntry, DueGroup, Group};
 pub use figures::{Done, Late};
-pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
+pub use round::{Round, RoundError, RoundResult};
 
 use super::{
     StoreError, Turns,

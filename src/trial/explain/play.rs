@@ -146,7 +146,7 @@ impl Asked<'_> {
         let columns = columns(probes);
         let mut wide = Wide::new(&schema, &columns);
         let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
-        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, Instant::MIN);
+        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, None);
         windows.complete_from(journal.map(|journal| journal.at));
         let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
         ledger.group_by(&probes.rules.groupings());
@@ -173,7 +173,7 @@ impl Asked<'_> {
             let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
             let prepared = evaluator.prepare(&batch);
             // No watermark: windows are closed at the end.
-            let moved = windows.observe(&prepared, &vec![Instant::MIN.as_micros(); types.len()]);
+            let moved = windows.observe(&prepared, &vec![Until::in_column(None); types.len()]);
             let counts = |row: usize, finding: &Finding| {
                 in_key.as_ref().is_none_or(|window| window.value(row))
                     && counting.is_some_and(|number| finding.rule_id == number.number().to_string())
