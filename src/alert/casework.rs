@@ -9,7 +9,7 @@ use super::{
     desk::{AlertUpdate, Order, Refusal, name},
 };
 use crate::{
-    event::{Instant, money::format_cents, normal_name},
+    event::{Cents, Instant, money::format_cents, normal_name},
     say,
 };
 
@@ -22,8 +22,8 @@ pub struct Terms {
     pub due: Option<Date>,
     /// What came of it, for [`Action::Close`].
     pub outcome: Option<Outcome>,
-    /// The outcome's amount, in cents.
-    pub amount: Option<i64>,
+    /// The outcome's amount.
+    pub amount: Option<Cents>,
     /// The alert that goes on with it, for [`Action::Merge`].
     pub into: Option<String>,
 }
@@ -185,7 +185,7 @@ impl Desk {
         &self,
         mut alert: Alert,
         by: By<'_>,
-        (outcome, amount): (Option<Outcome>, Option<i64>),
+        (outcome, amount): (Option<Outcome>, Option<Cents>),
         now: Instant,
     ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
@@ -196,7 +196,7 @@ impl Desk {
             return self.propose(alert, review, now);
         }
         (alert.case.outcome, alert.case.outcome_amount) = (outcome, amount);
-        let facts = Facts { outcome, amount: amount.map(money), ..Facts::default() };
+        let facts = Facts { outcome, amount: amount.map(format_cents), ..Facts::default() };
         Ok(self.told(alert, state, (Action::Close, by), facts, now))
     }
 
@@ -207,7 +207,7 @@ impl Desk {
         let facts = Facts {
             proposed: Some(review.action),
             outcome: review.outcome,
-            amount: review.amount.map(money),
+            amount: review.amount.map(format_cents),
             ..Facts::default()
         };
         let (by, why) = (review.by.clone(), review.why.clone());
@@ -228,7 +228,7 @@ impl Desk {
         let facts = Facts {
             proposed_by: Some(review.by),
             outcome: review.outcome,
-            amount: review.amount.map(money),
+            amount: review.amount.map(format_cents),
             ..Facts::default()
         };
         let why = why.unwrap_or(&review.why);
@@ -321,8 +321,4 @@ fn proposal(alert: &mut Alert) -> Result<Review, Refusal> {
 /// Whether two names are one person's, however they are written.
 fn is_same(one: &str, other: &str) -> bool {
     normal_name(one) == normal_name(other)
-}
-
-fn money(cents: i64) -> String {
-    format_cents(i128::from(cents))
 }

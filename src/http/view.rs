@@ -140,10 +140,6 @@ pub struct InquiryView {
     pub undelivered: Option<String>,
 }
 
-fn yuan(cents: i64) -> String {
-    format_cents(i128::from(cents))
-}
-
 impl AlertView {
     /// An alert as it is shown.
     #[must_use]
@@ -187,7 +183,7 @@ impl AlertView {
                 undelivered: letter.undelivered.clone(),
             }),
             previous: a.previous.clone(),
-            amount: a.case.amount.map(yuan),
+            amount: a.case.amount.map(format_cents),
             due: a.case.due.clone(),
             review: a.case.review.as_ref().map(|review| ReviewView {
                 action: review.action,
@@ -195,10 +191,10 @@ impl AlertView {
                 at: time(review.at),
                 why: review.why.clone(),
                 outcome: review.outcome,
-                amount: review.amount.map(yuan),
+                amount: review.amount.map(format_cents),
             }),
             outcome: a.case.outcome,
-            outcome_amount: a.case.outcome_amount.map(yuan),
+            outcome_amount: a.case.outcome_amount.map(format_cents),
             merged_into: a.case.merged_into.clone(),
             merged: a.case.merged.clone(),
             mentions: a.case.mentions.clone(),

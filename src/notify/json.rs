@@ -72,12 +72,11 @@ pub(super) fn alert(told: &NotifiedAlert, setup: &Setup) -> Value {
 
 /// What is known of an alert as a case: its amount, its last day and what came of it, where they have a value.
 fn case(case: &Case) -> Map<String, Value> {
-    let yuan = |cents: i64| format_cents(i128::from(cents));
     let known = [
-        ("amount", case.amount.map(yuan)),
+        ("amount", case.amount.map(format_cents)),
         ("due", case.due.clone()),
         ("outcome", case.outcome.map(|outcome| outcome.word().to_owned())),
-        ("outcome_amount", case.outcome_amount.map(yuan)),
+        ("outcome_amount", case.outcome_amount.map(format_cents)),
         ("merged_into", case.merged_into.clone()),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
