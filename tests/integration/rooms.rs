@@ -202,20 +202,12 @@ const LONGER: &[(&str, usize)] = &[
     ("tests/integration/access.rs", 402),
     ("tests/integration/alerts/openapi.rs", 405),
     ("tests/integration/ask/mod.rs", 449),
-    ("tests/integration/decide.rs", 634),
     ("tests/integration/feeds.rs", 486),
-    ("tests/integration/hostile.rs", 577),
-    ("tests/integration/hostile_http.rs", 709),
     ("tests/integration/kafka/real.rs", 479),
     ("tests/integration/letters.rs", 403),
-    ("tests/integration/local_time.rs", 507),
-    ("tests/integration/sealing.rs", 613),
-    ("tests/integration/sessions.rs", 552),
     ("tests/integration/simulation/run.rs", 512),
-    ("tests/integration/sliding.rs", 581),
     ("tests/integration/state.rs", 487),
     ("tests/integration/support.rs", 491),
-    ("tests/integration/values.rs", 607),
 ];
 
 /// Whoever opens a file wants to see its one purpose.
