@@ -2,7 +2,7 @@
 
 use arrow::array::AsArray;
 use fiscwatch::store::{History, Order, Select};
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
