@@ -19,7 +19,7 @@ use fiscwatch::{
     daemon::load_rules,
     decode::{Decoded, Decoder},
     engine::{
-        Committable, Dedup, Engine, EngineError, Output, Record, Sequenced, Sequencer, Step, Ticker,
+        Committable, Dedup, Engine, EngineError, Output, Record, SequenceCause, Sequenced, Sequencer, Ticker,
         Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
@@ -84,14 +84,8 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
-        windowing: Windowing::new(
-            &evaluator,
-            None,
-            (TimeDelta::MAX, u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )
-        .expect("windows"),
+        windowing: Windowing::new(&evaluator, None, (TimeDelta::MAX, u64::MAX), (None, None), None)
+            .expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Nothing,
         scheduler: None,
@@ -145,7 +139,7 @@ fn stages(c: &mut Criterion) {
             let parts = sequencer.sequence(
                 block,
                 decoded,
-                Step::Events,
+                SequenceCause::Events,
                 (Instant::EPOCH, TimeDelta::MAX),
                 &mut ticker,
             );

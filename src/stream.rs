@@ -287,7 +287,7 @@ impl Block {
 
 /// Why a record is in quarantine. The code is stable: scripts and metrics use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum RejectReason {
     /// Not a JSON object, or a field twice.
     InvalidJson,
     /// Not a row of the CSV file.
@@ -334,7 +334,7 @@ pub enum Reason {
     Lost,
 }
 
-impl Reason {
+impl RejectReason {
     /// The stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -369,7 +369,7 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// Why.
-    pub reason: Reason,
+    pub reason: RejectReason,
     /// Why, in words, with the field and the value.
     pub detail: String,
     /// The source's name.

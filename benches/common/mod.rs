@@ -17,7 +17,7 @@ use arrow::{
 use fiscwatch::{
     config::Config,
     decode::{Decoded, Decoder},
-    engine::{Dedup, Sequenced, Sequencer, Step, Ticker, Watermark, Windowing},
+    engine::{Dedup, SequenceCause, Sequenced, Sequencer, Ticker, Watermark, Windowing},
     evaluate::{Batch, Evaluator},
     event::{Column, EventType, Instant, TimeDelta},
     ledger::Ledger,
@@ -76,8 +76,13 @@ pub(crate) fn sequence(config: &Config, blocks: &[Vec<Block>], decoded: Vec<Deco
     let mut ticker = Ticker::new(&Arc::default(), &config.calendar);
     let mut parts = Vec::new();
     for (block, decoded) in blocks.iter().zip(decoded) {
-        let sequenced =
-            sequencer.sequence(block, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker);
+        let sequenced = sequencer.sequence(
+            block,
+            decoded,
+            SequenceCause::Events,
+            (Instant::EPOCH, TimeDelta::MAX),
+            &mut ticker,
+        );
         parts.extend(sequenced.expect("no files"));
     }
     parts
@@ -100,14 +105,9 @@ impl Runner {
     pub(crate) fn new(f: &Fixture, rules: &Arc<RuleSet>) -> Self {
         let evaluator = Evaluator::new(Arc::clone(rules), f.config.calendar.clone());
         let late = 35 * DAY;
-        let windowing = Windowing::new(
-            &evaluator,
-            None,
-            (TimeDelta::from_micros(late), u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )
-        .expect("windows");
+        let windowing =
+            Windowing::new(&evaluator, None, (TimeDelta::from_micros(late), u64::MAX), (None, None), None)
+                .expect("windows");
         Self { evaluator, windowing, findings: 0 }
     }
 
@@ -123,8 +123,8 @@ impl Runner {
             };
             let prepared = self.evaluator.prepare(&batch);
             let watermarks: Vec<i64> = part.watermarks.iter().map(|at| at + shift).collect();
-            let last = watermarks.last().copied().unwrap_or(i64::MIN);
-            let moved = self.windowing.observe(&prepared, &watermarks, Instant::from_micros(last));
+            let last = watermarks.last().map(|last| Instant::from_micros(*last));
+            let moved = self.windowing.observe(&prepared, &watermarks, last);
             self.findings += black_box(prepared.conclude(moved)).findings.len();
         }
     }

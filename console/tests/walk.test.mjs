@@ -460,7 +460,7 @@ test("200 % zoom is half the width: everything is still there", async () => {
   await page.context().close();
 });
 
-test("a record is mended and read again, and what is still wrong is said", async () => {
+test("a record is corrected and read again, and what is still wrong is said", async () => {
   await fetch(`${daemon.api}/api/v1/events`, {
     method: "POST",
     body: `${JSON.stringify({ ...cash(1)[0], event_id: "M1", amount: "壹万元" })}\n{"event_id":"M2"`,
@@ -478,7 +478,7 @@ test("a record is mended and read again, and what is still wrong is said", async
   await page.locator(".form button[type=submit]").click();
   await page.locator(".failed[role=status]", { hasText: "仍被隔离 1 条" }).waitFor();
   assert.match(await field.inputValue(), /一万元/);
-  await accessible(page, "a record that is mended");
+  await accessible(page, "a record that is corrected");
   await field.fill(text.replace("壹万元", "10000.00"));
   await page.locator(".form button[type=submit]").click();
   await page.locator(".banner.is-back[role=status]", { hasText: "入账 1 条" }).waitFor();

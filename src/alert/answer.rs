@@ -4,7 +4,7 @@
 use super::{
     Action, Alert, Desk, State,
     case::{Facts, FileFact},
-    desk::{Matter, Refusal, Step, reason},
+    desk::{AlertUpdate, Matter, Refusal, reason},
     inquiry::Stage,
 };
 use crate::{event::Instant, say};
@@ -28,7 +28,7 @@ impl Desk {
     ///
     /// # Errors
     /// If there is nothing in it, it is too long, or the alert is over.
-    pub fn answer(&self, mut alert: Alert, answer: &Answer, now: Instant) -> Result<Step, Refusal> {
+    pub fn answer(&self, mut alert: Alert, answer: &Answer, now: Instant) -> Result<AlertUpdate, Refusal> {
         let text = reason(&answer.text).map_err(Refusal::Missing)?;
         if text.is_empty() && answer.files.is_empty() {
             return Err(Refusal::Missing(say!("write an explanation, or add a file: the answer is empty")));
@@ -54,7 +54,13 @@ impl Desk {
     ///
     /// # Errors
     /// If the alert is over.
-    pub fn attach(&self, alert: Alert, who: &str, file: FileFact, now: Instant) -> Result<Step, Refusal> {
+    pub fn attach(
+        &self,
+        alert: Alert,
+        who: &str,
+        file: FileFact,
+        now: Instant,
+    ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Attach).map_err(Refusal::State)?;
         let facts = Facts { files: vec![file], ..Facts::default() };
         Ok(self.told(alert, state, (Action::Attach, (who, None)), facts, now))
@@ -66,7 +72,7 @@ impl Desk {
         mut alert: Alert,
         by: (&str, Option<&str>),
         now: Instant,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Revoke).map_err(Refusal::State)?;
         let Some(letter) = alert.inquiry.as_mut().filter(|letter| letter.linked) else {
             return Err(Refusal::State(say!("no link is out by which the unit could answer")));
@@ -105,22 +111,22 @@ impl Desk {
 
     /// No server takes an alert's letter: the next round escalates that.
     #[must_use]
-    pub fn undelivered(mut alert: Alert, why: &str, now: Instant) -> Option<Step> {
+    pub fn undelivered(mut alert: Alert, why: &str, now: Instant) -> Option<AlertUpdate> {
         let letter = alert.inquiry.as_mut().filter(|letter| letter.stage == Stage::Sent)?;
         (letter.undelivered, letter.failure_told) = (Some(why.to_owned()), false);
         alert.changed_at = now;
         alert.version += 1;
         alert.escalates_at = Some(now).filter(|_| !alert.state.is_over());
-        Some(Step { alert, change: None, entries: Vec::new() })
+        Some(AlertUpdate { alert, change: None, entries: Vec::new() })
     }
 
     /// A letter that was refused went out after all, when somebody had it tried again.
     #[must_use]
-    pub fn delivered(mut alert: Alert, now: Instant) -> Option<Step> {
+    pub fn delivered(mut alert: Alert, now: Instant) -> Option<AlertUpdate> {
         alert.inquiry.as_mut().and_then(|letter| letter.undelivered.take())?;
         alert.changed_at = now;
         alert.version += 1;
-        Some(Step { alert, change: None, entries: Vec::new() })
+        Some(AlertUpdate { alert, change: None, entries: Vec::new() })
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, state::words};
 use crate::{
-    event::{Instant, money::parse_amount},
+    event::{Cents, Instant, in_64_bits, money::parse_amount},
     finding::Finding,
     say,
     text::{self, Language},
@@ -52,18 +52,18 @@ pub struct Review {
     /// The outcome that is proposed, of `close`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Its amount, in cents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<i64>,
+    /// Its amount.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "in_64_bits")]
+    pub amount: Option<Cents>,
 }
 
 /// What is known of an alert as a case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Case {
-    /// What it is about, in cents: the amounts of its events together, or the largest total of its windows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub amount: Option<i64>,
+    /// What it is about: the amounts of its events together, or the largest total of its windows.
+    #[serde(skip_serializing_if = "Option::is_none", with = "in_64_bits")]
+    pub amount: Option<Cents>,
     /// The last day for it to be over, `YYYY-MM-DD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
@@ -79,9 +79,9 @@ pub struct Case {
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// The outcome's amount, in cents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome_amount: Option<i64>,
+    /// The outcome's amount.
+    #[serde(skip_serializing_if = "Option::is_none", with = "in_64_bits")]
+    pub outcome_amount: Option<Cents>,
     /// The alert that goes on with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
@@ -107,16 +107,11 @@ impl Case {
 
     /// Counts what a finding is about.
     pub(super) fn count(&mut self, finding: &Finding) {
-        let of = |name: &str| {
-            let text = finding.values.get(name)?.as_str()?;
-            i64::try_from(parse_amount(text).ok()?.as_i128()).ok()
-        };
+        let of = |name: &str| parse_amount(finding.values.get(name)?.as_str()?).ok();
         let Some(cents) = of("amount").or_else(|| of("total")) else { return };
-        let known = self.amount.unwrap_or(0);
+        let known = self.amount.unwrap_or_default();
         // Windows of one rule and key overlap; events do not.
-        let together =
-            if finding.event_id.is_some() { known.saturating_add(cents) } else { known.max(cents) };
-        self.amount = Some(together);
+        self.amount = Some(if finding.event_id.is_some() { known + cents } else { known.max(cents) });
     }
 
     /// Adds whom a remark names.
@@ -222,7 +217,7 @@ fn is_of_name(c: char) -> bool {
 /// What is missing.
 pub(super) fn check_outcome(
     outcome: Option<Outcome>,
-    amount: Option<i64>,
+    amount: Option<Cents>,
     is_asked: bool,
 ) -> Result<(), String> {
     let words = || Outcome::ALL.iter().map(|(_, word, _)| *word).collect::<Vec<_>>().join(", ");
@@ -232,7 +227,7 @@ pub(super) fn check_outcome(
             words = words()
         )),
         None if amount.is_some() => Err(say!("say what came of it: an amount goes with an outcome")),
-        Some(Outcome::MoneyReturned) if amount.is_none_or(|cents| cents <= 0) => {
+        Some(Outcome::MoneyReturned) if amount.is_none_or(|amount| amount <= Cents::ZERO) => {
             Err(say!("say how much money was returned: the amount goes with this outcome"))
         }
         _ => Ok(()),
@@ -259,10 +254,12 @@ mod tests {
     fn a_case_has_an_outcome_and_money_that_came_back_an_amount() {
         assert!(check_outcome(None, None, false).is_ok());
         assert!(check_outcome(None, None, true).unwrap_err().contains("money_returned"));
-        assert!(check_outcome(None, Some(1), false).unwrap_err().contains("goes with an outcome"));
+        assert!(
+            check_outcome(None, Some(Cents::new(1)), false).unwrap_err().contains("goes with an outcome")
+        );
         assert!(check_outcome(Some(Outcome::MoneyReturned), None, false).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(0), false).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(1), false).is_ok());
+        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(Cents::new(0)), false).is_err());
+        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(Cents::new(1)), false).is_ok());
         assert!(check_outcome(Some(Outcome::NoFault), None, false).is_ok());
     }
 }

@@ -4,12 +4,12 @@
 use jiff::civil::Date;
 
 use super::{
-    Action, Alert, Change, Desk, State,
+    Action, Alert, Desk, HistoryEntry, State,
     case::{Facts, Outcome, Review, check_outcome, mentions},
-    desk::{Order, Refusal, Step, name},
+    desk::{AlertUpdate, Order, Refusal, name},
 };
 use crate::{
-    event::{Instant, money::format_cents, normal_name},
+    event::{Cents, Instant, money::format_cents, normal_name},
     say,
 };
 
@@ -22,8 +22,8 @@ pub struct Terms {
     pub due: Option<Date>,
     /// What came of it, for [`Action::Close`].
     pub outcome: Option<Outcome>,
-    /// The outcome's amount, in cents.
-    pub amount: Option<i64>,
+    /// The outcome's amount.
+    pub amount: Option<Cents>,
     /// The alert that goes on with it, for [`Action::Merge`].
     pub into: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Desk {
         order: &Order,
         by: By<'_>,
         now: Instant,
-    ) -> Option<Result<Step, Refusal>> {
+    ) -> Option<Result<AlertUpdate, Refusal>> {
         let alert = || alert.clone();
         Some(match order.action {
             Action::Assign => self.assign(alert(), by, order.terms.to.as_deref(), now),
@@ -118,7 +118,13 @@ impl Desk {
         }
     }
 
-    fn assign(&self, mut alert: Alert, by: By<'_>, to: Option<&str>, now: Instant) -> Result<Step, Refusal> {
+    fn assign(
+        &self,
+        mut alert: Alert,
+        by: By<'_>,
+        to: Option<&str>,
+        now: Instant,
+    ) -> Result<AlertUpdate, Refusal> {
         let missing = || say!("say who is to have it: `to`, or {nobody} for nobody", nobody = NOBODY);
         let to = to.ok_or_else(|| Refusal::Missing(missing()))?;
         let to = match to.trim() {
@@ -143,7 +149,7 @@ impl Desk {
         by: By<'_>,
         due: Option<Date>,
         now: Instant,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<AlertUpdate, Refusal> {
         let due = due.ok_or_else(|| Refusal::Missing(say!("say by which day it is to be over: `due`")))?;
         let state = alert.state.after(Action::Postpone).map_err(Refusal::State)?;
         let today = self.policy.calendar.local(now).date();
@@ -167,7 +173,7 @@ impl Desk {
         (alert.case.due, alert.case.due_at, alert.case.past_due_told) = (Some(due.to_string()), end, false);
     }
 
-    fn comment(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
+    fn comment(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Comment).map_err(Refusal::State)?;
         let mentions = mentions(by.1.unwrap_or_default());
         alert.case.mention(&mentions);
@@ -179,9 +185,9 @@ impl Desk {
         &self,
         mut alert: Alert,
         by: By<'_>,
-        (outcome, amount): (Option<Outcome>, Option<i64>),
+        (outcome, amount): (Option<Outcome>, Option<Cents>),
         now: Instant,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
         check_outcome(outcome, amount, self.policy.reviews.outcome).map_err(Refusal::Missing)?;
         if self.policy.reviews.close.get(alert.severity) {
@@ -190,18 +196,18 @@ impl Desk {
             return self.propose(alert, review, now);
         }
         (alert.case.outcome, alert.case.outcome_amount) = (outcome, amount);
-        let facts = Facts { outcome, amount: amount.map(money), ..Facts::default() };
+        let facts = Facts { outcome, amount: amount.map(format_cents), ..Facts::default() };
         Ok(self.told(alert, state, (Action::Close, by), facts, now))
     }
 
     /// Keeps what is proposed until a second officer has decided it.
-    fn propose(&self, mut alert: Alert, review: Review, now: Instant) -> Result<Step, Refusal> {
+    fn propose(&self, mut alert: Alert, review: Review, now: Instant) -> Result<AlertUpdate, Refusal> {
         alert.state.after(review.action).map_err(Refusal::State)?;
         let state = alert.state;
         let facts = Facts {
             proposed: Some(review.action),
             outcome: review.outcome,
-            amount: review.amount.map(money),
+            amount: review.amount.map(format_cents),
             ..Facts::default()
         };
         let (by, why) = (review.by.clone(), review.why.clone());
@@ -209,7 +215,7 @@ impl Desk {
         Ok(self.told(alert, state, (Action::Propose, (&by, Some(&why))), facts, now))
     }
 
-    fn approve(&self, mut alert: Alert, (who, why): By<'_>, now: Instant) -> Result<Step, Refusal> {
+    fn approve(&self, mut alert: Alert, (who, why): By<'_>, now: Instant) -> Result<AlertUpdate, Refusal> {
         let review = proposal(&mut alert)?;
         if is_same(who, &review.by) {
             return Err(Refusal::State(say!(
@@ -222,14 +228,14 @@ impl Desk {
         let facts = Facts {
             proposed_by: Some(review.by),
             outcome: review.outcome,
-            amount: review.amount.map(money),
+            amount: review.amount.map(format_cents),
             ..Facts::default()
         };
         let why = why.unwrap_or(&review.why);
         Ok(self.told(alert, state, (review.action, (who, Some(why))), facts, now))
     }
 
-    fn give_back(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
+    fn give_back(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<AlertUpdate, Refusal> {
         let Review { action, by: proposed_by, .. } = proposal(&mut alert)?;
         if is_same(by.0, &proposed_by) {
             return Err(Refusal::State(say!("{who} proposed it, and can withdraw it", who = proposed_by)));
@@ -239,7 +245,7 @@ impl Desk {
         Ok(self.told(alert, state, (Action::Return, by), facts, now))
     }
 
-    fn withdraw(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<Step, Refusal> {
+    fn withdraw(&self, mut alert: Alert, by: By<'_>, now: Instant) -> Result<AlertUpdate, Refusal> {
         let Review { action, by: proposed_by, .. } = proposal(&mut alert)?;
         if !is_same(by.0, &proposed_by) {
             return Err(Refusal::State(say!(
@@ -261,7 +267,7 @@ impl Desk {
         mut into: Alert,
         order: &Order,
         now: Instant,
-    ) -> Result<(Step, Step), Refusal> {
+    ) -> Result<(AlertUpdate, AlertUpdate), Refusal> {
         let by = self.check(&alert, order)?;
         let (who, why) = (by.0, Some(by.1.as_str()).filter(|why| !why.is_empty()));
         if alert.alert_id == into.alert_id {
@@ -300,10 +306,10 @@ impl Desk {
         (action, by): (Action, By<'_>),
         facts: Facts,
         now: Instant,
-    ) -> Step {
+    ) -> AlertUpdate {
         let step = self.moved(alert, state, (action, by.0, by.1), now);
-        let change = step.change.map(|change| Change { facts, ..change });
-        Step { change, ..step }
+        let change = step.change.map(|change| HistoryEntry { facts, ..change });
+        AlertUpdate { change, ..step }
     }
 }
 
@@ -315,8 +321,4 @@ fn proposal(alert: &mut Alert) -> Result<Review, Refusal> {
 /// Whether two names are one person's, however they are written.
 fn is_same(one: &str, other: &str) -> bool {
     normal_name(one) == normal_name(other)
-}
-
-fn money(cents: i64) -> String {
-    format_cents(i128::from(cents))
 }

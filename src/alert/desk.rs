@@ -7,7 +7,7 @@ mod order;
 use std::sync::Arc;
 
 use super::{
-    Action, Alert, BY_ITSELF, Case, Change, Facts, Labels, Policy, State,
+    Action, Alert, BY_ITSELF, Case, Facts, HistoryEntry, Labels, Policy, State,
     inquiry::Stage,
     labels::{SHARD, TYPE},
     route::{ALERT, OFFICERS, Route},
@@ -27,11 +27,11 @@ pub use entry::{Entry, GroupKey, GroupKind, Matter, Wait};
 
 /// What is to be stored about an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct AlertUpdate {
     /// The alert as it is now.
     pub alert: Alert,
     /// The line of its history; `None` where only a finding was added.
-    pub change: Option<Change>,
+    pub change: Option<HistoryEntry>,
     /// Who is to be told.
     pub entries: Vec<Entry>,
 }
@@ -130,14 +130,14 @@ impl Desk {
         previous: Option<String>,
         filing: &Filing,
         now: Instant,
-    ) -> Step {
+    ) -> AlertUpdate {
         match current {
             Some(alert) => self.add(alert, filing, now),
             None => self.open(previous, filing, now),
         }
     }
 
-    fn open(&self, previous: Option<String>, filing: &Filing, now: Instant) -> Step {
+    fn open(&self, previous: Option<String>, filing: &Filing, now: Instant) -> AlertUpdate {
         let Filing { finding, at, rule, clears, .. } = filing;
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
@@ -183,7 +183,7 @@ impl Desk {
         self.step(alert, Some(change), entries)
     }
 
-    fn add(&self, mut alert: Alert, filing: &Filing, now: Instant) -> Step {
+    fn add(&self, mut alert: Alert, filing: &Filing, now: Instant) -> AlertUpdate {
         let Filing { finding, at, .. } = filing;
         alert.findings += 1;
         alert.case.count(finding);
@@ -217,7 +217,7 @@ impl Desk {
     ///
     /// # Errors
     /// If it cannot be carried out; nothing is to be stored then.
-    pub fn act(&self, alert: Alert, order: &Order, now: Instant) -> Result<Step, Refusal> {
+    pub fn act(&self, alert: Alert, order: &Order, now: Instant) -> Result<AlertUpdate, Refusal> {
         let (who, why) = self.check(&alert, order)?;
         let why = Some(why.as_str()).filter(|why| !why.is_empty());
         if let Some(done) = self.casework(&alert, order, (who, why), now) {
@@ -261,7 +261,7 @@ impl Desk {
 
     /// The condition is no longer true for a budget line: the alert resolves when no line is left.
     #[must_use]
-    pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: Instant) -> Step {
+    pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: Instant) -> AlertUpdate {
         alert.lines.retain(|known| *known != cleared.line);
         let why = format!("{} {}", cleared.line, cleared.event_id);
         match alert.state.after(Action::Resolve) {
@@ -294,7 +294,7 @@ impl Desk {
 
     /// Escalates an alert; its label `escalation` counts how often, for routes to match on.
     #[must_use]
-    pub fn escalate(&self, mut alert: Alert, now: Instant) -> Step {
+    pub fn escalate(&self, mut alert: Alert, now: Instant) -> AlertUpdate {
         alert.escalation += 1;
         alert.case.past_due_told |= alert.case.due_at.is_some_and(|due| due <= now);
         alert.version += 1;
@@ -303,7 +303,7 @@ impl Desk {
         let of_letter = self.tell_of_letter(&mut alert, now);
         let matter = if of_letter.is_some() { Matter::Unanswered } else { Matter::Escalated };
         let (action, why) = of_letter.unwrap_or((Action::Escalate, None));
-        let change = Change { why, ..by_itself(&alert, action, now) };
+        let change = HistoryEntry { why, ..by_itself(&alert, action, now) };
         let mut entries = self.entries(&alert, matter, now);
         entries.extend(self.for_officer(&alert, matter).filter(|_| matter == Matter::Unanswered));
         self.step(alert, Some(change), entries)
@@ -315,7 +315,7 @@ impl Desk {
         state: State,
         (action, who, why): (Action, &str, Option<&str>),
         now: Instant,
-    ) -> Step {
+    ) -> AlertUpdate {
         let ends = state.is_over() && !alert.state.is_over();
         alert.state = state;
         alert.version += 1;
@@ -328,14 +328,14 @@ impl Desk {
             }
         }
         let (who, why, facts) = (who.to_owned(), why.map(str::to_owned), Facts::default());
-        let change = Change { at: now, who, action, state, why, facts };
+        let change = HistoryEntry { at: now, who, action, state, why, facts };
         let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
         self.step(alert, Some(change), entries)
     }
 
-    fn step(&self, mut alert: Alert, change: Option<Change>, entries: Vec<Entry>) -> Step {
+    fn step(&self, mut alert: Alert, change: Option<HistoryEntry>, entries: Vec<Entry>) -> AlertUpdate {
         alert.escalates_at = self.escalates_at(&alert);
-        Step { alert, change, entries }
+        AlertUpdate { alert, change, entries }
     }
 
     /// The entry for the officer whose letter it is, where the configuration says how officers are reached.
@@ -380,9 +380,9 @@ impl Desk {
     }
 }
 
-fn by_itself(alert: &Alert, action: Action, now: Instant) -> Change {
+fn by_itself(alert: &Alert, action: Action, now: Instant) -> HistoryEntry {
     let (who, facts) = (BY_ITSELF.to_owned(), Facts::default());
-    Change { at: now, who, action, state: alert.state, why: None, facts }
+    HistoryEntry { at: now, who, action, state: alert.state, why: None, facts }
 }
 
 /// The id of the alert that a finding opens.

@@ -10,7 +10,7 @@ use super::{
     Action, Alert, BY_ITSELF, Desk, Labels,
     case::is_false,
     casework::Terms,
-    desk::{Entry, Matter, Order, Refusal, Step, Wait},
+    desk::{AlertUpdate, Entry, Matter, Order, Refusal, Wait},
     policy::Explain,
     route::ALERT,
 };
@@ -220,7 +220,7 @@ impl Desk {
         (who, note): (&str, Option<&str>),
         letter: &Letter,
         now: Instant,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<AlertUpdate, Refusal> {
         let sent = alert.inquiry.as_ref().filter(|known| is_out(known.stage) && !letter.again);
         if let Some(Inquiry { by, at, due, .. }) = sent {
             return Err(Refusal::State(say!(
@@ -254,7 +254,7 @@ impl Desk {
     ///
     /// # Errors
     /// If it is no draft any more.
-    pub fn inquire_by_itself(&self, alert: Alert, due: Date, now: Instant) -> Result<Step, Refusal> {
+    pub fn inquire_by_itself(&self, alert: Alert, due: Date, now: Instant) -> Result<AlertUpdate, Refusal> {
         match alert.inquiry.as_ref().map(|known| known.stage) {
             Some(Stage::Draft) => self.inquire(alert, (BY_ITSELF, None), &Letter { due, again: false }, now),
             _ => Err(Refusal::State(say!("the letter is no draft any more"))),

@@ -34,7 +34,7 @@ pub use inquiry::Inquiry;
 pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
 pub use mute::Silence;
-pub use notification::{ALERTS_MAX, EVIDENCE_MAX, Notification, Reason, Told};
+pub use notification::{ALERTS_MAX, EVIDENCE_MAX, Notification, NotifiedAlert, Reason};
 pub use policy::Policy;
 pub use rows::rows;
 pub use state::{Action, State};
@@ -110,7 +110,7 @@ pub struct Alert {
 
 /// One line of an alert's history, which only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct HistoryEntry {
     /// When.
     pub at: Instant,
     /// Who: an officer's name, or `fiscwatch`.

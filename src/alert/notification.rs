@@ -60,7 +60,7 @@ pub struct Notification {
     /// Whether it begins its thread.
     pub begins_thread: bool,
     /// The alerts, worst first; at most [`ALERTS_MAX`].
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<NotifiedAlert>,
     /// Alerts that are meant too but not listed.
     pub omitted: u64,
     /// What else is to be said, for `Daemon` and `Test`.
@@ -79,7 +79,7 @@ pub const EVIDENCE_MAX: usize = 50;
 
 /// An alert in a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct NotifiedAlert {
     /// The alert as it was when the notification was made.
     #[serde(flatten)]
     pub alert: Alert,

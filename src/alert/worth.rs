@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::rule::{Handling, Severity};
+use crate::{
+    event::Cents,
+    rule::{Handling, Severity},
+};
 
 /// Weights of severities, worst first.
 const GRAVITY: [i64; 4] = [4, 3, 2, 1];
@@ -91,10 +94,15 @@ impl Worth {
     /// That of an alert with so many findings; `own` is how often its rule is right, `others` the same of each other rule that
     /// found something about the event of its latest finding.
     #[must_use]
-    pub fn of(severity: Severity, amount: Option<i64>, findings: u64, (own, others): (i64, &[i64])) -> Self {
+    pub fn of(
+        severity: Severity,
+        amount: Option<Cents>,
+        findings: u64,
+        (own, others): (i64, &[i64]),
+    ) -> Self {
         Self {
             severity: GRAVITY[severity.rank()],
-            amount: weight(&AMOUNTS, amount.unwrap_or(0)),
+            amount: weight(&AMOUNTS, amount.unwrap_or_default().saturating_i64()),
             repeated: weight(&REPEATED, i64::try_from(findings).unwrap_or(i64::MAX)),
             agreeing: if others.is_empty() { 1 } else { AGREEING },
             precision: others.iter().copied().fold(own, i64::max),
@@ -171,7 +179,7 @@ mod tests {
     fn worth_is_a_product_that_anybody_can_check() {
         let worth = Worth::of(
             Severity::Critical,
-            Some(123_456_700),
+            Some(Cents::new(123_456_700)),
             3,
             (precision(Handling::Explain, (8, 0)), &[400]),
         );

@@ -15,14 +15,15 @@ use crate::{
     clock::Clock,
     config::Config,
     daemon::{POSTED, Questions, RunOptions, Shared, gate, journal::StoredPast, receivers::Receivers},
+    decode::Decoder,
     diagnostic,
     engine::{
-        Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Windowing,
-        Workers,
+        Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Watermark,
+        Windowing, Workers,
     },
-    evaluate::Evaluator,
+    evaluate::{Evaluator, Held},
     rule::RuleSet,
-    store::{LogMover, Lookup, StateLock, Store},
+    store::{LogMover, Lookup, Recovered, StateLock, Store},
     stream::{Block, Position},
     telemetry::Metrics,
 };
@@ -76,40 +77,15 @@ impl Assembly {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
-        let started = std::time::Instant::now();
         let decoder = Arc::new(decoder(config));
-        let mut store = Store::open_locked(&config.state_dir, lock)?;
-        store.settle(&config.calendar)?;
-        store.limit_quarantine(config.quarantine);
-        let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
-        dedup.reserve(store.events_since(dedup.remembers_from())?);
-        let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
-        let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
-        let seconds = started.elapsed().as_secs_f64();
-        metrics.recovery_duration.set(seconds);
-        metrics.journal_events.set(recovered.events.try_into().unwrap_or(i64::MAX));
-        let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
-        tracing::info!(events = recovered.events, lines, replayed, seconds, "state recovered");
+        let Recovery { store, dedup, recovered } = Recovery::of(config, lock, &decoder, &metrics)?;
+        warn_of_closed_windows(&recovered.watermark);
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let SavedWatermark { at, ends, .. } = &recovered.watermark;
-        if ends.last().is_some_and(|end| Some(*end) == *at) {
-            tracing::warn!(
-                "the run before closed all windows at its end; those that are not over yet are judged again with what comes now, and not told again (run --once --keep-open leaves them open)"
-            );
-        }
         let watermark =
             watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
-        let journal = StoredPast { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
-        let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
-        let at = (watermark.settled(), watermark.latest());
-        let journal_start = watermark.journal_start(&config.calendar);
-        metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_seconds()));
-        let windows = (config.keep_late, config.window_bytes);
-        let mut windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
-            .judging_again(store.lists_judged_by()?, config.rejudge);
-        metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
+        let mut windowing = windowing(config, &store, (&decoder, &evaluator, &watermark), &metrics)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
         let (post, posted) = mpsc::channel(BLOCKS_WAITING);
@@ -120,14 +96,8 @@ impl Assembly {
         let shared =
             Shared::new(config, options, &metrics, &ledger, &evaluator, (&post, ask), clock, receivers);
         let shared = Arc::new(shared);
-        for (source, _, latest) in &recovered.watermark.partitions {
-            shared.saw_event(source, *latest);
-        }
-        shared.gate.holds(windowing.held().bytes.iter().sum());
-        if let Some(at) = store.latest_at()? {
-            shared.last_event_at.note(at);
-        }
-        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
+        show_recovered(&shared, &store, &recovered.watermark, windowing.held())?;
+        let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
@@ -151,4 +121,76 @@ impl Assembly {
         let (incoming, positions) = (gate::Incoming { sources, posted }, recovered.positions);
         Ok(Self { shared, blocks, incoming, positions, engine, output, sealing, log_mover })
     }
+}
+
+/// The store with the state that it was left with.
+struct Recovery {
+    store: Store,
+    /// Which events are known.
+    dedup: Dedup,
+    recovered: Recovered,
+}
+
+impl Recovery {
+    /// Opens the store, and reads the journal from the last checkpoint on.
+    fn of(config: &Config, lock: StateLock, decoder: &Decoder, metrics: &Metrics) -> anyhow::Result<Self> {
+        let started = std::time::Instant::now();
+        let mut store = Store::open_locked(&config.state_dir, lock)?;
+        store.settle(&config.calendar)?;
+        store.limit_quarantine(config.quarantine);
+        let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
+        let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
+        let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
+        let seconds = started.elapsed().as_secs_f64();
+        metrics.recovery_duration.set(seconds);
+        metrics.journal_events.set(recovered.events.try_into().unwrap_or(i64::MAX));
+        let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
+        tracing::info!(events = recovered.events, lines, replayed, seconds, "state recovered");
+        Ok(Self { store, dedup, recovered })
+    }
+}
+
+/// Tells of a run that closed its windows at its end, so that those of its last days are not told again.
+fn warn_of_closed_windows(SavedWatermark { at, ends, .. }: &SavedWatermark) {
+    if ends.last().is_some_and(|end| Some(*end) == *at) {
+        tracing::warn!(
+            "the run before closed all windows at its end; those that are not over yet are judged again with what comes now, and not told again (run --once --keep-open leaves them open)"
+        );
+    }
+}
+
+/// The windows, filled from the journal as they are asked for.
+fn windowing(
+    config: &Config,
+    store: &Store,
+    (decoder, evaluator, watermark): (&Decoder, &Arc<Evaluator>, &Watermark),
+    metrics: &Metrics,
+) -> anyhow::Result<Windowing> {
+    let journal = StoredPast { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
+    let at = (watermark.settled(), watermark.latest());
+    let journal_start = watermark.journal_start(&config.calendar);
+    metrics.journal_start.set(journal_start.map_or(0, |start| start.at.as_seconds()));
+    metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
+    let windows = (config.keep_late, config.window_bytes);
+    Ok(Windowing::new(evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
+        .judging_again(store.lists_judged_by()?, config.rejudge))
+}
+
+/// What whoever asks the daemon sees of the recovered state before the first commit.
+fn show_recovered(
+    shared: &Shared,
+    store: &Store,
+    watermark: &SavedWatermark,
+    held: Held,
+) -> anyhow::Result<()> {
+    for (source, _, latest) in &watermark.partitions {
+        shared.saw_event(source, *latest);
+    }
+    shared.gate.holds(held.bytes.iter().sum());
+    if let Some(at) = store.latest_at()? {
+        shared.last_event_at.note(at);
+    }
+    shared.quarantine.start(store.quarantine_bytes()?, &shared.metrics);
+    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Counts what a committed batch brought.
-pub(super) fn count(shared: &Shared, batch: &Committable, counters: &mut Counters) {
+pub(super) fn count(shared: &Shared, batch: &Committable, counters: &mut RuleCounters) {
     let m = &shared.metrics;
     for (source, event_type, n) in &batch.accepted {
         m.events.with_label_values(&[m.source_label(source), event_type.name(), "accepted"]).inc_by(*n);
@@ -67,7 +67,7 @@ pub(super) fn count(shared: &Shared, batch: &Committable, counters: &mut Counter
 
 /// The counters of the rules, looked up once for a rule set: a small batch counts for all of them what a large one does.
 #[derive(Default)]
-pub(super) struct Counters(Option<(Arc<RuleSet>, ById<RuleId, OfRule>)>);
+pub(super) struct RuleCounters(Option<(Arc<RuleSet>, ById<RuleId, OfRule>)>);
 
 struct OfRule {
     seconds: Counter,
@@ -76,7 +76,7 @@ struct OfRule {
     errors: IntCounter,
 }
 
-impl Counters {
+impl RuleCounters {
     fn count(&mut self, shared: &Shared, batch: &Committable) {
         let known = self.0.take_if(|(rules, _)| Arc::ptr_eq(rules, &batch.rules));
         let looked_up = || (Arc::clone(&batch.rules), counters_of(&batch.rules, &shared.metrics));

@@ -38,7 +38,7 @@ use crate::{
     config::Config,
     daemon::{RunOptions, Shared, gate, supervisor},
     decode::Decoder,
-    engine::{BatchLimits, EngineError, Silence, Watermark, batches},
+    engine::{BatchLimits, EngineError, IdleWatch, Watermark, batches},
     event::{Instant, TimeDelta},
     failpoint,
     replica::Keeper,
@@ -246,9 +246,9 @@ async fn ended(engine: &mut Option<EngineTask>) -> anyhow::Result<()> {
 }
 
 /// Time passes for silent sources.
-fn silence(config: &Config, clock: &Arc<dyn Clock>) -> Silence {
+fn silence(config: &Config, clock: &Arc<dyn Clock>) -> IdleWatch {
     let clock = Arc::clone(clock);
-    Silence { now: Arc::new(move || clock.now()), idle: config.idle, every: Duration::from_secs(1) }
+    IdleWatch { now: Arc::new(move || clock.now()), idle: config.idle, every: Duration::from_secs(1) }
 }
 
 /// How time passes with the events of an input.

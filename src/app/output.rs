@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender},
 };
 
-use super::counting::{Counters, count};
+use super::counting::{RuleCounters, count};
 use crate::{
     alert::{Cleared, Filing},
     daemon::Shared,
@@ -30,7 +30,7 @@ pub struct StoreOutput {
     /// The rules whose digests are in the store.
     in_force: Option<Arc<RuleSet>>,
     /// The counters of the rules in force.
-    counters: Counters,
+    counters: RuleCounters,
     /// What commits.
     workers: Workers,
 }
@@ -56,7 +56,7 @@ impl StoreOutput {
             sealing,
             watched,
             in_force: None,
-            counters: Counters::default(),
+            counters: RuleCounters::default(),
             workers,
         })
     }

@@ -16,7 +16,6 @@ use crate::{
         Output, Record, Scheduler, Sequencer, Versions, Windowing, batches,
     },
     evaluate::Evaluator,
-    event::Instant,
     ledger::Ledger,
     map::Map,
     rule::RuleSet,
@@ -141,16 +140,11 @@ impl Replay {
         let limits = BatchLimits { rows, wait: config.batch_wait };
         tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let windowing = match Windowing::new(
-            &evaluator,
-            None,
-            (LATE_WITHOUT_HISTORY, u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        ) {
-            Ok(windowing) => windowing,
-            Err(e) => return (Err(e.into()), Ok(())),
-        };
+        let windowing =
+            match Windowing::new(&evaluator, None, (LATE_WITHOUT_HISTORY, u64::MAX), (None, None), None) {
+                Ok(windowing) => windowing,
+                Err(e) => return (Err(e.into()), Ok(())),
+            };
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
             decoder: Arc::new(super::decoder(config)),

@@ -56,83 +56,37 @@ pub(super) async fn take(
 ) -> anyhow::Result<Option<Replica>> {
     let mut candidate = Candidate::new(settings, &config.state_dir)?;
     let pause = (settings.takeover_after / LOOKS).min(PAUSE_MAX);
-    let (mut looks, mut told) = (0, Told::Nothing);
+    let (mut looks, mut told) = (0, StandbyNotice::Nothing);
     loop {
-        let (with, looked) = aside(candidate, Candidate::look).await?;
-        let looked = match looked {
-            Ok(Look::Free) => {
-                let now = SystemClock.now();
-                let (with, claimed) = aside(with, move |candidate| candidate.claim(now)).await?;
-                candidate = with;
-                match claimed {
-                    Ok(Some(claimed)) => {
-                        let after_another = claimed.restored || told != Told::Nothing;
-                        return Ok(Some(Replica { candidate, claimed: Some(claimed), after_another }));
-                    }
-                    Ok(None) => {
-                        Look::Held { holder: say!("another machine"), silent: Duration::ZERO, lives: true }
-                    }
-                    Err(error) => match goes_on_without(config, settings, &error)? {
-                        true => return Ok(Some(Replica { candidate, claimed: None, after_another: false })),
-                        false => {
-                            told.away(&error);
-                            pausing(pause).await;
-                            continue;
-                        }
-                    },
-                }
+        let (with, tried) = aside(candidate, try_to_take).await?;
+        candidate = with;
+        match tried {
+            Ok(Tried::Taken(claimed)) => {
+                let after_another = claimed.restored || told != StandbyNotice::Nothing;
+                return Ok(Some(Replica { candidate, claimed: Some(claimed), after_another }));
             }
-            Ok(looked) => {
-                candidate = with;
-                looked
-            }
-            Err(error) => {
-                candidate = with;
-                match goes_on_without(config, settings, &error)? {
-                    true => return Ok(Some(Replica { candidate, claimed: None, after_another: false })),
-                    false => {
-                        told.away(&error);
-                        Look::Held { holder: String::new(), silent: Duration::ZERO, lives: false }
-                    }
-                }
-            }
-        };
-        match looked {
-            Look::Free => {}
-            Look::Held { holder, lives, .. } => {
+            Ok(Tried::Held { holder, lives }) => {
+                let holder = holder.unwrap_or_else(|| say!("another machine"));
                 if lives && !config.standby {
-                    return Err(anyhow!(say!(
-                        "another instance has the state in the store {place}: {holder}. Stop that one first, or let this one wait (state.standby: true)",
-                        place = settings.place,
-                        holder
-                    )));
+                    return Err(held_by(&holder, settings));
                 }
                 told.held(&holder);
             }
-            Look::ByHand { holder } => {
-                return Err(anyhow!(say!(
-                    "{holder} had the state in the store {place} last, and gives no sign of life; it goes on without the store when that is away, so what it committed last may not be there. Start it again; or, if it is gone for good, move {dir} away, `fiscwatch state restore --from {place} --to {dir}`, and start this one",
-                    holder,
-                    place = settings.place,
-                    dir = config.state_dir.display()
-                )));
+            Ok(Tried::ByHand { holder }) => return Err(only_people_can_tell(&holder, config, settings)),
+            Err(error) if goes_on_without(config, settings, &error)? => {
+                return Ok(Some(Replica { candidate, claimed: None, after_another: false }));
             }
+            Err(error) => told.away(&error),
         }
         if door.is_none() {
             *door = Some(Door::open(config, ports)?);
         }
         looks += 1;
         if config.standby && looks % FETCH_EVERY == 1 {
-            let (with, fetched) = aside(candidate, |candidate| candidate.fetch_ahead()).await?;
-            candidate = with;
-            match fetched {
-                Ok(0) => {}
-                Ok(bytes) => tracing::info!(bytes, "sealed files were fetched ahead"),
-                Err(error) => tracing::debug!("sealed files could not be fetched ahead: {error}"),
-            }
+            candidate = fetch_ahead(candidate).await?;
         }
         tokio::select! {
-            () = pausing(pause) => {}
+            () = tokio::time::sleep(pause) => {}
             signal = signals.next() => if matches!(signal, Signal::Stop) {
                 return Ok(None);
             },
@@ -140,8 +94,60 @@ pub(super) async fn take(
     }
 }
 
-async fn pausing(pause: Duration) {
-    tokio::time::sleep(pause).await;
+/// What came of an attempt to take the state.
+enum Tried {
+    Taken(Claimed),
+    /// Another machine has it.
+    Held {
+        /// `None` for whoever claimed it just before us.
+        holder: Option<String>,
+        /// Whether it gives signs of life.
+        lives: bool,
+    },
+    /// Somebody has it who goes on without the store: only people can tell whether that one is gone.
+    ByHand {
+        holder: String,
+    },
+}
+
+/// Looks who has the state, and claims it if nobody has.
+fn try_to_take(candidate: &mut Candidate) -> Result<Tried, ReplicaError> {
+    Ok(match candidate.look()? {
+        Look::Free => match candidate.claim(SystemClock.now())? {
+            Some(claimed) => Tried::Taken(claimed),
+            None => Tried::Held { holder: None, lives: true },
+        },
+        Look::Held { holder, lives, .. } => Tried::Held { holder: Some(holder), lives },
+        Look::ByHand { holder } => Tried::ByHand { holder },
+    })
+}
+
+fn held_by(holder: &str, settings: &Settings) -> anyhow::Error {
+    anyhow!(say!(
+        "another instance has the state in the store {place}: {holder}. Stop that one first, or let this one wait (state.standby: true)",
+        place = settings.place,
+        holder
+    ))
+}
+
+fn only_people_can_tell(holder: &str, config: &Config, settings: &Settings) -> anyhow::Error {
+    anyhow!(say!(
+        "{holder} had the state in the store {place} last, and gives no sign of life; it goes on without the store when that is away, so what it committed last may not be there. Start it again; or, if it is gone for good, move {dir} away, `fiscwatch state restore --from {place} --to {dir}`, and start this one",
+        holder,
+        place = settings.place,
+        dir = config.state_dir.display()
+    ))
+}
+
+/// Fetches sealed files while another one has the state, so that taking over takes less time.
+async fn fetch_ahead(candidate: Candidate) -> anyhow::Result<Candidate> {
+    let (candidate, fetched) = aside(candidate, |candidate| candidate.fetch_ahead()).await?;
+    match fetched {
+        Ok(0) => {}
+        Ok(bytes) => tracing::info!(bytes, "sealed files were fetched ahead"),
+        Err(error) => tracing::debug!("sealed files could not be fetched ahead: {error}"),
+    }
+    Ok(candidate)
 }
 
 /// Whether a start goes on without a store that is away; `false` if it waits for it.
@@ -171,13 +177,13 @@ fn goes_on_without(config: &Config, settings: &Settings, error: &ReplicaError) -
 
 /// What was told of the waiting.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum StandbyNotice {
     Nothing,
     Away,
     Held(String),
 }
 
-impl Told {
+impl StandbyNotice {
     fn away(&mut self, error: &ReplicaError) {
         if *self != Self::Away {
             tracing::warn!("standby: {error}; it is asked again");

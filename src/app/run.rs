@@ -57,31 +57,10 @@ pub async fn run(
     if let Some(files) = &config.clients.tls {
         http::tls::check(files).map_err(|why| anyhow!(why))?;
     }
-    let waiting = tokio::select! {
-        waited = standby::lock_state(&config, &ports, &mut signals) => waited?,
-        never = supervisor::waiting(config.standby) => match never {},
-    };
-    let Waited::Locked { lock, replica, after_another } = waiting else {
+    let Some((mut daemon, signals)) = start(&config, rules, (&options, &clock), &ports, signals).await?
+    else {
         return Ok(Outcome::default());
     };
-    supervisor::recovering();
-    // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
-    let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
-    let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
-    let started =
-        Daemon::start_locked(&config, (lock, replica.map(|replica| *replica)), rules, &options, &clock);
-    opened.cancel();
-    let signals = hearing.await?;
-    if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
-        tracing::info!("asked to stop while another program held the database; nothing was changed");
-        return Ok(Outcome::default());
-    }
-    turns.take_up();
-    let mut daemon = started?;
-    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false, Actor::daemon())
-    {
-        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
-    }
     let tls = http::tls::Tls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
     let socket = listen::local(&config)?;
     let (local, _socket_file) = socket.unzip();
@@ -115,6 +94,40 @@ pub async fn run(
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
     Ok(Outcome { unread, ..Outcome::of(&shared) })
+}
+
+/// Waits for the state, recovers it and wires the daemon. `None` if we are asked to stop meanwhile.
+async fn start(
+    config: &Config,
+    rules: Arc<RuleSet>,
+    (options, clock): (&RunOptions, &Arc<dyn Clock>),
+    ports: &http::Ports,
+    mut signals: reload::Signals,
+) -> anyhow::Result<Option<(Daemon, reload::Signals)>> {
+    let waiting = tokio::select! {
+        waited = standby::lock_state(config, ports, &mut signals) => waited?,
+        never = supervisor::waiting(config.standby) => match never {},
+    };
+    let Waited::Locked { lock, replica, after_another } = waiting else { return Ok(None) };
+    supervisor::recovering();
+    // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
+    let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
+    let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
+    let started =
+        Daemon::start_locked(config, (lock, replica.map(|replica| *replica)), rules, options, clock);
+    opened.cancel();
+    let signals = hearing.await?;
+    if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
+        tracing::info!("asked to stop while another program held the database; nothing was changed");
+        return Ok(None);
+    }
+    turns.take_up();
+    let daemon = started?;
+    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false, Actor::daemon())
+    {
+        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
+    }
+    Ok(Some((daemon, signals)))
 }
 
 /// Seals the audit log at the start, then now and then, and at the end.
@@ -223,7 +236,8 @@ async fn broke(beside: &mut JoinSet<()>, server: &mut JoinHandle<()>) {
     }
 }
 
-/// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
+/// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end. What was read
+/// until then is committed.
 async fn watch(
     mut daemon: Daemon,
     (mut sources, server): (ingest::SourceTasks, &mut JoinHandle<()>),
@@ -231,66 +245,16 @@ async fn watch(
     seals: AuditSeals,
     (options, reads_pipe): (RunOptions, bool),
 ) -> anyhow::Result<Ended> {
-    let (once, mut failed, mut is_full) = (options.once, None, false);
-    let (mut sources_left, turns) = (!sources.is_empty(), Arc::clone(&daemon.shared.turns));
-    let mut lists = tokio::time::interval(LISTS_EVERY);
-    let mut asked = reload::Asked::default();
-    while !once || sources_left {
-        tokio::select! {
-            result = ended(&mut daemon.engine) => {
-                daemon.stop.cancel();
-                result?;
-                bail!(say!("the loop ended by itself; please report this"));
-            }
-            error = daemon.sealing.failed() => {
-                daemon.stop.cancel();
-                return Err(error.into());
-            }
-            error = beside_failed(&mut daemon.moving, &mut daemon.deliver) => {
-                daemon.stop.cancel();
-                return Err(error);
-            }
-            () = broke(&mut daemon.beside, server) => {
-                daemon.stop.cancel();
-                bail!(say!("a part of the daemon broke, please report this; the log says where"));
-            }
-            why = superseded(Arc::clone(&turns)) => {
-                daemon.stop.cancel();
-                return Err(anyhow!(why));
-            }
-            ended = sources.join_next(), if sources_left => match ended {
-                None => {
-                    sources_left = false;
-                    daemon.bounded.store(once && !options.keep_open, Ordering::SeqCst);
-                }
-                Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
-                Some((name, Err(e))) => {
-                    failed = Some(anyhow::Error::from(e).context(say!("source {name}", name = quoted(&name))));
-                    break;
-                }
-            },
-            _ = lists.tick() => {
-                is_full = once && daemon.shared.gate.is_full();
-                if is_full {
-                    break;
-                }
-                asked.begin(&daemon.shared).await;
-            }
-            signal = signals.next() => match signal {
-                reload::Signal::Reload => {
-                    asked.reload();
-                    asked.begin(&daemon.shared).await;
-                }
-                reload::Signal::Stop => {
-                    tracing::info!("stopping: the sources end, what was read is committed");
-                    failed = once.then(|| interrupted(reads_pipe));
-                    break;
-                }
-            },
+    let input = until_end(&mut daemon, (&mut sources, server), &mut signals, (&options, reads_pipe)).await;
+    let InputEnd { mut failed, is_full, is_read } = match input {
+        Ok(end) => end,
+        Err(error) => {
+            daemon.stop.cancel();
+            return Err(error);
         }
-    }
+    };
     // A daemon without sources, fed over HTTP, is never through with its input.
-    let whole = once && !sources_left && failed.is_none() && !is_full;
+    let whole = options.once && is_read && failed.is_none() && !is_full;
     if whole {
         tracing::info!("everything is read; what is left of it is judged and committed");
         tokio::select! {
@@ -310,6 +274,77 @@ async fn watch(
     daemon.drain(whole).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(Ended { is_full }), Err)
+}
+
+/// How the input ended while nothing of the daemon broke.
+struct InputEnd {
+    /// What kept it from being read whole: a source that failed, or an interrupt.
+    failed: Option<anyhow::Error>,
+    /// Windows had no room for the rest of it.
+    is_full: bool,
+    /// Every source has come to its end.
+    is_read: bool,
+}
+
+/// Waits until no more is to be read.
+///
+/// # Errors
+/// If a part of the daemon has failed, and the rest must not go on without it.
+async fn until_end(
+    daemon: &mut Daemon,
+    (sources, server): (&mut ingest::SourceTasks, &mut JoinHandle<()>),
+    signals: &mut reload::Signals,
+    (options, reads_pipe): (&RunOptions, bool),
+) -> anyhow::Result<InputEnd> {
+    let (once, turns) = (options.once, Arc::clone(&daemon.shared.turns));
+    let mut end = InputEnd { failed: None, is_full: false, is_read: sources.is_empty() };
+    let mut lists = tokio::time::interval(LISTS_EVERY);
+    let mut asked = reload::Asked::default();
+    while !once || !end.is_read {
+        tokio::select! {
+            result = ended(&mut daemon.engine) => {
+                result?;
+                bail!(say!("the loop ended by itself; please report this"));
+            }
+            error = daemon.sealing.failed() => return Err(error.into()),
+            error = beside_failed(&mut daemon.moving, &mut daemon.deliver) => return Err(error),
+            () = broke(&mut daemon.beside, server) => {
+                bail!(say!("a part of the daemon broke, please report this; the log says where"));
+            }
+            why = superseded(Arc::clone(&turns)) => return Err(anyhow!(why)),
+            ended = sources.join_next(), if !end.is_read => match ended {
+                None => {
+                    end.is_read = true;
+                    daemon.bounded.store(once && !options.keep_open, Ordering::SeqCst);
+                }
+                Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
+                Some((name, Err(e))) => {
+                    let failed = anyhow::Error::from(e).context(say!("source {name}", name = quoted(&name)));
+                    end.failed = Some(failed);
+                    break;
+                }
+            },
+            _ = lists.tick() => {
+                end.is_full = once && daemon.shared.gate.is_full();
+                if end.is_full {
+                    break;
+                }
+                asked.begin(&daemon.shared).await;
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => {
+                    asked.reload();
+                    asked.begin(&daemon.shared).await;
+                }
+                reload::Signal::Stop => {
+                    tracing::info!("stopping: the sources end, what was read is committed");
+                    end.failed = once.then(|| interrupted(reads_pipe));
+                    break;
+                }
+            },
+        }
+    }
+    Ok(end)
 }
 
 /// A run that was to read everything and did not: what waits for it must not take it for done.

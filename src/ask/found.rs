@@ -17,7 +17,7 @@ use crate::event::time::Calendar;
 
 /// A value that stands in a text.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct Mention {
     pub kind: Kind,
     /// The value; several where it could be one or the other.
     pub values: Vec<String>,
@@ -93,7 +93,7 @@ pub(super) fn found(
     catalogue: &Catalogue,
     today: Date,
     calendar: &Calendar,
-) -> Vec<Found> {
+) -> Vec<Mention> {
     let mut all = Vec::new();
     quoted(heard, &mut all);
     ids(heard, &mut all);
@@ -101,7 +101,7 @@ pub(super) fn found(
     rules(heard, names, &mut all);
     for stretch in stretches(&heard.small, today, calendar) {
         let mut add = |kind, value| {
-            all.push(Found { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true });
+            all.push(Mention { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true });
         };
         if let Some(year) = stretch.year {
             add(Kind::Year, year.to_string());
@@ -122,8 +122,8 @@ pub(super) fn found(
     all
 }
 
-fn one(kind: Kind, value: String, at: std::ops::Range<usize>, rank: u8, is_firm: bool) -> Found {
-    Found { kind, values: vec![value], at, rank, is_firm }
+fn one(kind: Kind, value: String, at: std::ops::Range<usize>, rank: u8, is_firm: bool) -> Mention {
+    Mention { kind, values: vec![value], at, rank, is_firm }
 }
 
 /// The places of a word: English only as a whole one.
@@ -137,7 +137,7 @@ fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = std::ops::Ran
     })
 }
 
-fn quoted(heard: &Heard, all: &mut Vec<Found>) {
+fn quoted(heard: &Heard, all: &mut Vec<Mention>) {
     let mut add = |kind, part: regex::Match<'_>, whole: regex::Match<'_>| {
         all.push(one(kind, part.as_str().trim().to_owned(), whole.range(), 0, false));
     };
@@ -164,7 +164,7 @@ fn quoted(heard: &Heard, all: &mut Vec<Found>) {
 }
 
 /// Ids of lines and events. A line's often begins with BL, and anything else may be either.
-fn ids(heard: &Heard, all: &mut Vec<Found>) {
+fn ids(heard: &Heard, all: &mut Vec<Mention>) {
     for id in ID.iter().flat_map(|pattern| pattern.find_iter(&heard.plain)) {
         if !id.as_str().bytes().any(|b| b.is_ascii_digit()) {
             continue;
@@ -177,7 +177,7 @@ fn ids(heard: &Heard, all: &mut Vec<Found>) {
 }
 
 /// Units and regions, by their codes or their names; a unit also by the end of its name.
-fn places(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
+fn places(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
     for code in CODE.iter().flat_map(|pattern| pattern.find_iter(&heard.small)) {
         let text = code.as_str();
         let (unit, region) = (names.unit(text), names.region(text));
@@ -193,7 +193,7 @@ fn places(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
             all.push(one(Kind::Region, region, code.range(), 2, true));
             continue;
         }
-        all.push(Found { kind: Kind::Unit, values: unit_values, at: code.range(), rank: 2, is_firm: true });
+        all.push(Mention { kind: Kind::Unit, values: unit_values, at: code.range(), rank: 2, is_firm: true });
     }
     for (code, name) in names.regions() {
         words(&heard.plain, name).for_each(|at| all.push(one(Kind::Region, code.to_owned(), at, 5, true)));
@@ -204,7 +204,7 @@ fn places(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
 /// The shortest end of a name that is taken for it, in characters.
 const END_MIN: usize = 3;
 
-fn units(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
+fn units(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
     // The longest end of a name that stands in the text; several units may have it.
     let mut ends: Vec<(std::ops::Range<usize>, Vec<String>)> = Vec::new();
     for (code, name) in names.units().filter(|(_, name)| !name.is_empty()) {
@@ -226,11 +226,11 @@ fn units(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
         if let Some(whole) = whole.cloned() {
             values = vec![whole];
         }
-        all.push(Found { kind: Kind::Unit, values, at, rank: 2, is_firm: true });
+        all.push(Mention { kind: Kind::Unit, values, at, rank: 2, is_firm: true });
     }
 }
 
-fn rules(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
+fn rules(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
     for (id, way) in names.rules() {
         // Nobody writes an id and means something else.
         let is_firm = way == id && id.contains('-');
@@ -239,7 +239,7 @@ fn rules(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
     }
 }
 
-fn amounts(heard: &Heard, all: &mut Vec<Found>) {
+fn amounts(heard: &Heard, all: &mut Vec<Mention>) {
     let text = &heard.small;
     for captures in PERCENT.iter().flat_map(|pattern| pattern.captures_iter(text)) {
         let value = |at: usize| captures.get(at).and_then(|part| number(part.as_str()));
@@ -271,7 +271,7 @@ fn amounts(heard: &Heard, all: &mut Vec<Found>) {
     }
 }
 
-fn tops(heard: &Heard, all: &mut Vec<Found>) {
+fn tops(heard: &Heard, all: &mut Vec<Mention>) {
     for captures in TOP.iter().flat_map(|pattern| pattern.captures_iter(&heard.small)) {
         let Some(digits) = captures.get(1).or_else(|| captures.get(2)).or_else(|| captures.get(3)) else {
             continue;

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::{
     Kind, Names, OFFERED, Question,
     catalogue::{Catalogue, catalogue},
-    found::{Found, Heard, found},
+    found::{Heard, Mention, found},
     value::checked,
 };
 use crate::event::time::Calendar;
@@ -81,7 +81,7 @@ pub fn candidates(text: &str, names: &Names, today: Date, calendar: &Calendar) -
 fn meaning(
     question: &'static Question,
     heard: &Heard,
-    all: &[Found],
+    all: &[Mention],
     names: &Names,
     catalogue: &Catalogue,
 ) -> Meaning {
@@ -121,12 +121,12 @@ fn count(number: usize) -> f64 {
 }
 
 /// The values that a question takes, one of a kind, and those that it has no use for.
-fn parted<'f>(question: &Question, all: &'f [Found]) -> (Vec<&'f Found>, Vec<&'f Found>) {
-    let overlaps = |a: &Found, b: &Found| a.at.start < b.at.end && b.at.start < a.at.end;
-    let mut order: Vec<&Found> = all.iter().collect();
+fn parted<'f>(question: &Question, all: &'f [Mention]) -> (Vec<&'f Mention>, Vec<&'f Mention>) {
+    let overlaps = |a: &Mention, b: &Mention| a.at.start < b.at.end && b.at.start < a.at.end;
+    let mut order: Vec<&Mention> = all.iter().collect();
     order.sort_by_key(|found| (found.rank, std::cmp::Reverse(found.at.len()), found.at.start));
-    let mut taken: Vec<&Found> = Vec::new();
-    let mut strays: Vec<&Found> = Vec::new();
+    let mut taken: Vec<&Mention> = Vec::new();
+    let mut strays: Vec<&Mention> = Vec::new();
     for found in order {
         if taken.iter().chain(&strays).any(|other| overlaps(other, found)) {
             continue;
@@ -142,7 +142,7 @@ fn parted<'f>(question: &Question, all: &'f [Found]) -> (Vec<&'f Found>, Vec<&'f
 }
 
 /// The text with blanks where values stand.
-fn masked<'f>(text: &str, values: impl Iterator<Item = &'f &'f Found>) -> String {
+fn masked<'f>(text: &str, values: impl Iterator<Item = &'f &'f Mention>) -> String {
     let mut bytes = text.as_bytes().to_vec();
     values.for_each(|found| bytes[found.at.clone()].fill(b' '));
     String::from_utf8(bytes).unwrap_or_default()

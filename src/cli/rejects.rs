@@ -23,7 +23,7 @@ use crate::{
     http::lens::Lens,
     say,
     store::{Overflow, Reader, RejectFilter, StoredReject},
-    stream::Reason,
+    stream::RejectReason,
 };
 
 #[derive(Debug, Subcommand)]
@@ -228,6 +228,6 @@ fn pages(
         let Some(last) = page.last() else { return Ok(()) };
         after = last.seq;
         // A hole has no record that could be read again.
-        page.into_iter().filter(|r| r.reason != Reason::Lost.code()).try_for_each(&mut take)?;
+        page.into_iter().filter(|r| r.reason != RejectReason::Lost.code()).try_for_each(&mut take)?;
     }
 }

@@ -53,7 +53,7 @@ impl QuarantineGauge {
                     bytes,
                     limit,
                     "the quarantine is full: further records are counted, with position and digest, without their bytes. \
-                     Mend the feed, replay what can be read now (fiscwatch rejects), or raise state.quarantine_mib"
+                     Correct the feed, replay what can be read now (fiscwatch rejects), or raise state.quarantine_mib"
                 );
             }
         } else if bytes >= limit / 5 * 4 {

@@ -35,7 +35,6 @@ use crate::{
     diagnostic::Diagnostic,
     engine::{History, Windowing},
     evaluate::Evaluator,
-    event::Instant,
     rule::RuleSet,
     say,
     store::{Accounts, Deed, LabParams, Reader, StoreError, Turns},
@@ -342,9 +341,9 @@ fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(
     let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
-    let latest = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
+    let latest = shared.last_event_at.get();
     let (most, held) = (shared.gate.limit, shared.gate.held());
-    let at = (latest.saturating_sub(shared.lateness), latest);
+    let at = (latest.map(|latest| latest.saturating_sub(shared.lateness)), latest);
     let weigh = |beside: &Arc<RuleSet>, enough| {
         Windowing::weigh(beside, evaluator, Arc::clone(&journal), (config.keep_late, enough), at)
     };

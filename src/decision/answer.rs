@@ -33,7 +33,7 @@ pub struct Decision {
     /// Its amount.
     pub amount: String,
     /// The live rules that hold, the gravest first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<DecisionReason>,
     /// Why it is not allowed, beside the rules: other applications that it is decided together with, or sources that are
     /// too far behind.
     pub also: Reasons,
@@ -89,7 +89,7 @@ pub struct Reasons {
 /// A rule that holds for an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DecisionReason)]
-pub struct Reason {
+pub struct DecisionReason {
     /// The rule.
     pub rule_id: String,
     /// Its title.
@@ -127,7 +127,7 @@ pub struct Conjunct {
     pub values: Map<String, Value>,
 }
 
-impl Reason {
+impl DecisionReason {
     /// The reason of a finding, by a rule with this title, condition and basis.
     #[must_use]
     pub fn new(finding: &Finding, title: &str, when: &str, basis: Option<&str>) -> Self {

@@ -4,7 +4,7 @@
 mod answer;
 mod overrides;
 
-pub use answer::{Conjunct, Decision, Funds, GroupFunds, Lag, NotEvaluated, Reason, Reasons};
+pub use answer::{Conjunct, Decision, DecisionReason, Funds, GroupFunds, Lag, NotEvaluated, Reasons};
 pub use overrides::{Act, Overridden, Override, Passing, Standing, Wish};
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Decision, Reason, Verdict};
+use super::{Decision, DecisionReason, Verdict};
 use crate::{
     event::{Cents, Instant, money::parse_amount},
     say,
@@ -116,7 +116,7 @@ impl Override {
     /// # Errors
     /// If there is nothing to override, or this person may not grant it.
     pub fn of(decision: &Decision, wish: &Wish) -> Result<Self, String> {
-        let blocks = |reason: &&Reason| Verdict::of(reason.handling) == Verdict::Block;
+        let blocks = |reason: &&DecisionReason| Verdict::of(reason.handling) == Verdict::Block;
         let blocking = decision.reasons.iter().filter(blocks);
         let rules: Vec<_> = blocking.map(|reason| reason.rule_id.clone()).collect();
         if decision.decision != Verdict::Block || rules.is_empty() {

@@ -11,7 +11,7 @@ use super::row::{Cell, RowBuilder};
 use crate::{
     event::{Column, FieldKind, schema},
     say,
-    stream::{Dialect, Reason},
+    stream::{Dialect, RejectReason},
 };
 
 /// Takes the rows of a block one after another.
@@ -51,10 +51,10 @@ pub(crate) fn rows(
             Ok(true) if !take.fits(&fields, header.len()) => {
                 let (cells, columns) = (fields.len(), header.len());
                 let detail = say!("{cells} cells, the header has {columns}", cells, columns);
-                rows.reject((Reason::InvalidCsv, detail), record, start, end);
+                rows.reject((RejectReason::InvalidCsv, detail), record, start, end);
             }
             Ok(true) => take.take(&fields, (record, start, end), rows),
-            Err(e) => rows.reject((Reason::InvalidCsv, e.to_string()), record, start, end),
+            Err(e) => rows.reject((RejectReason::InvalidCsv, e.to_string()), record, start, end),
         }
     }
 }
@@ -106,7 +106,7 @@ impl Take for Columns<'_> {
             };
             let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
                 let detail = say!("{name} is not UTF-8: save the file as UTF-8", name);
-                return rows.reject((Reason::NotUtf8, detail), record, start, end);
+                return rows.reject((RejectReason::NotUtf8, detail), record, start, end);
             };
             cells[column] = match spec.kind {
                 FieldKind::Tags if !text.is_empty() => tags(text),

@@ -6,12 +6,12 @@ use super::{row::Cell, words::kind};
 use crate::{
     event::{FieldKind, schema::FIELDS},
     say,
-    stream::Reason,
+    stream::RejectReason,
     text::quoted,
 };
 
 /// Why a record is rejected.
-pub(crate) type Fault = (Reason, String);
+pub(crate) type Fault = (RejectReason, String);
 
 /// Values that a reader of ours found to be wrong, as cells: a floating-point number that is rounded,
 pub(crate) const ROUNDED: &str = "a rounded number";
@@ -83,7 +83,7 @@ impl Faults {
                     names = listed(&self.emptied)
                 );
             }
-            let missing = (Reason::MissingField, text);
+            let missing = (RejectReason::MissingField, text);
             let place = if self.missing_first { 0 } else { self.others.len() };
             self.others.insert(place, missing);
         }
@@ -105,7 +105,7 @@ fn missing_text(columns: &[usize]) -> String {
 }
 
 pub(crate) fn missing(column: usize) -> Fault {
-    (Reason::MissingField, missing_text(&[column]))
+    (RejectReason::MissingField, missing_text(&[column]))
 }
 
 pub(crate) fn unknown_value(column: usize, value: &str) -> Fault {
@@ -113,7 +113,7 @@ pub(crate) fn unknown_value(column: usize, value: &str) -> Fault {
     let FieldKind::Choice(words) = field.kind else { return missing(column) };
     let (name, value) = (field.name, quoted(&shorten(value)));
     let text = say!("{name} {value} is not one of {words}", name, value, words = words.join(", "));
-    (Reason::UnknownValue, text)
+    (RejectReason::UnknownValue, text)
 }
 
 pub(crate) fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
@@ -131,28 +131,28 @@ pub(crate) fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault 
         Cell::Inexact(_) | Cell::Told => "a value out of range",
     };
     let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
-    (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
+    (RejectReason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
 }
 
 /// What a reader of ours found to be wrong with a value.
 fn found_by_reader(name: &str, cell: &Cell<'_>) -> Option<Fault> {
     Some(match cell {
         Cell::Other(ROUNDED) => (
-            Reason::Inexact,
+            RejectReason::Inexact,
             say!(
                 "{name} is a floating-point number with more digits than it holds exactly. Have it stored as numeric, or leave it out",
                 name
             ),
         ),
         Cell::Other(ENCODED) => (
-            Reason::Inexact,
+            RejectReason::Inexact,
             say!(
                 "{name} is a decimal that the connector wrote as bytes or as a floating-point number: set decimal.handling.mode=string there",
                 name
             ),
         ),
         Cell::Other(UNSTATED) => (
-            Reason::BadTime,
+            RejectReason::BadTime,
             say!(
                 "{name} is a number, which Debezium writes for days, milliseconds or microseconds, and the schema that says it is not in the message: set value.converter.schemas.enable=true at the connector, or have the column written as a text with its zone",
                 name
@@ -176,7 +176,7 @@ pub(crate) fn other_currency(column: usize, text: &str, currency: &str) -> Fault
         text = format!("{:?}", shorten(text)),
         currency
     );
-    (Reason::Currency, text)
+    (RejectReason::Currency, text)
 }
 
 /// The start of a value, for messages.

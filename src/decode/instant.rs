@@ -17,7 +17,7 @@ use crate::{
         time::{Calendar, TimeBounds, TimeError, check_years},
     },
     say,
-    stream::Reason,
+    stream::RejectReason,
 };
 
 /// How the times of a block are read.
@@ -34,11 +34,15 @@ impl Instants<'_> {
     /// If it is none, or one that there cannot be.
     pub(crate) fn read(&self, column: usize, cell: &Cell<'_>) -> Result<Instant, Fault> {
         let name = FIELDS[column].name;
-        let bad =
-            |shown: &str, why: TimeError| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)));
+        let bad = |shown: &str, why: TimeError| {
+            (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(shown)))
+        };
         let at = match cell {
             Cell::Text(text) if text::is_scientific(text) => {
-                return Err((Reason::Inexact, text::lost_digits(name, &format!("{:?}", shorten(text)))));
+                return Err((
+                    RejectReason::Inexact,
+                    text::lost_digits(name, &format!("{:?}", shorten(text))),
+                ));
             }
             Cell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,
             Cell::Owned(text) => self.time_of(text).map_err(|e| bad(text, e))?,
@@ -59,7 +63,7 @@ impl Instants<'_> {
         let is_future = at > self.bounds.latest;
         let at = self.calendar.format(at);
         Err(if is_future {
-            (Reason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
+            (RejectReason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
         } else {
             let earliest = self.calendar.format(self.bounds.earliest);
             let why = say!(
@@ -68,7 +72,7 @@ impl Instants<'_> {
                 at,
                 earliest
             );
-            (Reason::BadTime, why)
+            (RejectReason::BadTime, why)
         })
     }
 

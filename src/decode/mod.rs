@@ -30,7 +30,7 @@ use crate::{
         Currency, EventType, Instant, event_schema,
         time::{Calendar, TimeBounds},
     },
-    stream::{Block, Dialect, Payload, Reason, Reject},
+    stream::{Block, Dialect, Payload, Reject, RejectReason},
 };
 pub use reading::Reading;
 use row::RowBuilder;
@@ -130,13 +130,18 @@ impl Origins {
 
     /// The row as a reject: with its bytes, or as an object where these say nothing without their file.
     #[must_use]
-    pub fn reject(&self, row: usize, reason: Reason, detail: String) -> Reject {
+    pub fn reject(&self, row: usize, reason: RejectReason, detail: String) -> Reject {
         self.reject_at(self.rows[row], reason, detail)
     }
 
     /// A version of a record as a reject.
     #[must_use]
-    pub fn reject_version(&self, version: &versions::RowVersion, reason: Reason, detail: String) -> Reject {
+    pub fn reject_version(
+        &self,
+        version: &versions::RowVersion,
+        reason: RejectReason,
+        detail: String,
+    ) -> Reject {
         self.reject_at(version.place, reason, detail)
     }
 
@@ -149,7 +154,7 @@ impl Origins {
         Self { rows, ..self }
     }
 
-    fn reject_at(&self, place: OriginRow, reason: Reason, detail: String) -> Reject {
+    fn reject_at(&self, place: OriginRow, reason: RejectReason, detail: String) -> Reject {
         let OriginRow { block, start, end, record } = place;
         let origin = &self.blocks[block as usize];
         let raw = match &origin.raw {

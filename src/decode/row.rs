@@ -2,6 +2,7 @@
 
 mod cell;
 mod finish;
+mod kind;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,15 +22,16 @@ use super::{
 };
 use crate::{
     event::{
-        BudgetAction, Column, EventType, FieldKind, Instant, TypeSet,
-        schema::{EVENT_ID_CHARS, FIELDS, LINE_ATTRIBUTES, TextKind, id_hash, required_by_action},
+        Column, EventType, FieldKind, Instant, TypeSet,
+        schema::{EVENT_ID_CHARS, FIELDS, LINE_ATTRIBUTES, TextKind, id_hash},
         time::TimeBounds,
     },
     say,
-    stream::{Block, Payload, Reason, Reject},
+    stream::{Block, Payload, Reject, RejectReason},
 };
 
 pub(crate) use cell::Cell;
+use kind::{check_action, event_type};
 
 /// The bits of all event types.
 const ALL_TYPES: TypeSet = {
@@ -228,11 +230,7 @@ impl<'c> RowBuilder<'c> {
         mut faults: Faults,
     ) -> Result<(EventType, u64, u64), Faults> {
         let (reading, currency) = (self.reading, self.decoder.currency.code());
-        reading.undress(&mut cells[Column::Type.index()], Column::Type.spec().kind);
-        let event_type = match text_of(&cells[Column::Type.index()]) {
-            Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name)),
-            None => Err(absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
-        };
+        let event_type = event_type(reading, &mut cells[Column::Type.index()]);
         // Of an event of no type only what every event has can be told.
         let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
         let looks_up = event_type.as_ref().is_ok_and(|event_type| self.looks_up(*event_type));
@@ -288,7 +286,7 @@ impl<'c> RowBuilder<'c> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
         if let Cell::Inexact(shown) = cell {
             let shown = format!("{:?}", shorten(shown));
-            return Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
+            return Err((RejectReason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
         }
         match FIELDS[column].kind {
             FieldKind::Text(kind) => {
@@ -395,12 +393,4 @@ pub(crate) fn fold(value: u128, seed: u64) -> u64 {
     let (low, high) = (value as u64, (value >> 64) as u64);
     let first = mix(low ^ 0x9E37_79B9_7F4A_7C15, high ^ seed.wrapping_mul(0xD6E8_FEB8_6659_FD93));
     mix(first ^ seed, 0xA076_1D64_78BD_642F)
-}
-
-/// A budget action may need more fields than every budget event does.
-fn check_action(cells: &[Cell<'_>], faults: &mut Faults) {
-    let action = text_of(&cells[Column::Action.index()]).and_then(BudgetAction::parse);
-    let needed = action.map_or(&[][..], required_by_action);
-    let absent = needed.iter().filter(|column| matches!(cells[column.index()], Cell::Absent));
-    absent.for_each(|column| faults.missing(column.index()));
 }

@@ -9,7 +9,7 @@ use crate::{
         schema::TextKind,
     },
     say,
-    stream::Reason,
+    stream::RejectReason,
 };
 
 /// Checks a text of this shape that the field `name` is to have.
@@ -114,14 +114,14 @@ impl Wrong {
             Self::Long(length) => {
                 let most = kind.chars_max();
                 (
-                    Reason::TooLong,
+                    RejectReason::TooLong,
                     say!("{name} has {length} characters, {most} are allowed", name, length, most),
                 )
             }
             Self::Hidden(c) => {
                 let (text, character) = (text(), code_point(c));
                 (
-                    Reason::BadText,
+                    RejectReason::BadText,
                     say!(
                         "{name} {text} has the character {character}, which nobody sees",
                         name,
@@ -130,7 +130,7 @@ impl Wrong {
                     ),
                 )
             }
-            Self::Inexact => (Reason::Inexact, lost_digits(name, &text())),
+            Self::Inexact => (RejectReason::Inexact, lost_digits(name, &text())),
         }
     }
 }

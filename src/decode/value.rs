@@ -15,7 +15,7 @@ use crate::{
         schema::{EVENT_ID_CHARS, FIELDS, TAGS_MAX, TextKind},
     },
     say,
-    stream::Reason,
+    stream::RejectReason,
     text::quoted,
 };
 
@@ -34,9 +34,10 @@ pub(crate) fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
 fn check_exact(column: usize, cell: &Cell<'_>) -> Result<(), Fault> {
     match text_of(cell).filter(|text| text::is_scientific(text)) {
         None => Ok(()),
-        Some(text) => {
-            Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text)))))
-        }
+        Some(text) => Err((
+            RejectReason::Inexact,
+            text::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text))),
+        )),
     }
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fau
             length = tags.len(),
             most = TAGS_MAX
         );
-        return Err((Reason::TooLong, text));
+        return Err((RejectReason::TooLong, text));
     }
     tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
 }
@@ -65,7 +66,7 @@ pub(crate) fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     result.map(Cents::as_i128).map_err(|e| {
         let shown = shown(cell);
         let detail = format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown));
-        (Reason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })
+        (RejectReason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })
     })
 }
 
@@ -98,8 +99,9 @@ pub(crate) fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
         Cell::Cents(cents) => number::scaled(*cents, 2),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
-    result
-        .map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown(cell)))))
+    result.map_err(|e| {
+        (RejectReason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown(cell))))
+    })
 }
 
 pub(crate) fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
@@ -112,7 +114,7 @@ pub(crate) fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
     text.parse().ok().filter(|year| digits && YEARS.contains(year)).ok_or_else(|| {
         let name = FIELDS[column].name;
         let value = quoted(&shorten(text));
-        (Reason::BadTime, say!("{name} {value}: not a year of four digits", name, value))
+        (RejectReason::BadTime, say!("{name} {value}: not a year of four digits", name, value))
     })
 }
 
@@ -122,5 +124,8 @@ pub(crate) fn check_event_id(id: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let most = EVENT_ID_CHARS;
-    Err((Reason::BadEventId, say!("event_id has {length} characters, {most} are allowed", length, most)))
+    Err((
+        RejectReason::BadEventId,
+        say!("event_id has {length} characters, {most} are allowed", length, most),
+    ))
 }

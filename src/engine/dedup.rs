@@ -45,8 +45,8 @@ pub struct Dedup {
     shards: Vec<HashMap<u64, u64, BuildHasherDefault<Hashed>>>,
     len: usize,
     horizon: Option<TimeDelta>,
-    /// The latest event time.
-    latest_at: Instant,
+    /// The latest event time, if there is any.
+    latest_at: Option<Instant>,
     /// The first day within the horizon of it.
     floor: u64,
     old: Option<Box<dyn KnownIds>>,
@@ -79,7 +79,7 @@ impl Dedup {
             shards: (0..1 << SHARD_BITS).map(|_| HashMap::default()).collect(),
             len: 0,
             horizon,
-            latest_at: Instant::MIN,
+            latest_at: None,
             floor: 0,
             old: None,
             forgotten: IdFilter::default(),
@@ -90,7 +90,7 @@ impl Dedup {
             next_shard: 0,
             tidied: 0,
         };
-        dedup.move_on(latest_at.unwrap_or(Instant::MIN));
+        latest_at.into_iter().for_each(|at| dedup.move_on(at));
         dedup
     }
 
@@ -185,9 +185,9 @@ impl Dedup {
         self.forgotten.may_have(id).then(|| (Instant::MIN, start_of(self.floor)))
     }
 
-    /// The latest event time.
+    /// The latest event time; `None` before the first event.
     #[must_use]
-    pub fn latest_at(&self) -> Instant {
+    pub fn latest_at(&self) -> Option<Instant> {
         self.latest_at
     }
 
@@ -252,8 +252,8 @@ impl Dedup {
     }
 
     fn move_on(&mut self, at: Instant) {
-        if at > self.latest_at {
-            self.latest_at = at;
+        if Some(at) > self.latest_at {
+            self.latest_at = Some(at);
             self.floor = self.horizon.map_or(0, |horizon| day_of(at.saturating_sub(horizon)));
         }
     }

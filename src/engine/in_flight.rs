@@ -9,7 +9,10 @@ use arrow::{
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Committable, EngineError, Intake, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
+use super::{
+    Committable, EngineError, Intake, KeptEvents, Record, SequenceCause, Sequenced, Stages, VersionResult,
+    Windowing,
+};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
     event::{Cents, Column, EventType, Instant},
@@ -24,9 +27,9 @@ pub(crate) struct InFlight {
     /// What sequencing made of it.
     pub sequenced: Sequenced,
     unknown_fields: BTreeMap<String, u64>,
-    step: Step,
-    /// The largest event time before and in the batch.
-    pub latest: Instant,
+    step: SequenceCause,
+    /// The largest event time before and in the batch, if there is any.
+    pub latest: Option<Instant>,
     /// What windows hold after it.
     pub held: Held,
     /// Time spent so far.
@@ -49,7 +52,7 @@ pub(crate) fn prepare(
     unknown_fields: BTreeMap<String, u64>,
     evaluator: &Evaluator,
     stages: Stages,
-    step: Step,
+    step: SequenceCause,
 ) -> (InFlight, Prepared) {
     let started = std::time::Instant::now();
     let batch = Batch {
@@ -83,7 +86,7 @@ impl InFlight {
         let watermark = self.sequenced.watermark.settled();
         windowing.complete_from(self.sequenced.journal);
         let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
-        if self.step == (Step::End { bounded: true }) {
+        if self.step == (SequenceCause::End { bounded: true }) {
             windowing.end(&mut moved);
         }
         moved
@@ -118,18 +121,7 @@ impl InFlight {
         let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
         let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
-        let accepted = blocks.iter().zip(&s.types_by_block).flat_map(|(block, counts)| {
-            let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
-            present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
-        });
-        let mut version_results = BTreeMap::new();
-        for (block, result) in &s.version_results {
-            *version_results.entry((&blocks[*block].source, *result)).or_default() += 1;
-        }
-        let version_results = version_results
-            .into_iter()
-            .map(|((source, result), n)| (Arc::clone(source), result, n))
-            .collect();
+        let (accepted, version_results) = (accepted_of(&blocks, &s), version_results_of(&blocks, &s));
         stages.evaluate += started.elapsed();
         drop(turn);
         let watermark = s.watermark.save();
@@ -139,7 +131,7 @@ impl InFlight {
             ..s.intake
         };
         Ok(Committable {
-            accepted: accepted.collect(),
+            accepted,
             paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
             first_at: (arrow::compute::min(times)).map(Instant::from_micros),
             last_at: (arrow::compute::max(times)).map(Instant::from_micros),
@@ -167,4 +159,23 @@ impl InFlight {
             stages,
         })
     }
+}
+
+/// The accepted events by source and type.
+fn accepted_of(blocks: &[Block], sequenced: &Sequenced) -> Vec<(Arc<str>, EventType, u64)> {
+    let of = |(block, counts): (&Block, &[u64; EventType::ALL.len()])| {
+        let source = Arc::clone(&block.source);
+        let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
+        present.map(move |(event_type, n)| (Arc::clone(&source), event_type, n))
+    };
+    blocks.iter().zip(&sequenced.types_by_block).flat_map(of).collect()
+}
+
+/// What became of versions of records, by source.
+fn version_results_of(blocks: &[Block], sequenced: &Sequenced) -> Vec<(Arc<str>, VersionResult, u64)> {
+    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+    for (block, result) in &sequenced.version_results {
+        *counts.entry((&blocks[*block].source, *result)).or_default() += 1;
+    }
+    counts.into_iter().map(|((source, result), n)| (Arc::clone(source), result, n)).collect()
 }

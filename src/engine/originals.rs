@@ -89,7 +89,8 @@ impl Originals {
     /// # Errors
     /// If it must be looked up and the journal cannot be read.
     pub fn find(&mut self, event_id: &str, id: u64, known: &Dedup) -> Result<Option<Original>, PortError> {
-        let kept = self.retain.map(|retain| known.latest_at().saturating_sub(retain));
+        let bound = |retain| Some(known.latest_at()?.saturating_sub(retain));
+        let kept = self.retain.and_then(bound);
         let is_kept =
             |original: &Original| kept.is_none_or(|kept| original.at().is_some_and(|at| at >= kept));
         Ok(self.look_up(event_id, id, known)?.filter(is_kept))

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 pub use self::asked::Asked;
-use self::{order::Sequence, windows::Windows};
+use self::{order::Sequence, windows::WindowStage};
 use super::{
     Committable, Scheduler, Sequencer, Windowing,
     in_flight::InFlight,
@@ -85,7 +85,7 @@ pub struct Engine {
     pub asked: Option<Asked>,
     /// The clock's time, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
-    pub silence: Option<Silence>,
+    pub silence: Option<IdleWatch>,
 }
 
 /// What the last stage gets of the accepted events.
@@ -103,7 +103,7 @@ pub enum Record {
 
 /// How time passes for sources that are silent.
 #[derive(Clone)]
-pub struct Silence {
+pub struct IdleWatch {
     /// The clock's time.
     pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// How long a source may be silent.
@@ -147,7 +147,7 @@ impl Engine {
         let (asked, time_max) = (self.asked.unwrap_or_default(), self.time_max);
         let forwarded = 0;
         let windows =
-            Windows { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
+            WindowStage { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
         let (ticker, told) = (None, None);
         let sequence = Sequence {

@@ -98,7 +98,7 @@ impl Rejudging {
         &mut self,
         evaluator: &Evaluator,
         past: &JournalReplay,
-        latest: Instant,
+        latest: Option<Instant>,
     ) -> Result<Vec<Committable>, PortError> {
         let rules = self.rules(evaluator);
         let lists = self.changed(&evaluator.rules().lists).into_iter().collect::<Vec<_>>().join(", ");
@@ -112,7 +112,8 @@ impl Rejudging {
             );
         } else if !rules.rules.is_empty() {
             let _busy = past.busy.with(Work::Lists(lists.clone()));
-            results = again(evaluator, rules, past, latest.saturating_sub(self.back), &lists)?;
+            let from = latest.map(|latest| latest.saturating_sub(self.back));
+            results = again(evaluator, rules, past, from, &lists)?;
         }
         let now: BTreeMap<String, u64> =
             evaluator.rules().lists.prints().map(|(name, print, _)| (name.to_owned(), print)).collect();
@@ -126,12 +127,12 @@ fn step(evaluator: &Evaluator, step: ListsStep) -> Committable {
     Committable { rules: Arc::clone(evaluator.rules()), lists: Some(step), ..Committable::default() }
 }
 
-/// What these rules find from `from` on.
+/// What these rules find from `from` on; `None` for all of history.
 fn again(
     evaluator: &Evaluator,
     rules: RuleSet,
     past: &JournalReplay,
-    from: Instant,
+    from: Option<Instant>,
     lists: &str,
 ) -> Result<Vec<Committable>, PortError> {
     let balances = rules.rules.iter().any(|rule| rule.reads_beside().0);
@@ -139,13 +140,15 @@ fn again(
     let judging = Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar()));
     let columns: Vec<usize> = (0..Column::COUNT).collect();
     let (mut results, mut findings, mut reached) = (Vec::new(), 0, Ok(()));
-    let wanted = Wanted { from: Some(from), columns: &columns, balances, groupings: &groupings };
+    let wanted = Wanted { from, columns: &columns, balances, groupings: &groupings };
     let events = past.replay(&wanted, &mut |batch| {
         let here = crate::failpoint::reach("lists.batch");
         reached = std::mem::replace(&mut reached, Ok(())).and(here);
         let times = batch.events.column(Column::OccurredAt.index());
         let latest = max(times.as_primitive::<TimestampMicrosecondType>());
-        if latest.is_none_or(|latest| latest < from.as_micros()) || findings >= FINDINGS_MAX {
+        if latest.map(Instant::from_micros).is_none_or(|latest| Some(latest) < from)
+            || findings >= FINDINGS_MAX
+        {
             return;
         }
         let evaluation = since(judging.prepare(batch).conclude(Moved::default()), from);
@@ -168,8 +171,8 @@ fn again(
 }
 
 /// The findings about events from `from` on, and nothing else: where conditions stand now, the past does not tell.
-fn since(evaluation: Evaluation, from: Instant) -> Evaluation {
+fn since(evaluation: Evaluation, from: Option<Instant>) -> Evaluation {
     let pairs = evaluation.found.into_iter().zip(evaluation.findings);
-    let (found, findings) = pairs.filter(|(found, _)| found.at >= from).unzip();
+    let (found, findings) = pairs.filter(|(found, _)| Some(found.at) >= from).unzip();
     Evaluation { findings, found, ..Evaluation::default() }
 }

@@ -7,7 +7,7 @@ use crate::{
         Evaluation, Evaluator,
         bounded::{Busy, Work},
         condition::RuleCounts,
-        evaluator::Found,
+        evaluator::FindingOrigin,
         schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
     event::Cents,
@@ -56,7 +56,8 @@ impl Scheduler {
             let tick = calendar.format(*tick);
             tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
         }
-        let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: Cents::ZERO }).collect();
+        let found =
+            findings.iter().map(|_| FindingOrigin { row: 0, at: due.tick, cents: Cents::ZERO }).collect();
         let mut all = ById::filled(rules.rules.len(), RuleCounts::default());
         all[due.rule] = counts;
         (Evaluation { findings, found, counts: all, ..Evaluation::default() }, passed)

@@ -2,17 +2,14 @@
 
 mod counting;
 mod cuts;
+mod passing;
 mod trial;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::{
-    array::{Array, AsArray, BooleanArray, StringViewArray},
-    compute::kernels::zip::zip,
-    datatypes::TimestampMicrosecondType,
-    record_batch::RecordBatch,
-};
+use arrow::record_batch::RecordBatch;
 use cuts::Kept;
+use passing::{Passing, name, on_lines_of_payments};
 
 use super::{
     Intake, Noted,
@@ -27,11 +24,11 @@ use super::{
 };
 use crate::{
     decode::Decoded,
-    evaluate::schedule::Due,
-    event::{Column, EventType, Instant, TimeDelta, id_hash, period::JournalStart},
+    evaluate::{Until, schedule::Due},
+    event::{EventType, Instant, TimeDelta, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::RuleSet,
-    stream::{Block, Reason, Receipt},
+    stream::{Block, Receipt, RejectReason},
 };
 
 use counting::{count_others, keep};
@@ -87,7 +84,7 @@ pub struct Sequenced {
 
 /// Why a batch is sequenced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SequenceCause {
     /// The loop starts, and ticks may be left over from before.
     Start,
     /// Events came.
@@ -141,9 +138,9 @@ impl Sequencer {
         Self { noted, ..self }
     }
 
-    /// The watermark.
+    /// The watermark; `None` before the first event.
     #[must_use]
-    pub fn watermark(&self) -> Instant {
+    pub fn watermark(&self) -> Option<Instant> {
         self.watermark.at()
     }
 
@@ -172,83 +169,92 @@ impl Sequencer {
         &mut self,
         blocks: &[Block],
         decoded: Decoded,
-        step: Step,
+        step: SequenceCause,
         now: (Instant, TimeDelta),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
-        let (mut decoded, mut resolved) = self.resolve(decoded, ticker.rules())?;
-        let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
-        let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
-        let wanted = ticker.rules().originals;
-        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view().clone();
-        self.originals.begin(&decoded.events, wanted != 0);
-        let (mut originals, mut cleared) = (Vec::new(), Vec::new());
-        let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
-        let times = decoded.events.column(Column::OccurredAt.index()).clone();
-        let times = times.as_primitive::<TimestampMicrosecondType>();
-        let rows = decoded.types.len();
-        let mut watermarks = Vec::with_capacity(rows);
-        let mut cuts = Vec::new();
-        let mut receipts = vec![Receipt::default(); blocks.len()];
-        let mut types_by_block = vec![[0; EventType::ALL.len()]; blocks.len()];
-        let mut accepted = Vec::with_capacity(rows);
-        let (mut duplicates, mut late) = (0, 0);
-        for row in 0..rows {
-            let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            let at = Instant::from_micros(times.value(row));
-            if let Some((reason, detail)) = self.refused(&decoded, (row, at), resolved.is_made(row)) {
-                decoded.rejects.push(decoded.origins.reject(row, reason, detail));
-                accepted.push(false);
-                continue;
-            }
-            let seen = self.dedup.see(event_ids.value(row), id, content, at)?;
-            let receipt = &mut receipts[decoded.origins.block(row)];
-            match seen {
-                Seen::New => {
-                    if let Some(noted) = &mut self.noted {
-                        let due = noted.before_next(ticker);
-                        cuts.extend(self.noted_cut(watermarks.len(), due));
-                    }
-                    let place = places[decoded.origins.block(row)];
-                    if let Some(plausible) = self.watermark.plausible() {
-                        plausible.observe(&decoded.events, decoded.types[row], row);
-                    }
-                    let event_type = decoded.types[row];
-                    self.originals.accept(event_type, id, row);
-                    let clears = event_type == EventType::Confirmation && lines.is_null(row);
-                    let asked = names.is_valid(row) && (clears || wanted & event_type.bit() != 0);
-                    let original = self.original(asked.then(|| names.value(row)))?;
-                    let original = original.map(|original| (watermarks.len(), original));
-                    cleared.extend(original.clone().filter(|_| clears));
-                    originals.extend(original);
-                    late += u64::from(at < self.watermark.at());
-                    let mut from = self.watermark.ticked().unwrap_or(at);
-                    // What this event confirms has passed before it: ticks see what they see without the doubt.
-                    if let Some(confirmed) = self.watermark.confirmed_by(place, at) {
-                        self.watermark.reach(confirmed);
-                        cuts.extend(self.cut(watermarks.len(), from, ticker));
-                        from = from.max(confirmed);
-                    }
-                    self.watermark.observe(place, at, now.0);
-                    watermarks.push(self.watermark.settled().as_micros());
-                    cuts.extend(self.cut(watermarks.len(), from, ticker));
-                    receipt.accepted += u64::from(resolved.leads(row));
-                    types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
-                }
-                Seen::Duplicate => {
-                    let leads = u64::from(resolved.leads(row));
-                    receipt.duplicates += leads;
-                    duplicates += leads;
-                }
-                Seen::Conflict => {
-                    let detail = self.recent.conflict(&decoded.events, row, &accepted);
-                    decoded.rejects.push(decoded.origins.reject(row, Reason::Conflict, detail));
-                }
-            }
-            accepted.push(seen == Seen::New);
+        let (decoded, resolved) = self.resolve(decoded, ticker.rules())?;
+        self.originals.begin(&decoded.events, ticker.rules().originals != 0);
+        let places = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
+        let mut passing = Passing::new(decoded, resolved, places, now.0);
+        for row in 0..passing.decoded.types.len() {
+            let is_accepted = self.judge(&mut passing, row, ticker)?;
+            passing.accepted.push(is_accepted);
         }
-        duplicates += count_others(&mut receipts, blocks, &decoded, &resolved);
-        cuts.extend(self.step(step, watermarks.len(), now, ticker));
+        passing.duplicates +=
+            count_others(&mut passing.receipts, blocks, &passing.decoded, &passing.resolved);
+        passing.cuts.extend(self.step(step, passing.watermarks.len(), now, ticker));
+        self.finish(passing, step, ticker)
+    }
+
+    /// Whether an event is taken: its time can be right, and it is not known yet.
+    fn judge(&mut self, passing: &mut Passing, row: usize, ticker: &mut Ticker) -> Result<bool, PortError> {
+        let (id, content) = (passing.decoded.ids[row], passing.decoded.contents[row]);
+        let at = passing.at(row);
+        if let Some((reason, detail)) =
+            self.refused(&passing.decoded, (row, at), passing.resolved.is_made(row))
+        {
+            passing.reject(row, reason, detail);
+            return Ok(false);
+        }
+        let seen = self.dedup.see(passing.event_ids.value(row), id, content, at)?;
+        match seen {
+            Seen::New => self.accept(passing, (row, at), ticker)?,
+            Seen::Duplicate => passing.count_duplicate(row),
+            Seen::Conflict => {
+                let detail = self.recent.conflict(&passing.decoded.events, row, &passing.accepted);
+                passing.reject(row, RejectReason::Conflict, detail);
+            }
+        }
+        Ok(seen == Seen::New)
+    }
+
+    /// Moves the watermark by an event, and cuts the batch where it passes a tick.
+    fn accept(
+        &mut self,
+        passing: &mut Passing,
+        (row, at): (usize, Instant),
+        ticker: &mut Ticker,
+    ) -> Result<(), PortError> {
+        if let Some(noted) = &mut self.noted {
+            let due = noted.before_next(ticker);
+            passing.cuts.extend(self.noted_cut(passing.watermarks.len(), due));
+        }
+        let event_type = passing.decoded.types[row];
+        if let Some(plausible) = self.watermark.plausible() {
+            plausible.observe(&passing.decoded.events, event_type, row);
+        }
+        self.originals.accept(event_type, passing.decoded.ids[row], row);
+        let original = self.original(passing.names(row, ticker.rules().originals))?;
+        let original = original.map(|original| (passing.watermarks.len(), original));
+        if passing.clears(row) {
+            passing.cleared.extend(original.clone());
+        }
+        passing.originals.extend(original);
+        passing.late += u64::from(Some(at) < self.watermark.at());
+        let mut from = self.watermark.ticked().unwrap_or(at);
+        // What this event confirms has passed before it: ticks see what they see without the doubt.
+        let place = passing.place(row);
+        if let Some(confirmed) = self.watermark.confirmed_by(place, at) {
+            self.watermark.reach(confirmed);
+            passing.cuts.extend(self.cut(passing.watermarks.len(), from, ticker));
+            from = from.max(confirmed);
+        }
+        self.watermark.observe(place, at, passing.now);
+        passing.watermarks.push(Until::in_column(self.watermark.settled()));
+        passing.cuts.extend(self.cut(passing.watermarks.len(), from, ticker));
+        passing.count(row);
+        Ok(())
+    }
+
+    /// Applies what was accepted to the ledger, a part after another.
+    fn finish(
+        &mut self,
+        passing: Passing,
+        step: SequenceCause,
+        ticker: &Ticker,
+    ) -> Result<Vec<Sequenced>, PortError> {
+        let Passing { decoded, mut resolved, accepted, watermarks, cuts, originals, cleared, .. } = passing;
         let (events, types, hashes) = keep(&decoded, &accepted);
         // A record that comes again is compared with what was sent, not with what was found out.
         self.recent.keep(&events);
@@ -263,10 +269,10 @@ impl Sequencer {
         if let Some(last) = parts.last_mut() {
             // What became of the records is told with the last part, which their position belongs to.
             last.intake.rejects = decoded.rejects;
-            last.intake.duplicates = duplicates;
-            last.late = late;
-            last.receipts = receipts;
-            last.types_by_block = types_by_block;
+            last.intake.duplicates = passing.duplicates;
+            last.late = passing.late;
+            last.receipts = passing.receipts;
+            last.types_by_block = passing.types_by_block;
             last.version_results = resolved.results;
         }
         Ok(parts)
@@ -306,13 +312,13 @@ impl Sequencer {
         decoded: &Decoded,
         (row, at): (usize, Instant),
         is_made: bool,
-    ) -> Option<(Reason, String)> {
+    ) -> Option<(RejectReason, String)> {
         let bound = self.watermark.known_plausible().filter(|_| !is_made);
         let implausible = bound.and_then(|bound| bound.refuses(at));
-        let told = |reason: Reason| move |detail: String| (reason, detail);
+        let told = |reason: RejectReason| move |detail: String| (reason, detail);
         implausible
-            .map(told(Reason::BadTime))
-            .or_else(|| lookups::unknown(decoded, row).map(told(Reason::UnknownLine)))
+            .map(told(RejectReason::BadTime))
+            .or_else(|| lookups::unknown(decoded, row).map(told(RejectReason::UnknownLine)))
     }
 
     /// The event that another one names, if it is asked for and came before.
@@ -338,36 +344,4 @@ impl Sequencer {
         });
         (after, ledger.attributes(), checkpoint)
     }
-}
-
-/// Tells the events that name others, by their places among all accepted events, which ones those are.
-fn name(parts: &mut [Sequenced], originals: Vec<(usize, Original)>) {
-    let mut originals = originals.into_iter().peekable();
-    let mut before = 0;
-    for part in parts {
-        let end = before + part.types.len();
-        let mut named = part.after.named.iter_mut();
-        while let Some((place, original)) = originals.next_if(|(place, _)| *place < end) {
-            if let Some(naming) = named.find(|naming| naming.row as usize == place - before) {
-                naming.original = Some(original);
-            }
-        }
-        before = end;
-    }
-}
-
-/// The accepted events, with the line of the payment in those confirmations, by their places, that name none themselves. It
-/// goes into the journal with the event, so nobody who reads it has to find the payment once more.
-fn on_lines_of_payments(events: RecordBatch, cleared: &[(usize, Original)]) -> RecordBatch {
-    if cleared.is_empty() {
-        return events;
-    }
-    let mut found = vec![None; events.num_rows()];
-    cleared.iter().for_each(|(place, payment)| found[*place] = payment.line_of_payment());
-    let at = Column::BudgetLineId.index();
-    let is_found = found.iter().map(|line| Some(line.is_some())).collect::<BooleanArray>();
-    let found: StringViewArray = found.into_iter().collect();
-    let mut columns = events.columns().to_vec();
-    columns[at] = zip(&is_found, &found, &columns[at]).expect("columns of one batch");
-    RecordBatch::try_new(events.schema(), columns).expect("the columns of the batch")
 }

@@ -3,6 +3,9 @@
 //! One wrong stamp must not move time for everybody, so time has two marks. Schedules follow `at`: a jump beyond `outlier`
 //! waits for a second event. Windows follow `settled`, which every single event waits for: what closes is judged once.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -30,10 +33,10 @@ pub struct Watermark {
     partitions: Vec<Partition>,
     index: BTreeMap<(Arc<str>, Option<Arc<str>>), usize>,
     /// It never goes back.
-    at: Instant,
+    at: Option<Instant>,
     /// The same, as far as no single event has moved it.
-    settled: Instant,
-    latest: Instant,
+    settled: Option<Instant>,
+    latest: Option<Instant>,
     /// The time that schedules are due after.
     first: Option<Instant>,
     /// There was one event so far.
@@ -109,9 +112,9 @@ impl Watermark {
             outlier,
             partitions: Vec::new(),
             index: BTreeMap::new(),
-            at: Instant::MIN,
-            settled: Instant::MIN,
-            latest: Instant::MIN,
+            at: None,
+            settled: None,
+            latest: None,
             first: None,
             alone: false,
             owed: None,
@@ -170,9 +173,9 @@ impl Watermark {
             let reached = saved.reached.get(number).copied().unwrap_or_else(|| Reached::certain(*latest));
             self.partitions[place].reached = Some(reached);
         }
-        self.at = saved.at.unwrap_or(Instant::MIN);
-        self.settled = saved.settled.or(saved.at).unwrap_or(Instant::MIN);
-        self.latest = saved.latest.unwrap_or(Instant::MIN);
+        self.at = saved.at;
+        self.settled = saved.settled.or(saved.at);
+        self.latest = saved.latest;
         self.first = saved.first;
         self.alone = matches!(saved.reached[..], [only] if only.is_one_event());
         self.owed.clone_from(&saved.owed);
@@ -186,11 +189,10 @@ impl Watermark {
     /// The watermark to store.
     #[must_use]
     pub fn save(&self) -> SavedWatermark {
-        let known = |at: Instant| (at != Instant::MIN).then_some(at);
         let mut saved = SavedWatermark {
-            at: known(self.at),
-            settled: known(self.settled),
-            latest: known(self.latest),
+            at: self.at,
+            settled: self.settled,
+            latest: self.latest,
             first: self.first,
             owed: self.owed.clone(),
             ends: self.ends.clone(),
@@ -208,22 +210,22 @@ impl Watermark {
         saved
     }
 
-    /// The watermark.
+    /// The watermark; `None` before the first event.
     #[must_use]
-    pub fn at(&self) -> Instant {
+    pub fn at(&self) -> Option<Instant> {
         self.at
     }
 
-    /// Windows that end at or before this are closed.
+    /// Windows that end at or before this are closed; none are where it is `None`.
     #[must_use]
-    pub fn settled(&self) -> Instant {
+    pub fn settled(&self) -> Option<Instant> {
         self.settled
     }
 
     /// Every tick up to this has been; `None` before the first event.
     #[must_use]
     pub fn ticked(&self) -> Option<Instant> {
-        self.first.map(|first| first.max(self.at))
+        self.first.map(|first| self.at.map_or(first, |at| first.max(at)))
     }
 
     /// The same with ticks after `from` to be evaluated yet.
@@ -245,7 +247,7 @@ impl Watermark {
 
     /// The largest event time of all partitions that is believed.
     #[must_use]
-    pub fn latest(&self) -> Instant {
+    pub fn latest(&self) -> Option<Instant> {
         self.latest
     }
 
@@ -279,17 +281,18 @@ impl Watermark {
         }
         let mut after = reached;
         after.observe(at);
-        (after.mark(self.outlier) >= pending).then(|| {
-            let mut believed = self.clone();
-            believed.partitions[place].reached = Some(Reached::certain(reached.first()));
-            believed.settle();
-            believed.at
-        })
+        if after.mark(self.outlier) < pending {
+            return None;
+        }
+        let mut believed = self.clone();
+        believed.partitions[place].reached = Some(Reached::certain(reached.first()));
+        believed.settle();
+        believed.at
     }
 
     /// Moves it to what [`Self::confirmed_by`] gave.
     pub fn reach(&mut self, at: Instant) {
-        self.at = self.at.max(at);
+        self.at = self.at.max(Some(at));
     }
 
     /// Takes in an event of a partition.
@@ -332,14 +335,14 @@ impl Watermark {
         };
         let (at, settled) = (least(&|r| r.mark(self.outlier)), least(&|r| r.settled(self.outlier)));
         let latest = reached().filter_map(|r| r.mark(self.outlier)).max();
-        let less =
-            |mark: Option<Instant>| mark.map_or(Instant::MIN, |mark| mark.saturating_sub(self.lateness));
+        // `None` is less than every instant.
+        let less = |mark: Option<Instant>| mark.map(|mark| mark.saturating_sub(self.lateness));
         (self.at, self.settled) = (self.at.max(less(at)), self.settled.max(less(settled)));
-        self.latest = self.latest.max(latest.unwrap_or(Instant::MIN));
+        self.latest = self.latest.max(latest);
     }
 
     /// Partitions that have been silent for `idle` move with the clock.
-    pub fn pass_time(&mut self, now: Instant, idle: TimeDelta) -> Instant {
+    pub fn pass_time(&mut self, now: Instant, idle: TimeDelta) -> Option<Instant> {
         let mut moved = false;
         for partition in self.partitions.iter_mut().filter(|partition| partition.moves) {
             let silent = now.saturating_since(partition.seen) >= idle;
@@ -358,151 +361,18 @@ impl Watermark {
 
     /// At the end of bounded input the watermark is the largest event time. One that is far ahead is believed there if
     /// it came last: nothing contradicts it.
-    pub fn end(&mut self) -> Instant {
+    pub fn end(&mut self) -> Option<Instant> {
         let (outlier, reached) = (self.outlier, self.partitions.iter().filter_map(|p| p.reached));
         let marked = reached.clone().filter_map(|r| r.mark(outlier)).max();
         let near = |first: Instant| marked.is_none_or(|mark| first.saturating_since(mark) <= BELIEVED);
         let last = reached.filter(|r| r.is_newest() && near(r.first())).map(Reached::first).max();
-        let end = marked.max(last).unwrap_or(Instant::MIN);
-        self.latest = self.latest.max(end);
+        self.latest = self.latest.max(marked).max(last);
         self.at = self.at.max(self.latest);
         self.settled = self.settled.max(self.at);
-        if self.ends.last() != Some(&self.at) {
+        if let Some(at) = self.at.filter(|at| self.ends.last() != Some(at)) {
             self.ends.drain(..(self.ends.len() + 1).saturating_sub(ENDS_MAX));
-            self.ends.push(self.at);
+            self.ends.push(at);
         }
         self.at
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at_micros(micros: i64) -> Instant {
-        Instant::from_micros(micros)
-    }
-
-    #[test]
-    fn it_is_the_least_of_the_partitions_and_never_goes_back() {
-        let mut w = Watermark::new(TimeDelta::from_micros(10), None);
-        let a = w.partition("topic".into(), Some("0".into()), Instant::EPOCH);
-        let seen = |w: &mut Watermark, place, at| {
-            w.observe(place, at, Instant::EPOCH);
-            w.at()
-        };
-        assert_eq!(seen(&mut w, a, at_micros(100)), at_micros(90));
-        assert_eq!(seen(&mut w, a, at_micros(50)), at_micros(90));
-        let b = w.partition("topic".into(), Some("1".into()), Instant::EPOCH);
-        assert_eq!(seen(&mut w, b, at_micros(40)), at_micros(90));
-        assert_eq!(seen(&mut w, a, at_micros(200)), at_micros(90));
-        assert_eq!(seen(&mut w, b, at_micros(150)), at_micros(140));
-        assert_eq!(w.end(), at_micros(200));
-        let saved = w.save();
-        assert_eq!(
-            Watermark::new(TimeDelta::from_micros(10), None).restore(&saved, Instant::EPOCH).save(),
-            saved
-        );
-    }
-
-    #[test]
-    fn an_idle_partition_moves_with_the_clock() {
-        let mut w = Watermark::new(TimeDelta::from_micros(10), None);
-        let a = w.partition("a".into(), None, Instant::EPOCH);
-        let b = w.partition("b".into(), None, Instant::EPOCH);
-        w.observe(b, at_micros(500), at_micros(500));
-        w.observe(a, at_micros(1000), at_micros(1000));
-        assert_eq!(w.at(), at_micros(490));
-        assert_eq!(w.pass_time(at_micros(1400), TimeDelta::from_micros(600)), at_micros(990));
-        assert_eq!(w.pass_time(at_micros(2000), TimeDelta::from_micros(600)), at_micros(1990));
-    }
-
-    #[test]
-    fn a_source_that_brings_a_history_waits_however_long_it_pauses() {
-        let waiting = BTreeSet::from([String::from("history")]);
-        let mut w = Watermark::new(TimeDelta::from_micros(10), None).waiting_for(&waiting);
-        let a = w.partition("history".into(), None, Instant::EPOCH);
-        w.observe(a, at_micros(500), at_micros(500));
-        assert_eq!(w.pass_time(at_micros(1_000_000), TimeDelta::from_micros(600)), at_micros(490));
-        // So it is after a start, and another source alone moves nothing.
-        let mut w = Watermark::new(TimeDelta::from_micros(10), None)
-            .restore(&w.save(), Instant::EPOCH)
-            .waiting_for(&waiting);
-        let b = w.partition("live".into(), None, Instant::EPOCH);
-        w.observe(b, at_micros(900_000), at_micros(0));
-        assert_eq!(w.pass_time(at_micros(2_000_000), TimeDelta::from_micros(600)), at_micros(490));
-        let mut w = Watermark::new(TimeDelta::from_micros(10), None).restore(&w.save(), Instant::EPOCH);
-        assert_eq!(
-            w.pass_time(at_micros(2_000_000), TimeDelta::from_micros(600)),
-            at_micros(1_999_990),
-            "without the flag they move"
-        );
-    }
-
-    const DAY: i64 = 86_400_000_000;
-
-    fn marks(times: &[i64]) -> Watermark {
-        let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)));
-        let place = w.partition("feed".into(), None, Instant::EPOCH);
-        times.iter().for_each(|at| w.observe(place, at_micros(*at), Instant::EPOCH));
-        w
-    }
-
-    #[test]
-    fn a_far_event_waits_for_a_second_one() {
-        let w = marks(&[0, 1, 9000 * DAY]);
-        assert_eq!([w.at(), w.settled(), w.latest()], [1, 1, 1].map(at_micros));
-        // What comes after it goes on as if it were not there.
-        let w = marks(&[0, 1, 9000 * DAY, 2]);
-        assert_eq!([w.at(), w.settled()], [2, 2].map(at_micros));
-        let w = marks(&[0, 1, 9000 * DAY, 9000 * DAY + 5]);
-        assert_eq!([w.at(), w.settled()], [9000 * DAY + 5, 9000 * DAY].map(at_micros));
-        // Within a day schedules go on at once, windows wait all the same.
-        let w = marks(&[0, 1, DAY]);
-        assert_eq!([w.at(), w.settled()], [DAY, 1].map(at_micros));
-    }
-
-    #[test]
-    fn the_start_is_that_of_the_stream() {
-        assert_eq!(marks(&[5]).ticked(), Some(at_micros(5)));
-        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(at_micros(9000 * DAY + 1)));
-        assert_eq!(marks(&[9000 * DAY, 0, 1]).ticked(), Some(at_micros(1)));
-        assert_eq!(marks(&[0, 60 * DAY]).ticked(), Some(at_micros(0)));
-    }
-
-    #[test]
-    fn the_end_believes_what_came_last() {
-        assert_eq!(marks(&[0, 1, 60 * DAY]).end(), at_micros(60 * DAY));
-        assert_eq!(marks(&[0, 1, 60 * DAY, 2]).end(), at_micros(2));
-        assert_eq!(marks(&[0, 1, 9000 * DAY]).end(), at_micros(1));
-        assert_eq!(marks(&[7 * DAY]).end(), at_micros(7 * DAY));
-    }
-
-    #[test]
-    fn what_waits_is_stored() {
-        for times in [&[3][..], &[0, 9000 * DAY], &[0, 1, 9000 * DAY, 2]] {
-            let whole = marks(times);
-            for cut in 0..times.len() {
-                let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)))
-                    .restore(&marks(&times[..cut]).save(), Instant::EPOCH);
-                let place = w.partition("feed".into(), None, Instant::EPOCH);
-                times[cut..].iter().for_each(|at| w.observe(place, at_micros(*at), Instant::EPOCH));
-                assert_eq!(w.save(), whole.save(), "{times:?} cut at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_partition_of_one_event_holds_back_and_moves_nothing() {
-        let mut w = Watermark::new(TimeDelta::ZERO, Some(TimeDelta::from_micros(DAY)));
-        let (a, b) = (
-            w.partition("t".into(), Some("0".into()), Instant::EPOCH),
-            w.partition("t".into(), Some("1".into()), Instant::EPOCH),
-        );
-        w.observe(b, at_micros(4), at_micros(0));
-        [10, 20, 30].iter().for_each(|at| w.observe(a, at_micros(*at), Instant::EPOCH));
-        assert_eq!(w.at(), at_micros(4));
-        w.observe(b, at_micros(25), at_micros(0));
-        assert_eq!([w.at(), w.settled()], [25, 4].map(at_micros));
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     evaluate::{
-        Backfill, Evaluator, Held, Moved, Prepared, Windows,
+        Backfill, Evaluator, Held, Moved, Prepared, Until, Windows,
         bounded::{Busy, Work},
         windows::Empty,
     },
@@ -82,7 +82,7 @@ impl Windowing {
         evaluator: &Evaluator,
         history: Option<Arc<dyn History>>,
         (late, limit): (TimeDelta, u64),
-        (watermark, latest): (Instant, Instant),
+        (watermark, latest): (Option<Instant>, Option<Instant>),
         journal: Option<JournalStart>,
     ) -> Result<Self, PortError> {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
@@ -118,7 +118,7 @@ impl Windowing {
         evaluator: &Evaluator,
         history: Arc<dyn History>,
         (late, enough): (TimeDelta, u64),
-        (watermark, latest): (Instant, Instant),
+        (watermark, latest): (Option<Instant>, Option<Instant>),
     ) -> Result<u64, PortError> {
         let mut weighed = Self {
             windows: Windows::new(in_force, evaluator.calendar(), late, watermark),
@@ -170,7 +170,7 @@ impl Windowing {
     pub fn judge_again(
         &mut self,
         evaluator: &Evaluator,
-        latest: Instant,
+        latest: Option<Instant>,
     ) -> Result<Vec<Committable>, PortError> {
         let Some(past) = self.past() else { return Ok(Vec::new()) };
         self.lists.judge(evaluator, &past, latest)
@@ -208,10 +208,10 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn change(&mut self, evaluator: &Evaluator, latest: Instant) -> Result<(), PortError> {
+    pub fn change(&mut self, evaluator: &Evaluator, latest: Option<Instant>) -> Result<(), PortError> {
         let windows = std::mem::replace(
             &mut self.windows,
-            Windows::new(&Arc::default(), evaluator.calendar(), self.late, Instant::MIN),
+            Windows::new(&Arc::default(), evaluator.calendar(), self.late, None),
         );
         let (windows, empty) = windows.change(evaluator.rules());
         self.windows = windows;
@@ -271,15 +271,19 @@ impl Windowing {
     /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be
     /// judged: those that are open, and the watermark can be far behind the latest event (it is the least over partitions);
     /// and those that an event as late as `late` is in.
-    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Instant) -> Backfill {
+    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: Option<Instant>) -> Backfill {
         let rules = evaluator.rules();
-        let late = latest.saturating_sub(self.late);
-        let open = late.min(self.windows.watermark());
-        let sliding = |at: WindowId| Some(late.saturating_sub(rules.windows[at].reach.longest()));
+        let late = latest.map(|latest| latest.saturating_sub(self.late));
+        let open = match self.windows.closed() {
+            Until::Nothing => None,
+            Until::At(closed) => late.min(Some(closed)),
+            Until::Everything => late,
+        };
+        let sliding = |at: WindowId| Some(late?.saturating_sub(rules.windows[at].reach.longest()));
         let closing = |at: RuleId| match &rules.rules[at].view {
             // A key may have its last windows anywhere in the past.
             CompiledView::Closing(view) if view.anomaly.is_none() => {
-                Some(open.saturating_sub(view.size.longest()))
+                Some(open?.saturating_sub(view.size.longest()))
             }
             _ => None,
         };
@@ -295,13 +299,15 @@ impl Windowing {
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.
-    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: Instant) -> Moved {
+    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: Option<Instant>) -> Moved {
         if self.history.is_some() {
             self.windows.protect(prepared);
         }
         let mut moved = self.windows.observe(prepared, watermarks);
         self.refuse_beyond(&mut moved);
-        if watermarks.last().is_none_or(|last| *last < watermark.as_micros()) {
+        if let Some(watermark) = watermark
+            && watermarks.last().is_none_or(|last| *last < watermark.as_micros())
+        {
             self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
         }
         moved

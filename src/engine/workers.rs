@@ -72,3 +72,22 @@ impl Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stage moves to a thread comes back or is an error: nobody goes on without it, and the thread is free for others.
+    #[tokio::test]
+    async fn a_piece_that_breaks_is_an_error_of_who_asked_for_it_and_keeps_no_worker() {
+        let breaks = || -> u8 { std::panic::resume_unwind(Box::new("a piece that breaks")) };
+        for workers in [Workers::new(0), Workers::new(1)] {
+            for _ in 0..3 {
+                assert!(!workers.work(breaks).await.is_ok_and(|done| done.is_ok()));
+                assert!(workers.blocking(breaks).await.is_err());
+            }
+            assert_eq!(workers.work(|| 7).await.unwrap().unwrap(), 7);
+            assert_eq!(workers.blocking(|| 8).await.unwrap(), 8);
+        }
+    }
+}

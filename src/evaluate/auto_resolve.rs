@@ -15,8 +15,8 @@ use arrow::{
 
 use super::{
     Batch,
-    condition::{RuleCounts, Table, holds},
-    evaluator::Found,
+    condition::{RuleCounts, RuleTable, holds},
+    evaluator::FindingOrigin,
 };
 use crate::{
     event::{Column, time::Calendar},
@@ -64,7 +64,7 @@ pub(crate) type Watched = HashMap<String, HashSet<String>>;
 impl Standings {
     /// Judges the conditions of live rules on a batch whose columns are in `table`.
     #[must_use]
-    pub fn new(rules: &RuleSet, table: &Table, batch: &Batch<'_>, calendar: &Calendar) -> Self {
+    pub fn new(rules: &RuleSet, table: &RuleTable, batch: &Batch<'_>, calendar: &Calendar) -> Self {
         let mut standings = Self::default();
         let others = LazyCell::new(|| other_lines(rules, batch, calendar));
         let other_rows = batch.after.others.as_ref().map_or(0, |others| others.rows.len());
@@ -72,7 +72,7 @@ impl Standings {
         for (rule, condition) in conditions.filter_map(|rule| Some((rule, rule.clears.as_ref()?))) {
             // What fails here is counted where the rule itself is judged; a line that cannot be judged is not cleared.
             let mut counts = RuleCounts::default();
-            let judge = |table: &Table, counts: &mut RuleCounts| {
+            let judge = |table: &RuleTable, counts: &mut RuleCounts| {
                 let held = holds(condition, table, &BooleanBuffer::new_set(table.rows), counts);
                 if counts.errors > 0 { BooleanBuffer::new_set(table.rows) } else { held }
             };
@@ -96,7 +96,7 @@ impl Standings {
 
     /// The conditions that were lost for watched lines, in the order of the events. Lines that findings of this batch
     /// are about are watched from their event on, and lost ones no longer.
-    pub fn lost(&self, watched: &mut Watched, findings: &[Finding], found: &[Found]) -> Vec<Lost> {
+    pub fn lost(&self, watched: &mut Watched, findings: &[Finding], found: &[FindingOrigin]) -> Vec<Lost> {
         let (Some(ids), Some(lines)) = (&self.ids, &self.lines) else { return Vec::new() };
         let (ids, lines) = (ids.as_string_view(), lines.as_string_view());
         let mut lost = Vec::new();
@@ -138,7 +138,7 @@ impl Standings {
 
 /// The `budget.*` columns of the other lines, if there are any; the columns of events are empty, for no such condition
 /// reads them.
-fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Option<Table> {
+fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Option<RuleTable> {
     let others = batch.after.others.as_deref().filter(|others| !others.rows.is_empty())?;
     // Rows that cannot be taken cannot be judged.
     let events = take_record_batch(batch.events, &UInt32Array::from(others.rows.clone())).ok()?;
@@ -149,5 +149,5 @@ fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Optio
             false => new_empty_array(&column.data_type()),
         }
     });
-    Some(Table::new(own.chain(budget).collect(), others.rows.len()))
+    Some(RuleTable::new(own.chain(budget).collect(), others.rows.len()))
 }

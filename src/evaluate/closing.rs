@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use super::{
     aggregate::{Output, Packed, Row, TextsOf},
-    condition::{RuleCounts, Table, judge, value},
+    condition::{RuleCounts, RuleTable, judge, value},
     finding::{Place, Subject},
     key::KeyHasher,
     key_history::Key,
@@ -109,7 +109,7 @@ fn lesser(needed: Option<i64>, protect: Option<i64>) -> Option<i64> {
 }
 
 /// The values of a key in a row.
-fn values(by: &[KeyPart], table: &Table, row: usize) -> Box<[ScalarValue]> {
+fn values(by: &[KeyPart], table: &RuleTable, row: usize) -> Box<[ScalarValue]> {
     let of = |part: &KeyPart| match part {
         KeyPart::Column(at) => ScalarValue::try_from_array(&table.columns[*at], row),
         KeyPart::Computed(part) => value(part, table, row),
@@ -217,7 +217,7 @@ impl Closing {
     pub(crate) fn observe(
         &mut self,
         judge: &Judge<'_>,
-        table: &Table,
+        table: &RuleTable,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {

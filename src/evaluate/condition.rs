@@ -68,7 +68,7 @@ impl RuleCounts {
 
 /// Rows in the columns of a rule's table.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct RuleTable {
     /// The columns of all rows of the batch; those that no rule names may be empty.
     pub columns: Arc<ById<ColumnId, ArrayRef>>,
     /// The rows of the batch that the table has; all of them without.
@@ -79,7 +79,7 @@ pub struct Table {
     pub rows: usize,
 }
 
-impl Table {
+impl RuleTable {
     /// A table of these columns.
     #[must_use]
     pub fn new(columns: ById<ColumnId, ArrayRef>, rows: usize) -> Self {
@@ -126,7 +126,7 @@ pub(crate) fn mask<'m>(
 /// The rows on which the rule holds, of those in `mask`; `times` are the instants that exceptions are limited by.
 pub(crate) fn judge(
     rule: &CompiledRule,
-    table: &Table,
+    table: &RuleTable,
     mask: &BooleanBuffer,
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
@@ -137,7 +137,7 @@ pub(crate) fn judge(
 /// The same, where `asked` tells on which rows of the mask the condition holds.
 pub(crate) fn judge_by(
     rule: &CompiledRule,
-    table: &Table,
+    table: &RuleTable,
     mask: &BooleanBuffer,
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
@@ -164,7 +164,7 @@ pub(crate) fn judge_by(
 /// The rows on which the rule holds, of all rows.
 pub(crate) fn judge_all(
     rule: &CompiledRule,
-    table: &Table,
+    table: &RuleTable,
     times: &dyn Fn(usize) -> Instant,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
@@ -175,7 +175,7 @@ pub(crate) fn judge_all(
 /// not among them; whether it fails for one row does not depend on the others.
 pub(crate) fn holds(
     condition: &Condition,
-    table: &Table,
+    table: &RuleTable,
     left: &BooleanBuffer,
     counts: &mut RuleCounts,
 ) -> BooleanBuffer {
@@ -208,7 +208,7 @@ pub(super) fn spread(found: &BooleanBuffer, left: &BooleanBuffer) -> BooleanBuff
 }
 
 /// The columns that a condition reads.
-pub(super) fn project(condition: &Condition, table: &Table) -> RecordBatch {
+pub(super) fn project(condition: &Condition, table: &RuleTable) -> RecordBatch {
     let columns = condition.inputs.iter().map(|&column| table.column(column)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
@@ -219,7 +219,7 @@ pub(super) fn project(condition: &Condition, table: &Table) -> RecordBatch {
 ///
 /// # Errors
 /// If it cannot be computed.
-pub(crate) fn value(expression: &Condition, table: &Table, row: usize) -> Result<ScalarValue> {
+pub(crate) fn value(expression: &Condition, table: &RuleTable, row: usize) -> Result<ScalarValue> {
     match expression.expr.evaluate(&project(expression, table).slice(row, 1))? {
         ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
         ColumnarValue::Scalar(scalar) => Ok(scalar),

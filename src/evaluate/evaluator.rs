@@ -13,13 +13,13 @@ use arrow::{
 
 use super::{
     Backfill,
-    asked::Asked,
     auto_resolve::Standings,
     backfill::Times,
-    condition::{RuleCounts, Table, judge, judge_by, mask},
+    condition::{RuleCounts, RuleTable, judge, judge_by, mask},
     finding::{Place, Subject},
     measures::measured_columns,
     select::{Compacts, select},
+    shared_parts::SharedParts,
     sliding::Selected,
     windows::Moved,
 };
@@ -50,7 +50,7 @@ pub struct Evaluation {
     /// Findings in the order of the events, those of one event in the order of the rules.
     pub findings: Vec<Finding>,
     /// Where and when each finding was made.
-    pub found: Vec<Found>,
+    pub found: Vec<FindingOrigin>,
     /// For each rule of the set, what happened.
     pub counts: ById<RuleId, RuleCounts>,
     /// Where the conditions that can stop being true stand after each event.
@@ -59,7 +59,7 @@ pub struct Evaluation {
 
 /// Where and when a finding was made.
 #[derive(Debug, Clone, Copy)]
-pub struct Found {
+pub struct FindingOrigin {
     /// The row of the batch that led to it.
     pub row: usize,
     /// Its time.
@@ -92,7 +92,7 @@ pub struct Batch<'b> {
 pub struct Prepared {
     evaluator: Evaluator,
     /// The events in the columns of [`crate::rule::compile::wide_schema`].
-    table: Table,
+    table: RuleTable,
     counts: ById<RuleId, RuleCounts>,
     hits: Vec<Hit>,
     standings: Standings,
@@ -141,18 +141,18 @@ impl Evaluator {
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);
         let times = Times::new(batch.events);
-        let asked = Asked::new(&self.rules.in_parts.shared);
+        let shared = SharedParts::new(&self.rules.in_parts.shared);
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, from) in &filling.closing {
             let rule = &self.rules.rules[*number];
             let mask = times.since(*from, mask(&mut masks, rule.rule.trigger, batch.types));
             prepared.closings[*number] =
-                mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask, &asked));
+                mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask, &shared));
         }
         for (number, from) in &filling.sliding {
             let types = self.rules.windows[*number].types;
             if let Some(mask) = times.since(*from, mask(&mut masks, types, batch.types)) {
-                prepared.windows[*number] = prepared.prepare_window(*number, &mask, &asked);
+                prepared.windows[*number] = prepared.prepare_window(*number, &mask, &shared);
             }
         }
         prepared
@@ -164,14 +164,14 @@ impl Evaluator {
         let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
         prepared.groups = self.groups(batch);
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
-        let asked = Asked::new(&self.rules.in_parts.shared);
+        let shared = SharedParts::new(&self.rules.in_parts.shared);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.entries() {
             let mut closing = None;
             if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
                 let mask = mask(&mut masks, rule.rule.trigger, batch.types);
-                closing = prepared.prepare_rule(number, rule, mask, &asked);
+                closing = prepared.prepare_rule(number, rule, mask, &shared);
             }
             prepared.closings.push(closing);
         }
@@ -179,7 +179,7 @@ impl Evaluator {
             let types = window.types;
             let selected = match types & present {
                 0 => Selected::default(),
-                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types), &asked),
+                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types), &shared),
             };
             prepared.windows.push(selected);
         }
@@ -215,7 +215,7 @@ impl Evaluator {
     }
 
     /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns; the others are empty and never read.
-    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> Table {
+    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(ColumnId) -> bool) -> RuleTable {
         let mut columns = ById::from(batch.events.columns().to_vec());
         let none: ArrayRef = Arc::new(NullArray::new(0));
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
@@ -232,7 +232,7 @@ impl Evaluator {
                 Arc::clone(&none)
             });
         }
-        Table::new(columns, batch.events.num_rows())
+        RuleTable::new(columns, batch.events.num_rows())
     }
 }
 
@@ -245,7 +245,7 @@ impl Prepared {
 
     /// The event columns and those of `budget.*`.
     #[must_use]
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &RuleTable {
         &self.table
     }
 
@@ -255,14 +255,14 @@ impl Prepared {
         number: RuleId,
         rule: &CompiledRule,
         mask: &BooleanBuffer,
-        asked: &Asked<'_>,
+        shared: &SharedParts<'_>,
     ) -> Option<Selected> {
         let started = std::time::Instant::now();
         let counts = &mut self.counts[number];
         let in_parts = &self.evaluator.rules.in_parts;
         let filtered = |counts: &mut RuleCounts| match &rule.filter {
             Some(filter) => {
-                asked.holds((filter, in_parts.filters[number].as_ref()), &self.table, mask, counts)
+                shared.holds((filter, in_parts.filters[number].as_ref()), &self.table, mask, counts)
             }
             None => mask.clone(),
         };
@@ -275,7 +275,7 @@ impl Prepared {
                 let table = grouped.as_ref().unwrap_or(&self.table);
                 let parts = in_parts.conditions[number].as_ref();
                 let holds = |when: &Condition, counts: &mut RuleCounts| {
-                    asked.holds((when, parts), table, &mask, counts)
+                    shared.holds((when, parts), table, &mask, counts)
                 };
                 let found = judge_by(rule, table, &mask, &|row| time(&self.table, row), counts, holds);
                 let place = |row| if beside.is_some() { row } else { 0 };
@@ -295,7 +295,12 @@ impl Prepared {
     }
 
     /// Lays out the events of the mask that a window holds.
-    fn prepare_window(&mut self, number: WindowId, mask: &BooleanBuffer, asked: &Asked<'_>) -> Selected {
+    fn prepare_window(
+        &mut self,
+        number: WindowId,
+        mask: &BooleanBuffer,
+        shared: &SharedParts<'_>,
+    ) -> Selected {
         let evaluator = self.evaluator.clone();
         let window = &evaluator.rules.windows[number];
         let started = std::time::Instant::now();
@@ -303,7 +308,7 @@ impl Prepared {
         let mask = match &window.filter {
             Some(filter) => {
                 let parts = evaluator.rules.in_parts.windows[number].as_ref();
-                asked.holds((filter, parts), &self.table, mask, &mut counts)
+                shared.holds((filter, parts), &self.table, mask, &mut counts)
             }
             None => mask.clone(),
         };
@@ -348,7 +353,7 @@ impl Prepared {
                 columns.extend(measured_columns(window, measured, selected, &mut failed, counts));
             }
             let sound = BooleanBuffer::collect_bool(failed.len(), |row| !failed[row]);
-            let table = Table::of(compact, columns.clone());
+            let table = RuleTable::of(compact, columns.clone());
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);
             let found = judge(rule, &table, &sound, &at, counts);
             let hit = |place: usize| Hit { row: selected.rows[place] as usize, rule: number, place };
@@ -359,10 +364,9 @@ impl Prepared {
         self.hits.sort_unstable();
         let about_events =
             self.hits.iter().map(|hit| (self.found(*hit), self.finding(*hit, &measures[hit.rule])));
-        let about_windows = moved
-            .closed
-            .into_iter()
-            .map(|closed| (Found { row: closed.row, at: closed.at, cents: Cents::ZERO }, closed.finding));
+        let about_windows = moved.closed.into_iter().map(|closed| {
+            (FindingOrigin { row: closed.row, at: closed.at, cents: Cents::ZERO }, closed.finding)
+        });
         let mut all: Vec<_> = about_events.chain(about_windows).collect();
         all.sort_by_key(|(found, _)| found.row);
         let (found, findings) = all.into_iter().unzip();
@@ -376,13 +380,17 @@ impl Prepared {
         Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)
     }
 
-    fn found(&self, hit: Hit) -> Found {
+    fn found(&self, hit: Hit) -> FindingOrigin {
         let amounts = self.table.columns[Column::Amount.into()].as_primitive::<Decimal128Type>();
-        Found { row: hit.row, at: time(&self.table, hit.row), cents: Cents::new(amounts.value(hit.row)) }
+        FindingOrigin {
+            row: hit.row,
+            at: time(&self.table, hit.row),
+            cents: Cents::new(amounts.value(hit.row)),
+        }
     }
 }
 
-fn time(table: &Table, row: usize) -> Instant {
+fn time(table: &RuleTable, row: usize) -> Instant {
     let times = table.columns[Column::OccurredAt.into()].as_primitive::<TimestampMicrosecondType>();
     Instant::from_micros(times.value(row))
 }

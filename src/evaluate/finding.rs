@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use serde_json::{Map, Value};
 
-use super::condition::Table;
+use super::condition::RuleTable;
 use crate::{
     event::{Column, Instant, period::Stretch, time::Calendar},
     finding::{Finding, WindowSpan},
@@ -47,7 +47,7 @@ impl Subject<'_> {
 /// The row that a finding was made on: in the rule's table, and in the columns behind those of the table.
 pub struct Place<'p> {
     /// The table.
-    pub table: &'p Table,
+    pub table: &'p RuleTable,
     /// The row.
     pub row: usize,
     /// Columns behind those of the table.

@@ -2,7 +2,7 @@
 
 pub(crate) mod aggregate;
 mod anomaly;
-mod asked;
+
 pub(crate) mod auto_resolve;
 pub(crate) mod backfill;
 pub(crate) mod bounded;
@@ -27,6 +27,7 @@ mod scale;
 pub mod schedule;
 mod select;
 pub(crate) mod series;
+mod shared_parts;
 pub(crate) mod sliding;
 pub mod tables;
 mod threads;
@@ -34,6 +35,7 @@ mod timeline;
 pub(crate) mod windows;
 
 pub use backfill::Backfill;
+pub(crate) use closing::Until;
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use finding::finding_id;
 pub use ledger_tables::LedgerTables;

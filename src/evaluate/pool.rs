@@ -25,3 +25,27 @@ pub(crate) fn in_parallel<J: Send>(jobs: Vec<J>, wanted: bool, act: impl Fn(J) +
         None => jobs.into_iter().for_each(act),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashSet,
+        sync::{Mutex, PoisonError},
+    };
+
+    use super::*;
+
+    /// Threads that were made for each batch would cost it more than its windows do.
+    #[test]
+    fn every_batch_has_the_same_threads() {
+        let seen = Mutex::new(HashSet::new());
+        for _ in 0..200 {
+            in_parallel((0..64).collect(), true, |_: u32| {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).insert(std::thread::current().id());
+            });
+        }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        assert!(seen.len() <= processors, "{} threads on {processors} processors", seen.len());
+    }
+}

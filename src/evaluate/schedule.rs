@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::{
     LedgerTables,
     bounded::{self, Unread},
-    condition::{RuleCounts, Table, judge_all},
+    condition::{RuleCounts, RuleTable, judge_all},
     finding::{Place, Subject},
     forecasts,
     guard::{Watch, guarded},
@@ -341,7 +341,7 @@ fn judged(
     calendar: &Calendar,
     counts: &mut RuleCounts,
 ) -> Vec<Finding> {
-    let table = Table::new(rows.columns().to_vec().into(), rows.num_rows());
+    let table = RuleTable::new(rows.columns().to_vec().into(), rows.num_rows());
     let found = judge_all(rule, &table, &|_| tick, counts);
     let mut ids = std::collections::BTreeSet::new();
     let finding = |row: usize| {

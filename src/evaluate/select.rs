@@ -13,7 +13,7 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::{
     aggregate::{Failed, KEY, Packed, add_hashes, array},
-    condition::Table,
+    condition::RuleTable,
     key::SEED,
     sliding::Selected,
 };
@@ -65,7 +65,7 @@ pub(crate) struct Compacts(Vec<(BooleanBuffer, Arc<Compact>)>);
 
 impl Compacts {
     /// The rows of `table` in `mask`.
-    pub(crate) fn of(&mut self, table: &Table, mask: &BooleanBuffer) -> Arc<Compact> {
+    pub(crate) fn of(&mut self, table: &RuleTable, mask: &BooleanBuffer) -> Arc<Compact> {
         if let Some((_, known)) = self.0.iter().find(|(known, _)| known == mask) {
             return Arc::clone(known);
         }
@@ -90,7 +90,7 @@ pub struct Compact {
 }
 
 impl Compact {
-    fn new(table: &Table, mask: &BooleanBuffer) -> Self {
+    fn new(table: &RuleTable, mask: &BooleanBuffer) -> Self {
         let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
         let taken = ById::filled(table.columns.len(), OnceLock::new());
         Self { rows, columns: Arc::clone(&table.columns), of: table.rows, taken, hashes: Mutex::default() }

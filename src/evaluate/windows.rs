@@ -20,7 +20,7 @@ use crate::{
     rule::{ById, RuleId, RuleSet, WindowId, compile::CompiledRule, share::SharedWindow},
 };
 
-use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};
+use jobs::{ClosingJob, Job, Load, Outcome, PARALLEL_ROWS};
 use same::{closing_view, same_windows};
 
 /// The state of the windows of a rule set.
@@ -92,7 +92,12 @@ impl Windows {
     /// Windows without events. An event may be so `late` and still finds all of its window; windows that end at or before
     /// `watermark` are closed, none where it is the least instant.
     #[must_use]
-    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>, late: TimeDelta, watermark: Instant) -> Self {
+    pub fn new(
+        rules: &Arc<RuleSet>,
+        calendar: &Arc<Calendar>,
+        late: TimeDelta,
+        watermark: Option<Instant>,
+    ) -> Self {
         let none = Arc::new(RuleSet::default());
         let empty = Self {
             rules: none,
@@ -173,14 +178,10 @@ impl Windows {
         }
     }
 
-    /// The first instant that an event can have whose windows are all open.
+    /// The windows that are closed.
     #[must_use]
-    pub fn watermark(&self) -> Instant {
-        match self.watermark {
-            Until::Nothing => Instant::MIN,
-            Until::At(at) => at,
-            Until::Everything => Instant::MAX,
-        }
+    pub(crate) fn closed(&self) -> Until {
+        self.watermark
     }
 
     /// The windows that an event of this batch reaches further back in than they hold, and how far. What reaches back to
@@ -288,7 +289,7 @@ impl Windows {
         for ((state, out), (id, rule)) in states {
             let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
             let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
-            jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, rule: id }));
+            jobs.push(Job::Closing(ClosingJob { judge, state, watermark: self.watermark, out, rule: id }));
         }
         let rows = prepared.table().rows;
         in_parallel(jobs, rows >= PARALLEL_ROWS, |job| match job {
@@ -300,7 +301,7 @@ impl Windows {
             }
         });
         if let Some(last) = watermarks.last() {
-            self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
+            self.watermark = self.watermark.max(Until::of_column(*last));
         }
         let mut moved = Moved { measured, ..Moved::default() };
         for Outcome { counts, closed } in outcomes {
@@ -321,7 +322,7 @@ impl Windows {
 
     /// Moves the watermark without an event, after a row of the last batch: time passes.
     pub fn advance(&mut self, watermark: Instant, row: usize, moved: &mut Moved) {
-        self.close(Until::watermark(watermark), row, moved);
+        self.close(Until::At(watermark), row, moved);
     }
 
     /// Closes every window that is open: the input is complete.

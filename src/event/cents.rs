@@ -45,6 +45,12 @@ impl Cents {
         self.0
     }
 
+    /// The number of cents in 64 bits, as rows of SQL have it; what is larger is held at the largest.
+    #[must_use]
+    pub fn saturating_i64(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(if self.0 < 0 { i64::MIN } else { i64::MAX })
+    }
+
     /// The same above zero.
     #[inline]
     #[must_use]
@@ -112,6 +118,31 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format_scaled(self.0, Self::SCALE);
         f.pad(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Money in JSON that is flattened into other objects, which knows no numbers of more than 64 bits; what is larger is held at
+/// the largest. Nothing that people write an amount for is near it.
+pub(crate) mod in_64_bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Cents;
+
+    /// Writes the number of cents.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    #[allow(clippy::ref_option)] // serde asks for a reference.
+    pub(crate) fn serialize<S: Serializer>(money: &Option<Cents>, to: S) -> Result<S::Ok, S::Error> {
+        money.map(Cents::saturating_i64).serialize(to)
+    }
+
+    /// Reads the number of cents.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cents>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.map(|cents| Cents::new(cents.into())))
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod tick;
 pub mod time;
 mod whole;
 
+pub(crate) use cents::in_64_bits;
 pub use cents::{Cents, Ratio};
 pub use currency::Currency;
 pub use duration::duration;

@@ -142,7 +142,7 @@ impl Sample {
 
     /// Objects, whose keys are columns, and the keys within them paths.
     fn objects(layout: Layout, columns: Vec<String>, lines: &str) -> Self {
-        let mut table = Table { places: HashMap::new(), columns: Vec::new(), rows: Vec::new() };
+        let mut table = SampleTable { places: HashMap::new(), columns: Vec::new(), rows: Vec::new() };
         for column in columns {
             table.place(&column);
         }
@@ -256,13 +256,13 @@ fn row_kind(kinds: &[markup::Kind]) -> Option<&markup::Kind> {
 }
 
 /// Columns as they come.
-struct Table {
+struct SampleTable {
     places: HashMap<String, usize>,
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl SampleTable {
     fn place(&mut self, column: &str) -> Option<usize> {
         if let Some(place) = self.places.get(column) {
             return Some(*place);

@@ -13,29 +13,7 @@ pub(crate) fn text(sample: &Sample, guess: &Guess) -> String {
         map.push('\n');
     };
     line(format!("# {}", say!("written by `fiscwatch import`; docs/feeds.md says what each key means")));
-    match &sample.layout {
-        Layout::Text { delimiter, header_row } => {
-            line("format: csv".to_owned());
-            if *delimiter != b',' {
-                let name =
-                    if *delimiter == b'\t' { "tab".to_owned() } else { char::from(*delimiter).to_string() };
-                line(format!("delimiter: {}", quoted(&name)));
-            }
-            if *header_row != 1 {
-                line(format!("header_row: {header_row}"));
-            }
-        }
-        Layout::Workbook { sheet, header_row } => {
-            line("format: excel".to_owned());
-            line(format!("sheet: {}", quoted(sheet)));
-            line(format!("header_row: {header_row}"));
-        }
-        Layout::Markup { rows } => {
-            line("format: xml".to_owned());
-            line(format!("rows: {}", quoted(rows)));
-        }
-        Layout::Json => line("format: jsonl".to_owned()),
-    }
+    format_keys(&sample.layout).into_iter().for_each(&mut line);
     line("columns:".to_owned());
     for (column, field) in &guess.columns {
         line(format!("  {}: {field}", quoted(&sample.columns[*column])));
@@ -101,6 +79,28 @@ fn quoted(text: &str) -> String {
     );
     let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     if word && !keyword && !number { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+/// The keys that say how a file is read.
+fn format_keys(layout: &Layout) -> Vec<String> {
+    match layout {
+        Layout::Text { delimiter, header_row } => {
+            let name = match *delimiter {
+                b'\t' => "tab".to_owned(),
+                sign => char::from(sign).to_string(),
+            };
+            let delimiter = (*delimiter != b',').then(|| format!("delimiter: {}", quoted(&name)));
+            let header_row = (*header_row != 1).then(|| format!("header_row: {header_row}"));
+            ["format: csv".to_owned()].into_iter().chain(delimiter).chain(header_row).collect()
+        }
+        Layout::Workbook { sheet, header_row } => vec![
+            "format: excel".to_owned(),
+            format!("sheet: {}", quoted(sheet)),
+            format!("header_row: {header_row}"),
+        ],
+        Layout::Markup { rows } => vec!["format: xml".to_owned(), format!("rows: {}", quoted(rows))],
+        Layout::Json => vec!["format: jsonl".to_owned()],
+    }
 }
 
 #[cfg(test)]

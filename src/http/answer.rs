@@ -19,7 +19,7 @@ use super::{
     request::{HEARD_FOR, at_once, hear_out},
 };
 use crate::{
-    alert::{Alert, Change, policy::FileLimits},
+    alert::{Alert, HistoryEntry, policy::FileLimits},
     daemon::Shared,
     finding::Finding,
     store::{Cases, Incoming, LinkError, NotTaken, Stored},
@@ -64,7 +64,7 @@ const fn mib(limits: FileLimits) -> (u64, u64, u32) {
     (limits.file >> 20, limits.case >> 20, limits.files)
 }
 
-type Linked = (Alert, Vec<Finding>, Vec<Change>);
+type Linked = (Alert, Vec<Finding>, Vec<HistoryEntry>);
 
 async fn with_link<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LinkError> + Send + 'static,
@@ -107,6 +107,28 @@ enum Refused {
     Page(StatusCode, String),
 }
 
+impl Refused {
+    fn page(status: StatusCode, both: words::Both, language: Language) -> Self {
+        Self::Page(status, words::of(both, language).to_owned())
+    }
+
+    fn too_large(limits: FileLimits, language: Language) -> Self {
+        Self::Page(StatusCode::PAYLOAD_TOO_LARGE, words::too_large(language, mib(limits)))
+    }
+
+    /// What is said of a form that could not be read.
+    fn unread(error: Unread, limits: FileLimits, language: Language) -> Self {
+        let page = |status, both| Self::page(status, both, language);
+        match error {
+            Unread::Broken => page(StatusCode::BAD_REQUEST, words::BROKEN),
+            Unread::Long => page(StatusCode::UNPROCESSABLE_ENTITY, words::LONG),
+            Unread::File(NotTaken::TooLarge(_)) => Self::too_large(limits, language),
+            Unread::File(NotTaken::Kind(_)) => page(StatusCode::UNSUPPORTED_MEDIA_TYPE, words::TYPE),
+            Unread::File(NotTaken::Store(error)) => Self::Link(error.into()),
+        }
+    }
+}
+
 impl From<LinkError> for Refused {
     fn from(error: LinkError) -> Self {
         Self::Link(error)
@@ -147,24 +169,12 @@ async fn answer(
     language: Language,
 ) -> Result<(), Refused> {
     let limits = shared.desk().policy.files;
-    let page = |status, both| Refused::Page(status, words::of(both, language).to_owned());
-    let large = || Refused::Page(StatusCode::PAYLOAD_TOO_LARGE, words::too_large(language, mib(limits)));
+    let page = |status, both| Refused::page(status, both, language);
     let length = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let (read, key) = (Arc::clone(shared), token.to_owned());
-    let good = with_link(move || {
-        Cases::open_read_only(&read.state_dir)?.takes_answer(&key, limits, read.clock.now())
-    });
-    // Before anything of the body is read: whether it may come at all.
-    let turned_away = match (good.await, length) {
-        (Err(error), _) => Some(Refused::Link(error)),
-        (Ok(_), None) => Some(page(StatusCode::LENGTH_REQUIRED, words::NO_LENGTH)),
-        (Ok(room), Some(bytes)) if bytes > room + FORM => Some(large()),
-        _ => None,
-    };
-    if let Some(refused) = turned_away {
+    if let Some(refused) = turned_away(shared, token, length, language).await {
         hear_out(request.into_body()).await;
         return Err(refused);
     }
@@ -183,13 +193,7 @@ async fn answer(
             // It is bounded by its length.
             let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
             let _ = tokio::time::timeout(HEARD_FOR, rest).await;
-            return Err(match error {
-                Unread::Broken => page(StatusCode::BAD_REQUEST, words::BROKEN),
-                Unread::Long => page(StatusCode::UNPROCESSABLE_ENTITY, words::LONG),
-                Unread::File(NotTaken::TooLarge(_)) => large(),
-                Unread::File(NotTaken::Kind(_)) => page(StatusCode::UNSUPPORTED_MEDIA_TYPE, words::TYPE),
-                Unread::File(NotTaken::Store(error)) => Refused::Link(error.into()),
-            });
+            return Err(Refused::unread(error, limits, language));
         }
     };
     if text.0.trim().is_empty() && files.is_empty() {
@@ -203,6 +207,26 @@ async fn answer(
     })
     .await?;
     Ok(())
+}
+
+/// Why nothing of a body is read: its link is not good, or it is larger than what the case still takes.
+async fn turned_away(
+    shared: &Arc<Shared>,
+    token: &str,
+    length: Option<u64>,
+    language: Language,
+) -> Option<Refused> {
+    let limits = shared.desk().policy.files;
+    let (read, key) = (Arc::clone(shared), token.to_owned());
+    let good = with_link(move || {
+        Cases::open_read_only(&read.state_dir)?.takes_answer(&key, limits, read.clock.now())
+    });
+    match (good.await, length) {
+        (Err(error), _) => Some(Refused::Link(error)),
+        (Ok(_), None) => Some(Refused::page(StatusCode::LENGTH_REQUIRED, words::NO_LENGTH, language)),
+        (Ok(room), Some(bytes)) if bytes > room + FORM => Some(Refused::too_large(limits, language)),
+        _ => None,
+    }
 }
 
 /// Why a form was not read.

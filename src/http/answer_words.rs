@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{alert::Change, event::time::Calendar, store::LinkError, text::Language};
+use crate::{alert::HistoryEntry, event::time::Calendar, store::LinkError, text::Language};
 
 /// What the page may load: its own style, and nothing else. Browsers name the page of a form that is sent, and a page
 /// without a referrer would be nobody's.
@@ -20,7 +20,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// One text in both languages.
-type Both = (&'static str, &'static str);
+pub(super) type Both = (&'static str, &'static str);
 
 const TITLE: Both = ("书面说明", "Written explanation");
 const REFUSED: Both = ("未能受理", "Not accepted");
@@ -162,11 +162,11 @@ pub(super) fn refused(status: StatusCode, language: Language, (token, why): (&st
 }
 
 /// What was answered so far.
-fn sent(answers: &[Change], calendar: &Calendar, language: Language) -> String {
+fn sent(answers: &[HistoryEntry], calendar: &Calendar, language: Language) -> String {
     if answers.is_empty() {
         return String::new();
     }
-    let files = |change: &Change| {
+    let files = |change: &HistoryEntry| {
         let row = |file: &crate::alert::FileFact| {
             format!("<br>{} <code>SHA-256 {}</code>", escaped(&file.name), escaped(&file.sha256))
         };
@@ -186,7 +186,7 @@ fn sent(answers: &[Change], calendar: &Calendar, language: Language) -> String {
 /// The page with the letter and the form.
 pub(super) fn form(
     (token, letter): (&str, &str),
-    (answers, calendar): (&[Change], &Calendar),
+    (answers, calendar): (&[HistoryEntry], &Calendar),
     is_done: bool,
     hint: &str,
     language: Language,

@@ -23,21 +23,21 @@ pub(super) struct Arrival {
 
 /// Why a provider or a directory could not be asked, or be believed. It is for the log, as all of that is English.
 #[derive(Debug)]
-pub(super) struct Reason(pub String);
+pub(super) struct ProviderError(pub String);
 
-impl std::fmt::Display for Reason {
+impl std::fmt::Display for ProviderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<String> for Reason {
+impl From<String> for ProviderError {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-impl From<&str> for Reason {
+impl From<&str> for ProviderError {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }

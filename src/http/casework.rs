@@ -17,7 +17,7 @@ use super::{
 use crate::{
     alert::{Action, Outcome, casework::Terms, desk::Order, worth::Worth},
     daemon::Shared,
-    event::{Instant, money::parse_amount},
+    event::{Cents, Instant, money::parse_amount},
     rule::RuleSet,
     say,
     store::{Cases, HandOver, Kinship, StoreError},
@@ -65,11 +65,11 @@ pub(crate) fn day(text: &str) -> Result<Date, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn cents(text: &str) -> Result<i64, String> {
+pub(crate) fn cents(text: &str) -> Result<Cents, String> {
     let digits = text.replace(',', "");
     let wrong = |error| say!("{text} is no amount: {error}", text = quoted(text), error);
     let cents = parse_amount(digits.trim()).map_err(|error| wrong(error.to_string()))?;
-    i64::try_from(cents.as_i128()).map_err(|error| wrong(error.to_string()))
+    i64::try_from(cents.as_i128()).map(|_| cents).map_err(|error| wrong(error.to_string()))
 }
 
 /// What a second officer decides.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     daemon::Shared,
-    event::{Cents, Column, EventType, Instant, event_schema, schema::FIELDS, time::Calendar},
+    event::{Column, EventType, Instant, event_schema, schema::FIELDS, time::Calendar},
     finding::Finding,
     lists::Lists,
     say,
@@ -90,9 +90,7 @@ impl EventFilter {
             [(NAMES.to_vec(), &self.payee), (PROSE.to_vec(), &self.purpose), (anything, &self.q)].into_iter();
         let texts = texts.filter_map(|(columns, text)| Some((columns, text.as_ref()?.to_lowercase())));
         let cents = |name: &str, text: &Option<String>| {
-            text.as_ref()
-                .map(|text| filter::cents(name, text).map(|cents| Cents::new(cents.into())))
-                .transpose()
+            text.as_ref().map(|text| filter::cents(name, text)).transpose()
         };
         let time = |text: &Option<String>, read: &dyn Fn(&str) -> Result<Instant, String>| {
             text.as_deref().map(read).transpose()

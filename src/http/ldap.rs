@@ -9,7 +9,7 @@ use ldap3::{
 };
 use native_tls::{Certificate, TlsConnector};
 
-use super::arrival::Reason;
+use super::arrival::ProviderError;
 use crate::{
     config::ldap::{Directory, LdapSpec, plain},
     diagnostic::os_reason,
@@ -41,20 +41,24 @@ pub(super) struct Person {
 }
 
 /// Who has this name and password; `None` if nobody does.
-pub(super) async fn ask(directory: &Directory, user: &str, password: &str) -> Result<Option<Person>, Reason> {
+pub(super) async fn ask(
+    directory: &Directory,
+    user: &str,
+    password: &str,
+) -> Result<Option<Person>, ProviderError> {
     // A directory takes an empty password for nobody's, and says yes (RFC 4513 §5.1.2).
     if user.is_empty() || password.is_empty() || user.len().max(password.len()) > TYPED_MAX {
         return Ok(None);
     }
     let asked = tokio::time::timeout(ALL, with_connection(directory, user, password)).await;
-    asked.unwrap_or_else(|_| Err(Reason(format!("it does not answer within {} s", ALL.as_secs()))))
+    asked.unwrap_or_else(|_| Err(ProviderError(format!("it does not answer within {} s", ALL.as_secs()))))
 }
 
 async fn with_connection(
     directory: &Directory,
     user: &str,
     password: &str,
-) -> Result<Option<Person>, Reason> {
+) -> Result<Option<Person>, ProviderError> {
     let spec = &directory.spec;
     let settings = LdapConnSettings::new()
         .set_conn_timeout(CONNECT)
@@ -74,20 +78,23 @@ async fn with_connection(
     person
 }
 
-fn connector(spec: &LdapSpec) -> Result<TlsConnector, Reason> {
+fn connector(spec: &LdapSpec) -> Result<TlsConnector, ProviderError> {
     let mut builder = TlsConnector::builder();
     if let Some(path) = &spec.ca_file {
         let text = std::fs::read(path)
-            .map_err(|e| Reason(format!("ca_file {}: {}", path.display(), os_reason(&e))))?;
+            .map_err(|e| ProviderError(format!("ca_file {}: {}", path.display(), os_reason(&e))))?;
         let certificates = Certificate::stack_from_pem(&text).unwrap_or_default();
         if certificates.is_empty() {
-            return Err(Reason(format!("ca_file {}: there is no certificate (PEM) in it", path.display())));
+            return Err(ProviderError(format!(
+                "ca_file {}: there is no certificate (PEM) in it",
+                path.display()
+            )));
         }
         for certificate in certificates {
             builder.add_root_certificate(certificate);
         }
     }
-    builder.build().map_err(|e| Reason(e.to_string()))
+    builder.build().map_err(|e| ProviderError(e.to_string()))
 }
 
 /// The entry's name is known: its password first, then what it says of itself.
@@ -96,13 +103,13 @@ async fn by_name(
     directory: &Directory,
     dn: &str,
     password: &str,
-) -> Result<Option<Person>, Reason> {
+) -> Result<Option<Person>, ProviderError> {
     if !is_password(ldap, dn, password).await? {
         return Ok(None);
     }
     match entries(ldap, &directory.spec, (dn, Scope::Base, "(objectClass=*)")).await?.pop() {
         Some(entry) => person(ldap, directory, entry).await.map(Some),
-        None => Err(Reason(format!("the entry {dn:?} does not show itself to its own user"))),
+        None => Err(ProviderError(format!("the entry {dn:?} does not show itself to its own user"))),
     }
 }
 
@@ -112,25 +119,25 @@ async fn by_search(
     directory: &Directory,
     user: &str,
     password: &str,
-) -> Result<Option<Person>, Reason> {
+) -> Result<Option<Person>, ProviderError> {
     let spec = &directory.spec;
     if let (Some(dn), Some(secret)) = (&spec.bind_dn, &directory.bind_password) {
         let bound = ldap.with_timeout(ANSWER).simple_bind(dn, secret.reveal()).await.map_err(said)?;
-        bound.success().map_err(|error| Reason(format!("it refuses bind_dn: {}", said(error))))?;
+        bound.success().map_err(|error| ProviderError(format!("it refuses bind_dn: {}", said(error))))?;
     }
     let filter = spec.filter.replace("{user}", &ldap_escape(user));
     let base = spec.base.as_deref().unwrap_or_default();
     let mut found = entries(ldap, spec, (base, Scope::Subtree, &filter)).await?;
     let Some(entry) = found.pop() else { return Ok(None) };
     if !found.is_empty() {
-        return Err(Reason::from("several entries fit the filter"));
+        return Err(ProviderError::from("several entries fit the filter"));
     }
     let dn = entry.dn.clone();
     let person = person(ldap, directory, entry).await?;
     Ok(is_password(ldap, &dn, password).await?.then_some(person))
 }
 
-async fn is_password(ldap: &mut Ldap, dn: &str, password: &str) -> Result<bool, Reason> {
+async fn is_password(ldap: &mut Ldap, dn: &str, password: &str) -> Result<bool, ProviderError> {
     let answer = ldap.with_timeout(ANSWER).simple_bind(dn, password).await.map_err(said)?;
     match answer.rc {
         0 => Ok(true),
@@ -139,7 +146,7 @@ async fn is_password(ldap: &mut Ldap, dn: &str, password: &str) -> Result<bool, 
             tracing::warn!(code, "the directory lets a user not log in at the moment");
             Ok(false)
         }
-        code => Err(Reason(format!("it answers {code} to a password"))),
+        code => Err(ProviderError(format!("it answers {code} to a password"))),
     }
 }
 
@@ -147,7 +154,7 @@ async fn entries(
     ldap: &mut Ldap,
     spec: &LdapSpec,
     (base, scope, filter): (&str, Scope, &str),
-) -> Result<Vec<SearchEntry>, Reason> {
+) -> Result<Vec<SearchEntry>, ProviderError> {
     let wanted = [&spec.name_attribute, &spec.id_attribute, &spec.groups_attribute];
     search(ldap, (base, scope, filter), wanted.map(String::as_str).to_vec(), 2).await
 }
@@ -157,7 +164,7 @@ async fn search(
     (base, scope, filter): (&str, Scope, &str),
     attributes: Vec<&str>,
     most: i32,
-) -> Result<Vec<SearchEntry>, Reason> {
+) -> Result<Vec<SearchEntry>, ProviderError> {
     let seconds = i32::try_from(ANSWER.as_secs()).unwrap_or(5);
     let options = SearchOptions::new().sizelimit(most).timelimit(seconds);
     let asked =
@@ -171,7 +178,7 @@ async fn search(
     Ok(found.into_iter().filter(is_entry).map(SearchEntry::construct).collect())
 }
 
-async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> Result<Person, Reason> {
+async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> Result<Person, ProviderError> {
     let spec = &directory.spec;
     let texts = |name: &str| {
         let of = |(known, values): (&String, &Vec<String>)| {
@@ -185,7 +192,7 @@ async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> R
         };
         entry.bin_attrs.iter().find_map(of)
     };
-    let missing = |name: &str| Reason(format!("the entry {:?} has no attribute {name}", entry.dn));
+    let missing = |name: &str| ProviderError(format!("the entry {:?} has no attribute {name}", entry.dn));
     let subject = texts(&spec.id_attribute).into_iter().next().or_else(|| bytes(&spec.id_attribute));
     let name = texts(&spec.name_attribute).into_iter().next();
     let mut groups: Vec<String> = texts(&spec.groups_attribute).iter().map(|dn| plain(dn)).collect();
@@ -202,9 +209,11 @@ async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> R
 }
 
 /// What went wrong, without what was sent.
-fn said(error: LdapError) -> Reason {
+fn said(error: LdapError) -> ProviderError {
     match error {
-        LdapError::LdapResult { result } => Reason(format!("it answers {} {}", result.rc, result.text)),
-        other => Reason(other.to_string()),
+        LdapError::LdapResult { result } => {
+            ProviderError(format!("it answers {} {}", result.rc, result.text))
+        }
+        other => ProviderError(other.to_string()),
     }
 }

@@ -41,30 +41,6 @@ struct Description;
 /// The routes of the API, and their description. What reads events bounds them itself.
 pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(alert_lists::list))
-        .routes(routes!(alert_lists::counts))
-        .routes(routes!(bulk::transitions))
-        .routes(routes!(register::show))
-        .routes(routes!(reports::month))
-        .routes(routes!(reports::month_workbook))
-        .routes(routes!(reports::service))
-        .routes(routes!(alerts::show))
-        .routes(routes!(alerts::transition))
-        .routes(routes!(alerts::inquire))
-        .routes(routes!(casework::hand_over))
-        .routes(routes!(casework::related))
-        .routes(routes!(casework::review))
-        .routes(routes!(casework::worth))
-        .routes(routes!(attachments::list, attachments::add))
-        .routes(routes!(attachments::show))
-        .routes(routes!(evidence::show))
-        .routes(routes!(silences::list, silences::add))
-        .routes(routes!(silences::preview))
-        .routes(routes!(silences::show, silences::expire))
-        .routes(routes!(notifications::list))
-        .routes(routes!(notifications::retry))
-        .routes(routes!(trial::tree))
-        .routes(routes!(trial::trial))
         .routes(routes!(api::findings))
         .routes(routes!(finding_times::times))
         .routes(routes!(api::rules))
@@ -94,6 +70,57 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
+        .routes(routes!(stream::stream))
+        .routes(routes!(stream::changes))
+        .merge(alerts_and_who_is_told())
+        .merge(people_and_what_they_may())
+        .merge(decisions_and_approvals())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(quarantine::maps::trial))
+                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
+        )
+        .routes(routes!(decide::decide))
+        .routes(routes!(events::events))
+        .routes(routes!(works::against))
+        .routes(routes!(journal::list))
+        .routes(routes!(itself))
+        .split_for_parts();
+    add_problems(&mut description);
+    (router, description)
+}
+
+fn alerts_and_who_is_told() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
+        .routes(routes!(alert_lists::list))
+        .routes(routes!(alert_lists::counts))
+        .routes(routes!(bulk::transitions))
+        .routes(routes!(register::show))
+        .routes(routes!(reports::month))
+        .routes(routes!(reports::month_workbook))
+        .routes(routes!(reports::service))
+        .routes(routes!(alerts::show))
+        .routes(routes!(alerts::transition))
+        .routes(routes!(alerts::inquire))
+        .routes(routes!(casework::hand_over))
+        .routes(routes!(casework::related))
+        .routes(routes!(casework::review))
+        .routes(routes!(casework::worth))
+        .routes(routes!(attachments::list, attachments::add))
+        .routes(routes!(attachments::show))
+        .routes(routes!(evidence::show))
+        .routes(routes!(silences::list, silences::add))
+        .routes(routes!(silences::preview))
+        .routes(routes!(silences::show, silences::expire))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(trial::tree))
+        .routes(routes!(trial::trial))
+}
+
+fn people_and_what_they_may() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
         .routes(routes!(session::show, session::log_in, session::log_out))
         .routes(routes!(oidc::begin))
         .routes(routes!(oidc::end))
@@ -112,23 +139,6 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(session::expel))
         .routes(routes!(audit::list))
         .routes(routes!(audit::check))
-        .routes(routes!(stream::stream))
-        .routes(routes!(stream::changes))
-        .merge(decisions_and_approvals())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(
-            OpenApiRouter::new()
-                .routes(routes!(quarantine::maps::trial))
-                .layer(DefaultBodyLimit::max(quarantine::maps::FILE_BYTES_MAX)),
-        )
-        .routes(routes!(decide::decide))
-        .routes(routes!(events::events))
-        .routes(routes!(works::against))
-        .routes(routes!(journal::list))
-        .routes(routes!(itself))
-        .split_for_parts();
-    add_problems(&mut description);
-    (router, description)
 }
 
 /// What is decided before money moves, what people approve, and long work.

@@ -214,7 +214,7 @@ fn record(
 ) -> Result<(), Problem> {
     let first = seqs.first().map(ToString::to_string).unwrap_or_default();
     let corrected =
-        corrected.map(|text| format!(", mended: {}", blake3::hash(text.as_bytes()))).unwrap_or_default();
+        corrected.map(|text| format!(", corrected: {}", blake3::hash(text.as_bytes()))).unwrap_or_default();
     let Receipt { accepted, duplicates, rejected, .. } = receipt;
     let detail = format!(
         "{} records: {accepted} accepted, {duplicates} known, {rejected} rejected{corrected}",

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    daemon::shards::{Board, Told},
+    daemon::shards::{Board, ShardStatus},
     event::time::Calendar,
     say,
     telemetry::CONTENT_TYPE,
@@ -99,7 +99,7 @@ pub async fn serve_shards(
 
 impl Keeper {
     /// Asks one shard.
-    async fn ask(&self, shard: &Told, path: &str, headers: &HeaderMap) -> Answer {
+    async fn ask(&self, shard: &ShardStatus, path: &str, headers: &HeaderMap) -> Answer {
         let mut address = shard.address.filter(|_| shard.process.is_some())?;
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
@@ -124,9 +124,9 @@ impl Keeper {
     /// Asks all shards of this machine at once.
     async fn ask_all(
         &self,
-        path: impl Fn(&Told) -> Option<String>,
+        path: impl Fn(&ShardStatus) -> Option<String>,
         headers: &HeaderMap,
-    ) -> Vec<(Told, Answer)> {
+    ) -> Vec<(ShardStatus, Answer)> {
         let asked = self.board.told().into_iter().filter_map(|shard| Some((path(&shard)?, shard)));
         let asked = asked.map(|(path, shard)| async move {
             let answer = self.ask(&shard, &path, headers).await;
@@ -137,7 +137,7 @@ impl Keeper {
 
     /// What a shard that refuses says: who may not ask one may not ask any. Where nobody can say who somebody is, nobody is told
     /// anything.
-    fn refused(&self, answers: &[(Told, Answer)]) -> Option<Response> {
+    fn refused(&self, answers: &[(ShardStatus, Answer)]) -> Option<Response> {
         let answers = || answers.iter().filter_map(|(_, answer)| answer.as_ref());
         if let Some((status, body)) = answers().find(|(status, _)| status.is_client_error()) {
             let content = [(header::CONTENT_TYPE, "application/problem+json")];
@@ -252,7 +252,7 @@ async fn list(keeper: &Keeper, (name, at): (&str, &str), mut query: Query, heade
         Some(Some(after)) => Some(after),
         None => None,
     };
-    let path = |shard: &Told| {
+    let path = |shard: &ShardStatus| {
         let mut query = query.clone();
         if let Some(after) = &after {
             // A shard whose list is at its end has no more.

@@ -1,6 +1,8 @@
 //! Whether the sender of a request may what it asks for: known by a token, by the cookie of a session, or by the name that a
 //! proxy gives that is believed. All are asked of the store at each request, so that what is revoked is revoked at once.
 
+mod permit;
+
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -26,18 +28,21 @@ use super::{
     local::Local,
     refused::{Cause, Refusals},
     request::at_once,
-    routes::{Need, keeps_to_limits, need},
+    routes::{Need, need},
     standing::Standing,
     trees::Trees,
 };
 use crate::{
-    access::{Action, Actor, Identity, Rates, decide, is_same, network},
+    access::{Action, Actor, Rates, is_same, network},
     clock::Clock,
     config::clients::Clients,
     event::{Instant, TimeDelta},
     say,
     store::{Accounts, Deed, StoreError, Used},
 };
+
+pub(crate) use permit::unknown;
+use permit::{forbids, no_csrf};
 
 /// How exactly it is known when somebody was here last, and how often a refusal is recorded of one address.
 const MINUTE: TimeDelta = TimeDelta::MINUTE;
@@ -192,37 +197,18 @@ impl SignIn {
             self.note_refusal(actor(), what, "rate");
             return Err(self.too_often(seconds));
         }
-        let refuse = |cause, result| {
+        let refuse = |cause, result, problem| {
             self.refusals.count(cause);
             self.note_refusal(actor(), what, result);
+            Err(problem)
         };
         if let (Some(own), Some(given)) = (known.way.csrf(), &csrf)
             && !is_same(own, given)
         {
-            refuse(Cause::Csrf, "csrf");
-            return Err(no_csrf());
+            return refuse(Cause::Csrf, "csrf", no_csrf());
         }
-        let may = match need {
-            Need::Nothing | Need::Own | Need::Anybody => true,
-            Need::Act(action) => decide(&identity.roles, action),
-            Need::Nobody => false,
-        };
-        if !may {
-            refuse(Cause::Role, "refused");
-            return Err(forbidden(identity, need));
-        }
-        let limits = identity.roles.limits();
-        if matches!(need, Need::Act(_)) && !limits.is_none() && !keeps_to_limits(&method, &path) {
-            refuse(Cause::Role, "refused");
-            return Err(limited(identity));
-        }
-        if matches!(need, Need::Act(_)) && known.way.lacks_factor(&self.clients) {
-            refuse(Cause::Role, "refused");
-            return Err(no_factor());
-        }
-        if unmasked && !decide(&identity.roles, Action::ShowPersonal) {
-            refuse(Cause::Role, "refused");
-            return Err(forbidden(identity, Need::Act(Action::ShowPersonal)));
+        if let Some(problem) = forbids(&known, need, (&method, &path), unmasked, &self.clients) {
+            return refuse(Cause::Role, "refused", problem);
         }
         if let Need::Act(action) = need
             && action.shows()
@@ -377,52 +363,6 @@ struct Asked {
 
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// Nobody knows who asks.
-pub(crate) fn unknown() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        say!(
-            "say who you are: log in, or send a token as `Authorization: Bearer …`; whoever manages users makes one with `fiscwatch token add`"
-        ),
-    )
-}
-
-fn no_csrf() -> Problem {
-    let detail = say!(
-        "a change that comes with the cookie of a session has the token of the session too (X-CSRF-Token); `GET /api/v1/session` tells it"
-    );
-    Problem::new(StatusCode::FORBIDDEN, detail).because("csrf")
-}
-
-fn limited(identity: &Identity) -> Problem {
-    let detail = say!(
-        "the roles of {name} are limited to {limits}, and what is asked for cannot be parted by that",
-        name = identity.name,
-        limits = identity.roles.limits()
-    );
-    Problem::new(StatusCode::FORBIDDEN, detail).because("limited")
-}
-
-fn no_factor() -> Problem {
-    let detail =
-        say!("set up a second factor first: `POST /api/v1/session/totp`, and confirm it by its first code");
-    Problem::new(StatusCode::FORBIDDEN, detail).because("second_factor")
-}
-
-fn forbidden(identity: &Identity, need: Need) -> Problem {
-    let roles = match need {
-        Need::Act(action) => action.roles_titled(),
-        _ => String::new(),
-    };
-    let detail = say!(
-        "{name} is {has}, and this is for {roles}; `fiscwatch access show` has the whole table",
-        name = identity.name,
-        has = identity.roles,
-        roles
-    );
-    Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
 /// Lets requests pass whose senders may.

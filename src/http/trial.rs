@@ -100,7 +100,7 @@ pub(crate) struct TrialResult {
     /// The labels that were tried.
     labels: BTreeMap<String, Vec<String>>,
     /// Every route in order, and what would become of the alert there.
-    routes: Vec<Step>,
+    routes: Vec<RouteStep>,
     /// The sinks that would be told.
     sinks: Vec<String>,
     /// What would hold it back now.
@@ -110,7 +110,7 @@ pub(crate) struct TrialResult {
 /// What would become of the alert at a route.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RouteStep)]
-pub(crate) struct Step {
+pub(crate) struct RouteStep {
     route: RouteView,
     /// `taken`, `goes_down`, `differs` or `not_reached`.
     passage: &'static str,
@@ -168,7 +168,7 @@ pub(crate) async fn trial(
             let handling = labels.first("handling");
             let waits =
                 route.digest || handling.and_then(Handling::parse).is_some_and(Policy::waits_for_digest);
-            Step {
+            RouteStep {
                 route: RouteView::new(depth, route),
                 passage: word(passage),
                 group: (is_taken && !is_alone).then(|| labels.only(&route.group_by).to_string()),

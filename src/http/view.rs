@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    alert::{Action, Alert, Change, Facts, Outcome, Silence, State, inquiry::Stage},
+    alert::{Action, Alert, Facts, HistoryEntry, Outcome, Silence, State, inquiry::Stage},
     event::{Instant, money::format_cents, time::Calendar},
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
@@ -140,10 +140,6 @@ pub struct InquiryView {
     pub undelivered: Option<String>,
 }
 
-fn yuan(cents: i64) -> String {
-    format_cents(i128::from(cents))
-}
-
 impl AlertView {
     /// An alert as it is shown.
     #[must_use]
@@ -187,7 +183,7 @@ impl AlertView {
                 undelivered: letter.undelivered.clone(),
             }),
             previous: a.previous.clone(),
-            amount: a.case.amount.map(yuan),
+            amount: a.case.amount.map(format_cents),
             due: a.case.due.clone(),
             review: a.case.review.as_ref().map(|review| ReviewView {
                 action: review.action,
@@ -195,10 +191,10 @@ impl AlertView {
                 at: time(review.at),
                 why: review.why.clone(),
                 outcome: review.outcome,
-                amount: review.amount.map(yuan),
+                amount: review.amount.map(format_cents),
             }),
             outcome: a.case.outcome,
-            outcome_amount: a.case.outcome_amount.map(yuan),
+            outcome_amount: a.case.outcome_amount.map(format_cents),
             merged_into: a.case.merged_into.clone(),
             merged: a.case.merged.clone(),
             mentions: a.case.mentions.clone(),
@@ -208,7 +204,7 @@ impl AlertView {
 
 /// One line of an alert's history, which only grows.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Change)]
+#[schema(as = HistoryEntry)]
 pub struct ChangeView {
     /// When it was done, by the clock. The times of events are called `at` and `occurred_at`.
     #[schema(format = DateTime)]
@@ -230,8 +226,8 @@ pub struct ChangeView {
 impl ChangeView {
     /// A change as it is shown.
     #[must_use]
-    pub fn new(change: &Change, calendar: &Calendar) -> Self {
-        let Change { at, who, action, state, why, facts } = change.clone();
+    pub fn new(change: &HistoryEntry, calendar: &Calendar) -> Self {
+        let HistoryEntry { at, who, action, state, why, facts } = change.clone();
         Self { done_at: calendar.format(at), who, action, state, why, facts }
     }
 }

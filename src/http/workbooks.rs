@@ -148,81 +148,77 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
     looks.heads(sheet, 0, &CASES)?;
     sheet.set_repeat_rows(0, 0)?;
     sheet.set_freeze_panes(1, 2)?;
-    let rows = u32::try_from(cases.len()).unwrap_or(u32::MAX);
-    let mut codes: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
     for (row, case) in (1..).zip(cases) {
-        let alert = &case.alert;
-        let label = |name: &str| alert.labels.get(name).map(|values| values.join(" ")).unwrap_or_default();
-        let (region, unit, line) = (label("region_code"), label("unit_code"), label("budget_line_id"));
-        let called = |column: &str| {
-            let names = alert.names.get(column).into_iter().flat_map(|names| names.values());
-            names.map(String::as_str).collect::<Vec<_>>().join(" ")
-        };
-        for (column, names) in &alert.names {
-            codes.extend(names.iter().map(|(code, name)| (column.as_str(), code.as_str(), name.as_str())));
-        }
-        let letter = alert.inquiry.as_ref().filter(|letter| letter.by.is_some());
-        let time = |text: Option<&str>| {
-            text.map(|text| text.chars().take(19).collect::<String>().replace('T', " ")).unwrap_or_default()
-        };
-        let times = [
-            time(Some(&alert.opened_at)),
-            time(alert.acknowledged_at.as_deref()),
-            time(letter.map(|letter| &*letter.at)),
-            time(letter.and_then(|letter| letter.answered_at.as_deref())),
-            time(alert.ended_at.as_deref()),
-        ];
-        let text = |text: Option<&'static str>| Cell::Text(text.unwrap_or_default());
-        let maybe = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-        let (owner, due, merged) = (maybe(&alert.owner), maybe(&alert.due), maybe(&alert.merged_into));
-        let answer_due = letter.map(|letter| maybe(&letter.due)).unwrap_or_default();
-        let cells = [
-            Cell::Count(u64::from(row)),
-            Cell::Text(&alert.alert_id),
-            Cell::Text(&alert.rule_id),
-            Cell::Text(&alert.title),
-            Cell::Text(case.severity),
-            Cell::Text(alert.state.zh()),
-            Cell::Text(&region),
-            Cell::Text(&unit),
-            Cell::Text(&line),
-            Cell::Text(&alert.summary),
-            Cell::Money(alert.amount.as_deref()),
-            Cell::Count(alert.findings),
-            Cell::Text(&times[0]),
-            Cell::Text(&times[1]),
-            Cell::Text(&owner),
-            Cell::Text(&due),
-            Cell::Text(&times[2]),
-            Cell::Text(&answer_due),
-            Cell::Text(&times[3]),
-            Cell::Count(case.files),
-            text(alert.outcome.map(crate::alert::Outcome::zh)),
-            Cell::Money(alert.outcome_amount.as_deref()),
-            Cell::Text(&times[4]),
-            Cell::Text(&merged),
-            Cell::Text(&case.remarks),
-            Cell::Text(&called("region_code")),
-            Cell::Text(&called("unit_code")),
-        ];
-        for (column, cell) in (0..).zip(&cells) {
-            looks.write(sheet, (row, column), cell)?;
-        }
+        write_case(&looks, sheet, row, case)?;
     }
+    let rows = u32::try_from(cases.len()).unwrap_or(u32::MAX);
     if rows > 0 {
         sheet.autofilter(0, 0, rows, u16::try_from(CASES.len() - 1).unwrap_or(0))?;
     }
+    let named = cases.iter().flat_map(|case| &case.alert.names);
+    let codes: BTreeSet<_> = named
+        .flat_map(|(column, names)| names.iter().map(move |(code, name)| [&**column, &**code, &**name]))
+        .collect();
     if !codes.is_empty() {
         let sheet = workbook.add_worksheet();
         printed(sheet, "代码")?;
         looks.heads(sheet, 0, &CODES)?;
-        for (row, (column, code, name)) in (1..).zip(&codes) {
-            for (at, text) in (0..).zip([column, code, name]) {
-                looks.write(sheet, (row, at), &Cell::Text(text))?;
+        for (row, texts) in (1..).zip(&codes) {
+            for (column, text) in (0..).zip(texts) {
+                looks.write(sheet, (row, column), &Cell::Text(text))?;
             }
         }
     }
     workbook.save_to_buffer()
+}
+
+/// A case in its row of the register.
+fn write_case(looks: &Looks, sheet: &mut Worksheet, row: u32, case: &Case) -> Result<(), XlsxError> {
+    let alert = &case.alert;
+    let label = |name: &str| alert.labels.get(name).map(|values| values.join(" ")).unwrap_or_default();
+    let (region, unit, line) = (label("region_code"), label("unit_code"), label("budget_line_id"));
+    let called = |column: &str| {
+        let names = alert.names.get(column).into_iter().flat_map(|names| names.values());
+        names.map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let letter = alert.inquiry.as_ref().filter(|letter| letter.by.is_some());
+    let time = |text: Option<&str>| {
+        text.map(|text| text.chars().take(19).collect::<String>().replace('T', " ")).unwrap_or_default()
+    };
+    let text = |text: Option<&'static str>| Cell::Text(text.unwrap_or_default());
+    let maybe = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+    let (owner, due, merged) = (maybe(&alert.owner), maybe(&alert.due), maybe(&alert.merged_into));
+    let answer_due = letter.map(|letter| maybe(&letter.due)).unwrap_or_default();
+    let cells = [
+        Cell::Count(u64::from(row)),
+        Cell::Text(&alert.alert_id),
+        Cell::Text(&alert.rule_id),
+        Cell::Text(&alert.title),
+        Cell::Text(case.severity),
+        Cell::Text(alert.state.zh()),
+        Cell::Text(&region),
+        Cell::Text(&unit),
+        Cell::Text(&line),
+        Cell::Text(&alert.summary),
+        Cell::Money(alert.amount.as_deref()),
+        Cell::Count(alert.findings),
+        Cell::Text(&time(Some(&alert.opened_at))),
+        Cell::Text(&time(alert.acknowledged_at.as_deref())),
+        Cell::Text(&owner),
+        Cell::Text(&due),
+        Cell::Text(&time(letter.map(|letter| &*letter.at))),
+        Cell::Text(&answer_due),
+        Cell::Text(&time(letter.and_then(|letter| letter.answered_at.as_deref()))),
+        Cell::Count(case.files),
+        text(alert.outcome.map(crate::alert::Outcome::zh)),
+        Cell::Money(alert.outcome_amount.as_deref()),
+        Cell::Text(&time(alert.ended_at.as_deref())),
+        Cell::Text(&merged),
+        Cell::Text(&case.remarks),
+        Cell::Text(&called("region_code")),
+        Cell::Text(&called("unit_code")),
+    ];
+    (0..).zip(&cells).try_for_each(|(column, cell)| looks.write(sheet, (row, column), cell))
 }
 
 /// The columns of a month by rule or unit.

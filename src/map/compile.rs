@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, UpsertShape, Versioned, Word, Words, when,
+    Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, Upsert, UpsertShape, Versioned, Word,
+    Words, when,
 };
 use crate::{
     diagnostic::suggest,
@@ -69,28 +70,10 @@ impl Compiler<'_> {
         let upsert = self
             .upsert
             .and_then(|(upsert, versioned)| upsert.compile(versioned, &mut self.slots, &mut self.mistakes));
-        let mut id = shape.id.iter().map(|name| self.slots.slot(name)).collect::<Vec<_>>();
-        if let Some(upsert) = upsert.as_ref().filter(|_| id.is_empty())
-            && self.field(Column::EventId.index()).is_none()
-        {
-            id.clone_from(&upsert.key);
-        }
-        if !id.is_empty() && self.field(Column::EventId.index()).is_some() {
-            self.mistake(
-                &["id"],
-                say!("event_id comes from `columns` already: leave one of the two out"),
-                None,
-            );
-        }
+        let id = self.id(upsert.as_ref());
         let when = self.condition();
         self.values();
-        for name in &shape.optional {
-            if !self.slots.may_lack(name) {
-                let hint = suggest(name, self.slots.names().iter().map(String::as_str));
-                let message = say!("{name} is no column of the map", name = quoted(name));
-                self.mistake(&["optional", name], message, Some(hint));
-            }
-        }
+        self.optional();
         self.lookup();
         self.required(&id);
         if shape.format == Some(Encoding::Xml) && shape.rows.is_none() {
@@ -101,15 +84,7 @@ impl Compiler<'_> {
         let charset = self.checked(&["encoding"], Charset::named(&shape.encoding));
         let dialect = self.dialect();
         let money = self.checked(&["money"], Money::new(&shape.money));
-        let dates = match Dates::new(&shape.dates) {
-            Ok(dates) => Some(dates),
-            Err(problems) => {
-                for (at, problem) in problems {
-                    self.mistake(&["dates", &shape.dates[at]], problem, None);
-                }
-                None
-            }
-        };
+        let dates = self.dates();
         let header_row = shape.header_row.unwrap_or(1);
         if header_row > MOST_ROWS || shape.skip > MOST_ROWS {
             let most = MOST_ROWS;
@@ -142,6 +117,45 @@ impl Compiler<'_> {
             upsert.applies_first = !only_applies;
         }
         Some(map)
+    }
+
+    /// The columns that an event's id is made of: those that are named, or what a record keeps when it changes.
+    fn id(&mut self, upsert: Option<&Upsert>) -> Vec<usize> {
+        let mut id = self.shape.id.iter().map(|name| self.slots.slot(name)).collect::<Vec<_>>();
+        let is_a_column = self.field(Column::EventId.index()).is_some();
+        if let Some(upsert) = upsert.filter(|_| id.is_empty() && !is_a_column) {
+            id.clone_from(&upsert.key);
+        }
+        if !id.is_empty() && is_a_column {
+            self.mistake(
+                &["id"],
+                say!("event_id comes from `columns` already: leave one of the two out"),
+                None,
+            );
+        }
+        id
+    }
+
+    /// The columns that files may lack.
+    fn optional(&mut self) {
+        for name in &self.shape.optional {
+            if !self.slots.may_lack(name) {
+                let hint = suggest(name, self.slots.names().iter().map(String::as_str));
+                let message = say!("{name} is no column of the map", name = quoted(name));
+                self.mistake(&["optional", name], message, Some(hint));
+            }
+        }
+    }
+
+    fn dates(&mut self) -> Option<Dates> {
+        let problems = match Dates::new(&self.shape.dates) {
+            Ok(dates) => return Some(dates),
+            Err(problems) => problems,
+        };
+        for (at, problem) in problems {
+            self.mistake(&["dates", &self.shape.dates[at]], problem, None);
+        }
+        None
     }
 
     /// Where the rows of a workbook stand.

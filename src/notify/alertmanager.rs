@@ -16,7 +16,7 @@ use super::{
     words,
 };
 use crate::{
-    alert::{Alert, Notification, Reason, Told},
+    alert::{Alert, Notification, NotifiedAlert, Reason},
     config::sinks::{AlertmanagerSpec, Secret},
     event::{Instant, TimeDelta, duration},
     personal::number::Tail,
@@ -109,9 +109,9 @@ impl Alertmanager {
 
     /// An alert as Alertmanager takes it. Its labels are its identity there, so they hold nothing that changes but the
     /// severity, which its routes need; they depend on the alert alone.
-    fn alert(&self, told: &Told) -> Value {
+    fn alert(&self, told: &NotifiedAlert) -> Value {
         let plain = match self.mask {
-            true => mask_one(&Told { evidence: Vec::new(), ..told.clone() }),
+            true => mask_one(&NotifiedAlert { evidence: Vec::new(), ..told.clone() }),
             false => told.clone(),
         };
         let told = if self.mask { mask_one(told) } else { told.clone() };
@@ -187,7 +187,7 @@ impl Sink for Alertmanager {
         Some(self.resend)
     }
 
-    async fn resend(&self, alerts: &[Told]) -> Result<(), SendError> {
+    async fn resend(&self, alerts: &[NotifiedAlert]) -> Result<(), SendError> {
         let alerts: Vec<_> = alerts.iter().map(|told| self.alert(told)).collect();
         self.post(&alerts).await
     }
@@ -196,7 +196,7 @@ impl Sink for Alertmanager {
 /// Labels that go by another name, or change.
 const OTHER: &[&str] = &["rule", "severity", "tag", "handling"];
 
-fn annotations(told: &Told, language: Language) -> Map<String, Value> {
+fn annotations(told: &NotifiedAlert, language: Language) -> Map<String, Value> {
     let alert = &told.alert;
     let mut annotations = vec![
         ("summary", alert.summary.clone()),
@@ -216,7 +216,7 @@ fn annotations(told: &Told, language: Language) -> Map<String, Value> {
     annotations.into_iter().map(|(n, text)| (n.to_owned(), one_line(&text, ANNOTATION_MAX).into())).collect()
 }
 
-fn mask_one(told: &Told) -> Told {
+fn mask_one(told: &NotifiedAlert) -> NotifiedAlert {
     let mut alone = super::sample::bare(told.clone());
     alone = masked(&alone, Tail::Shown);
     alone.alerts.pop().unwrap_or_else(|| told.clone())

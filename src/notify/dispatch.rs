@@ -3,6 +3,7 @@
 
 mod again;
 mod letters;
+mod making;
 mod muting;
 
 use std::{
@@ -16,7 +17,7 @@ use letters::own_thread;
 use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
-        ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, Policy, Reason, Silence, Told,
+        Desk, Policy, Reason, Silence,
         desk::{GroupKind, Matter},
         route::{ALERT, OFFICERS, Route},
     },
@@ -161,7 +162,7 @@ impl Work<'_> {
 
     /// Works off the groups that are due, at least one of them.
     fn groups(&mut self) -> RoundResult<()> {
-        let mut after = (Instant::MIN, 0);
+        let mut after = None;
         let mut seen = BTreeSet::new();
         loop {
             let due = self.round.due(self.now, &mut after, CHUNK)?;
@@ -304,97 +305,4 @@ impl Work<'_> {
         }
         Ok(before)
     }
-
-    fn notify(
-        &mut self,
-        due: &DueGroup,
-        entries: &[DueEntry],
-        reason: Reason,
-        thread: &str,
-        recipients: Vec<Option<String>>,
-    ) -> RoundResult<()> {
-        let mut alerts: Vec<&Alert> = Vec::new();
-        for entry in entries {
-            if !alerts.iter().any(|alert| alert.alert_id == entry.alert.alert_id) {
-                alerts.push(&entry.alert);
-            }
-        }
-        self.round.put_in_order(&mut alerts, reason == Reason::Digest)?;
-        let omitted = alerts.len().saturating_sub(ALERTS_MAX) as u64;
-        alerts.truncate(ALERTS_MAX);
-        // A long list shows less of each, so that a notification stays of a bearable size.
-        let shown = (EVIDENCE_MAX / alerts.len().max(1)).max(1);
-        let told: Vec<Told> = alerts
-            .into_iter()
-            .map(|alert| {
-                Ok(Told { evidence: self.round.evidence(&alert.alert_id, shown)?, alert: alert.clone() })
-            })
-            .collect::<RoundResult<_>>()?;
-        let received_at = entries.iter().map(|entry| entry.received_at).min().unwrap_or(self.now);
-        let cause: Vec<String> = entries.iter().map(|entry| entry.seq.to_string()).collect();
-        let ids: Vec<_> = told.iter().map(|told| told.alert.alert_id.as_str()).collect();
-        for recipient in recipients {
-            let id = notification_id(
-                &due.sink,
-                recipient.as_deref(),
-                due.group_key.text(),
-                &cause.join(","),
-                self.now,
-                reason,
-            );
-            tracing::info!(
-                notification = id,
-                sink = due.sink,
-                ?reason,
-                alerts = ids.join(","),
-                "notification"
-            );
-            self.round.notify(&Notification {
-                id,
-                sink: due.sink.clone(),
-                recipient,
-                reason,
-                route: due.route.clone(),
-                group: due.labels.clone(),
-                thread: thread.to_owned(),
-                begins_thread: matches!(
-                    reason,
-                    Reason::First | Reason::Digest | Reason::Storm | Reason::Explain
-                ),
-                alerts: told.clone(),
-                omitted,
-                message: None,
-                created_at: self.now,
-                received_at,
-            })?;
-            self.report.notifications += 1;
-            if let Some(given) = self.given.get_mut(&due.sink)
-                && !matches!(reason, Reason::Digest | Reason::Storm)
-            {
-                *given += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A digest of what is told to whom. Entries have numbers that never come again, so causes tell notifications apart;
-/// a repetition has none, and goes by its time.
-fn notification_id(
-    sink: &str,
-    recipient: Option<&str>,
-    group: &str,
-    cause: &str,
-    now: Instant,
-    reason: Reason,
-) -> String {
-    let time = if reason == Reason::Repeat { now.as_micros().to_string() } else { String::new() };
-    let mut hasher = blake3::Hasher::new();
-    for part in [sink, recipient.unwrap_or_default(), group, cause, &time] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let mut id = hasher.finalize().to_hex().to_string();
-    id.truncate(32);
-    id
 }

@@ -152,56 +152,7 @@ impl Health {
     }
 
     fn wrong(&mut self, f: &Figures, now: Instant) -> BTreeMap<Trouble, String> {
-        let t = self.thresholds.clone();
-        let rejects = self.within_an_hour(f.quarantined, now);
-        let mut wrong = BTreeMap::new();
-        let mut say = |is: bool, trouble, text: String| {
-            if is {
-                wrong.insert(trouble, text);
-            }
-        };
-        let silent = now.saturating_since(f.last_event);
-        say(
-            t.silent_after.is_some_and(|after| silent >= after),
-            Trouble::Silent,
-            format!(
-                "{0} 分钟没有新事件 / no event for {0} minutes. Is the feed up?",
-                silent / TimeDelta::MINUTE
-            ),
-        );
-        say(
-            f.lag_records >= t.lag_records,
-            Trouble::Lag,
-            format!("落后 {0} 条记录 / {0} records behind", f.lag_records),
-        );
-        say(
-            f.outbox_age >= t.outbox_age,
-            Trouble::Outbox,
-            format!(
-                "通知已积压 {0} 分钟（{1}） / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
-                f.outbox_age / TimeDelta::MINUTE,
-                f.waiting_for.join(", ")
-            ),
-        );
-        say(
-            rejects >= t.rejects_per_hour,
-            Trouble::Quarantine,
-            format!(
-                "一小时内 {rejects} 条记录进入隔离区 / {rejects} records put into quarantine within an hour; see `fiscwatch rejects list`"
-            ),
-        );
-        say(
-            f.disk_free.is_some_and(|free| free < t.disk_free),
-            Trouble::Disk,
-            format!("磁盘仅剩 {0} MiB / only {0} MiB of disk are left", f.disk_free.unwrap_or(0) >> 20),
-        );
-        say(
-            !f.reloaded,
-            Trouble::Reload,
-            String::from(
-                "重新加载失败，仍用旧规则 / the last reload was refused, the old rules stay; run `fiscwatch check`",
-            ),
-        );
+        let mut wrong: BTreeMap<_, _> = self.beyond_thresholds(f, now).collect();
         for (trouble, count, text) in [
             (
                 Trouble::Parked,
@@ -215,9 +166,66 @@ impl Health {
                 "状态库读写出错 / the store could not be read or written; see the log",
             ),
         ] {
-            say(self.grew_lately(trouble, count, now), trouble, text.to_owned());
+            if self.grew_lately(trouble, count, now) {
+                wrong.insert(trouble, text.to_owned());
+            }
         }
         wrong
+    }
+
+    /// The figures that are worse than they may be.
+    fn beyond_thresholds(
+        &mut self,
+        f: &Figures,
+        now: Instant,
+    ) -> impl Iterator<Item = (Trouble, String)> + use<> {
+        let rejects = self.within_an_hour(f.quarantined, now);
+        let t = &self.thresholds;
+        let silent = now.saturating_since(f.last_event);
+        let judged = [
+            (
+                t.silent_after.is_some_and(|after| silent >= after),
+                Trouble::Silent,
+                format!(
+                    "{0} 分钟没有新事件 / no event for {0} minutes. Is the feed up?",
+                    silent / TimeDelta::MINUTE
+                ),
+            ),
+            (
+                f.lag_records >= t.lag_records,
+                Trouble::Lag,
+                format!("落后 {0} 条记录 / {0} records behind", f.lag_records),
+            ),
+            (
+                f.outbox_age >= t.outbox_age,
+                Trouble::Outbox,
+                format!(
+                    "通知已积压 {0} 分钟（{1}） / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
+                    f.outbox_age / TimeDelta::MINUTE,
+                    f.waiting_for.join(", ")
+                ),
+            ),
+            (
+                rejects >= t.rejects_per_hour,
+                Trouble::Quarantine,
+                format!(
+                    "一小时内 {rejects} 条记录进入隔离区 / {rejects} records put into quarantine within an hour; see `fiscwatch rejects list`"
+                ),
+            ),
+            (
+                f.disk_free.is_some_and(|free| free < t.disk_free),
+                Trouble::Disk,
+                format!("磁盘仅剩 {0} MiB / only {0} MiB of disk are left", f.disk_free.unwrap_or(0) >> 20),
+            ),
+            (
+                !f.reloaded,
+                Trouble::Reload,
+                String::from(
+                    "重新加载失败，仍用旧规则 / the last reload was refused, the old rules stay; run `fiscwatch check`",
+                ),
+            ),
+        ];
+        judged.into_iter().filter(|(is_wrong, ..)| *is_wrong).map(|(_, trouble, text)| (trouble, text))
     }
 
     fn within_an_hour(&mut self, count: u64, now: Instant) -> u64 {

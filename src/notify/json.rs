@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Setup, sample::reason_word, view::link};
 use crate::{
-    alert::{Case, Notification, Told},
+    alert::{Case, Notification, NotifiedAlert},
     event::{Instant, money::format_cents},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn envelope(notification: &Notification, setup: &Setup) -> Map<String
 }
 
 /// An alert with its evidence, its times in RFC 3339.
-pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
+pub(super) fn alert(told: &NotifiedAlert, setup: &Setup) -> Value {
     let mut value = serde_json::to_value(told).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         // What masking goes by is nobody else's business.
@@ -72,12 +72,11 @@ pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
 
 /// What is known of an alert as a case: its amount, its last day and what came of it, where they have a value.
 fn case(case: &Case) -> Map<String, Value> {
-    let yuan = |cents: i64| format_cents(i128::from(cents));
     let known = [
-        ("amount", case.amount.map(yuan)),
+        ("amount", case.amount.map(format_cents)),
         ("due", case.due.clone()),
         ("outcome", case.outcome.map(|outcome| outcome.word().to_owned())),
-        ("outcome_amount", case.outcome_amount.map(yuan)),
+        ("outcome_amount", case.outcome_amount.map(format_cents)),
         ("merged_into", case.merged_into.clone()),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     access::LinkKey,
     alert::{
-        Alert, EVIDENCE_MAX, Notification, Policy, Reason, Told,
+        Alert, EVIDENCE_MAX, Notification, NotifiedAlert, Policy, Reason,
         inquiry::{DEADLINE, Stage, Unreachable, contact, due},
     },
     config::{Config, office::Office},
@@ -181,7 +181,7 @@ impl Drafts {
             id: alert.alert_id.clone(),
             reason: Reason::Explain,
             created_at: at,
-            ..bare(Told { alert, evidence })
+            ..bare(NotifiedAlert { alert, evidence })
         };
         render(&self.templates, &notification, style)
     }

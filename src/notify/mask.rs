@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::{
-    alert::{Alert, Labels, Notification, Told, route::ALERT},
+    alert::{Alert, Labels, Notification, NotifiedAlert, route::ALERT},
     finding::Finding,
     personal::{
         Kind, Kinds, name,
@@ -44,7 +44,7 @@ pub(crate) fn masked(notification: &Notification, tail: Tail) -> Notification {
 /// An alert and its latest findings without personal data. Its summary is that of the latest of them.
 #[must_use]
 pub(crate) fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
-    let mut told = Told { alert, evidence };
+    let mut told = NotifiedAlert { alert, evidence };
     Secrets::of(&told, Tail::Shown).mask(&mut told);
     (told.alert, told.evidence)
 }
@@ -92,7 +92,7 @@ impl Secrets {
         Self { tail, replacements: Vec::new(), known: Vec::new(), ours: Vec::new() }
     }
 
-    fn of(told: &Told, tail: Tail) -> Self {
+    fn of(told: &NotifiedAlert, tail: Tail) -> Self {
         let kind = |column: &str| kind(&told.alert, column);
         let rows = std::iter::once(Row::of_key(&told.alert)).chain(told.evidence.iter().map(Row::of));
         let ids = told.evidence.iter().filter_map(|finding| finding.event_id.as_deref());
@@ -174,7 +174,7 @@ impl Secrets {
         self.replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
     }
 
-    fn mask(&self, told: &mut Told) {
+    fn mask(&self, told: &mut NotifiedAlert) {
         let alert = &told.alert;
         let kinds = |column: &str| kind(alert, column);
         let labels = self.labels(&alert.labels, kinds);

@@ -26,7 +26,7 @@ pub(crate) mod words;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::alert::{Notification, Told};
+use crate::alert::{Notification, NotifiedAlert};
 use async_trait::async_trait;
 
 pub(crate) use build::Names;
@@ -80,7 +80,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// What the receiver said.
-    async fn resend(&self, _alerts: &[Told]) -> Result<(), SendError> {
+    async fn resend(&self, _alerts: &[NotifiedAlert]) -> Result<(), SendError> {
         Ok(())
     }
 }

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{SendError, Sink};
-use crate::{alert::Told, clock::Clock, event::TimeDelta, say, telemetry::Metrics};
+use crate::{alert::NotifiedAlert, clock::Clock, event::TimeDelta, say, telemetry::Metrics};
 
 /// An ended alert is told of for so long, in case the first telling was lost.
 const ENDED: Duration = Duration::from_mins(15);
 
 /// Gives the alerts that a sink was told of and that have not ended, and those that ended lately. It may take its time.
-pub(crate) type Current = Arc<dyn Fn() -> Vec<Told> + Send + Sync>;
+pub(crate) type Current = Arc<dyn Fn() -> Vec<NotifiedAlert> + Send + Sync>;
 
 /// Shows one sink the alerts that there are, again and again.
 pub struct Resender {

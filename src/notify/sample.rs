@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    alert::{Alert, Case, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
+    alert::{Alert, Case, Inquiry, Labels, Notification, NotifiedAlert, Reason, State, inquiry::Stage},
     event::{Instant, TimeDelta},
     finding::{Finding, Handling, Mode, Severity},
     personal::{Kind, Kinds},
@@ -73,31 +73,24 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         told.alert.ended_at = Some(AT + MINUTE * 4);
         told.alert.owner = Some(String::from("lihua"));
     }
-    if let (Reason::Explain, Some(told)) = (reason, notification.alerts.first_mut()) {
-        told.alert.inquiry = Some(Inquiry {
-            by: Some(String::from("lihua")),
-            due: Some(String::from("2026-03-11")),
-            note: Some(
-                pick(
+    if let Some(told) = notification.alerts.first_mut() {
+        let due = Some(String::from("2026-03-11"));
+        let letter =
+            |stage| Inquiry { by: Some(String::from("lihua")), due, ..Inquiry::at(stage, AT + MINUTE * 5) };
+        match reason {
+            Reason::Explain => {
+                let note = pick(
                     language,
                     "请一并说明现金的保管和使用情况。",
                     "Please also say how the cash is kept and spent.",
-                )
-                .to_owned(),
-            ),
-            ..Inquiry::at(Stage::Sent, AT + MINUTE * 5)
-        });
-    }
-    if let (Reason::Answered | Reason::Unanswered, Some(told)) = (reason, notification.alerts.first_mut()) {
-        let stage = if reason == Reason::Answered { Stage::Answered } else { Stage::Sent };
-        told.alert.inquiry = Some(Inquiry {
-            by: Some(String::from("lihua")),
-            due: Some(String::from("2026-03-11")),
-            ..Inquiry::at(stage, AT + MINUTE * 5)
-        });
-    }
-    if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {
-        told.alert.escalation = 1;
+                );
+                told.alert.inquiry = Some(Inquiry { note: Some(note.to_owned()), ..letter(Stage::Sent) });
+            }
+            Reason::Answered => told.alert.inquiry = Some(letter(Stage::Answered)),
+            Reason::Unanswered => told.alert.inquiry = Some(letter(Stage::Sent)),
+            Reason::Escalated => told.alert.escalation = 1,
+            _ => {}
+        }
     }
     notification
 }
@@ -131,7 +124,7 @@ fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
     }
 }
 
-fn cash(language: Language) -> Told {
+fn cash(language: Language) -> NotifiedAlert {
     let title = pick(language, "大额提取现金", "Large cash withdrawal");
     let line = pick(
         language,
@@ -168,7 +161,7 @@ fn cash(language: Language) -> Told {
     told
 }
 
-fn split(language: Language) -> Told {
+fn split(language: Language) -> NotifiedAlert {
     let title = pick(language, "疑似拆分采购", "Split procurement");
     let line = pick(
         language,
@@ -182,7 +175,7 @@ fn split(language: Language) -> Told {
     told
 }
 
-fn purpose(language: Language) -> Told {
+fn purpose(language: Language) -> NotifiedAlert {
     let title = pick(language, "敏感用途", "Sensitive purpose");
     let line = pick(language, "用途含敏感词：购物卡", "The purpose names shopping cards");
     let mut told = told(
@@ -206,7 +199,7 @@ fn told(
     (severity, handling): (Severity, Handling),
     key: &[(&str, Value)],
     summary: &str,
-) -> Told {
+) -> NotifiedAlert {
     let mut labels = Labels::default();
     for (name, value) in key {
         labels.set(name, value.as_str().unwrap_or_default());
@@ -244,7 +237,7 @@ fn told(
         lines: Vec::new(),
         case: Case::default(),
     };
-    Told { alert, evidence: Vec::new() }
+    NotifiedAlert { alert, evidence: Vec::new() }
 }
 
 /// The kinds of the columns in these samples.
@@ -287,7 +280,7 @@ fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 /// One alert in a notification that is never sent, for what works on notifications.
-pub(super) fn bare(told: Told) -> Notification {
+pub(super) fn bare(told: NotifiedAlert) -> Notification {
     Notification {
         id: String::new(),
         sink: String::new(),

@@ -11,7 +11,7 @@ use super::{
     words::{self, Look},
 };
 use crate::{
-    alert::{Alert, Notification, Reason, Told},
+    alert::{Alert, Notification, NotifiedAlert, Reason},
     event::Instant,
     finding::{Finding, Severity},
 };
@@ -196,7 +196,7 @@ impl View {
 }
 
 impl AlertView {
-    fn new(told: &Told, style: &Style<'_>) -> Self {
+    fn new(told: &NotifiedAlert, style: &Style<'_>) -> Self {
         let alert = &told.alert;
         let look = Look::of(Some(alert.severity));
         let text = |text: &str| one_line(text, TEXT_MAX);
@@ -265,7 +265,7 @@ pub(super) fn local(time: &str) -> String {
 }
 
 /// The unit that is asked to explain gets a link to answer by, and no other.
-fn alert_link(notification: &Notification, told: &Told, style: &Style<'_>) -> Option<String> {
+fn alert_link(notification: &Notification, told: &NotifiedAlert, style: &Style<'_>) -> Option<String> {
     if notification.reason == Reason::Explain {
         return style.links.and_then(|links| links.of(&told.alert));
     }
@@ -281,7 +281,7 @@ pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
 
 fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
     let mut rows: Vec<RuleView> = Vec::new();
-    for Told { alert, .. } in &notification.alerts {
+    for NotifiedAlert { alert, .. } in &notification.alerts {
         let look = Look::of(Some(alert.severity));
         let known = rows.iter().position(|row| row.rule == alert.rule_id && row.severity == alert.severity);
         let at = known.unwrap_or_else(|| {

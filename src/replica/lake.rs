@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event::{Instant, TimeDelta},
     say,
-    store::{Pinned, digest_of},
+    store::{Contents, Pinned, SealedFile, digest_of},
 };
 
 const MANIFESTS: &str = "manifests/";
@@ -83,6 +83,30 @@ fn read(bucket: &Bucket, key: &str) -> Result<LakeManifest, BucketError> {
     serde_json::from_slice(&bytes).map_err(|_| bucket.damaged(key, say!("it is no manifest, or breaks off")))
 }
 
+/// Puts a sealed file below its day. Its name tells its contents, so that no reader finds others under it.
+fn put_file(
+    bucket: &Bucket,
+    dir: &Path,
+    sealed: &SealedFile,
+    contents: Contents,
+) -> Result<LakeFile, ReplicaError> {
+    let path = sealed.path(dir);
+    let bytes = std::fs::read(&path).map_err(|e| local(&path, &e))?;
+    let stem = sealed.file.trim_end_matches(".parquet");
+    let to = format!("day={}/{stem}.{}.parquet", sealed.day, &contents.blake3[..12]);
+    patiently(|| bucket.put(&to, &bytes))?;
+    Ok(LakeFile {
+        path: to,
+        name: sealed.file.clone(),
+        day: sealed.day.clone(),
+        rows: sealed.events,
+        first_at: sealed.first_at,
+        last_at: sealed.last_at,
+        bytes: contents.bytes,
+        blake3: contents.blake3,
+    })
+}
+
 /// Publishes what is sealed now; for `keep` stays what no manifest names any more.
 ///
 /// # Errors
@@ -108,22 +132,9 @@ pub fn publish(
         let file = match known.into_iter().find(same).filter(|file| file.blake3 == contents.blake3) {
             Some(file) => file.clone(),
             None => {
-                let bytes = std::fs::read(&path).map_err(|e| local(&path, &e))?;
-                let stem = sealed.file.trim_end_matches(".parquet");
-                let to = format!("day={}/{stem}.{}.parquet", sealed.day, &contents.blake3[..12]);
-                patiently(|| bucket.put(&to, &bytes))?;
                 published.new += 1;
                 published.bytes += contents.bytes;
-                LakeFile {
-                    path: to,
-                    name: sealed.file.clone(),
-                    day: sealed.day.clone(),
-                    rows: sealed.events,
-                    first_at: sealed.first_at,
-                    last_at: sealed.last_at,
-                    bytes: contents.bytes,
-                    blake3: contents.blake3,
-                }
+                put_file(bucket, dir, &sealed, contents)?
             }
         };
         published.rows += file.rows;

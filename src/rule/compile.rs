@@ -32,7 +32,7 @@ use crate::{
     yaml::{Document, Placed},
 };
 
-use windows::anomaly_fields;
+use windows::{anomaly_fields, refuse_originals};
 
 pub use compiled::{
     ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow, Shape,
@@ -91,20 +91,6 @@ impl ColumnId {
     #[must_use]
     pub fn is_of_original(self) -> bool {
         (ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len()).contains(&self.number())
-    }
-}
-
-/// A window is filled from the journal, event by event, and must hold the same then: it holds what events say themselves.
-fn refuse_originals(d: &mut Document<'_>, rule: &Rule, filter: Option<&Condition>, view: &CompiledView) {
-    let mut read: Vec<ColumnId> = match view {
-        CompiledView::Sliding(windows) => windows.iter().flat_map(OverWindow::inputs).collect(),
-        CompiledView::Closing(view) => view.inputs().collect(),
-        CompiledView::Event | CompiledView::Schedule(_) => return,
-    };
-    read.extend(filter.iter().flat_map(|filter| &filter.inputs));
-    if read.iter().any(|column| column.is_of_original()) {
-        let hint = say!("compare original.* in `when`, or leave the window out");
-        d.problem(rule.span, say!("a window cannot hold columns of original.*"), Some(hint));
     }
 }
 
@@ -186,39 +172,7 @@ impl Compiler {
         let scope =
             Scope { columns: &columns, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
         let filter = rule.filter.as_ref().map(|placed| self.condition(d, placed, &scope, &self.columns));
-        let (view, shown, table, kinds) = match &rule.view {
-            View::Sliding(windows) => {
-                let windows = self.over(d, windows, &scope)?;
-                let fields: Vec<_> = windows.iter().flat_map(|w| w.measures.fields.iter().cloned()).collect();
-                let (shown, table) = (with(&columns, &fields), Arc::new(with(&self.columns, &fields)));
-                let mut kinds = personal::of_schema(&self.columns);
-                kinds.extend(windows.iter().flat_map(|window| &window.measures.personal));
-                (CompiledView::Sliding(windows), shown, table, kinds)
-            }
-            View::Window(closing) => {
-                let (closing, by) = self.closing(d, closing, &scope)?;
-                let measures = &closing.measures;
-                let (mut fields, mut kinds): (Vec<_>, Vec<_>) = by.into_iter().unzip();
-                kinds.extend(&measures.personal);
-                fields.extend(measures.fields.iter().cloned());
-                if let Some((_, at)) = &closing.anomaly {
-                    fields.extend(anomaly_fields());
-                    // What was usual is made of the same as what is compared with it.
-                    kinds.extend([Kind::ORDINARY, measures.personal[*at]]);
-                }
-                let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
-                fields
-                    .extend(["window_start", "window_end"].map(|name| Field::new(name, time.clone(), true)));
-                let table = Arc::new(Schema::new(fields));
-                (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table, kinds)
-            }
-            _ => {
-                let fields = if rule.group.is_some() { group_fields() } else { Vec::new() };
-                let (shown, table) = (with(&columns, &fields), Arc::new(with(&self.columns, &fields)));
-                let kinds = personal::of_schema(&table);
-                (CompiledView::Event, shown, table, kinds)
-            }
-        };
+        let (view, shown, (table, kinds)) = self.view(d, &rule, &scope)?;
         let group = match &rule.group {
             Some(group) => Some(group.compile(self, d).map(Arc::new)?),
             None => None,
@@ -234,6 +188,49 @@ impl Compiler {
         let compiled = compiled.map(|rule| CompiledRule { clears, group, ..rule });
         // A rule with a problem is not used; the document says what is wrong.
         compiled.filter(|_| d.problems.len() == before)
+    }
+
+    /// What a rule looks at: the columns that it may name, and those of its table with what they tell of persons.
+    fn view(
+        &self,
+        d: &mut Document<'_>,
+        rule: &Rule,
+        scope: &Scope<'_>,
+    ) -> Option<(CompiledView, Schema, (SchemaRef, Vec<Kind>))> {
+        let columns = scope.columns;
+        Some(match &rule.view {
+            View::Sliding(windows) => {
+                let windows = self.over(d, windows, scope)?;
+                let fields: Vec<_> = windows.iter().flat_map(|w| w.measures.fields.iter().cloned()).collect();
+                let (shown, table) = (with(columns, &fields), Arc::new(with(&self.columns, &fields)));
+                let mut kinds = personal::of_schema(&self.columns);
+                kinds.extend(windows.iter().flat_map(|window| &window.measures.personal));
+                (CompiledView::Sliding(windows), shown, (table, kinds))
+            }
+            View::Window(closing) => {
+                let (closing, by) = self.closing(d, closing, scope)?;
+                let measures = &closing.measures;
+                let (mut fields, mut kinds): (Vec<_>, Vec<_>) = by.into_iter().unzip();
+                kinds.extend(&measures.personal);
+                fields.extend(measures.fields.iter().cloned());
+                if let Some((_, at)) = &closing.anomaly {
+                    fields.extend(anomaly_fields());
+                    // What was usual is made of the same as what is compared with it.
+                    kinds.extend([Kind::ORDINARY, measures.personal[*at]]);
+                }
+                let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
+                fields
+                    .extend(["window_start", "window_end"].map(|name| Field::new(name, time.clone(), true)));
+                let table = Arc::new(Schema::new(fields));
+                (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), (table, kinds))
+            }
+            _ => {
+                let fields = if rule.group.is_some() { group_fields() } else { Vec::new() };
+                let (shown, table) = (with(columns, &fields), Arc::new(with(&self.columns, &fields)));
+                let kinds = personal::of_schema(&table);
+                (CompiledView::Event, shown, (table, kinds))
+            }
+        })
     }
 
     /// The rest of a rule over the columns of its table, of which it may name those in `shown`.

@@ -23,19 +23,19 @@ pub(crate) struct InParts {
     /// What several of them ask.
     pub shared: Vec<Condition>,
     /// The filter of each window.
-    pub windows: ById<WindowId, Option<Parts>>,
+    pub windows: ById<WindowId, Option<ConditionParts>>,
     /// The filter of each rule on single events or closing windows.
-    pub filters: ById<RuleId, Option<Parts>>,
+    pub filters: ById<RuleId, Option<ConditionParts>>,
     /// The condition of each rule on single events.
-    pub conditions: ById<RuleId, Option<Parts>>,
+    pub conditions: ById<RuleId, Option<ConditionParts>>,
 }
 
 /// What a condition joins by `and`, in its order.
-pub(crate) type Parts = Vec<Part>;
+pub(crate) type ConditionParts = Vec<ConditionPart>;
 
 /// A part of a condition.
 #[derive(Debug, Clone)]
-pub(crate) enum Part {
+pub(crate) enum ConditionPart {
     /// Others ask it too: its place among [`InParts::shared`].
     Shared(usize),
     /// All that stands between two such.
@@ -106,15 +106,15 @@ fn alone(of: &Condition, piece: &Arc<dyn PhysicalExpr>) -> Result<Condition> {
 }
 
 /// The parts of a condition that is cut into pieces; `None` if none of them is shared, or there is none.
-fn parts(pieces: &Vec<Condition>, shared: &[Condition]) -> Option<Parts> {
+fn parts(pieces: &Vec<Condition>, shared: &[Condition]) -> Option<ConditionParts> {
     let place = |piece: &Condition| shared.iter().position(|known| asks_the_same(known, piece));
     pieces.iter().find_map(place)?;
-    let mut parts = Parts::new();
+    let mut parts = ConditionParts::new();
     for piece in pieces {
         match (place(piece), parts.last_mut()) {
-            (Some(at), _) => parts.push(Part::Shared(at)),
-            (None, Some(Part::Own(before))) => *before = both(before, piece)?,
-            (None, _) => parts.push(Part::Own(piece.clone())),
+            (Some(at), _) => parts.push(ConditionPart::Shared(at)),
+            (None, Some(ConditionPart::Own(before))) => *before = both(before, piece)?,
+            (None, _) => parts.push(ConditionPart::Own(piece.clone())),
         }
     }
     Some(parts)

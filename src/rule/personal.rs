@@ -10,7 +10,7 @@ use datafusion::{
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, Operator, WindowFunctionDefinition,
+        Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, WindowFunctionDefinition,
         utils::grouping_set_to_exprlist,
     },
 };
@@ -231,19 +231,7 @@ impl<'w> Walk<'w> {
                 kinds.extend(self.each(&w.window_expr, &w.input));
                 kinds
             }
-            LogicalPlan::Join(join) => {
-                let left = self.plan(&join.left);
-                let row = Row { schema: join.left.schema(), kinds: &left };
-                // What stands at the right of a lateral join sees the left.
-                let right = self.within(&row, |walk| walk.plan(&join.right));
-                match join.join_type {
-                    JoinType::LeftSemi | JoinType::LeftAnti => left,
-                    JoinType::RightSemi | JoinType::RightAnti => right,
-                    JoinType::LeftMark => [left, vec![Kind::ORDINARY]].concat(),
-                    JoinType::RightMark => [right, vec![Kind::ORDINARY]].concat(),
-                    _ => [left, right].concat(),
-                }
-            }
+            LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(union) => {
                 let sides: Vec<_> = union.inputs.iter().map(|input| self.plan(input)).collect();
                 sides.into_iter().reduce(|all, side| together(&all, &side)).unwrap_or_default()
@@ -265,6 +253,20 @@ impl<'w> Walk<'w> {
             true => kinds,
             // A plan of a shape that is not known here: every column may hold what any of them does.
             false => vec![kinds.into_iter().fold(Kind::ORDINARY, Kind::and); width],
+        }
+    }
+
+    fn join(&mut self, join: &Join) -> Vec<Kind> {
+        let left = self.plan(&join.left);
+        let row = Row { schema: join.left.schema(), kinds: &left };
+        // What stands at the right of a lateral join sees the left.
+        let right = self.within(&row, |walk| walk.plan(&join.right));
+        match join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => left,
+            JoinType::RightSemi | JoinType::RightAnti => right,
+            JoinType::LeftMark => [left, vec![Kind::ORDINARY]].concat(),
+            JoinType::RightMark => [right, vec![Kind::ORDINARY]].concat(),
+            _ => [left, right].concat(),
         }
     }
 

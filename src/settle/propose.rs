@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Ratio, money::format_cents},
+    event::{Cents, Ratio, money::format_cents},
     say,
 };
 
@@ -67,14 +67,14 @@ pub(crate) struct Driver {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cap {
     pub codes: String,
-    pub cents: i128,
+    pub cents: Cents,
 }
 
 /// What is known of the years before.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
-    /// What lines executed, or will have by the forecast, in cents by year.
-    pub lines: BTreeMap<Key, BTreeMap<i32, i128>>,
+    /// What lines executed, or will have by the forecast, by year.
+    pub lines: BTreeMap<Key, BTreeMap<i32, Cents>>,
     /// Names of units.
     pub units: BTreeMap<String, String>,
     /// Programmes that missed a target in the last year.
@@ -105,7 +105,7 @@ pub(crate) struct Proposed {
     pub amount: String,
     pub reason: String,
     #[serde(skip)]
-    pub cents: i128,
+    pub cents: Cents,
 }
 
 /// The columns of a file: names, and what people read.
@@ -164,13 +164,13 @@ pub(crate) fn propose(
     let trend = Trend::of(past, year);
     let mut lines = Vec::new();
     for (key, executed) in &past.lines {
-        let executed: BTreeMap<i32, i128> = executed
+        let executed: BTreeMap<i32, Cents> = executed
             .iter()
             .filter(|(of, _)| (year - YEARS..year).contains(of))
             .map(|(y, c)| (*y, *c))
             .collect();
         // What nobody spent last year is no line of the next one.
-        if executed.get(&(year - 1)).is_none_or(|cents| *cents <= 0) {
+        if executed.get(&(year - 1)).is_none_or(|cents| *cents <= Cents::ZERO) {
             continue;
         }
         let mean = trend.mean(&executed)?;
@@ -181,7 +181,7 @@ pub(crate) fn propose(
         if has_missed {
             rate = 0;
         }
-        let cents = part(mean, MILLION + rate, MILLION)?.max(0);
+        let cents = part(mean, MILLION + rate, MILLION)?.max(Cents::ZERO);
         lines.push(Proposed {
             key: key.clone(),
             unit_name: past.units.get(&key.unit_code).cloned().unwrap_or_default(),
@@ -196,14 +196,14 @@ pub(crate) fn propose(
             (0..lines.len()).filter(|at| by.code(&lines[*at].key).starts_with(&cap.codes)).collect();
         cut(&mut lines, &within, cap)?;
     }
-    let sum = lines.iter().map(|line| line.cents).sum::<i128>();
+    let sum = lines.iter().map(|line| line.cents).sum::<Cents>();
     lines.iter_mut().for_each(|line| line.amount = format_cents(line.cents));
     Ok(Proposal { fiscal_year: year, by, drivers: drivers.to_vec(), sum: format_cents(sum), lines })
 }
 
 fn reason(
     (past, year): (&Past, i32),
-    mean: i128,
+    mean: Cents,
     (rate, driver): (i128, Option<&Driver>),
     has_missed: bool,
 ) -> String {
@@ -230,7 +230,7 @@ pub(crate) fn percent(millionths: i128) -> String {
 
 /// What all lines did.
 struct Trend {
-    sums: BTreeMap<i32, i128>,
+    sums: BTreeMap<i32, Cents>,
     last: i32,
     /// Millionths a year.
     rate: i128,
@@ -238,16 +238,18 @@ struct Trend {
 
 impl Trend {
     fn of(past: &Past, year: i32) -> Self {
-        let mut sums: BTreeMap<i32, i128> = BTreeMap::new();
+        let mut sums: BTreeMap<i32, Cents> = BTreeMap::new();
         for (of, cents) in past.lines.values().flatten().filter(|(of, _)| (year - YEARS..year).contains(*of))
         {
-            *sums.entry(*of).or_default() += cents;
+            *sums.entry(*of).or_default() += *cents;
         }
-        sums.retain(|_, sum| *sum > 0);
+        sums.retain(|_, sum| *sum > Cents::ZERO);
         let last = year - 1;
         let rate = match (sums.first_key_value(), sums.get(&last)) {
             (Some((first, begun)), Some(ended)) if *first < last => {
-                (ended - begun).saturating_mul(MILLION) / i128::from(last - first) / ended
+                (*ended - *begun).as_i128().saturating_mul(MILLION)
+                    / i128::from(last - first)
+                    / ended.as_i128()
             }
             _ => 0,
         };
@@ -255,37 +257,41 @@ impl Trend {
     }
 
     /// The mean of a line's years, each at the level of the last.
-    fn mean(&self, executed: &BTreeMap<i32, i128>) -> Result<i128, String> {
-        let level = self.sums.get(&self.last).copied().unwrap_or(1);
-        let mut sum = 0;
+    fn mean(&self, executed: &BTreeMap<i32, Cents>) -> Result<Cents, String> {
+        let level = self.sums.get(&self.last).copied().unwrap_or(Cents::new(1));
+        let mut sum = Cents::ZERO;
         for (year, cents) in executed {
-            sum += part(*cents, level, self.sums.get(year).copied().unwrap_or(level))?;
+            let of_year = self.sums.get(year).copied().unwrap_or(level);
+            sum += part(*cents, level.as_i128(), of_year.as_i128())?;
         }
-        Ok(sum / i128::try_from(executed.len().max(1)).unwrap_or(1))
+        Ok(Cents::new(sum.as_i128() / i128::try_from(executed.len().max(1)).unwrap_or(1)))
     }
 }
 
 /// `cents · over / under`, rounded to the nearest cent.
-fn part(cents: i128, over: i128, under: i128) -> Result<i128, String> {
-    let product =
-        cents.checked_mul(over).ok_or_else(|| say!("the sums are larger than can be computed with"))?;
-    Ok((2 * (product / under) + 2 * (product % under) / under + 1).div_euclid(2))
+fn part(cents: Cents, over: i128, under: i128) -> Result<Cents, String> {
+    let product = cents
+        .as_i128()
+        .checked_mul(over)
+        .ok_or_else(|| say!("the sums are larger than can be computed with"))?;
+    Ok(Cents::new((2 * (product / under) + 2 * (product % under) / under + 1).div_euclid(2)))
 }
 
 /// Splits a cap by share, where more is proposed: cents that are left go to the largest remainders, the first line first.
 fn cut(lines: &mut [Proposed], within: &[usize], cap: &Cap) -> Result<(), String> {
-    let sum: i128 = within.iter().map(|at| lines[*at].cents).sum();
-    if sum <= cap.cents || sum == 0 {
+    let sum: Cents = within.iter().map(|at| lines[*at].cents).sum();
+    if sum <= cap.cents || sum == Cents::ZERO {
         return Ok(());
     }
     let too_large = || say!("the sums are larger than can be computed with");
     let mut left = cap.cents;
     let mut remainders = Vec::with_capacity(within.len());
     for at in within {
-        let product = lines[*at].cents.checked_mul(cap.cents).ok_or_else(too_large)?;
-        let share = product / sum;
+        let (own, most) = (lines[*at].cents.as_i128(), cap.cents.as_i128());
+        let product = own.checked_mul(most).ok_or_else(too_large)?;
+        let share = Cents::new(product / sum.as_i128());
         left -= share;
-        remainders.push((product % sum, *at));
+        remainders.push((product % sum.as_i128(), *at));
         let (before, most) = (format_cents(lines[*at].cents), format_cents(cap.cents));
         lines[*at].cents = share;
         let said = if cap.codes.is_empty() { say!("all") } else { cap.codes.clone() };
@@ -297,8 +303,8 @@ fn cut(lines: &mut [Proposed], within: &[usize], cap: &Cap) -> Result<(), String
         ));
     }
     remainders.sort_by(|(a, first), (b, second)| b.cmp(a).then(first.cmp(second)));
-    for (_, at) in remainders.into_iter().take(usize::try_from(left).unwrap_or(0)) {
-        lines[at].cents += 1;
+    for (_, at) in remainders.into_iter().take(usize::try_from(left.as_i128()).unwrap_or(0)) {
+        lines[at].cents += Cents::new(1);
     }
     Ok(())
 }
@@ -320,9 +326,9 @@ pub(crate) fn measured(past: &Past, proposal: &Proposal) -> Option<Measured> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for line in &proposal.lines {
         let years = past.lines.get(&line.key)?;
-        let Some(real) = years.get(&year).copied().filter(|cents| *cents > 0) else { continue };
+        let Some(real) = years.get(&year).copied().filter(|cents| *cents > Cents::ZERO) else { continue };
         let last = years.get(&(year - 1)).copied().unwrap_or_default();
-        let error = |guess: i128| (guess - real).abs().saturating_mul(MILLION) / real;
+        let error = |guess: Cents| (guess - real).abs().as_i128().saturating_mul(MILLION) / real.as_i128();
         ours.push(error(line.cents));
         theirs.push(error(part(last, MILLION + rate, MILLION).ok()?));
     }
@@ -353,7 +359,7 @@ mod tests {
     }
 
     fn past(lines: &[(&str, &str, &str, [i128; 3])]) -> Past {
-        let of = |executed: &[i128; 3]| (2024..2027).zip(*executed).collect();
+        let of = |executed: &[i128; 3]| (2024..2027).zip(executed.map(Cents::new)).collect();
         let lines = lines
             .iter()
             .map(|(unit, function, project, executed)| (key(unit, function, project), of(executed)));
@@ -380,7 +386,7 @@ mod tests {
     #[test]
     fn a_programme_that_missed_its_target_does_not_grow_and_what_nobody_spent_is_left_out() {
         let mut past = past(&[("1", "205", "P", [5_000, 5_500, 6_000]), ("2", "206", "", [5_000, 5_500, 0])]);
-        past.lines.insert(key("3", "206", ""), (2024..2027).zip([0, 0, 6_000]).collect());
+        past.lines.insert(key("3", "206", ""), (2024..2027).zip([0, 0, 6_000].map(Cents::new)).collect());
         past.missed.insert(String::from("P"));
         let proposal = propose(&past, 2027, By::Function, (&[], &[])).unwrap();
         assert_eq!(proposal.lines.len(), 2);
@@ -392,7 +398,7 @@ mod tests {
         let lines: Vec<(&str, &str, &str, [i128; 3])> =
             ["1", "2", "3"].iter().map(|unit| (*unit, "205", "", [100, 100, 100])).collect();
         let past = past(&lines);
-        let cap = |codes: &str, cents| Cap { codes: codes.to_owned(), cents };
+        let cap = |codes: &str, cents| Cap { codes: codes.to_owned(), cents: Cents::new(cents) };
         let proposal = propose(&past, 2027, By::Function, (&[], &[cap("205", 200)])).unwrap();
         assert_eq!(amounts(&proposal), ["0.67", "0.67", "0.66"]);
         assert_eq!(proposal.sum, "2.00");
@@ -407,9 +413,9 @@ mod tests {
 
     #[test]
     fn halves_are_rounded_to_the_nearest_cent() {
-        assert_eq!(part(5, 1, 2), Ok(3));
-        assert_eq!(part(4, 1, 3), Ok(1));
-        assert_eq!(part(5, 1, 3), Ok(2));
-        assert!(part(i128::MAX, 2, 1).is_err());
+        assert_eq!(part(Cents::new(5), 1, 2), Ok(Cents::new(3)));
+        assert_eq!(part(Cents::new(4), 1, 3), Ok(Cents::new(1)));
+        assert_eq!(part(Cents::new(5), 1, 3), Ok(Cents::new(2)));
+        assert!(part(Cents::new(i128::MAX), 2, 1).is_err());
     }
 }

@@ -19,7 +19,7 @@ use super::{
     chunks::{can_grow, open},
 };
 use crate::map::Map;
-use crate::stream::{Block, Payload, Position, Reason, Reject, Span};
+use crate::stream::{Block, Payload, Position, Reject, RejectReason, Span};
 
 /// How long to wait before a growing file is looked at again.
 const POLL: Duration = Duration::from_millis(100);
@@ -307,7 +307,7 @@ impl FileSource {
 
     fn send_reject(
         &self,
-        (reason, detail, raw): (Reason, String, bytes::Bytes),
+        (reason, detail, raw): (RejectReason, String, bytes::Bytes),
         generation: &Generation,
         account: &mut Account,
         outlet: &Outlet,

@@ -27,7 +27,7 @@ pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
 pub use rows::{header as header_of, payload as mapped_payload};
-pub use status::{Left, PartitionStatus, SourceStatus, Told};
+pub use status::{Left, PartitionStatus, SourceReport, SourceStatus};
 pub use whole::{is_whole, lines as whole_lines};
 
 /// What a source gets to work with.

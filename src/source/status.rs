@@ -22,12 +22,12 @@ const NAMES_MAX: usize = 20;
 /// What a running source told last.
 #[derive(Debug, Default)]
 pub struct SourceStatus {
-    told: Mutex<Told>,
+    told: Mutex<SourceReport>,
 }
 
 /// What a source tells.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Told {
+pub struct SourceReport {
     /// Whether it runs.
     pub started: bool,
     /// What it cannot read yet, such as a topic that does not exist.
@@ -103,7 +103,7 @@ pub struct PartitionStatus {
 
 impl SourceStatus {
     /// What was told last.
-    pub fn told(&self) -> Told {
+    pub fn told(&self) -> SourceReport {
         self.with(|told| told.clone())
     }
 
@@ -191,12 +191,12 @@ impl SourceStatus {
         self.with(|told| told.partitions.remove(partition));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut SourceReport) -> T) -> T {
         change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Told {
+impl SourceReport {
     /// Whether it runs, and nothing is wrong with it.
     pub fn is_up(&self) -> bool {
         self.started && self.waits_for.is_empty() && self.troubles.is_empty()

@@ -12,7 +12,7 @@ use super::{
     outbox,
 };
 use crate::{
-    alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
+    alert::{Alert, Cleared, Desk, Filing, HistoryEntry, desk::AlertUpdate},
     event::Instant,
     finding::Finding,
 };
@@ -75,7 +75,12 @@ pub(crate) fn file(
     Ok(done)
 }
 
-fn place(transaction: &Connection, desk: &Desk, filing: &Filing, now: Instant) -> rusqlite::Result<Step> {
+fn place(
+    transaction: &Connection,
+    desk: &Desk,
+    filing: &Filing,
+    now: Instant,
+) -> rusqlite::Result<AlertUpdate> {
     let rule = &filing.finding.rule_id;
     let key = key_text(&filing.finding.key);
     let current = current(transaction, rule, &key)?;
@@ -145,7 +150,7 @@ pub(crate) fn evidence(connection: &Connection, id: &str, limit: usize) -> rusql
 }
 
 /// Writes what a step says.
-pub(crate) fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
+pub(crate) fn save(summed: &Summed<'_>, step: &AlertUpdate, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
     let body = json(a)?;
     summed.change(&checksums::ALERTS, [&a.alert_id], || {
@@ -196,8 +201,8 @@ fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
 }
 
 /// Adds a record to an alert's history.
-pub(crate) fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
-    let Change { at, who, action, state, why, facts } = change;
+pub(crate) fn remark(summed: &Summed<'_>, alert_id: &str, change: &HistoryEntry) -> rusqlite::Result<()> {
+    let HistoryEntry { at, who, action, state, why, facts } = change;
     let facts = if facts.is_empty() { None } else { Some(json(facts)?) };
     chain::ALERTS.add(
         summed,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::{LinkKey, link_digest},
-    alert::{Action, Alert, Answer, Change, Desk, desk::Step, policy::FileLimits},
+    alert::{Action, Alert, Answer, Desk, HistoryEntry, desk::AlertUpdate, policy::FileLimits},
     event::{Instant, TimeDelta},
     say,
 };
@@ -57,7 +57,7 @@ impl From<StoreError> for LinkError {
 pub(super) fn issue(
     dir: &std::path::Path,
     summed: &Summed<'_>,
-    step: &Step,
+    step: &AlertUpdate,
     desk: &Desk,
     now: Instant,
 ) -> rusqlite::Result<()> {
@@ -142,7 +142,7 @@ impl Cases {
         token: &str,
         now: Instant,
         findings: u32,
-    ) -> Result<(Alert, Vec<crate::finding::Finding>, Vec<Change>), LinkError> {
+    ) -> Result<(Alert, Vec<crate::finding::Finding>, Vec<HistoryEntry>), LinkError> {
         let alert = self.read(|c| alert_of(c, token, now))??;
         let (alert, history, findings) = self.show(&alert.alert_id, findings)?;
         let answers = history.into_iter().filter(|change| change.action == Action::Answer).collect();

@@ -12,7 +12,7 @@ use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
     audit::{self, DONE, Deed},
-    checksums::{self, Change, Summed},
+    checksums::{self, SumUpdate, Summed},
     named::insert,
     overrides, rule_sets,
 };
@@ -334,7 +334,7 @@ pub(super) fn used(
     let Some(mut matter) = latest(transaction, &[Kind::Override], &id.to_string())? else { return Ok(()) };
     matter.end(true, now, application);
     let (body, changed) = (json(&matter)?, next_change(transaction)?);
-    let mut change = Change::of(transaction, &checksums::APPROVALS);
+    let mut change = SumUpdate::of(transaction, &checksums::APPROVALS);
     change.before([matter.id])?;
     let sql =
         "UPDATE approvals SET state = 'in_force', changed = :changed, body = :body WHERE approval_id = :id";

@@ -171,7 +171,7 @@ impl Cases {
             // An alert that goes on with another one is no case of its own.
             let is_case = alert.case.merged_into.is_none();
             let outcome = alert.case.outcome;
-            let money = Cents::new(alert.case.outcome_amount.unwrap_or(0).into());
+            let money = alert.case.outcome_amount.unwrap_or_default();
             let lines = [
                 &mut month.total,
                 rules
@@ -182,7 +182,7 @@ impl Cases {
             for line in lines {
                 if within(alert.opened_at) {
                     line.opened += 1;
-                    line.amount += Cents::new(alert.case.amount.unwrap_or(0).into());
+                    line.amount += alert.case.amount.unwrap_or_default();
                 }
                 let Some(_) = ended else { continue };
                 line.ended += 1;
@@ -274,7 +274,7 @@ impl Cases {
                 && !unit(alert).is_empty()
             {
                 let (count, amount) = repeated.entry(unit(alert).to_owned()).or_default();
-                (*count, *amount) = (*count + 1, *amount + Cents::new(alert.case.amount.unwrap_or(0).into()));
+                (*count, *amount) = (*count + 1, *amount + alert.case.amount.unwrap_or_default());
             }
         })?;
         let late = |by: BTreeMap<String, (u64, u64)>| {

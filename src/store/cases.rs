@@ -21,8 +21,8 @@ use super::{
 use crate::{
     access::{Actor, Limits},
     alert::{
-        Action, Alert, Change, Desk, Facts, State,
-        desk::{Order, Refusal, Step},
+        Action, Alert, Desk, Facts, HistoryEntry, State,
+        desk::{AlertUpdate, Order, Refusal},
     },
     event::Instant,
     failpoint,
@@ -169,7 +169,7 @@ impl Cases {
     pub(super) fn keep(
         &self,
         summed: &Summed<'_>,
-        step: &Step,
+        step: &AlertUpdate,
         order: &Order,
         now: Instant,
     ) -> Result<(), CaseError> {
@@ -213,7 +213,11 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none.
-    pub fn show(&self, id: &str, findings: u32) -> Result<(Alert, Vec<Change>, Vec<Finding>), CaseError> {
+    pub fn show(
+        &self,
+        id: &str,
+        findings: u32,
+    ) -> Result<(Alert, Vec<HistoryEntry>, Vec<Finding>), CaseError> {
         let alert = self.read(|c| self.find(c, id))?.ok_or_else(|| missing(id))?;
         let history = self.read(|c| latest(c, id))?;
         let limit = usize::try_from(findings.min(LIMIT_MAX)).unwrap_or(0);
@@ -320,7 +324,7 @@ pub(super) fn missing(id: &str) -> CaseError {
 }
 
 /// The latest changes of an alert, oldest first.
-fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
+fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<HistoryEntry>> {
     let sql =
         "SELECT at, who, action, state, why, facts FROM alert_history WHERE alert_id = ?1 ORDER BY seq DESC";
     let mut statement = connection.prepare_cached(sql)?;
@@ -345,13 +349,13 @@ fn facts(row: &Row<'_>, column: &str) -> rusqlite::Result<Facts> {
     }
 }
 
-fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+fn change(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
     let (action, state): (String, String) = (row.get("action")?, row.get("state")?);
     let wrong = |column: &str, e: String| {
         let at = row.as_ref().column_index(column).unwrap_or_default();
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into())
     };
-    Ok(Change {
+    Ok(HistoryEntry {
         at: row.get("at")?,
         who: row.get("who")?,
         action: action.parse::<Action>().map_err(|e| wrong("action", e))?,

@@ -10,13 +10,13 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::checksums::{self, Summed, Table};
+use super::checksums::{self, Summed, SummedTable};
 use crate::say;
 
 /// A history whose records are chained.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    table: &'static Table,
+    table: &'static SummedTable,
     /// What a digest covers, in this order; the number of a record is only its place.
     columns: &'static str,
     /// What it covers besides where that is not NULL: a column of a later version, so that the digests of older records

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, Statement, Transaction, types::Type};
 
 use super::{
     StoreError,
-    checksums::{self, Change, Sum, set_meta},
+    checksums::{self, Sum, SumUpdate, set_meta},
     confirmations, explain, indicators,
     named::insert,
 };
@@ -19,7 +19,18 @@ use crate::{
 
 /// Writes the changes; `seq` is the last journal block they include.
 pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
-    let mut sum = Change::of(transaction, &checksums::LINES);
+    write_lines(transaction, changes)?;
+    reach("checkpoint.lines")?;
+    write_applications(transaction, changes)?;
+    reach("checkpoint.applications")?;
+    indicators::write(transaction, &changes.indicators)?;
+    confirmations::write(transaction, &changes.confirmations)?;
+    reach("checkpoint.confirmations")?;
+    set_meta(transaction, "checkpoint", seq)
+}
+
+fn write_lines(transaction: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let mut sum = SumUpdate::of(transaction, &checksums::LINES);
     for (number, line, attributes) in &changes.lines {
         sum.before([&*line.id])?;
         let text = |column: Column| attributes.text(column);
@@ -50,10 +61,13 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) 
         })?;
         sum.after([&*line.id])?;
     }
-    sum.end()?;
-    reach("checkpoint.lines")?;
+    sum.end()
+}
+
+/// Writes those that reserve something, and deletes those that are over.
+fn write_applications(transaction: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     let mut over = transaction.prepare_cached("DELETE FROM applications WHERE event_id = ?1")?;
-    let mut sum = Change::of(transaction, &checksums::APPLICATIONS);
+    let mut sum = SumUpdate::of(transaction, &checksums::APPLICATIONS);
     for (id, saved) in &changes.applications {
         sum.before([&**id])?;
         match saved {
@@ -72,12 +86,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) 
         }
         sum.after([&**id])?;
     }
-    sum.end()?;
-    reach("checkpoint.applications")?;
-    indicators::write(transaction, &changes.indicators)?;
-    confirmations::write(transaction, &changes.confirmations)?;
-    reach("checkpoint.confirmations")?;
-    set_meta(transaction, "checkpoint", seq)
+    sum.end()
 }
 
 fn reach(name: &str) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@ use super::{
     QuarantineLimit, Store, StoreError,
     alerts::{self, Times},
     checkpoint,
-    checksums::{self, Change, meta, set_meta},
+    checksums::{self, SumUpdate, meta, set_meta},
     decisions,
     error::Failed,
     in_force,
@@ -165,7 +165,7 @@ fn write(
 fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed> {
     let sql = "SELECT \"offset\" FROM positions WHERE source = :source AND partition = :partition";
     let mut read = transaction.prepare_cached(sql)?;
-    let mut change = Change::of(transaction, &checksums::POSITIONS);
+    let mut change = SumUpdate::of(transaction, &checksums::POSITIONS);
     for span in spans {
         let (source, partition) = (&*span.source, &*span.partition);
         let named = named_params! { ":source": source, ":partition": partition };
@@ -193,7 +193,7 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed
 /// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
 fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
     let mut seq = last_seq(transaction)?;
-    let mut change = Change::of(transaction, &checksums::JOURNAL);
+    let mut change = SumUpdate::of(transaction, &checksums::JOURNAL);
     for b in blocks {
         seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
@@ -217,7 +217,7 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     let Some(watermark) = watermark else { return Ok(()) };
     let value =
         serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let mut change = Change::of(transaction, &checksums::WATERMARK);
+    let mut change = SumUpdate::of(transaction, &checksums::WATERMARK);
     change.before([1])?;
     insert!(transaction, "INSERT OR REPLACE INTO watermark", { id: 1, value })?;
     change.after([1])?;
@@ -228,7 +228,7 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
 /// after its file was retired: it is stored once. Gives the row of each, `None` for one that was stored before.
 fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Result<Vec<Option<i64>>> {
     let mut stored = Vec::with_capacity(findings.len());
-    let mut change = Change::of(transaction, &checksums::FINDINGS);
+    let mut change = SumUpdate::of(transaction, &checksums::FINDINGS);
     for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let event_id = f.event_id.as_deref().unwrap_or_default();

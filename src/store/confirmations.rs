@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::{
     checkpoint::cents,
-    checksums::{self, Change, Sum},
+    checksums::{self, Sum, SumUpdate},
     named::insert,
 };
 use crate::{event::Cents, ledger::Ledger};
@@ -16,7 +16,7 @@ pub(crate) fn write(
     changes: &[(Box<str>, Option<Cents>)],
 ) -> rusqlite::Result<()> {
     let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
-    let mut sum = Change::of(transaction, &checksums::CONFIRMATIONS);
+    let mut sum = SumUpdate::of(transaction, &checksums::CONFIRMATIONS);
     for (payment, cleared) in changes {
         sum.before([&**payment])?;
         match cleared {

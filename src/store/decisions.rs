@@ -9,7 +9,7 @@ use super::{
     StoreError,
     alerts::{from_json, json},
     audit::{self, Deed},
-    checksums::{self, Change, Changes},
+    checksums::{self, Changes, SumUpdate},
     explain,
     named::insert,
     open_reader, overrides,
@@ -43,7 +43,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
     if decided.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &checksums::DECISIONS);
+    let mut change = SumUpdate::of(transaction, &checksums::DECISIONS);
     let changes = Changes::default();
     for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
         let body = json(decision)?;
@@ -78,7 +78,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     if old.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &checksums::DECISIONS);
+    let mut change = SumUpdate::of(transaction, &checksums::DECISIONS);
     old.iter().try_for_each(|id| change.before([id]))?;
     change.end()?;
     transaction.execute("DELETE FROM decisions WHERE at < ?1", [before]).map(|_| ())

@@ -7,7 +7,7 @@ use crate::{
     access::Limits,
     alert::{Outcome, State, inquiry::Stage},
     event::{
-        Instant, TimeDelta, duration,
+        Cents, Instant, TimeDelta, duration,
         money::{MoneyError, parse_amount},
         time::{Calendar, TimeError},
     },
@@ -104,8 +104,8 @@ pub struct Wanted {
     pub(super) to: Option<Instant>,
     pub(super) opened_from: Option<Instant>,
     pub(super) opened_to: Option<Instant>,
-    pub(super) least: Option<i64>,
-    pub(super) most: Option<i64>,
+    pub(super) least: Option<Cents>,
+    pub(super) most: Option<Cents>,
     pub(super) limits: Limits,
 }
 
@@ -199,13 +199,13 @@ pub(crate) fn end(name: &str, text: &str, calendar: &Calendar) -> Result<Instant
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn cents(name: &str, text: &str) -> Result<i64, String> {
+pub(crate) fn cents(name: &str, text: &str) -> Result<Cents, String> {
     let digits = text.replace(',', "");
     if digits == "0" {
-        return Ok(0);
+        return Ok(Cents::ZERO);
     }
     let wrong = |error: MoneyError| {
         say!("{name}: {text} is no amount: {error}", name, text = format!("{text:?}"), error)
     };
-    parse_amount(&digits).map(|cents| i64::try_from(cents.as_i128()).unwrap_or(i64::MAX)).map_err(wrong)
+    parse_amount(&digits).map_err(wrong)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, Transaction, types::Type};
 
 use super::{
-    checksums::{self, Change, Sum},
+    checksums::{self, Sum, SumUpdate},
     named::insert,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 
 /// Writes the statements of a checkpoint.
 pub(crate) fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) -> rusqlite::Result<()> {
-    let mut sum = Change::of(transaction, &checksums::INDICATORS);
+    let mut sum = SumUpdate::of(transaction, &checksums::INDICATORS);
     for (id, indicator) in stated {
         sum.before([&**id])?;
         insert!(transaction, "INSERT OR REPLACE INTO indicators", {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
     SCHEMA_VERSION, StoreError, alert_rows, chain,
-    checksums::{self, Changes, Table},
+    checksums::{self, Changes, SummedTable},
     explain, quarantine, reach, refunded, silences, ticks,
     turn::Turns,
 };
@@ -182,7 +182,7 @@ fn step(
 
 /// Version 5: sums of every table, and chained histories. A state from before may have sums of the tables that it had;
 /// then none of those may be missing, and tables that gain a column must match theirs, which are replaced.
-fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<()> {
+fn trust(transaction: &Transaction<'_>, tables: &[&SummedTable]) -> rusqlite::Result<()> {
     transaction.execute_batch(checksums::SCHEMA)?;
     transaction.execute_batch(quarantine::SCHEMA)?;
     if checksums::begun(transaction)? {

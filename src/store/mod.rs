@@ -119,7 +119,8 @@ pub use query::{
 pub use recover::Recovered;
 pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
-pub use search::{Found, Sought, place_of};
+pub(crate) use sealed::SealedFile;
+pub use search::{FoundEvents, Sought, place_of};
 pub use settled::{Freeze, freeze};
 pub use ship::{Ship, Unshipped, mark_replicated};
 pub use silences::Muted;

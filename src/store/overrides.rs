@@ -6,7 +6,7 @@ use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
     approvals::{self, Judgement},
-    checksums::{self, Change, Summed},
+    checksums::{self, SumUpdate, Summed},
     decisions::of,
     named::insert,
     query::LIMIT_MAX,
@@ -282,7 +282,7 @@ pub(crate) fn uses(
     id: i64,
     (application, now): (&str, Instant),
 ) -> rusqlite::Result<()> {
-    let mut change = Change::of(transaction, &checksums::OVERRIDES);
+    let mut change = SumUpdate::of(transaction, &checksums::OVERRIDES);
     change.before([id])?;
     let sql = "UPDATE overrides SET used_by = :application WHERE override_id = :id";
     transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
@@ -298,7 +298,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     if old.is_empty() {
         return Ok(());
     }
-    let mut change = Change::of(transaction, &checksums::OVERRIDES);
+    let mut change = SumUpdate::of(transaction, &checksums::OVERRIDES);
     old.iter().try_for_each(|id| change.before([id]))?;
     change.end()?;
     transaction.execute("DELETE FROM overrides WHERE at < ?1", [before]).map(|_| ())

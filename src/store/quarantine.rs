@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 
 use super::{
     Commit, StoreError,
-    checksums::{self, Change, meta, set_meta},
+    checksums::{self, SumUpdate, meta, set_meta},
     error::Failed,
     named::insert,
 };
@@ -109,7 +109,7 @@ pub(crate) fn write(
 fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
     let sql = "UPDATE quarantine SET replayed_at = :now WHERE seq = :seq";
     let mut replayed = transaction.prepare_cached(sql)?;
-    let mut change = Change::of(transaction, &checksums::QUARANTINE);
+    let mut change = SumUpdate::of(transaction, &checksums::QUARANTINE);
     for seq in &commit.intake.replayed {
         change.before([seq])?;
         replayed.execute(named_params! { ":seq": seq, ":now": commit.now })?;
@@ -143,7 +143,7 @@ impl Entries<'_> {
         let mut statement = self.transaction.prepare(sql)?;
         let rows = statement.query_map([ENTRY_BYTES], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let old: Vec<(i64, u64)> = rows.collect::<Result<_, _>>()?;
-        let mut change = Change::of(self.transaction, &checksums::QUARANTINE);
+        let mut change = SumUpdate::of(self.transaction, &checksums::QUARANTINE);
         for (seq, bytes) in old {
             change.before([seq])?;
             self.transaction.prepare_cached("DELETE FROM quarantine WHERE seq = ?1")?.execute([seq])?;
@@ -163,7 +163,7 @@ impl Entries<'_> {
             received_at: self.now,
         })?;
         let seq = self.transaction.last_insert_rowid();
-        let mut change = Change::of(self.transaction, &checksums::QUARANTINE);
+        let mut change = SumUpdate::of(self.transaction, &checksums::QUARANTINE);
         change.after([seq])?;
         self.bytes += size(r);
         change.end()
@@ -175,7 +175,7 @@ impl Entries<'_> {
         let partition = if &*r.source == "http" { "" } else { &*r.partition };
         let (source, reason) = (&*r.source, r.reason.code());
         let key = params![source, partition, reason];
-        let mut change = Change::of(self.transaction, &checksums::OVERFLOW);
+        let mut change = SumUpdate::of(self.transaction, &checksums::OVERFLOW);
         change.before(key)?;
         let mut read = self.transaction.prepare_cached(
             "SELECT digest FROM quarantine_overflow

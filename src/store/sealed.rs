@@ -16,7 +16,7 @@ use rusqlite::{Connection, Row, Transaction};
 use super::{
     StoreError, audit,
     backup::MANIFEST,
-    checksums::{self, Change},
+    checksums::{self, SumUpdate},
     explain,
     named::insert,
     reach,
@@ -87,14 +87,14 @@ pub(crate) fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlit
     insert!(transaction, "INSERT INTO sealed", {
         file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum,
     })?;
-    let mut change = Change::of(transaction, &checksums::SEALED);
+    let mut change = SumUpdate::of(transaction, &checksums::SEALED);
     change.after([file])?;
     change.end()
 }
 
 /// Takes a file off the register.
 pub(crate) fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite::Result<()> {
-    let mut change = Change::of(transaction, &checksums::SEALED);
+    let mut change = SumUpdate::of(transaction, &checksums::SEALED);
     change.before([&file.file])?;
     transaction.prepare_cached("DELETE FROM sealed WHERE file = ?1")?.execute([&file.file])?;
     change.end()

@@ -43,7 +43,7 @@ pub struct Sought {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundEvents {
     /// The latest first; one row each, with all columns.
     pub events: Vec<RecordBatch>,
     /// The time and id of the last of them, or where the search stopped; `None` if nothing is left.
@@ -74,7 +74,7 @@ impl Sought {
         schema: &SchemaRef,
         limit: usize,
         time: Duration,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<FoundEvents, StoreError> {
         let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(Instant::MIN).max(earliest);
@@ -103,7 +103,7 @@ impl Sought {
             (false, true) => Some((end, String::new())),
             (false, false) => None,
         };
-        Ok(Found { events: whole(&history, &page)?, next, searched_from: end.max(from) })
+        Ok(FoundEvents { events: whole(&history, &page)?, next, searched_from: end.max(from) })
     }
 
     /// Looks through one stretch, and keeps the latest events, one more than a page has.

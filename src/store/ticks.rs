@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     History, StoreError,
-    checksums::{self, Change, meta, set_meta},
+    checksums::{self, SumUpdate, meta, set_meta},
     explain,
     named::insert,
 };
@@ -24,7 +24,7 @@ pub(crate) fn begin(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Notes ticks; `before` is the last block before those that they count.
 pub(crate) fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
-    let mut change = Change::of(connection, &checksums::TICKS);
+    let mut change = SumUpdate::of(connection, &checksums::TICKS);
     for Ticked { at, rule_id, block } in ticks {
         // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.
         if insert!(connection, "INSERT OR IGNORE INTO ticks", { at, rule_id, block: before + block })? > 0 {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 use super::{
     Lookup, StoreError,
     alerts::json,
-    checksums::{self, Change, meta, set_meta},
+    checksums::{self, SumUpdate, meta, set_meta},
     explain,
     named::insert,
 };
@@ -24,7 +24,7 @@ const LET_GO: usize = 10_000;
 /// Writes what is known of records from this commit on.
 pub(crate) fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
     let Some(last) = changes.iter().map(|change| change.number).max() else { return Ok(()) };
-    let mut sum = Change::of(transaction, &checksums::VERSIONS);
+    let mut sum = SumUpdate::of(transaction, &checksums::VERSIONS);
     for VersionChange { source, key, kept, .. } in changes {
         let (source, key, body) = (&**source, &**key, json(kept)?);
         let name = params![source, key];
@@ -46,7 +46,7 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, before: Instant) -> rusqlite
     let names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
     let sql = "DELETE FROM versions WHERE source = :source AND \"key\" = :key";
     let mut delete = transaction.prepare_cached(sql)?;
-    let mut sum = Change::of(transaction, &checksums::VERSIONS);
+    let mut sum = SumUpdate::of(transaction, &checksums::VERSIONS);
     for (source, key) in &names {
         sum.before([source, key])?;
         delete.execute(named_params! { ":source": source, ":key": key })?;

@@ -174,7 +174,7 @@ impl Wanted {
                 let compared = format!(
                     "(substr({AMOUNT}, -3, 1) = '.' AND CAST(replace({AMOUNT}, '.', '') AS INTEGER) {op} ?)"
                 );
-                all.and(&compared, [cents.into()]);
+                all.and(&compared, [cents.saturating_i64().into()]);
             }
         }
         all

@@ -8,12 +8,12 @@ use crate::finding::Finding;
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// By rule.
-    pub rules: BTreeMap<String, Change>,
+    pub rules: BTreeMap<String, RuleDifference>,
 }
 
 /// What changes for one rule.
 #[derive(Debug, Default)]
-pub(crate) struct Change {
+pub(crate) struct RuleDifference {
     /// Findings of both.
     pub kept: u64,
     /// Findings of the new rules alone.
@@ -22,7 +22,7 @@ pub(crate) struct Change {
     pub removed: Vec<Finding>,
 }
 
-impl Change {
+impl RuleDifference {
     /// Whether anything does.
     #[must_use]
     pub(crate) fn is_any(&self) -> bool {

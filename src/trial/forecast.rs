@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     evaluate::forecasts::Forecaster,
+    event::Cents,
     forecast::{Forecast, Forecasts, Level},
 };
 
@@ -14,41 +15,41 @@ struct Made {
     month: u8,
     forecast: Forecast,
     /// Executed by the even pace.
-    naive: i128,
+    naive: Cents,
 }
 
-/// What forecasts were worth, all in cents.
+/// What forecasts were worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Score {
     /// How many there were.
     pub made: u64,
     /// The sum of what was executed in the end.
-    pub executed: i128,
+    pub executed: Cents,
     /// The sum of the errors, without their signs.
-    pub error: i128,
+    pub error: Cents,
     /// The same of the even pace.
-    pub naive_error: i128,
+    pub naive_error: Cents,
     /// How many had an interval; without a closed year there is none.
     pub ranged: u64,
     /// Of how many the end was within the interval.
     pub inside: u64,
     /// The sum of the widths of intervals.
-    pub width: i128,
+    pub width: Cents,
     /// The sum of what was executed in the end where there was an interval.
-    pub ranged_executed: i128,
+    pub ranged_executed: Cents,
 }
 
 impl Score {
-    fn count(&mut self, made: &Made, executed: i128) {
+    fn count(&mut self, made: &Made, executed: Cents) {
         let Forecast { year_end, low, high } = made.forecast;
         self.made += 1;
         self.executed += executed.abs();
-        self.error += (executed - year_end).abs();
+        self.error += (executed - Cents::new(year_end)).abs();
         self.naive_error += (executed - made.naive).abs();
         if let (Some(low), Some(high)) = (low, high) {
             self.ranged += 1;
-            self.inside += u64::from((low..=high).contains(&executed));
-            self.width += high - low;
+            self.inside += u64::from((low..=high).contains(&executed.as_i128()));
+            self.width += Cents::new(high - low);
             self.ranged_executed += executed.abs();
         }
     }
@@ -68,14 +69,14 @@ impl Score {
     /// The weighted absolute percentage error of the forecast and of the even pace, as shares of what was executed.
     #[must_use]
     pub(crate) fn shares(&self) -> Option<[f64; 2]> {
-        let share = |cents: i128| float(cents) / float(self.executed);
-        (self.executed > 0).then(|| [self.error, self.naive_error].map(share))
+        let share = |money: Cents| float(money) / float(self.executed);
+        (self.executed > Cents::ZERO).then(|| [self.error, self.naive_error].map(share))
     }
 
     /// The width of the intervals, as a share of what was executed.
     #[must_use]
     pub(crate) fn width(&self) -> Option<f64> {
-        (self.ranged_executed > 0).then(|| float(self.width) / float(self.ranged_executed))
+        (self.ranged_executed > Cents::ZERO).then(|| float(self.width) / float(self.ranged_executed))
     }
 
     /// The share of intervals that held the end.
@@ -87,8 +88,8 @@ impl Score {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn float(cents: i128) -> f64 {
-    cents as f64
+fn float(money: Cents) -> f64 {
+    money.as_i128() as f64
 }
 
 /// Forecasts and what became of them.
@@ -110,7 +111,7 @@ impl Trial {
     pub(crate) fn keep(&mut self, month: u8, forecaster: &Forecaster<'_>, forecasts: &Forecasts) {
         let position = forecaster.position();
         let made = |forecast: Forecast, executed: i128| {
-            let naive = position.pace(position.year(), executed)?;
+            let naive = Cents::new(position.pace(position.year(), executed)?);
             Some(Made { month, forecast, naive })
         };
         for (row, (line, forecast)) in forecaster.lines().iter().zip(&forecasts.lines).enumerate() {
@@ -135,7 +136,7 @@ impl Trial {
             *sums.entry((Level::EconomicClass, line.class)).or_default() += line.executed;
         }
         let mut count = |level, made: &Made, executed| {
-            self.scores.entry((level, year, made.month)).or_default().count(made, executed);
+            self.scores.entry((level, year, made.month)).or_default().count(made, Cents::new(executed));
         };
         for (row, made) in self.lines.drain(..) {
             let Some(line) = lines.get(row as usize).filter(|line| line.year == Some(year)) else { continue };

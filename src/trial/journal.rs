@@ -1,5 +1,7 @@
 //! The journal through the loop of the daemon once more.
 
+mod places;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -17,6 +19,8 @@ use arrow::{
 use datafusion::catalog::TableProvider;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use places::{Places, Through};
 
 use crate::{
     decode::{Decoder, Reading},
@@ -163,32 +167,8 @@ pub async fn replay(
         Noted::new(ticks, move |before| block_of(places.last_of(before + 1)))
     });
     let due = noted.as_ref().map(Noted::due);
-    let engine = Engine {
-        decoder: Arc::new(Decoder::new(Arc::clone(&course.calendar)).reading(Reading::stored())),
-        sequencer: Sequencer::new(
-            Arc::new(RwLock::new(Ledger::default())),
-            Dedup::default(),
-            Watermark::new(course.lateness, Some(course.outlier)),
-            None,
-        )
-        .finding(Originals::in_journal(Lookup::open(&course.state_dir)?).within(course.retain))
-        .replaying(noted),
-        windowing: Windowing::new(
-            &evaluator,
-            None,
-            (LATE_WITHOUT_HISTORY, u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )?,
-        evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
-        scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, course.query, Arc::default())),
-        time_max: Arc::new(|| None),
-        parallel: course.parallel,
-        bounded: Arc::new(AtomicBool::new(saved.at.is_some() && saved.at == saved.latest)),
-        asked: None,
-        silence: None,
-    };
+    let ended_whole = saved.at.is_some() && saved.at == saved.latest;
+    let engine = engine(course, evaluator, Arc::clone(&tables), noted, ended_whole)?;
     let progress = Arc::clone(progress);
     let (memory, findings) = (course.memory, course.findings);
     let mut output = Gather { again: Again::default(), tables, memory, findings, progress };
@@ -200,6 +180,37 @@ pub async fn replay(
         std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner))
     });
     Ok(again)
+}
+
+/// The loop, with nothing that it keeps.
+fn engine(
+    course: &Course,
+    evaluator: Arc<Evaluator>,
+    tables: Arc<Past>,
+    noted: Option<Noted>,
+    ended_whole: bool,
+) -> Result<Engine, Box<dyn std::error::Error + Send + Sync>> {
+    let windowing = Windowing::new(&evaluator, None, (LATE_WITHOUT_HISTORY, u64::MAX), (None, None), None)?;
+    Ok(Engine {
+        decoder: Arc::new(Decoder::new(Arc::clone(&course.calendar)).reading(Reading::stored())),
+        sequencer: Sequencer::new(
+            Arc::new(RwLock::new(Ledger::default())),
+            Dedup::default(),
+            Watermark::new(course.lateness, Some(course.outlier)),
+            None,
+        )
+        .finding(Originals::in_journal(Lookup::open(&course.state_dir)?).within(course.retain))
+        .replaying(noted),
+        windowing,
+        evaluator: Arc::new(RwLock::new(evaluator)),
+        record: Record::Events,
+        scheduler: Some(Scheduler::new(tables, course.query, Arc::default())),
+        time_max: Arc::new(|| None),
+        parallel: course.parallel,
+        bounded: Arc::new(AtomicBool::new(ended_whole)),
+        asked: None,
+        silence: None,
+    })
 }
 
 /// Gives the events in the order they arrived in.
@@ -225,52 +236,6 @@ fn read(
         }
     }
     Ok(())
-}
-
-/// Where the events that were read stand in the journal.
-#[derive(Debug, Default)]
-struct Places {
-    /// For each stretch of one block, how many events come before it, and the arrival of its first event.
-    stretches: RwLock<Vec<(u64, i64)>>,
-}
-
-impl Places {
-    fn note(&self, events: u64, arrivals: &[i64]) {
-        let mut stretches = self.stretches.write().unwrap_or_else(PoisonError::into_inner);
-        let mut last = None;
-        for (row, arrival) in arrivals.iter().enumerate() {
-            if last.is_none_or(|last| last + 1 != *arrival) {
-                stretches.push((events + row as u64, *arrival));
-            }
-            last = Some(*arrival);
-        }
-    }
-
-    /// The arrival of the last of the first so many events; 0 before all of them.
-    fn last_of(&self, events: u64) -> i64 {
-        let Some(last) = events.checked_sub(1) else { return 0 };
-        let stretches = self.stretches.read().unwrap_or_else(PoisonError::into_inner);
-        let at = stretches.partition_point(|(first, _)| *first <= last);
-        let Some((first, arrival)) = at.checked_sub(1).and_then(|at| stretches.get(at)) else { return 0 };
-        arrival + (last - first).cast_signed()
-    }
-}
-
-/// How far the replay is.
-struct Through {
-    places: Arc<Places>,
-    /// Events that are through.
-    committed: AtomicU64,
-}
-
-impl Through {
-    /// The part of the journal that is through.
-    fn select(&self) -> Select {
-        Select {
-            until: Some(self.places.last_of(self.committed.load(Ordering::SeqCst))),
-            ..Select::default()
-        }
-    }
 }
 
 /// The tables as they were when a rule was due.

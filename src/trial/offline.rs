@@ -7,7 +7,7 @@ use crate::{
     decode::Decoder,
     engine::{Dedup, Engine, MemoryTables, Output, Record, Scheduler, Sequencer, Watermark, Windowing},
     evaluate::{Evaluator, schedule::Limits},
-    event::{Instant, TimeDelta},
+    event::TimeDelta,
     ledger::Ledger,
     rule::{RuleSet, limits::STACK},
     stream::Block,
@@ -32,14 +32,8 @@ pub(crate) fn run(
     let engine = Engine {
         decoder: Arc::new(decoder),
         sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
-        windowing: Windowing::new(
-            &evaluator,
-            None,
-            (TimeDelta::MAX, u64::MAX),
-            (Instant::MIN, Instant::MIN),
-            None,
-        )
-        .map_err(|e| e.to_string())?,
+        windowing: Windowing::new(&evaluator, None, (TimeDelta::MAX, u64::MAX), (None, None), None)
+            .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(tables as _, Limits::default(), Arc::default())),

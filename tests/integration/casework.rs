@@ -9,7 +9,7 @@ use fiscwatch::{
         desk::{Matter, Order},
     },
     decode::Decoder,
-    event::TimeDelta,
+    event::{Cents, TimeDelta},
     lists::List,
     sql::functions::Workdays,
     store::{Accounts, CaseError, CaseFilter, Cases, HandOver, History, Kinship},
@@ -81,6 +81,7 @@ fn to(name: &str) -> Terms {
 }
 
 fn came_to(outcome: Outcome, amount: Option<i64>) -> Terms {
+    let amount = amount.map(|cents| Cents::new(cents.into()));
     Terms { outcome: Some(outcome), amount, ..Terms::default() }
 }
 
@@ -254,7 +255,9 @@ fn a_case_is_closed_with_an_outcome_and_returned_money_with_its_amount() {
         office.does(&id, "王", action);
     }
     let close = |terms| office.refused(&id, "王", Action::Close, terms);
-    assert!(close(Terms { amount: Some(1), ..Terms::default() }).contains("goes with an outcome"));
+    assert!(
+        close(Terms { amount: Some(Cents::new(1)), ..Terms::default() }).contains("goes with an outcome")
+    );
     assert!(close(came_to(Outcome::MoneyReturned, None)).contains("how much money"));
     assert!(close(came_to(Outcome::MoneyReturned, Some(0))).contains("how much money"));
     assert!(
@@ -265,7 +268,7 @@ fn a_case_is_closed_with_an_outcome_and_returned_money_with_its_amount() {
     let closed = office
         .give(&id, "王", Action::Close, "已追回", came_to(Outcome::MoneyReturned, Some(120_000)))
         .unwrap();
-    assert_eq!((closed.state, closed.case.outcome_amount), (State::Closed, Some(120_000)));
+    assert_eq!((closed.state, closed.case.outcome_amount), (State::Closed, Some(Cents::new(120_000))));
     let last = office.history(&id).pop().unwrap();
     assert_eq!(last, r#"王 close {"outcome":"money_returned","amount":"1200.00"}"#);
     let detail = "SELECT detail LIKE '已追回 %money_returned%1200.00%' FROM audit ORDER BY seq DESC LIMIT 1";

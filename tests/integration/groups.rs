@@ -7,7 +7,7 @@ use std::{
 };
 
 use fiscwatch::{
-    engine::{Dedup, Sequencer, Step, Ticker, Watermark},
+    engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
     evaluate::Evaluator,
     event::{Column, Instant, TimeDelta},
     ledger::{Attributes, Balances, Ledger, Trial},
@@ -105,7 +105,11 @@ impl Stream {
         let blocks = [block(Payload::JsonLines(lines(events).into()))];
         let decoded = decoder().decode(&blocks, None);
         let now = (Instant::EPOCH, TimeDelta::MAX);
-        self.sequencer.sequence(&blocks, decoded, Step::Events, now, &mut self.ticker).unwrap().pop().unwrap()
+        self.sequencer
+            .sequence(&blocks, decoded, SequenceCause::Events, now, &mut self.ticker)
+            .unwrap()
+            .pop()
+            .unwrap()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fiscwatch::{
     decode::Decoder,
-    engine::{Dedup, Sequencer, Step, Ticker, Watermark},
+    engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
     event::{BudgetAction, Cents, EventType, TimeDelta},
     ledger::Ledger,
     stream::Payload,
@@ -182,7 +182,7 @@ fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
         .sequence(
             &blocks,
             decoded,
-            Step::Events,
+            SequenceCause::Events,
             (fiscwatch::event::Instant::EPOCH, fiscwatch::event::TimeDelta::MAX),
             &mut no_ticks(),
         )

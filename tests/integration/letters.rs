@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use fiscwatch::{
     alert::{
-        Action, Alert, Notification, Reason, Silence, Told,
+        Action, Alert, Notification, NotifiedAlert, Reason, Silence,
         desk::Refusal,
         inquiry::{self, Stage},
     },
@@ -329,7 +329,7 @@ const SHOWN: [&str; 10] = [
 ];
 
 /// Runs the shipped rules over the events, and gives an alert of each with its evidence.
-fn shipped(language: &str) -> BTreeMap<String, Vec<Told>> {
+fn shipped(language: &str) -> BTreeMap<String, Vec<NotifiedAlert>> {
     let dir = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shipped = std::fs::read_to_string(root.join("config/fiscwatch.yaml")).unwrap();
@@ -347,12 +347,12 @@ fn shipped(language: &str) -> BTreeMap<String, Vec<Told>> {
     let run = run.unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let cases = Cases::open_read_only(&dir.path().join("state")).unwrap();
-    let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    let mut told: BTreeMap<String, Vec<NotifiedAlert>> = BTreeMap::new();
     for alert in cases.all().unwrap() {
         let (mut alert, _, evidence) = cases.show(&alert.alert_id, 50).unwrap();
         // What depends on the clock.
         alert.opened_at = alert.last_at;
-        told.entry(alert.rule_id.clone()).or_default().push(Told { alert, evidence });
+        told.entry(alert.rule_id.clone()).or_default().push(NotifiedAlert { alert, evidence });
     }
     told
 }

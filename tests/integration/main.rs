@@ -59,6 +59,7 @@ mod masking;
 mod meeting;
 mod messages;
 mod mistakes;
+mod names;
 mod notify;
 mod oidc;
 mod once;

@@ -111,7 +111,7 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
             &evaluator,
             None,
             (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
-            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            (None, None),
             None,
         )
         .unwrap(),

@@ -30,18 +30,12 @@ const PLAIN_MONEY: &[&str] = &["decode/", "evaluate/", "forecast/", "map/", "sim
 
 /// The same of money: by its name, and `i128` or `i64` by its type.
 const UNTYPED_MONEY: &[(&str, usize)] = &[
-    ("alert/case.rs", 4),
-    ("alert/casework.rs", 2),
-    ("alert/worth.rs", 2),
+    ("alert/worth.rs", 1),
     ("event/cents.rs", 2),
     ("event/money.rs", 1),
     ("http/casework.rs", 1),
-    ("http/view.rs", 1),
     ("ledger/apply.rs", 4),
-    ("notify/json.rs", 1),
-    ("settle/propose.rs", 3),
-    ("store/filter.rs", 1),
-    ("trial/forecast.rs", 5),
+    ("trial/forecast.rs", 1),
 ];
 
 /// Fields, parameters and results that tell money by their names.

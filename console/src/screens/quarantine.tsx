@@ -10,7 +10,7 @@ import { Empty, Failed, Heading, Loading, Panel, Time } from "../ui/parts";
 import { Sure } from "../ui/sure";
 import { Whole } from "../ui/whole";
 
-/** Records that cannot be read: why, where, what they say; mended here, or read again as they are. */
+/** Records that cannot be read: why, where, what they say; corrected here, or read again as they are. */
 export function Quarantine() {
   const said = t().quarantine;
   const now = query.value;
@@ -26,7 +26,7 @@ export function Quarantine() {
     ask<QuarantinePage>("/quarantine", asked, { stop }),
   );
   const [picked, setPicked] = useState<number[]>([]);
-  const [mending, setMending] = useState<number | null>(null);
+  const [correcting, setCorrecting] = useState<number | null>(null);
   const [came, setCame] = useState<Replayed | null>(null);
   const may = session.may("quarantine.replay");
   const replayable = data?.records.filter((record) => record.can_be_read_again && !record.replayed_at) ?? [];
@@ -74,16 +74,16 @@ export function Quarantine() {
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading />}
       {data && data.records.length === 0 && <Empty title={said.empty} />}
-      {mending !== null && (
-        <Mend
-          key={mending}
-          seq={mending}
+      {correcting !== null && (
+        <Correction
+          key={correcting}
+          seq={correcting}
           done={(result) => {
             setCame(result);
-            if (result.rejected === 0) setMending(null);
+            if (result.rejected === 0) setCorrecting(null);
             again();
           }}
-          cancel={() => setMending(null)}
+          cancel={() => setCorrecting(null)}
         />
       )}
       {data && data.records.length > 0 && (
@@ -103,7 +103,7 @@ export function Quarantine() {
                 <th scope="col">{said.text}</th>
                 {may && (
                   <th scope="col">
-                    <span class="sr">{said.mend}</span>
+                    <span class="sr">{said.correct}</span>
                   </th>
                 )}
               </tr>
@@ -150,10 +150,10 @@ export function Quarantine() {
                         <button
                           type="button"
                           class="button"
-                          aria-expanded={mending === record.seq}
-                          onClick={() => setMending(mending === record.seq ? null : record.seq)}
+                          aria-expanded={correcting === record.seq}
+                          onClick={() => setCorrecting(correcting === record.seq ? null : record.seq)}
                         >
-                          {said.mend}
+                          {said.correct}
                         </button>
                       )}
                     </td>
@@ -203,7 +203,7 @@ function Came({ of }: { of: Replayed }) {
 }
 
 /** One record as it came, and what it should have been. */
-function Mend({ seq, done, cancel }: { seq: number; done: (result: Replayed) => void; cancel: () => void }) {
+function Correction({ seq, done, cancel }: { seq: number; done: (result: Replayed) => void; cancel: () => void }) {
   const said = t().quarantine;
   const { data, error, again } = useLoad(`record ${seq}`, (stop) =>
     ask<QuarantinedRecord>(`/quarantine/${seq}`, {}, { stop }),
@@ -214,7 +214,7 @@ function Mend({ seq, done, cancel }: { seq: number; done: (result: Replayed) => 
   if (!data) return <Loading rows={3} />;
   const written = text ?? data.text;
   const isCut = new TextEncoder().encode(data.text).length < data.bytes && !data.text.includes("*");
-  const mend = async () => {
+  const correct = async () => {
     setTrouble("");
     try {
       done(await replayed({ seqs: [seq], record: written }));
@@ -223,7 +223,7 @@ function Mend({ seq, done, cancel }: { seq: number; done: (result: Replayed) => 
     }
   };
   return (
-    <Panel title={said.mendTitle(seq)} lead={`${data.source} · ${data.partition} · ${data.record}`}>
+    <Panel title={said.correctTitle(seq)} lead={`${data.source} · ${data.partition} · ${data.record}`}>
       <p>
         <code>{data.reason}</code> {data.detail}
       </p>
@@ -231,7 +231,7 @@ function Mend({ seq, done, cancel }: { seq: number; done: (result: Replayed) => 
         class="form"
         onSubmit={(event) => {
           event.preventDefault();
-          void mend();
+          void correct();
         }}
       >
         <label class="is-wide">
@@ -241,10 +241,10 @@ function Mend({ seq, done, cancel }: { seq: number; done: (result: Replayed) => 
             rows={Math.min(14, Math.max(4, Math.ceil(written.length / 90)))}
             spellcheck={false}
             value={written}
-            aria-describedby="mend-hint"
+            aria-describedby="correct-hint"
             onInput={(event) => setText(event.currentTarget.value)}
           />
-          <small id="mend-hint">{isCut ? said.tooLong : said.shouldHint}</small>
+          <small id="correct-hint">{isCut ? said.tooLong : said.shouldHint}</small>
         </label>
         <div class="form-foot">
           {trouble && (

@@ -1472,13 +1472,13 @@ export const en: Texts = {
     pick: (seq) => `Select record ${seq}`,
     pickAll: (n) => `Select the ${n} of this page that can be read again`,
     replay: (n) => `Read ${n} again`,
-    mend: "Mend",
-    mendTitle: (seq) => `Record ${seq}, mended`,
+    correct: "Correct",
+    correctTitle: (seq) => `Record ${seq}, corrected`,
     should: "The record as it should be",
     shouldHint:
       "One JSON object, with the fields of the data dictionary. The old record stays; the digest of the new one is in the audit log.",
-    tooLong: "The record is too long to be mended here. Send the mended file again.",
-    send: "Send the mended record",
+    tooLong: "The record is too long to be corrected here. Send the corrected file again.",
+    send: "Send the corrected record",
     came: (accepted, known, rejected, left) =>
       `${accepted} accepted, ${known} known already, ${rejected} in quarantine again${left > 0 ? `, ${left} left as they are` : ""}.`,
     title: "Quarantine",

@@ -153,12 +153,12 @@ impl Compared<'_> {
     /// Whether the journal tells what must have been found.
     fn comparable(&self, rule: Option<&Known>, at: Instant, again: &Again) -> Comparable {
         let ended = self.watermark.at == self.watermark.latest;
-        let reached = if ended { Instant::MAX } else { again.watermark.at.unwrap_or(Instant::MIN) };
+        let is_reached = ended || Some(at) <= again.watermark.at;
         match rule {
             None => Comparable::No,
             Some(rule) if rule.at_ticks && self.ticks.noted.is_some() => Comparable::Yes,
             Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
-            Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
+            Some(rule) if rule.by_watermark && !is_reached => Comparable::ByClock,
             Some(_) => Comparable::Yes,
         }
     }

@@ -103,7 +103,7 @@ impl TickCheck<'_> {
     /// The ticks that were due, and that the state neither evaluated nor passed.
     fn forgotten<'a>(&self, noted: &[Ticked], again: &'a Again) -> Vec<(&'a str, Instant)> {
         let evaluated: RuleTicks = noted.iter().map(|tick| (tick.rule_id.clone(), tick.at)).collect();
-        let reached = self.watermark.at.unwrap_or(Instant::MIN);
+        let Some(reached) = self.watermark.at else { return Vec::new() };
         let reached = self.stored.owed_after.map_or(reached, |owed| reached.min(owed));
         let missing = again.due.iter().filter(|tick| {
             tick.1 <= reached

@@ -27,7 +27,7 @@ pub(crate) fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms
         ("into", json!(terms.into)),
         ("due", json!(terms.due.map(|day| day.to_string()))),
         ("outcome", json!(terms.outcome)),
-        ("amount", json!(terms.amount.map(|cents| format_cents(i128::from(cents))))),
+        ("amount", json!(terms.amount.map(format_cents))),
     ];
     for (name, value) in said.into_iter().filter(|(_, value)| !value.is_null()) {
         order[name] = value;

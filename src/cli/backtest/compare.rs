@@ -14,7 +14,7 @@ use crate::{
     event::{Instant, time::Calendar},
     finding::Finding,
     say,
-    trial::compare::{Change, Comparison},
+    trial::compare::{Comparison, RuleDifference},
 };
 
 /// Findings of each side and rule that are shown.
@@ -77,7 +77,7 @@ fn print(comparison: &Comparison, calendar: &Calendar) {
         Column::new("removed", say!("removed")).right(),
     ]);
     let changed = || comparison.rules.iter().filter(|(_, change)| change.is_any());
-    for (rule, Change { kept, added, removed }) in changed() {
+    for (rule, RuleDifference { kept, added, removed }) in changed() {
         let (added, removed) = (added.len() as u64, removed.len() as u64);
         let counts = [kept + removed, kept + added, *kept, added, removed].map(Cell::count);
         table.row(std::iter::once(Cell::text(rule.as_str())).chain(counts));

@@ -263,6 +263,21 @@ impl Report {
     pub(crate) fn print(&self) {
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         eprint!("{}", self.by_rule(payments).render(Screen::stderr()));
+        self.print_silent();
+        self.rules.iter().for_each(|(rule, report)| print_unjudged(&rule.id, &report.counts));
+        for reject in &self.shown_rejects {
+            eprintln!("{}", say!("rejected: {reject}", reject = visible(reject)));
+        }
+        self.print_time();
+        self.print_events(payments);
+        self.print_stages();
+        if let Some(scoring) = &self.scoring {
+            scoring.print(payments, days(self.span));
+        }
+    }
+
+    /// How many rules found nothing, and have no line in the table.
+    fn print_silent(&self) {
         let silent = self.rules.iter().filter(|(_, report)| !report.is_worth_a_line()).count();
         match (silent, self.rules.len()) {
             (0, _) => {}
@@ -271,31 +286,10 @@ impl Report {
             }
             (silent, _) => eprintln!("{}", say!("{silent} more rules found nothing", silent)),
         }
-        for (rule, report) in &self.rules {
-            if let Some(error) = &report.counts.last_error {
-                let (rule, count, error) = (&rule.id, report.counts.errors, visible(error));
-                let text = say!(
-                    "rule {rule}: {count} events could not be evaluated, the last because: {error}",
-                    rule,
-                    count,
-                    error
-                );
-                eprintln!("{text}");
-            }
-            if report.counts.beyond > 0 {
-                let (rule, count) = (&rule.id, report.counts.beyond);
-                let text = say!(
-                    "rule {rule}: {count} events came more than 400 days late, and parts of their windows were gone",
-                    rule,
-                    count
-                );
-                eprintln!("{text}");
-            }
-        }
-        for reject in &self.shown_rejects {
-            eprintln!("{}", say!("rejected: {reject}", reject = visible(reject)));
-        }
-        self.print_time();
+    }
+
+    /// How many records there were, what became of them, and how fast.
+    fn print_events(&self, payments: u64) {
         let events: u64 = self.by_type.values().sum();
         let rejected: u64 = self.rejects.values().sum();
         let reasons: Vec<_> = self.rejects.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
@@ -326,6 +320,9 @@ impl Report {
             );
             eprintln!("{text}");
         }
+    }
+
+    fn print_stages(&self) {
         let Stages { decode, sequence, windows, evaluate } = self.stages;
         let [decode, ledger, windows, rules] =
             [decode, sequence, windows, evaluate].map(|stage| format!("{stage:.2?}"));
@@ -337,9 +334,6 @@ impl Report {
             rules
         );
         eprintln!("{text}");
-        if let Some(scoring) = &self.scoring {
-            scoring.print(payments, days(self.span));
-        }
     }
 }
 
@@ -377,5 +371,27 @@ fn mode_word(mode: Mode) -> String {
 impl Output for Report {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         batches.into_iter().try_for_each(|batch| self.take(batch))
+    }
+}
+
+/// The events that a rule could not judge, or not by the whole of their windows.
+fn print_unjudged(rule: &str, counts: &RuleCounts) {
+    if let Some(error) = &counts.last_error {
+        let (count, error) = (counts.errors, visible(error));
+        let text = say!(
+            "rule {rule}: {count} events could not be evaluated, the last because: {error}",
+            rule,
+            count,
+            error
+        );
+        eprintln!("{text}");
+    }
+    if counts.beyond > 0 {
+        let text = say!(
+            "rule {rule}: {count} events came more than 400 days late, and parts of their windows were gone",
+            rule,
+            count = counts.beyond
+        );
+        eprintln!("{text}");
     }
 }

@@ -126,7 +126,7 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
         let Some(of) = attributes.fiscal_year else { continue };
         let cents = match forecasts.get(&*line.id).filter(|_| of == last) {
             Some(expected) => *expected,
-            None => line.balances.executed.as_i128(),
+            None => line.balances.executed,
         };
         let key = key(attributes);
         if let Some(name) = attributes.text(event::Column::UnitName) {
@@ -141,13 +141,13 @@ fn past(config: &Config, year: i32) -> anyhow::Result<Past> {
 }
 
 /// What lines will have executed at the end of their year.
-fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BTreeMap<String, i128>> {
+fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BTreeMap<String, Cents>> {
     let lines = budget_lines(ledger.lines_covered(), &config.calendar, now, &|_| true);
     let lines = lines.with_context(|| say!("the budget lines make no table"))?;
     let runtime = runtime()?;
     let made = runtime.block_on(line_forecasts(config, &lines, now));
     runtime.shutdown_background();
-    Ok(made?.lines.into_iter().map(|(id, made)| (id, made.forecast.year_end)).collect())
+    Ok(made?.lines.into_iter().map(|(id, made)| (id, Cents::new(made.forecast.year_end))).collect())
 }
 
 fn key(attributes: &Attributes) -> Key {
@@ -183,7 +183,7 @@ fn driver(text: &str) -> anyhow::Result<Driver> {
 /// `205=400000`
 fn cap(text: &str) -> anyhow::Result<Cap> {
     let (codes, amount) = text.split_once('=').unwrap_or(("", text));
-    let cents = parse_amount(amount.trim()).map(Cents::as_i128);
+    let cents = parse_amount(amount.trim());
     let cents = cents.map_err(|why| {
         anyhow::anyhow!(say!("--cap: {text} is no amount: {why}", text = quoted(amount), why))
     })?;
@@ -224,7 +224,7 @@ fn read(path: &Path) -> anyhow::Result<Proposal> {
     let mut proposal = proposal
         .map_err(|_| anyhow::anyhow!(say!("{path} is no version of a proposal", path = path.display())))?;
     for line in &mut proposal.lines {
-        line.cents = parse_amount(&line.amount).unwrap_or_default().as_i128();
+        line.cents = parse_amount(&line.amount).unwrap_or_default();
     }
     Ok(proposal)
 }
@@ -282,10 +282,11 @@ fn compare(old: &Proposal, new: &Proposal, form: Form) -> anyhow::Result<()> {
         Column::new("reason", say!("reason")).shrinks(20),
     ]);
     let mut rows = Vec::new();
-    let mut sum = 0;
+    let mut sum = Cents::ZERO;
     for key in keys.into_iter().filter(changed) {
         let (was, is) = (before.get(key), after.get(key));
-        let difference = is.map_or(0, |line| line.cents) - was.map_or(0, |line| line.cents);
+        let difference =
+            is.map_or(Cents::ZERO, |line| line.cents) - was.map_or(Cents::ZERO, |line| line.cents);
         sum += difference;
         let money =
             |line: Option<&Proposed>| line.map_or(Cell::Missing, |line| Cell::Money(line.amount.clone()));

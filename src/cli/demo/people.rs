@@ -10,7 +10,7 @@ use crate::{
     alert::{Action, Outcome, casework::Terms, desk::Order},
     config::clients::Offer,
     daemon::Shared,
-    event::Instant,
+    event::{Cents, Instant},
     say,
     store::{Accounts, CaseFilter, Cases},
     text::{Language, spoken},
@@ -89,7 +89,7 @@ fn work_on_one(shared: &Shared, open: CaseFilter) -> anyhow::Result<()> {
     for action in plan(&alert.alert_id) {
         let terms = match action {
             Action::Close => {
-                let amount = alert.case.amount.filter(|cents| *cents > 0);
+                let amount = alert.case.amount.filter(|amount| *amount > Cents::ZERO);
                 let outcome =
                     if amount.is_some() { Outcome::MoneyReturned } else { Outcome::DocumentsSupplied };
                 Terms { outcome: Some(outcome), amount, ..Terms::default() }

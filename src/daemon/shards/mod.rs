@@ -75,7 +75,7 @@ struct Life {
 
 /// A shard, for those who ask.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ShardStatus {
     pub number: i32,
     /// Since when it is this machine's.
     pub since: Instant,
@@ -126,8 +126,8 @@ impl Board {
     }
 
     /// The shards that are held.
-    pub(crate) fn told(&self) -> Vec<Told> {
-        let told = |(number, held): (&i32, &Held)| Told {
+    pub(crate) fn told(&self) -> Vec<ShardStatus> {
+        let told = |(number, held): (&i32, &Held)| ShardStatus {
             number: *number,
             since: held.since,
             process: Some(held.life.process.load(Ordering::SeqCst)).filter(|process| *process != 0),

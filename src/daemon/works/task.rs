@@ -170,15 +170,7 @@ impl Task {
             Self::Comparison { year, old, new } => {
                 words(&["budget", "propose", "--json", "--compare"]);
                 for version in [*old, *new] {
-                    let path = Versions::file(&shared.state_dir, (*year, version), "json");
-                    if !path.exists() {
-                        return Err(say!(
-                            "there is no version {version} of the proposal of {year}",
-                            version,
-                            year
-                        ));
-                    }
-                    args.push(absolute(&path).into());
+                    args.push(proposal(shared, (*year, version))?.into());
                 }
             }
             Self::Settlement { year, by, .. } => {
@@ -247,4 +239,16 @@ fn option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(name);
     option.push(path);
     option
+}
+
+/// The file of a version of a proposal.
+///
+/// # Errors
+/// If there is no such version.
+fn proposal(shared: &Shared, (year, version): (i32, u32)) -> Result<PathBuf, String> {
+    let path = Versions::file(&shared.state_dir, (year, version), "json");
+    match path.exists() {
+        true => Ok(absolute(&path)),
+        false => Err(say!("there is no version {version} of the proposal of {year}", version, year)),
+    }
 }

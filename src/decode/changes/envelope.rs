@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     say,
-    stream::{OP, PLACE, Reason, VERSION},
+    stream::{OP, PLACE, RejectReason, VERSION},
     text::quoted,
 };
 
@@ -21,7 +21,7 @@ const SCHEMAS_MAX: usize = 64;
 
 /// A row that was inserted, changed or deleted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct RowChange {
     /// `insert`, `update` or `delete`.
     pub op: &'static str,
     /// The row as a JSON object of texts, with its place, its version and what happened to it.
@@ -119,7 +119,7 @@ impl Schemas {
     }
 }
 
-impl Change {
+impl RowChange {
     /// What a message says; `None` if it says nothing of a row: a tombstone, a heartbeat, the begin or end of a transaction,
     /// a change of a schema, a message that a program wrote into the log of the database.
     ///
@@ -136,7 +136,8 @@ impl Change {
         if text.is_empty() || text == "null" {
             return Ok(None);
         }
-        let outer = Fields::of(text).ok_or_else(|| (Reason::InvalidJson, say!("it is not a JSON object")))?;
+        let outer =
+            Fields::of(text).ok_or_else(|| (RejectReason::InvalidJson, say!("it is not a JSON object")))?;
         let wrapped = outer.has("payload");
         let schema = outer.get("schema").filter(|schema| wrapped && schema.starts_with('{'));
         let change = match outer.get("payload") {
@@ -152,11 +153,11 @@ impl Change {
             "u" => ("update", "after"),
             "d" => ("delete", "before"),
             "m" => return Ok(None),
-            "t" => return Err((Reason::Changed, truncated())),
-            _ => return Err((Reason::UnknownValue, unknown(&op))),
+            "t" => return Err((RejectReason::Changed, truncated())),
+            _ => return Err((RejectReason::UnknownValue, unknown(&op))),
         };
         let fields = change.get(row).and_then(Fields::of);
-        let fields = fields.ok_or_else(|| (Reason::MissingField, without_row(op, row)))?;
+        let fields = fields.ok_or_else(|| (RejectReason::MissingField, without_row(op, row)))?;
         let source = change.get("source").and_then(Fields::of).unwrap_or(Fields(Vec::new()));
         let version = version(&source).or_else(|| change.text("ts_ms").map(|at| padded(&at)));
         let (version, place) = (version.unwrap_or_default(), place(&source, partition, record));
@@ -224,7 +225,7 @@ fn no_envelope() -> Fault {
     let text = say!(
         "this is no change event in Debezium's envelope. If the topic holds events as they are, take `format: debezium` out at the source"
     );
-    (Reason::InvalidJson, text)
+    (RejectReason::InvalidJson, text)
 }
 
 fn truncated() -> String {

@@ -8,10 +8,10 @@ use super::{fault::Fault, json, row::RowBuilder};
 use crate::{
     map::Map,
     say,
-    stream::{Block, Payload, Reason},
+    stream::{Block, Payload, RejectReason},
 };
 
-pub(crate) use envelope::{Change, Schemas};
+pub(crate) use envelope::{RowChange, Schemas};
 
 /// Where the text of each record is in a block, with its number.
 type Places = Vec<(usize, usize, u64)>;
@@ -87,12 +87,12 @@ fn read(
     key: Option<&[&str]>,
 ) -> Result<Vec<String>, Fault> {
     let text = json::utf8(message)?;
-    match Change::read(text, partition, record, schemas, key.unwrap_or_default())? {
+    match RowChange::read(text, partition, record, schemas, key.unwrap_or_default())? {
         Some(change) if change.is_new() || key.is_some() => {
             Ok(change.before.into_iter().chain([change.row]).collect())
         }
         Some(change) => Err((
-            Reason::Changed,
+            RejectReason::Changed,
             say!(
                 "the database changed or deleted a row ({op}), and this source takes new rows only. Write `mode: upsert` at the source, with the key of its rows, or have the connector leave such changes out (skipped.operations=u,d,t)",
                 op = change.op

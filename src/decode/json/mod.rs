@@ -18,7 +18,7 @@ use crate::{
     event::{Column, FieldKind, schema::FIELDS},
     inspect::envelope,
     say,
-    stream::{BY, DEBEZIUM, FAULT, INEXACT, OP, PLACE, RECORD_BYTES_MAX, Reason, UNTYPED, VERSION},
+    stream::{BY, DEBEZIUM, FAULT, INEXACT, OP, PLACE, RECORD_BYTES_MAX, RejectReason, UNTYPED, VERSION},
     text::quoted,
 };
 
@@ -64,7 +64,7 @@ pub(crate) fn messages<'a>(
             Ok(text) if text.trim_start_matches('\u{feff}').trim().is_empty() => {
                 rows.reject(
                     (
-                        Reason::InvalidJson,
+                        RejectReason::InvalidJson,
                         say!("an empty message (or a tombstone: events cannot be deleted)"),
                     ),
                     offset,
@@ -81,8 +81,10 @@ pub(crate) fn messages<'a>(
 
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     simdutf8::compat::from_utf8(bytes).map_err(|e| match envelope::of(bytes) {
-        Some(envelope) => (Reason::InvalidJson, envelope.told()),
-        None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
+        Some(envelope) => (RejectReason::InvalidJson, envelope.told()),
+        None => {
+            (RejectReason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to()))
+        }
     })
 }
 
@@ -146,7 +148,7 @@ pub(crate) fn body<'a>(
     if text.len() > RECORD_BYTES_MAX {
         let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
         let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
-        rows.reject((Reason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
+        rows.reject((RejectReason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
         return None;
     }
     Some(trimmed)
@@ -171,14 +173,14 @@ impl<'a> Record<'a> for Parser<'a> {
                 let untyped = matches!(cells[Column::Type.index()], Cell::Absent);
                 match envelope::of(trimmed.as_bytes()).filter(|_| untyped) {
                     Some(envelope) => {
-                        rows.reject((Reason::MissingField, envelope.told()), record, start, end);
+                        rows.reject((RejectReason::MissingField, envelope.told()), record, start, end);
                     }
                     None => rows.row(&mut cells, record, start, end),
                 }
             }
             Err(detail) => {
                 let detail = envelope::of(trimmed.as_bytes()).map_or(detail, |envelope| envelope.told());
-                rows.reject((Reason::InvalidJson, detail), record, start, end);
+                rows.reject((RejectReason::InvalidJson, detail), record, start, end);
             }
         }
     }

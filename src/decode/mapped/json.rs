@@ -17,7 +17,7 @@ use crate::{
     event::FieldKind,
     map::Tree,
     say,
-    stream::Reason,
+    stream::RejectReason,
     text::quoted,
 };
 
@@ -29,12 +29,12 @@ const STRANGE_MAX: usize = 1024;
 /// Objects one after another.
 pub(crate) struct Objects<'a> {
     apply: Apply<'a>,
-    found: Found<'a>,
+    found: ObjectFields<'a>,
 }
 
 /// What was found in an object.
 #[derive(Default)]
-struct Found<'a> {
+struct ObjectFields<'a> {
     cells: Vec<Cell<'a>>,
     /// For each column, the place among the names that are used in turn; one more than it, or 0.
     turns: Vec<u8>,
@@ -47,11 +47,11 @@ struct Found<'a> {
 
 impl<'a> Objects<'a> {
     pub(crate) fn new(apply: Apply<'a>) -> Self {
-        Self { apply, found: Found::default() }
+        Self { apply, found: ObjectFields::default() }
     }
 }
 
-impl<'a> Row<'a> for Found<'a> {
+impl<'a> Row<'a> for ObjectFields<'a> {
     fn cell(&self, slot: usize) -> Cell<'a> {
         self.cells[slot].clone()
     }
@@ -70,7 +70,7 @@ impl<'a> Row<'a> for Found<'a> {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> ObjectFields<'a> {
     fn clear(&mut self, columns: usize) {
         self.cells.clear();
         self.cells.resize(columns, Cell::Absent);
@@ -108,7 +108,7 @@ impl<'a> Record<'a> for Objects<'a> {
         let object = Object { tree: &self.apply.map.tree, found: &mut self.found, is_root: true };
         let read = deserializer.deserialize_map(object).and_then(|()| deserializer.end());
         if let Err(error) = read {
-            return rows.reject((Reason::InvalidJson, describe(&error)), record, start, end);
+            return rows.reject((RejectReason::InvalidJson, describe(&error)), record, start, end);
         }
         let place = match self.found.place.take() {
             Some(Cell::Text(text)) => Cow::Borrowed(text),
@@ -124,7 +124,7 @@ impl<'a> Record<'a> for Objects<'a> {
 
 struct Object<'p, 'a> {
     tree: &'p Tree,
-    found: &'p mut Found<'a>,
+    found: &'p mut ObjectFields<'a>,
     is_root: bool,
 }
 
@@ -172,7 +172,7 @@ impl<'de> Object<'_, 'de> {
 }
 
 /// Takes in the value of a column, or of those below it.
-fn value<'a>(tree: &Tree, raw: &'a str, found: &mut Found<'a>) -> Result<(), String> {
+fn value<'a>(tree: &Tree, raw: &'a str, found: &mut ObjectFields<'a>) -> Result<(), String> {
     let is_object = raw.starts_with('{');
     if is_object && tree.has_children() {
         let mut deserializer = serde_json::Deserializer::from_str(raw);

@@ -30,7 +30,7 @@ use crate::{
     },
     map::{Field, Map, Values},
     say,
-    stream::{Block, Payload, Reason},
+    stream::{Block, Payload, RejectReason},
     text::quoted,
 };
 
@@ -140,7 +140,7 @@ impl<'a> Apply<'a> {
                     let (name, found) = (&self.map.slots.names()[no_number.slot], shorten(&no_number.found));
                     let detail =
                         say!("{name} {found} is no number, as `when` asks", name, found = quoted(&found));
-                    return rows.reject(placed(place, (Reason::WrongType, detail)), record, start, end);
+                    return rows.reject(placed(place, (RejectReason::WrongType, detail)), record, start, end);
                 }
             }
         }
@@ -225,7 +225,7 @@ impl<'a> Apply<'a> {
                 shown
             )
         };
-        faults.add(column, (Reason::BadAmount, detail));
+        faults.add(column, (RejectReason::BadAmount, detail));
         cells[column] = Cell::Told;
     }
 
@@ -240,10 +240,8 @@ impl<'a> Apply<'a> {
                 Cell::Owned(text) => text,
                 _ => {
                     let name = quoted(&self.map.slots.names()[*slot]);
-                    return Err((
-                        Reason::MissingField,
-                        say!("{name} is missing, which is part of event_id", name),
-                    ));
+                    let detail = say!("{name} is missing, which is part of event_id", name);
+                    return Err((RejectReason::MissingField, detail));
                 }
             };
             if !id.is_empty() {
@@ -324,7 +322,7 @@ impl<'a> Apply<'a> {
             }
             Err(why) => {
                 let detail = format!("{} {:?}: {why}", FIELDS[column].name, shorten(text));
-                Err((Reason::BadAmount, detail))
+                Err((RejectReason::BadAmount, detail))
             }
         }
     }
@@ -348,7 +346,8 @@ impl<'a> Apply<'a> {
             }
             Some(Stamp::Day(day)) => {
                 let start = self.calendar.start_of_day(day).map(|at| Cell::Micros(at.as_micros()));
-                return start.map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(text))));
+                return start
+                    .map_err(|why| (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(text))));
             }
             None => {}
         }
@@ -366,7 +365,7 @@ impl<'a> Apply<'a> {
             value = quoted(&shorten(text)),
             formats
         );
-        Err((Reason::BadTime, detail))
+        Err((RejectReason::BadTime, detail))
     }
 }
 
@@ -398,7 +397,7 @@ fn lost(name: &str, text: &str) -> Option<Fault> {
     text.contains(char::REPLACEMENT_CHARACTER).then(|| {
         let text = quoted(&shorten(text));
         (
-            Reason::NotUtf8,
+            RejectReason::NotUtf8,
             say!("{name} {text} has bytes that are not in the encoding of the file", name, text),
         )
     })

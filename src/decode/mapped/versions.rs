@@ -18,7 +18,7 @@ use crate::{
     },
     map::Upsert,
     say,
-    stream::Reason,
+    stream::RejectReason,
     text::quoted,
 };
 
@@ -144,7 +144,7 @@ impl<'a> Apply<'a> {
             let Some(part) = plain(&cell) else {
                 let name = quoted(&names[*slot]);
                 return Err((
-                    Reason::MissingField,
+                    RejectReason::MissingField,
                     say!("{name} is missing, which is part of the key", name),
                 ));
             };
@@ -159,7 +159,7 @@ impl<'a> Apply<'a> {
             self.order_of(name, &self.bare(row.cell(upsert.version)), rows)?.ok_or_else(|| {
                 let detail =
                     say!("{name} is missing, which orders the versions of the record", name = quoted(name));
-                (Reason::MissingField, detail)
+                (RejectReason::MissingField, detail)
             })?;
         let changed_at = changed_at.filter(|at| rows.can_be(*at));
         Ok(Order { key, version, shown, changed_at })
@@ -212,7 +212,7 @@ impl<'a> Apply<'a> {
             return Ok((Version::Time(clock), None));
         }
         let at = instant(clock, self.reading.zone())
-            .map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown))))?;
+            .map_err(|why| (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(shown))))?;
         Ok((Version::Time(at.as_micros()), Some(at)))
     }
 }

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     decision::{
-        Conjunct, Decision, Funds, GroupFunds, NotEvaluated, Override, Question, Reason, Reasons, UNCHECKED,
-        Verdict,
+        Conjunct, Decision, DecisionReason, Funds, GroupFunds, NotEvaluated, Override, Question, Reasons,
+        UNCHECKED, Verdict,
     },
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
@@ -221,13 +221,13 @@ fn covers(rules: &[String], evaluation: &Evaluation) -> bool {
 }
 
 /// The live rules that hold for a row, the gravest first.
-fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> {
+fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<DecisionReason> {
     let of_row = evaluation.found.iter().zip(&evaluation.findings).filter(|(found, _)| found.row == row);
     let live = of_row.filter(|(_, finding)| finding.mode == RuleMode::Live);
     let reason = |(_, finding): (_, &Finding)| {
         let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id)?;
         let when = rule.when.as_ref().map_or("", |_| &rule.rule.when.text);
-        let mut reason = Reason::new(finding, &rule.title, when, rule.rule.basis.as_deref());
+        let mut reason = DecisionReason::new(finding, &rule.title, when, rule.rule.basis.as_deref());
         // A program asks: of others than its own payee it learns no account and no name.
         personal::event::mask_finding(&mut reason.values, &mut reason.summary, &rule.personal);
         reason.conjuncts = rule.conjuncts.iter().map(|part| conjunct(part, rule, &reason.values)).collect();

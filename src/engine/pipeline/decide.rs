@@ -20,7 +20,7 @@ use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
     decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
-    engine::{Stages, Step, in_flight::prepare, ports::PortError, workers::Workers},
+    engine::{SequenceCause, Stages, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
     event::{Cents, Column, EventType, Instant},
     ledger::Trial,
@@ -119,13 +119,13 @@ impl Sequence {
             blocks.push(Block::new(source, partition, 0, Payload::messages(&withdrawals)).plain());
         }
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
-        self.send_decided((blocks, decoded), Step::Events, (decided, evaluator), out).await
+        self.send_decided((blocks, decoded), SequenceCause::Events, (decided, evaluator), out).await
     }
 
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
     pub(super) async fn release(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
         while let Some(first) = self.asked.releases.first()
-            && first.due <= self.sequencer.watermark()
+            && Some(first.due) <= self.sequencer.watermark()
             && let Some(Release { at, event_id, budget_line_id, .. }) = self.asked.releases.pop_first()
         {
             let is_open = {
@@ -141,7 +141,7 @@ impl Sequence {
             let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload).plain()];
             let decoded = self.decoder.decode(&blocks, None);
             let nothing = (Vec::new(), self.evaluator());
-            if !self.send_decided((blocks, decoded), Step::Events, nothing, out).await? {
+            if !self.send_decided((blocks, decoded), SequenceCause::Events, nothing, out).await? {
                 return Ok(false);
             }
         }
@@ -162,7 +162,7 @@ impl Sequence {
         let piece = Workers::work_at_once(move || {
             let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
-                prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);
+                prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), SequenceCause::Events);
             in_flight.trial = Some((trial, told));
             Ok((in_flight, prepared))
         });

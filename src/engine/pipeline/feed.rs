@@ -25,7 +25,7 @@ const PIECES: u32 = 8;
 pub(super) struct Feed {
     decoding: mpsc::Receiver<Decoding>,
     arriving: Option<Decoding>,
-    batch: Option<Batch>,
+    batch: Option<DecodedBatch>,
     room: Arc<Semaphore>,
     /// What a whole batch takes of it.
     share: u32,
@@ -34,12 +34,12 @@ pub(super) struct Feed {
 }
 
 /// A batch, or what is left of it.
-pub(super) struct Batch {
+pub(super) struct DecodedBatch {
     pub blocks: Vec<Block>,
     pub decoded: Decoded,
     /// How long it was decoded.
     pub decode: Duration,
-    pub told: Told,
+    pub told: RecordOutcomes,
     /// Given back when what it was taken for is committed.
     pub room: Option<OwnedSemaphorePermit>,
     /// Given back when it is judged.
@@ -49,15 +49,15 @@ pub(super) struct Batch {
 /// What is sequenced next.
 pub(super) enum Piece<'f> {
     /// The first events of a batch.
-    First(Decoded, &'f mut Batch),
+    First(Decoded, &'f mut DecodedBatch),
     /// All that is left of it.
-    Rest(Batch),
+    Rest(DecodedBatch),
 }
 
 /// What became of the records of a batch: its last piece tells it, with the position that they end at. A process that dies
 /// before reads all of them again, and tells each once.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct RecordOutcomes {
     rejects: Vec<Reject>,
     duplicates: u64,
     late: u64,
@@ -85,8 +85,14 @@ impl Feed {
             let Some(arriving) = &mut self.arriving else { return Ok(false) };
             let (blocks, decoded, decode) = done(arriving).await?;
             self.arriving = None;
-            self.batch =
-                Some(Batch { blocks, decoded, decode, told: Told::default(), room: None, turn: None });
+            self.batch = Some(DecodedBatch {
+                blocks,
+                decoded,
+                decode,
+                told: RecordOutcomes::default(),
+                room: None,
+                turn: None,
+            });
         }
         let Some(batch) = &mut self.batch else { return Ok(true) };
         // Neither is ever closed.
@@ -111,7 +117,7 @@ impl Feed {
     }
 }
 
-impl Told {
+impl RecordOutcomes {
     /// Keeps what became of the records of a piece for the last one.
     pub(super) fn keep(&mut self, of: &mut Sequenced) {
         self.rejects.append(&mut of.intake.rejects);

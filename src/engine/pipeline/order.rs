@@ -12,14 +12,16 @@ use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
-    Decoding, EngineError, Preparing, Silence,
+    Decoding, EngineError, IdleWatch, Preparing,
     asked::Asked,
-    feed::{Batch, Feed, PIECE, Piece},
+    feed::{DecodedBatch, Feed, PIECE, Piece},
 };
 use crate::{
     decision::Decided,
     decode::{Decoded, Decoder},
-    engine::{Sequenced, Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
+    engine::{
+        SequenceCause, Sequenced, Sequencer, Stages, in_flight::prepare, ticker::Ticker, workers::Workers,
+    },
     evaluate::Evaluator,
     event::{Instant, TimeDelta},
     rule::RuleSet,
@@ -32,7 +34,7 @@ pub(crate) struct Sequence {
     pub sequencer: Sequencer,
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     pub bounded: Arc<AtomicBool>,
-    pub silence: Option<Silence>,
+    pub silence: Option<IdleWatch>,
     pub workers: Workers,
     pub ticker: Option<Ticker>,
     /// The rules that silence has told the stages behind of: other lists judge again what there is.
@@ -51,7 +53,7 @@ impl Sequence {
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
         self.sequencer.group_for(self.evaluator().rules());
-        if self.sequencer.owes() && !self.send(Step::Start, &out).await? {
+        if self.sequencer.owes() && !self.send(SequenceCause::Start, &out).await? {
             return Ok(());
         }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
@@ -92,7 +94,7 @@ impl Sequence {
         }
         self.asked.close();
         let bounded = self.bounded.load(Ordering::SeqCst);
-        self.send(Step::End { bounded }, &out).await?;
+        self.send(SequenceCause::End { bounded }, &out).await?;
         Ok(())
     }
 
@@ -112,7 +114,7 @@ impl Sequence {
         if known && !self.sequencer.is_silent(self.now()) {
             return Ok(true);
         }
-        self.send(Step::Silence, out).await
+        self.send(SequenceCause::Silence, out).await
     }
 
     pub(super) fn now(&self) -> (Instant, TimeDelta) {
@@ -122,7 +124,11 @@ impl Sequence {
     }
 
     /// Takes a step without events. `false` if nobody takes batches any more.
-    async fn send(&mut self, step: Step, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+    async fn send(
+        &mut self,
+        step: SequenceCause,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
         let (decoded, evaluator) = (self.decoder.decode(&[], None), self.evaluator());
         self.send_decided((Vec::new(), decoded), step, (Vec::new(), evaluator), out).await
     }
@@ -133,21 +139,26 @@ impl Sequence {
         match piece {
             Piece::First(decoded, batch) => {
                 let (mut parts, stages) =
-                    self.sequenced((&batch.blocks, decoded), Step::Events, &evaluator)?;
+                    self.sequenced((&batch.blocks, decoded), SequenceCause::Events, &evaluator)?;
                 if let Some(last) = parts.last_mut() {
                     batch.told.keep(last);
                 }
-                let ending =
-                    Ending { room: batch.room.take(), turn: batch.turn.take(), ..Ending::of(Step::Events) };
+                let ending = Ending {
+                    room: batch.room.take(),
+                    turn: batch.turn.take(),
+                    ..Ending::of(SequenceCause::Events)
+                };
                 self.hand_on(parts, ending, stages, &evaluator, out).await
             }
-            Piece::Rest(Batch { blocks, mut decoded, decode, told, room, turn }) => {
+            Piece::Rest(DecodedBatch { blocks, mut decoded, decode, told, room, turn }) => {
                 let unknown_fields = std::mem::take(&mut decoded.unknown_fields);
-                let (mut parts, stages) = self.sequenced((&blocks, decoded), Step::Events, &evaluator)?;
+                let (mut parts, stages) =
+                    self.sequenced((&blocks, decoded), SequenceCause::Events, &evaluator)?;
                 if let Some(last) = parts.last_mut() {
                     told.tell(last);
                 }
-                let ending = Ending { blocks, unknown_fields, room, turn, ..Ending::of(Step::Events) };
+                let ending =
+                    Ending { blocks, unknown_fields, room, turn, ..Ending::of(SequenceCause::Events) };
                 self.hand_on(parts, ending, Stages { decode, ..stages }, &evaluator, out).await
             }
         }
@@ -157,7 +168,7 @@ impl Sequence {
     pub(super) async fn send_decided(
         &mut self,
         (blocks, mut decoded): (Vec<Block>, Decoded),
-        step: Step,
+        step: SequenceCause,
         (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
@@ -172,7 +183,7 @@ impl Sequence {
     fn sequenced(
         &mut self,
         (blocks, decoded): (&[Block], Decoded),
-        step: Step,
+        step: SequenceCause,
         evaluator: &Evaluator,
     ) -> Result<(Vec<Sequenced>, Stages), EngineError> {
         let started = std::time::Instant::now();
@@ -198,7 +209,8 @@ impl Sequence {
     ) -> Result<bool, EngineError> {
         let (mut ending, last) = (Some(ending), parts.len() - 1);
         for (number, part) in parts.into_iter().enumerate() {
-            let ending = ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(Step::Events));
+            let ending =
+                ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(SequenceCause::Events));
             let Ending { blocks, unknown_fields, step, room, turn, is_awaited } = ending;
             let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(evaluator));
             // Where somebody may ask, a piece is done by whoever comes to it: to wake threads for it takes as long as it takes.
@@ -222,14 +234,14 @@ impl Sequence {
 struct Ending {
     blocks: Vec<Block>,
     unknown_fields: BTreeMap<String, u64>,
-    step: Step,
+    step: SequenceCause,
     room: Option<OwnedSemaphorePermit>,
     turn: Option<OwnedSemaphorePermit>,
     is_awaited: bool,
 }
 
 impl Ending {
-    fn of(step: Step) -> Self {
+    fn of(step: SequenceCause) -> Self {
         Self {
             blocks: Vec::new(),
             unknown_fields: BTreeMap::new(),

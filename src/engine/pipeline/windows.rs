@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The stage with the windows.
-pub(crate) struct Windows {
+pub(crate) struct WindowStage {
     pub windowing: Windowing,
     /// How many batches are committed.
     pub committed: watch::Receiver<u64>,
@@ -22,7 +22,7 @@ pub(crate) struct Windows {
     pub workers: Workers,
 }
 
-impl Windows {
+impl WindowStage {
     /// Does something with the windows on a thread that may take its time.
     async fn blocking<T: Send + 'static>(
         self,

@@ -13,7 +13,7 @@ use super::{
         ticker::{Stretch, Ticker},
         watermark::{Owed, Watermark},
     },
-    Sequenced, Sequencer, Step,
+    SequenceCause, Sequenced, Sequencer,
 };
 use crate::{
     evaluate::{LedgerTables, schedule::Due},
@@ -26,13 +26,13 @@ impl Sequencer {
     /// Moves the watermark without an event.
     pub(super) fn step(
         &mut self,
-        step: Step,
+        step: SequenceCause,
         rows: usize,
         now: (Instant, TimeDelta),
         ticker: &mut Ticker,
     ) -> Option<Cut> {
         let from = self.watermark.ticked()?;
-        if let (Some(noted), Step::End { bounded }) = (&mut self.noted, step) {
+        if let (Some(noted), SequenceCause::End { bounded }) = (&mut self.noted, step) {
             let due = noted.rest(ticker);
             if bounded {
                 self.watermark.end();
@@ -41,10 +41,10 @@ impl Sequencer {
             return self.noted_cut(rows, due);
         }
         match step {
-            Step::Start => return self.owed(rows, ticker),
-            Step::Events | Step::End { bounded: false } => return None,
-            Step::Silence => self.watermark.pass_time(now.0, now.1),
-            Step::End { bounded: true } => self.watermark.end(),
+            SequenceCause::Start => return self.owed(rows, ticker),
+            SequenceCause::Events | SequenceCause::End { bounded: false } => return None,
+            SequenceCause::Silence => self.watermark.pass_time(now.0, now.1),
+            SequenceCause::End { bounded: true } => self.watermark.end(),
         };
         self.cut(rows, from, ticker)
     }
@@ -81,18 +81,18 @@ impl Sequencer {
     /// A cut after `rows` events, if the watermark has passed a tick since `from`. A journal that tells when it was
     /// evaluated is cut there, and the tick is only remembered.
     pub(super) fn cut(&self, rows: usize, from: Instant, ticker: &mut Ticker) -> Option<Cut> {
-        let is_due = ticker.is_due(from, self.watermark.at());
+        let to = self.watermark.at()?;
+        let is_due = ticker.is_due(from, to);
         if let Some(noted) = &self.noted {
             if is_due {
-                noted.remember(&ticker.due(from, self.watermark.at()).due, ticker);
+                noted.remember(&ticker.due(from, to).due, ticker);
             }
             return None;
         }
         is_due.then(|| {
-            let Stretch { due, rests } = ticker.due(from, self.watermark.at());
+            let Stretch { due, rests } = ticker.due(from, to);
             if rests {
-                let (from, to) =
-                    (ticker.calendar().format(from), ticker.calendar().format(self.watermark.at()));
+                let (from, to) = (ticker.calendar().format(from), ticker.calendar().format(to));
                 tracing::warn!(
                     from,
                     to,
@@ -107,7 +107,7 @@ impl Sequencer {
         &mut self,
         kept: &Kept,
         cuts: Vec<Cut>,
-        step: Step,
+        step: SequenceCause,
         ticker: &Ticker,
     ) -> Vec<Sequenced> {
         let mut parts = Vec::with_capacity(cuts.len() + 1);
@@ -123,7 +123,7 @@ impl Sequencer {
             start = rows;
         }
         let watermark = self.watermark.clone();
-        let last = matches!(step, Step::End { .. });
+        let last = matches!(step, SequenceCause::End { .. });
         parts.push(self.part(kept, start..kept.types.len(), watermark, last, ticker.calendar()));
         parts
     }

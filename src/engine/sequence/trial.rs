@@ -9,7 +9,7 @@ use crate::{
     decision::Unanswered,
     decode::Decoded,
     engine::{dedup::Seen, lookups, ports::PortError},
-    evaluate::Evaluator,
+    evaluate::{Evaluator, Until},
     event::{Column, Instant},
     ledger::{Ledger, Trial},
 };
@@ -53,7 +53,7 @@ impl Sequencer {
             events: decoded.events.clone(),
             types: decoded.types.clone(),
             hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
-            watermarks: vec![self.watermark.settled().as_micros(); decoded.types.len()],
+            watermarks: vec![Until::in_column(self.watermark.settled()); decoded.types.len()],
         };
         Sequenced::of(kept, told, self.watermark.clone(), calendar)
     }

@@ -57,7 +57,7 @@ impl Records {
         &mut self,
         source: &Arc<str>,
         key: &str,
-        latest: Instant,
+        latest: Option<Instant>,
     ) -> Result<Option<Kept>, PortError> {
         let name = (Arc::clone(source), key.into());
         let known = match self.at_hand.get(&name) {
@@ -65,12 +65,12 @@ impl Records {
             None => self.store.as_mut().map_or(Ok(None), |store| store.version(source, key))?,
         };
         let bound = self.bound(latest);
-        Ok(known.filter(|kept| kept.at >= bound))
+        Ok(known.filter(|kept| Some(kept.at) >= bound))
     }
 
-    /// The latest event of a record that is known is not before this.
-    fn bound(&self, latest: Instant) -> Instant {
-        self.retain.map_or(Instant::MIN, |retain| latest.saturating_sub(retain))
+    /// The latest event of a record that is known is not before this; `None` where none is too old.
+    fn bound(&self, latest: Option<Instant>) -> Option<Instant> {
+        Some(latest?.saturating_sub(self.retain?))
     }
 
     /// Notes what is known of a record from now on.
@@ -89,10 +89,10 @@ impl Records {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) fn let_go(&mut self, latest: Instant) -> Result<(), PortError> {
+    pub(crate) fn let_go(&mut self, latest: Option<Instant>) -> Result<(), PortError> {
         if self.store.is_none() && self.at_hand.len() > self.sweep_at.max(AT_HAND) {
             let bound = self.bound(latest);
-            self.at_hand.retain(|_, (kept, _)| kept.at >= bound);
+            self.at_hand.retain(|_, (kept, _)| Some(kept.at) >= bound);
             // Twice as many, so that each record is looked at a few times at most.
             self.sweep_at = 2 * self.at_hand.len();
         }
@@ -120,11 +120,11 @@ mod tests {
         let total = AT_HAND + AT_HAND / 2;
         for at in 0..i64::try_from(total).unwrap() {
             records.put(&source, &format!("V{at}"), Kept { at: Instant::from_micros(at), ..Kept::default() });
-            records.let_go(Instant::from_micros(at)).unwrap();
+            records.let_go(Some(Instant::from_micros(at))).unwrap();
         }
         let latest = i64::try_from(total).unwrap() - 1;
         let is_known = |records: &mut Records, at: i64| {
-            records.find(&source, &format!("V{at}"), Instant::from_micros(latest)).unwrap().is_some()
+            records.find(&source, &format!("V{at}"), Some(Instant::from_micros(latest))).unwrap().is_some()
         };
         assert!(is_known(&mut records, latest - 100) && !is_known(&mut records, latest - 101));
         assert!(records.at_hand.len() <= AT_HAND + 1, "{}", records.at_hand.len());
@@ -132,7 +132,7 @@ mod tests {
         let mut all = Records::default();
         (0..total).for_each(|at| {
             all.put(&source, &format!("V{at}"), Kept::default());
-            all.let_go(Instant::from_micros(latest)).unwrap();
+            all.let_go(Some(Instant::from_micros(latest))).unwrap();
         });
         assert_eq!(all.at_hand.len(), total);
     }

@@ -2,18 +2,19 @@
 //! becomes events, which go the way of all others. What stands of a record is committed with the events that made it so.
 
 mod difference;
+mod judges;
 mod kept;
 mod state;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{AsArray, RecordBatch},
     compute::interleave_record_batch,
     datatypes::TimestampMicrosecondType,
 };
-use serde_json::Value;
 
+pub(crate) use self::judges::Judges;
 pub use self::state::{Kept, VersionChange};
 use self::{
     difference::{Difference, Event},
@@ -22,19 +23,16 @@ use self::{
 };
 use super::{
     Sequenced,
-    dedup::{Dedup, Seen},
-    lookups,
-    plausible::Plausible,
     ports::{KnownVersions, PortError},
 };
 use crate::{
     decode::{
         Decoded,
-        versions::{RowVersion, RowVersions, Stated},
+        versions::{RowVersion, RowVersions, Stated, Version},
     },
-    event::{Column, Instant, TimeDelta, id_hash},
+    event::{Column, Instant, TimeDelta},
     say,
-    stream::{Reason, Reject},
+    stream::{Reject, RejectReason},
     text::quoted,
 };
 
@@ -127,18 +125,6 @@ impl Resolved {
     }
 }
 
-/// What the events of a batch are judged by before they are accepted: as they will be then, so that what stands of a record
-/// does not depend on what shares a batch with it.
-pub struct Judges<'j> {
-    known: &'j mut Dedup,
-    /// The bound as the events before move it.
-    plausible: Option<Plausible>,
-    /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
-    before: HashMap<u64, Option<u64>>,
-    /// The latest event time.
-    latest: Instant,
-}
-
 /// Where an event comes from: a decoded row, or one that is made of a version.
 type Source = Result<usize, usize>;
 
@@ -211,41 +197,19 @@ impl Versions {
         let kept = known.unwrap_or_default();
         let difference = Difference::new(decoded, version, kept.standing.clone());
         if let Some(before) = &kept.version {
-            if !before.is_like(&version.version) {
-                let shown = quoted(&version.shown);
-                let detail = say!(
-                    "the version {shown} cannot be compared with the one before: one is a time, a number or a text, and the other is not",
-                    shown
-                );
-                return Ok(gathered.refuse(decoded, version, (Reason::WrongType, detail)));
+            if let Some(fault) = contradicts(before, version, &difference) {
+                return Ok(gathered.refuse(decoded, version, fault));
             }
             if version.version < *before {
                 return Ok(VersionResult::Older);
             }
-            if version.version == *before && !difference.is_none() {
-                let shown = quoted(&version.shown);
-                let detail = say!(
-                    "the version {shown} came before with other content: name as `version` a column that grows with every change",
-                    shown
-                );
-                return Ok(gathered.refuse(decoded, version, (Reason::Conflict, detail)));
-            }
         }
-        if !difference.is_none()
-            && version.rows() > 0
-            && let Some(detail) = lookups::unknown(decoded, version.row)
-        {
-            return Ok(gathered.refuse(decoded, version, (Reason::UnknownLine, detail)));
-        }
-        for (event, _) in &difference.steps {
-            if let Event::Row(row) = event
-                && let Some(fault) = judges.refuse(decoded, *row)?
-            {
-                return Ok(gathered.refuse(decoded, version, fault));
-            }
+        if let Some(fault) = judges.refuse_any(decoded, version, &difference)? {
+            return Ok(gathered.refuse(decoded, version, fault));
         }
         difference.steps.iter().for_each(|(event, _)| judges.accept(decoded, event));
-        let at = kept.at.max(time_of(&decoded.events, version).unwrap_or(judges.latest));
+        let at = time_of(&decoded.events, version).or(judges.latest);
+        let at = at.map_or(kept.at, |at| kept.at.max(at));
         let Difference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
         for (number, (event, standing)) in steps.into_iter().enumerate() {
@@ -272,63 +236,26 @@ impl Versions {
     }
 }
 
-impl<'j> Judges<'j> {
-    /// Before the first event of a batch.
-    pub fn new(known: &'j mut Dedup, plausible: Option<&Plausible>) -> Self {
-        let latest = known.latest_at();
-        Self { known, plausible: plausible.cloned(), before: HashMap::new(), latest }
+/// Why a version cannot follow the one before, or be the same one, if so.
+fn contradicts(
+    before: &Version,
+    version: &RowVersion,
+    difference: &Difference,
+) -> Option<(RejectReason, String)> {
+    if !before.is_like(&version.version) {
+        let detail = say!(
+            "the version {shown} cannot be compared with the one before: one is a time, a number or a text, and the other is not",
+            shown = quoted(&version.shown)
+        );
+        return Some((RejectReason::WrongType, detail));
     }
-
-    /// Goes on after rows that are events as they are.
-    fn pass(&mut self, decoded: &Decoded, rows: std::ops::Range<usize>) -> Result<(), PortError> {
-        for row in rows {
-            if self.refuse(decoded, row)?.is_none() {
-                self.accept(decoded, &Event::Row(row));
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on after an event that will be accepted.
-    fn accept(&mut self, decoded: &Decoded, event: &Event) {
-        match event {
-            Event::Row(row) => {
-                self.before.entry(decoded.ids[*row]).or_insert(Some(decoded.contents[*row]));
-                self.latest = self.latest.max(occurred_at(&decoded.events, *row));
-                if let Some(plausible) = &mut self.plausible {
-                    plausible.observe(&decoded.events, decoded.types[*row], *row);
-                }
-            }
-            Event::Made(fields) => {
-                let id = fields.get("event_id").and_then(Value::as_str).unwrap_or_default();
-                self.before.entry(id_hash(id)).or_insert(None);
-            }
-        }
-    }
-
-    /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
-    fn refuse(&mut self, decoded: &Decoded, row: usize) -> Result<Option<(Reason, String)>, PortError> {
-        if let Some(detail) = lookups::unknown(decoded, row) {
-            return Ok(Some((Reason::UnknownLine, detail)));
-        }
-        let at = occurred_at(&decoded.events, row);
-        if let Some(detail) = self.plausible.as_ref().and_then(|plausible| plausible.refuses(at)) {
-            return Ok(Some((Reason::BadTime, detail)));
-        }
-        let event_id = decoded.events.column(Column::EventId.index()).as_string_view().value(row);
-        let (id, content) = (decoded.ids[row], decoded.contents[row]);
-        let is_conflict = match self.before.get(&id) {
-            Some(before) => *before != Some(content),
-            None => self.known.look(event_id, id, content)? == Seen::Conflict,
-        };
-        Ok(is_conflict.then(|| {
-            let detail = say!(
-                "the event_id {event_id} is known with other content, and not from this record: it came from another source, or before the source had `mode: upsert`, or so long ago that its versions are no longer kept",
-                event_id
-            );
-            (Reason::Conflict, detail)
-        }))
-    }
+    (version.version == *before && !difference.is_none()).then(|| {
+        let detail = say!(
+            "the version {shown} came before with other content: name as `version` a column that grows with every change",
+            shown = quoted(&version.shown)
+        );
+        (RejectReason::Conflict, detail)
+    })
 }
 
 /// The event time of a version.
@@ -370,7 +297,7 @@ impl Gathered {
         &mut self,
         decoded: &Decoded,
         version: &RowVersion,
-        (reason, detail): (Reason, String),
+        (reason, detail): (RejectReason, String),
     ) -> VersionResult {
         self.rejects.push(decoded.origins.reject_version(version, reason, detail));
         VersionResult::Refused

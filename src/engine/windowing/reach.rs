@@ -27,7 +27,7 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn reach_back(&mut self, prepared: &Prepared, latest: Instant) -> Result<(), PortError> {
+    pub fn reach_back(&mut self, prepared: &Prepared, latest: Option<Instant>) -> Result<(), PortError> {
         while let Some((empty, from)) = self.windows.lacking(prepared, self.too_far) {
             self.windows.clear(&empty);
             let evaluator = prepared.evaluator();

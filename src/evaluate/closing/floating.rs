@@ -22,7 +22,7 @@ use crate::{
     diagnostic::at_run_time,
     evaluate::{
         aggregate::{Output, Packed, Row, TextsOf},
-        condition::{RuleCounts, Table, judge},
+        condition::{RuleCounts, RuleTable, judge},
         finding::{Place, Subject},
         key::KeyHasher,
         key_history::label,
@@ -191,7 +191,7 @@ impl Floating {
     pub(super) fn observe(
         &mut self,
         judge: &Judge<'_>,
-        table: &Table,
+        table: &RuleTable,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {
@@ -350,7 +350,7 @@ impl Floating {
         windows: &[Window],
         outputs: Vec<Output>,
         (failed, counts): (&mut [bool], &mut RuleCounts),
-    ) -> Result<Table> {
+    ) -> Result<RuleTable> {
         let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
         for at in 0..j.view.by.len() {
             let keys = windows.iter().filter_map(|window| self.keys.get(&window.key));
@@ -358,7 +358,7 @@ impl Floating {
         }
         columns.extend(measured(j, outputs, failed, counts)?);
         columns.extend(times(j, windows));
-        Ok(Table::new(columns.into(), windows.len()))
+        Ok(RuleTable::new(columns.into(), windows.len()))
     }
 
     /// Lets go of events and windows that nothing needs any more.
@@ -445,7 +445,7 @@ mod tests {
             let (mut lean, mut full) = (Floating::new(Until::Nothing), Floating::new(Until::Nothing));
             (lean.limit, lean.least) = (50, 50);
             let (mut clock, mut all) = (1_780_000_000_000_000, 0);
-            let table = Table::new(ById::default(), 20);
+            let table = RuleTable::new(ById::default(), 20);
             for round in 0..200 {
                 let selected = batch(&mut rng, &mut clock, (view.layout.stride(), keys));
                 assert_eq!(lean.lacks(&judge, &selected, None), None, "{window} round {round}");

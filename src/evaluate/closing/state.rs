@@ -3,7 +3,7 @@
 use super::{Closed, Closing, Judge, Until, floating::Floating};
 use crate::{
     evaluate::{
-        condition::{RuleCounts, Table},
+        condition::{RuleCounts, RuleTable},
         sliding::Selected,
     },
     rule::compile::ClosingRule,
@@ -96,7 +96,7 @@ impl State {
     pub(crate) fn observe(
         &mut self,
         judge: &Judge<'_>,
-        table: &Table,
+        table: &RuleTable,
         (selected, place): (&Selected, usize),
         counts: &mut RuleCounts,
     ) -> Vec<Closed> {

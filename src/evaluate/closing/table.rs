@@ -9,7 +9,7 @@ use super::{
     super::{
         aggregate::Output,
         anomaly::{Score, score},
-        condition::{RuleCounts, Table},
+        condition::{RuleCounts, RuleTable},
         key_history::ClosedWindow,
     },
     Closing, Judge, Window,
@@ -25,7 +25,7 @@ impl Closing {
         outputs: Vec<Output>,
         failed: &mut [bool],
         counts: &mut RuleCounts,
-    ) -> Result<Table> {
+    ) -> Result<RuleTable> {
         let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
         for at in 0..j.view.by.len() {
             let keys = windows.iter().filter_map(|window| self.keys.get(&window.key));
@@ -56,7 +56,7 @@ impl Closing {
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
         columns.extend(times(j, windows));
-        Ok(Table::new(columns.into(), windows.len()))
+        Ok(RuleTable::new(columns.into(), windows.len()))
     }
 }
 

@@ -15,15 +15,25 @@ pub(crate) enum Until {
 }
 
 impl Until {
-    /// Up to a watermark, which is the least instant where there is none yet, and the last one when nothing comes any more.
+    /// Up to a watermark; nothing is closed where there is none yet.
     #[must_use]
     #[inline]
-    pub(crate) fn watermark(at: Instant) -> Self {
-        match at {
-            Instant::MIN => Self::Nothing,
-            Instant::MAX => Self::Everything,
-            at => Self::At(at),
-        }
+    pub(crate) fn watermark(at: Option<Instant>) -> Self {
+        at.map_or(Self::Nothing, Self::At)
+    }
+
+    /// A watermark in a column of them, in microseconds: the least number where there is none yet.
+    #[must_use]
+    #[inline]
+    pub(crate) fn in_column(at: Option<Instant>) -> i64 {
+        at.map_or(i64::MIN, Instant::as_micros)
+    }
+
+    /// Up to a watermark out of a column of them.
+    #[must_use]
+    #[inline]
+    pub(crate) fn of_column(micros: i64) -> Self {
+        Self::watermark((micros != i64::MIN).then(|| Instant::from_micros(micros)))
     }
 
     /// Whether a window that ends there is over.
@@ -65,10 +75,11 @@ mod tests {
 
     #[test]
     fn what_is_closed_grows_from_nothing_to_everything() {
-        let at = |micros| Until::watermark(Instant::from_micros(micros));
+        let at = |micros| Until::watermark(Some(Instant::from_micros(micros)));
         assert!(Until::Nothing < at(-5) && at(-5) < at(7) && at(7) < Until::Everything);
-        assert_eq!(Until::watermark(Instant::MIN), Until::Nothing);
-        assert_eq!(Until::watermark(Instant::MAX), Until::Everything);
+        for watermark in [None, Some(Instant::EPOCH)] {
+            assert_eq!(Until::of_column(Until::in_column(watermark)), Until::watermark(watermark));
+        }
         let ends = [i64::MIN, 7, 8, i64::MAX];
         assert_eq!(ends.map(|end| at(7).is_past(end)), [true, true, false, false]);
         assert_eq!(ends.map(|at_| at(7).is_after(at_)), [true, false, false, false]);

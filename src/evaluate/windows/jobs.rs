@@ -9,7 +9,7 @@ use super::{
     },
     Closed,
 };
-use crate::{event::Instant, rule::RuleId};
+use crate::rule::RuleId;
 
 /// Below so many events it is not worth to wake threads.
 pub(super) const PARALLEL_ROWS: usize = 512;
@@ -17,7 +17,7 @@ pub(super) const PARALLEL_ROWS: usize = 512;
 /// What one window does with a batch; windows do not know one another.
 pub(super) enum Job<'b> {
     Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
-    Closing(Batch<'b>),
+    Closing(ClosingJob<'b>),
 }
 
 /// What one window does with a batch of the journal.
@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 /// A batch on its way into the windows of one rule.
-pub(super) struct Batch<'b> {
+pub(super) struct ClosingJob<'b> {
     pub(super) judge: Judge<'b>,
     pub(super) state: &'b mut State,
     pub(super) watermark: Until,
@@ -48,7 +48,7 @@ pub(super) struct Batch<'b> {
     pub(super) rule: RuleId,
 }
 
-impl Batch<'_> {
+impl ClosingJob<'_> {
     /// Events go in one after another; windows close right after the event that moved the watermark past them.
     pub(super) fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
         let selected = prepared.closings[self.rule].as_ref();
@@ -74,11 +74,11 @@ impl Batch<'_> {
         while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
             let counts = &mut self.out.counts;
-            let until = Until::watermark(Instant::from_micros(watermarks[after]));
+            let until = Until::of_column(watermarks[after]);
             let found = self.state.close(&self.judge, (until, row + after), false, counts);
             self.out.extend(found);
         }
-        self.watermark = self.watermark.max(Until::watermark(Instant::from_micros(*last)));
+        self.watermark = self.watermark.max(Until::of_column(*last));
         self.state.passed(self.watermark);
     }
 }

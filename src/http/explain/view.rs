@@ -185,17 +185,7 @@ pub(super) fn view(
             "what is stored says otherwise: the rule, its lists or its exceptions were others when the event came, or it came before the rule"
         ));
     }
-    let failing: Vec<&Holds> = parts
-        .iter()
-        .filter(|part| match part.of {
-            Of::Exception(_) => part.holds == Some(true),
-            _ => part.holds == Some(false),
-        })
-        .collect();
-    let nearest = match failing.as_slice() {
-        [one] => Some(one.text.clone()),
-        _ => None,
-    };
+    let nearest = only_obstacle(&parts).map(|part| part.text.clone());
     let of = |wanted: &dyn Fn(&Of) -> bool| {
         parts.iter().filter(|part| wanted(&part.of)).map(condition).collect::<Vec<_>>()
     };
@@ -212,20 +202,7 @@ pub(super) fn view(
         values,
         params,
         key,
-        window: window.map(|Window { stretch, events, total }| WindowView {
-            start: stretch.map(|(start, ..)| calendar.format(start)),
-            end: stretch.map(|(_, end, _)| calendar.format(end)),
-            closed: stretch.map(|(.., closed)| closed),
-            events: events
-                .into_iter()
-                .map(|(event_id, at, amount)| WindowEvent {
-                    event_id,
-                    occurred_at: calendar.format(at),
-                    amount,
-                })
-                .collect(),
-            total,
-        }),
+        window: window.map(|window| of_window(window, calendar)),
         baseline: baseline.map(|baseline| compared(baseline, calendar)),
         tick: tick.map(|tick| at_tick(tick, calendar, &|shown| masked(shown, &kinds))),
         lists: lists.into_iter().map(|row| of_list(row, &masked)).collect(),
@@ -281,5 +258,25 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::NotAsked => "not_asked",
         Verdict::Waiting => "waiting",
         Verdict::Unknown => "unknown",
+    }
+}
+
+/// The one part that keeps a rule from holding; `None` where several do.
+fn only_obstacle(parts: &[Holds]) -> Option<&Holds> {
+    let mut failing = parts.iter().filter(|part| match part.of {
+        Of::Exception(_) => part.holds == Some(true),
+        _ => part.holds == Some(false),
+    });
+    failing.next().filter(|_| failing.next().is_none())
+}
+
+fn of_window(Window { stretch, events, total }: Window, calendar: &Calendar) -> WindowView {
+    let event = |(event_id, at, amount)| WindowEvent { event_id, occurred_at: calendar.format(at), amount };
+    WindowView {
+        start: stretch.map(|(start, ..)| calendar.format(start)),
+        end: stretch.map(|(_, end, _)| calendar.format(end)),
+        closed: stretch.map(|(.., closed)| closed),
+        events: events.into_iter().map(event).collect(),
+        total,
     }
 }

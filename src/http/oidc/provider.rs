@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
 use super::{
-    super::arrival::Reason,
+    super::arrival::ProviderError,
     claims::IdToken,
     jose::{Keys, Token},
 };
@@ -81,7 +81,7 @@ impl Provider {
     }
 
     /// What the provider says of itself, if it is the one that is configured.
-    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, Reason> {
+    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
         let mut known = self.known.lock().await;
         if let Some((at, metadata)) = &known.metadata
             && at.elapsed() < METADATA_FOR
@@ -92,7 +92,7 @@ impl Provider {
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let metadata: Metadata = answer(self.client.get(&address)).await?;
         if metadata.issuer != *issuer {
-            return Err(Reason(format!("it names itself {:?} and not {issuer:?}", metadata.issuer)));
+            return Err(ProviderError(format!("it names itself {:?} and not {issuer:?}", metadata.issuer)));
         }
         let Metadata { authorization_endpoint, token_endpoint, jwks_uri, .. } = &metadata;
         for url in [authorization_endpoint, token_endpoint, jwks_uri]
@@ -113,7 +113,7 @@ impl Provider {
     }
 
     /// Its keys; those that are known, unless they are old or one is missing.
-    async fn keys(&self, metadata: &Metadata, is_missing: bool) -> Result<Arc<Keys>, Reason> {
+    async fn keys(&self, metadata: &Metadata, is_missing: bool) -> Result<Arc<Keys>, ProviderError> {
         let mut known = self.known.lock().await;
         let asked = known.missed.is_some_and(|at| at.elapsed() < KEYS_AGAIN);
         if let Some((at, keys)) = &known.keys
@@ -131,7 +131,12 @@ impl Provider {
     }
 
     /// Exchanges a code for what the provider says of whoever brought it.
-    pub(super) async fn exchange(&self, code: &str, verifier: &str, back: &str) -> Result<IdToken, Reason> {
+    pub(super) async fn exchange(
+        &self,
+        code: &str,
+        verifier: &str,
+        back: &str,
+    ) -> Result<IdToken, ProviderError> {
         #[derive(Deserialize)]
         struct Tokens {
             id_token: String,
@@ -164,19 +169,19 @@ impl Provider {
             // It may have a new key since.
             None => token
                 .claims(&*self.keys(&metadata, true).await?)
-                .ok_or_else(|| Reason::from("the ID token is signed by none of the provider's keys")),
+                .ok_or_else(|| ProviderError::from("the ID token is signed by none of the provider's keys")),
         }
     }
 }
 
 /// An answer in JSON; what a refusal says is for the log.
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Reason> {
-    let say = |error: reqwest::Error| Reason(error.without_url().to_string());
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ProviderError> {
+    let say = |error: reqwest::Error| ProviderError(error.without_url().to_string());
     let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(say)?;
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(say)? {
         if body.len() + part.len() > ANSWER_MAX {
-            return Err(Reason(format!("its answer is longer than {ANSWER_MAX} bytes")));
+            return Err(ProviderError(format!("its answer is longer than {ANSWER_MAX} bytes")));
         }
         body.extend_from_slice(&part);
     }
@@ -187,9 +192,9 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Reaso
         }
         let refusal = serde_json::from_slice(&body).map_or_else(|_| String::new(), |r: Refusal| r.error);
         let refusal: String = refusal.chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(Reason(format!("it answers {} {refusal}", response.status().as_u16())));
+        return Err(ProviderError(format!("it answers {} {refusal}", response.status().as_u16())));
     }
-    serde_json::from_slice(&body).map_err(|e| Reason(format!("its answer cannot be read: {e}")))
+    serde_json::from_slice(&body).map_err(|e| ProviderError(format!("its answer cannot be read: {e}")))
 }
 
 /// Pairs as a form or an address has them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Dispatch, Work};
 use crate::{
     alert::{
-        Action, Alert, BY_ITSELF, Change, Desk, Facts, Labels, Reason,
+        Action, Alert, BY_ITSELF, Desk, Facts, HistoryEntry, Labels, Reason,
         desk::{GroupKey, Matter},
         inquiry::{self, Stage},
     },
@@ -92,7 +92,7 @@ impl Work<'_> {
         let why = Some(say!("the letter to the unit did not go out: {why}", why));
         let (who, state) = (BY_ITSELF.to_owned(), alert.state);
         let (action, facts) = (Action::Comment, Facts::default());
-        let change = Change { at: self.now, who, action, state, why, facts };
+        let change = HistoryEntry { at: self.now, who, action, state, why, facts };
         self.round.remark(&alert.alert_id, &change)
     }
 }

@@ -10,13 +10,13 @@ use super::{
         measure::{Measures, Planner},
         window::{Anomaly, Closing, Form, Measure, Over},
     },
-    ClosingRule, Compiler, Condition, KeyPart, OverWindow, Shape,
+    ClosingRule, CompiledView, Compiler, Condition, KeyPart, OverWindow, Shape,
 };
 use crate::{
     diagnostic::type_name,
     personal::Kind,
     rule::{
-        ColumnId,
+        ColumnId, Rule,
         plan::{LANES_MAX, Lane, LaneKind},
     },
     say,
@@ -170,4 +170,23 @@ pub(super) fn anomaly_fields() -> [Field; 3] {
         Field::new("baseline", DataType::Float64, true),
         Field::new("n_history", DataType::Int64, true),
     ]
+}
+
+/// A window is filled from the journal, event by event, and must hold the same then: it holds what events say themselves.
+pub(super) fn refuse_originals(
+    d: &mut Document<'_>,
+    rule: &Rule,
+    filter: Option<&Condition>,
+    view: &CompiledView,
+) {
+    let mut read: Vec<ColumnId> = match view {
+        CompiledView::Sliding(windows) => windows.iter().flat_map(OverWindow::inputs).collect(),
+        CompiledView::Closing(view) => view.inputs().collect(),
+        CompiledView::Event | CompiledView::Schedule(_) => return,
+    };
+    read.extend(filter.iter().flat_map(|filter| &filter.inputs));
+    if read.iter().any(|column| column.is_of_original()) {
+        let hint = say!("compare original.* in `when`, or leave the window out");
+        d.problem(rule.span, say!("a window cannot hold columns of original.*"), Some(hint));
+    }
 }

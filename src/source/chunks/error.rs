@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{diagnostic::os_reason, say, stream::Reason};
+use crate::{diagnostic::os_reason, say, stream::RejectReason};
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +78,12 @@ fn no_record(path: &Path, bytes: u64) -> String {
 impl ReadError {
     /// The reason that it is kept in quarantine with.
     #[must_use]
-    pub fn reason(&self) -> Reason {
-        if matches!(self, Self::Truncated { .. }) { Reason::Truncated } else { Reason::Unreadable }
+    pub fn reason(&self) -> RejectReason {
+        if matches!(self, Self::Truncated { .. }) {
+            RejectReason::Truncated
+        } else {
+            RejectReason::Unreadable
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     inspect,
     map::Map,
     say,
-    stream::{Dialect, Payload, RECORD_BYTES_MAX, Reason, Reject},
+    stream::{Dialect, Payload, RECORD_BYTES_MAX, Reject, RejectReason},
 };
 
 /// Bytes read at once.
@@ -177,7 +177,7 @@ impl Lines {
         }
     }
 
-    fn reject(reason: Reason, detail: String, path: &Path, record: u64, raw: Bytes) -> Reject {
+    fn reject(reason: RejectReason, detail: String, path: &Path, record: u64, raw: Bytes) -> Reject {
         let (source, partition) = (Arc::from(""), Arc::from(path.display().to_string()));
         Reject { reason, detail, source, partition, record: record + 1, raw }
     }
@@ -187,7 +187,7 @@ impl Lines {
         let end = self.line_end().unwrap_or(self.buffer.len());
         let raw = self.buffer.split_to(end);
         let raw = raw.slice(..raw.len().min(RECORD_BYTES_MAX));
-        let reject = Self::reject(Reason::InvalidCsv, why.to_owned(), path, record, raw);
+        let reject = Self::reject(RejectReason::InvalidCsv, why.to_owned(), path, record, raw);
         (Payload::Rejected(vec![reject]), end as u64, 1)
     }
 
@@ -195,7 +195,7 @@ impl Lines {
     fn begin_long(&mut self, path: &Path, record: u64) {
         let raw = self.buffer.split_to(RECORD_BYTES_MAX);
         let detail = say!("over {most} bytes; only the start is kept here", most = RECORD_BYTES_MAX);
-        let reject = Self::reject(Reason::TooLarge, detail, path, record, raw);
+        let reject = Self::reject(RejectReason::TooLarge, detail, path, record, raw);
         self.long = Some((reject, RECORD_BYTES_MAX as u64));
     }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::map::Map;
 use crate::private;
-use crate::stream::{Payload, Position, Reason, Reject, Span};
+use crate::stream::{Payload, Position, Reject, RejectReason, Span};
 use watch::{Done, Scan, Watch};
 
 /// How long to wait before the directory is looked at again.
@@ -181,7 +181,7 @@ impl DirectorySource {
             Chunks::open(path, format, outlet.rows, (at.offset, at.records), false, self.map.as_deref());
         let mut failed = None;
         match opened {
-            Err(error) => failed = Some((Reason::Unreadable, error, bytes::Bytes::new())),
+            Err(error) => failed = Some((RejectReason::Unreadable, error, bytes::Bytes::new())),
             Ok(mut chunks) => loop {
                 match chunks.next_chunk() {
                     Ok(Some(chunk)) => {
@@ -218,7 +218,7 @@ impl DirectorySource {
         path: &Path,
         partition: &Arc<str>,
         at: &Position,
-        failed: Option<(Reason, ReadError, bytes::Bytes)>,
+        failed: Option<(RejectReason, ReadError, bytes::Bytes)>,
         mut account: Account,
         watch: &mut Watch,
         outlet: &Outlet,

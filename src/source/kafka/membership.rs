@@ -51,7 +51,7 @@ pub struct Member {
 }
 
 /// Passes on what the group decides.
-struct Told {
+struct RebalanceListener {
     holder: Arc<dyn Holder>,
 }
 
@@ -59,7 +59,7 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
 }
 
-impl ClientContext for Told {
+impl ClientContext for RebalanceListener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "shards: {message}");
     }
@@ -69,7 +69,7 @@ impl ClientContext for Told {
     }
 }
 
-impl ConsumerContext for Told {
+impl ConsumerContext for RebalanceListener {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         // What a member lost without being asked is fenced by the state's log, and is let go of in the same way.
         if let Rebalance::Revoke(list) = rebalance {
@@ -118,8 +118,8 @@ impl Member {
         let fail = |message| SourceError::Kafka { message };
         let topic = source.topics.first().map_or("", String::as_str);
         let config = self.client_config(source).map_err(fail)?;
-        let consumer: BaseConsumer<Told> = config
-            .create_with_context(Told { holder: Arc::clone(holder) })
+        let consumer: BaseConsumer<RebalanceListener> = config
+            .create_with_context(RebalanceListener { holder: Arc::clone(holder) })
             .map_err(|e| fail(wrong_property(&e)))?;
         let (mut due, mut is_member, mut said) = (std::time::Instant::now(), false, None);
         while !stop.is_cancelled() {
@@ -167,7 +167,11 @@ fn tell(said: &mut Option<String>, trouble: &str) {
 }
 
 /// How many partitions a topic has.
-fn partitions(consumer: &BaseConsumer<Told>, brokers: &str, topic: &str) -> Result<usize, String> {
+fn partitions(
+    consumer: &BaseConsumer<RebalanceListener>,
+    brokers: &str,
+    topic: &str,
+) -> Result<usize, String> {
     let metadata: KafkaResult<_> = consumer.fetch_metadata(Some(topic), ANSWER);
     let metadata = metadata.map_err(|e| {
         say!("no answer from {brokers}: {why}; it is tried again", brokers, why = why_silent(&e))

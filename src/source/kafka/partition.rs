@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     say,
-    stream::{Block, Payload, Position, RECORD_BYTES_MAX, Reason, Receipt, Reject, Span},
+    stream::{Block, Payload, Position, RECORD_BYTES_MAX, Receipt, Reject, RejectReason, Span},
 };
 
 /// A block is sent when it holds so many bytes.
@@ -110,7 +110,7 @@ impl Partition {
             most = RECORD_BYTES_MAX
         );
         let raw = Bytes::copy_from_slice(&payload[..RECORD_BYTES_MAX.min(payload.len())]);
-        Some(self.reject(Reason::TooLarge, detail, offset, raw))
+        Some(self.reject(RejectReason::TooLarge, detail, offset, raw))
     }
 
     /// The messages from here on are gone: a block that says so and leads to where reading goes on.
@@ -120,7 +120,7 @@ impl Partition {
         self.topic_id = topic_id.map(str::to_owned);
         // Offsets that were committed before may be of another topic.
         self.committed = None;
-        self.reject(Reason::Lost, detail, at, Bytes::new())
+        self.reject(RejectReason::Lost, detail, at, Bytes::new())
     }
 
     /// The offset up to which everything is committed, if it has moved.
@@ -138,7 +138,7 @@ impl Partition {
         moved
     }
 
-    fn reject(&mut self, reason: Reason, detail: String, offset: i64, raw: Bytes) -> Block {
+    fn reject(&mut self, reason: RejectReason, detail: String, offset: i64, raw: Bytes) -> Block {
         let record = offset.unsigned_abs();
         let (source, partition) = (Arc::clone(&self.source), Arc::clone(&self.name));
         let reject = Reject { reason, detail, source, partition, record, raw };
@@ -196,7 +196,7 @@ mod tests {
         let block = p.lose(String::from("made again"), 3, Some("new"));
         assert_eq!(span(&block), (100, 3, "new"));
         assert!(
-            matches!(&block.payload, Payload::Rejected(r) if r[0].reason == Reason::Lost && r[0].record == 100)
+            matches!(&block.payload, Payload::Rejected(r) if r[0].reason == RejectReason::Lost && r[0].record == 100)
         );
         assert!(!p.take(3, b"a", 10));
         assert_eq!(span(&p.cut().unwrap()), (3, 4, "new"));

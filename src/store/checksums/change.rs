@@ -4,20 +4,20 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use rusqlite::{Connection, Params, named_params};
 
-use super::{META, Sum, Table, stored};
+use super::{META, Sum, SummedTable, stored};
 use crate::store::named::insert;
 
 /// The sum of a table while a transaction changes its rows.
-pub(crate) struct Change<'t> {
+pub(crate) struct SumUpdate<'t> {
     transaction: &'t Connection,
-    table: &'static Table,
+    table: &'static SummedTable,
     row: String,
     by: u64,
 }
 
-impl<'t> Change<'t> {
+impl<'t> SumUpdate<'t> {
     /// Nothing is changed yet.
-    pub(crate) fn of(transaction: &'t Connection, table: &'static Table) -> Self {
+    pub(crate) fn of(transaction: &'t Connection, table: &'static SummedTable) -> Self {
         Self { transaction, table, row: rows_where(table, table.key), by: 0 }
     }
 
@@ -39,11 +39,11 @@ impl<'t> Change<'t> {
     }
 }
 
-fn rows_where(table: &Table, condition: &str) -> String {
+fn rows_where(table: &SummedTable, condition: &str) -> String {
     format!("SELECT {} FROM {} WHERE {condition}", table.columns, table.name)
 }
 
-fn store(transaction: &Connection, table: &Table, by: u64) -> rusqlite::Result<()> {
+fn store(transaction: &Connection, table: &SummedTable, by: u64) -> rusqlite::Result<()> {
     if by == 0 {
         return Ok(());
     }
@@ -55,7 +55,7 @@ fn store(transaction: &Connection, table: &Table, by: u64) -> rusqlite::Result<(
 
 /// What a transaction changes in several tables, until [`Changes::end`] stores it.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(RefCell<BTreeMap<&'static str, (&'static Table, u64)>>);
+pub(crate) struct Changes(RefCell<BTreeMap<&'static str, (&'static SummedTable, u64)>>);
 
 impl Changes {
     /// The transaction whose changes these are.
@@ -81,7 +81,7 @@ impl Summed<'_> {
     /// Does `work`, which changes the rows of one key.
     pub(crate) fn change<T>(
         &self,
-        table: &'static Table,
+        table: &'static SummedTable,
         key: impl Params + Copy,
         work: impl FnOnce() -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -91,7 +91,7 @@ impl Summed<'_> {
     /// Does `work`, which changes the rows of a condition that holds of them before and after.
     pub(crate) fn change_where<T>(
         &self,
-        table: &'static Table,
+        table: &'static SummedTable,
         condition: &str,
         values: impl Params + Copy,
         work: impl FnOnce() -> rusqlite::Result<T>,
@@ -105,12 +105,12 @@ impl Summed<'_> {
     }
 
     /// Adds a row that `work` has inserted.
-    pub(crate) fn inserted(&self, table: &'static Table, key: impl Params) -> rusqlite::Result<()> {
+    pub(crate) fn inserted(&self, table: &'static SummedTable, key: impl Params) -> rusqlite::Result<()> {
         self.add(table, Sum::of_rows(self.transaction, &rows_where(table, table.key), key)?);
         Ok(())
     }
 
-    fn add(&self, table: &'static Table, by: u64) {
+    fn add(&self, table: &'static SummedTable, by: u64) {
         let mut changes = self.changes.0.borrow_mut();
         let (_, sum) = changes.entry(table.name).or_insert((table, 0));
         *sum = sum.wrapping_add(by);
@@ -119,7 +119,7 @@ impl Summed<'_> {
 
 /// Changes one number of `meta`.
 pub(crate) fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
-    let mut change = Change::of(transaction, &META);
+    let mut change = SumUpdate::of(transaction, &META);
     change.before([name])?;
     insert!(transaction, "INSERT OR REPLACE INTO meta", { name, value })?;
     change.after([name])?;
@@ -128,7 +128,7 @@ pub(crate) fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusq
 
 /// Takes a number out of `meta`.
 pub(crate) fn remove_meta(transaction: &Connection, name: &str) -> rusqlite::Result<()> {
-    let mut change = Change::of(transaction, &META);
+    let mut change = SumUpdate::of(transaction, &META);
     change.before([name])?;
     transaction.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?;
     change.after([name])?;

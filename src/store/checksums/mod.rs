@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::{StoreError, explain, named::insert};
 use crate::say;
 
-pub(crate) use change::{Change, Changes, Summed, meta, remove_meta, set_meta};
+pub(crate) use change::{Changes, SumUpdate, Summed, meta, remove_meta, set_meta};
 pub(crate) use tables::*;
 
 /// Indexes that answers hang on: what a table and its index say of the same rows must agree.
@@ -69,7 +69,7 @@ pub(crate) fn begun(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Sums what has no sum yet of these tables: a state from before there were sums is taken as it is.
-pub(crate) fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
+pub(crate) fn begin(connection: &Connection, tables: &[&SummedTable]) -> rusqlite::Result<()> {
     for table in tables {
         if !is_there(connection, table)? {
             let sum = Sum::of(connection, table)?.0.cast_signed();
@@ -80,11 +80,11 @@ pub(crate) fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Res
 }
 
 /// Forgets the sum of a table, because what is summed of it is something else from now on.
-pub(crate) fn forget(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(crate) fn forget(connection: &Connection, table: &SummedTable) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM sums WHERE name = ?1", [table.name]).map(|_| ())
 }
 
-fn is_there(connection: &Connection, table: &Table) -> rusqlite::Result<bool> {
+fn is_there(connection: &Connection, table: &SummedTable) -> rusqlite::Result<bool> {
     connection.prepare_cached("SELECT 1 FROM sums WHERE name = ?1")?.exists([table.name])
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn unknown(connection: &Connection) -> rusqlite::Result<Vec<String>> 
 /// The first of these tables whose sum is missing.
 pub(crate) fn first_missing(
     connection: &Connection,
-    tables: &[&'static Table],
+    tables: &[&'static SummedTable],
 ) -> rusqlite::Result<Option<Damage>> {
     for table in tables {
         if !is_there(connection, table)? {
@@ -108,7 +108,7 @@ pub(crate) fn first_missing(
     Ok(None)
 }
 
-fn stored(connection: &Connection, table: &Table) -> rusqlite::Result<Sum> {
+fn stored(connection: &Connection, table: &SummedTable) -> rusqlite::Result<Sum> {
     let mut read = connection.prepare_cached("SELECT value FROM sums WHERE name = ?1")?;
     match read.query_row([table.name], |row| row.get::<_, i64>(0)) {
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(Damage::Missing(table.name).into()),
@@ -121,7 +121,7 @@ fn stored(connection: &Connection, table: &Table) -> rusqlite::Result<Sum> {
 pub(crate) struct Sum(u64);
 
 impl Sum {
-    fn of(connection: &Connection, table: &Table) -> rusqlite::Result<Self> {
+    fn of(connection: &Connection, table: &SummedTable) -> rusqlite::Result<Self> {
         Self::over(connection, &format!("SELECT {} FROM {} NOT INDEXED", table.columns, table.name))
     }
 
@@ -173,7 +173,7 @@ fn hash(row: &Row<'_>, columns: Range<usize>) -> rusqlite::Result<u64> {
 }
 
 /// The columns of a table, in the order in which they are summed.
-pub(crate) const fn columns(table: &Table) -> &'static str {
+pub(crate) const fn columns(table: &SummedTable) -> &'static str {
     table.columns
 }
 
@@ -181,7 +181,12 @@ pub(crate) const fn columns(table: &Table) -> &'static str {
 ///
 /// # Errors
 /// If it is another one.
-pub(crate) fn expect(dir: &Path, connection: &Connection, table: &Table, sum: Sum) -> Result<(), StoreError> {
+pub(crate) fn expect(
+    dir: &Path,
+    connection: &Connection,
+    table: &SummedTable,
+    sum: Sum,
+) -> Result<(), StoreError> {
     stored(connection, table)
         .and_then(|stored| if stored == sum { Ok(()) } else { Err(Damage::Differs(table.name).into()) })
         .map_err(|error| explain(dir, error))
@@ -191,7 +196,7 @@ pub(crate) fn expect(dir: &Path, connection: &Connection, table: &Table, sum: Su
 ///
 /// # Errors
 /// If they differ, or the table cannot be read.
-pub(crate) fn check(dir: &Path, connection: &Connection, table: &Table) -> Result<(), StoreError> {
+pub(crate) fn check(dir: &Path, connection: &Connection, table: &SummedTable) -> Result<(), StoreError> {
     matches(connection, table).map_err(|error| explain(dir, error))
 }
 
@@ -199,7 +204,7 @@ pub(crate) fn check(dir: &Path, connection: &Connection, table: &Table) -> Resul
 ///
 /// # Errors
 /// If they differ, or the table cannot be read.
-pub(crate) fn matches(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(crate) fn matches(connection: &Connection, table: &SummedTable) -> rusqlite::Result<()> {
     match Sum::of(connection, table)? == stored(connection, table)? {
         true => Ok(()),
         false => Err(Damage::Differs(table.name).into()),

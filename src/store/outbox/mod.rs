@@ -1,6 +1,7 @@
 //! 待发: entries from the transaction of their cause until they are bundled (`round.rs`), notifications until a sink has
 //! them, and figures of both (`figures.rs`).
 
+mod due;
 mod figures;
 mod order;
 mod round;
@@ -9,8 +10,9 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
+pub use due::{DueEntry, DueGroup, Group};
 pub use figures::{Done, Late};
-pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
+pub use round::{Round, RoundError, RoundResult};
 
 use super::{
     StoreError, Turns,
@@ -21,7 +23,7 @@ use super::{
     open_writer,
 };
 use crate::{
-    alert::{Labels, Notification, Told, desk::Entry},
+    alert::{Labels, Notification, NotifiedAlert, desk::Entry},
     event::Instant,
 };
 
@@ -232,7 +234,12 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn told(&self, sink: &str, ended_after: Instant, limit: usize) -> Result<Vec<Told>, StoreError> {
+    pub fn told(
+        &self,
+        sink: &str,
+        ended_after: Instant,
+        limit: usize,
+    ) -> Result<Vec<NotifiedAlert>, StoreError> {
         let sql =
             "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
                      WHERE g.sink = :sink AND a.state NOT IN ('closed', 'dismissed', 'resolved')
@@ -245,7 +252,7 @@ impl Outbox {
             let alerts = statement.query_map(values, alerts::alert)?;
             let told = alerts.map(|alert| {
                 let alert = alert?;
-                Ok(Told { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
+                Ok(NotifiedAlert { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
             });
             told.collect()
         })

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::due::{DueEntry, DueGroup, Followed, Group};
 use crate::{
     alert::{
-        Alert, Change, Desk, Labels, Notification, Silence,
-        desk::{GroupKey, Matter, Step},
+        Alert, Desk, HistoryEntry, Notification, Silence,
+        desk::{AlertUpdate, GroupKey},
     },
     event::Instant,
     finding::Finding,
@@ -20,43 +21,6 @@ use crate::{
         named::insert,
     },
 };
-
-/// Some entries that are told together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueGroup {
-    /// What they share.
-    pub group_key: GroupKey,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
-    /// The labels they share.
-    pub labels: Labels,
-}
-
-/// An entry of a group that is due.
-#[derive(Debug, Clone)]
-pub struct DueEntry {
-    /// Its number.
-    pub seq: i64,
-    /// What about.
-    pub matter: Matter,
-    /// When its cause was committed.
-    pub received_at: Instant,
-    /// Whether something muted it before.
-    pub was_held: bool,
-    /// The alert as it is now.
-    pub alert: Alert,
-}
-
-/// What is known of a group that was told of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
-    /// The thread of its notifications.
-    pub thread: String,
-    /// Its alerts that were told of and are not known to be over.
-    pub alerts: Vec<String>,
-}
 
 /// What the database has against a round. [`super::Outbox::round`] says it in words.
 #[derive(Debug)]
@@ -102,17 +66,18 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn due(&self, now: Instant, after: &mut (Instant, i64), limit: usize) -> RoundResult<Vec<DueGroup>> {
+    pub fn due(&self, now: Instant, after: &mut Followed, limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels, due_at, seq FROM outbox
                    WHERE (due_at, seq) > (:after_due, :after_seq) AND due_at <= :now ORDER BY due_at, seq LIMIT :limit";
         let mut statement = self.transaction.prepare_cached(sql)?;
+        let from = after.unwrap_or((Instant::MIN, 0));
         let values =
-            named_params! { ":after_due": after.0, ":after_seq": after.1, ":now": now, ":limit": limit };
+            named_params! { ":after_due": from.0, ":after_seq": from.1, ":now": now, ":limit": limit };
         let rows = statement
-            .query_map(values, |row| Ok((due_group(row)?, (row.get("due_at")?, row.get("seq")?))))?;
+            .query_map(values, |row| Ok((DueGroup::of(row)?, (row.get("due_at")?, row.get("seq")?))))?;
         rows.map(|row| {
             let (group, place) = row?;
-            *after = place;
+            *after = Some(place);
             Ok(group)
         })
         .collect()
@@ -219,7 +184,7 @@ impl Round<'_> {
         let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= :now ORDER BY repeat_at LIMIT :limit";
         self.transaction
             .prepare_cached(sql)?
-            .query_map(named_params! { ":now": now, ":limit": limit }, due_group)?
+            .query_map(named_params! { ":now": now, ":limit": limit }, DueGroup::of)?
             .map(|row| Ok(row?))
             .collect()
     }
@@ -367,7 +332,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn save(&self, step: &Step, now: Instant) -> RoundResult<()> {
+    pub fn save(&self, step: &AlertUpdate, now: Instant) -> RoundResult<()> {
         Ok(alerts::save(&self.summed(), step, Times::at(now))?)
     }
 
@@ -375,7 +340,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database or the key of links cannot be written.
-    pub fn send_letter(&self, desk: &Desk, step: &Step, now: Instant) -> RoundResult<()> {
+    pub fn send_letter(&self, desk: &Desk, step: &AlertUpdate, now: Instant) -> RoundResult<()> {
         answers::issue(self.dir, &self.summed(), step, desk, now)?;
         self.save(step, now)
     }
@@ -418,7 +383,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remark(&self, alert_id: &str, change: &Change) -> RoundResult<()> {
+    pub fn remark(&self, alert_id: &str, change: &HistoryEntry) -> RoundResult<()> {
         Ok(alerts::remark(&self.summed(), alert_id, change)?)
     }
 
@@ -429,13 +394,4 @@ impl Round<'_> {
     pub fn evidence(&self, alert_id: &str, limit: usize) -> RoundResult<Vec<Finding>> {
         Ok(alerts::evidence(self.transaction, alert_id, limit)?)
     }
-}
-
-fn due_group(row: &Row<'_>) -> rusqlite::Result<DueGroup> {
-    Ok(DueGroup {
-        group_key: row.get("group_key")?,
-        route: row.get("route")?,
-        sink: row.get("sink")?,
-        labels: from_json(row, "labels")?,
-    })
 }

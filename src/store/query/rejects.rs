@@ -6,7 +6,7 @@ use super::{
     super::{StoreError, checksums, conditions::Conditions, explain},
     LIMIT, LIMIT_MAX, Reader,
 };
-use crate::{event::Instant, stream::Reason};
+use crate::{event::Instant, stream::RejectReason};
 
 /// Which quarantined records to list, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -65,8 +65,9 @@ impl StoredReject {
     /// record at all.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
-        self.reason != Reason::Lost.code()
-            && (self.reason == Reason::InvalidJson.code() || self.raw.trim_ascii_start().starts_with(b"{"))
+        self.reason != RejectReason::Lost.code()
+            && (self.reason == RejectReason::InvalidJson.code()
+                || self.raw.trim_ascii_start().starts_with(b"{"))
     }
 }
 

@@ -17,7 +17,7 @@ use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
     BUSY, DATABASE, Store, StoreError, Turns,
-    checksums::{self, Change, meta, set_meta},
+    checksums::{self, SumUpdate, meta, set_meta},
     configure, decisions,
     error::Failed,
     explain, reach,
@@ -286,7 +286,7 @@ impl Sealer {
 
 /// Deletes blocks and gives their number.
 fn delete_blocks(transaction: &Transaction<'_>, first: i64, last: i64) -> rusqlite::Result<usize> {
-    let mut change = Change::of(transaction, &checksums::JOURNAL);
+    let mut change = SumUpdate::of(transaction, &checksums::JOURNAL);
     for seq in first..=last {
         change.before([seq])?;
     }

@@ -10,7 +10,7 @@ use crate::{
     event::{Column, id_hash},
     finding::Finding,
     say,
-    store::{History, Order, Select, StoreError, explain},
+    store::{History, Order, SealedFile, Select, StoreError, explain},
 };
 
 /// Ids that are compared at once; with more, the journal is read once more for each so many.
@@ -33,22 +33,7 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
         (number(&format!("SELECT min(seq) {journal}"))?, number(&format!("SELECT max(seq) {journal}"))?);
     let mut problems = Problems::default();
     if let (Some(first), Some(last)) = (first, last) {
-        if last - first + 1 != blocks {
-            let missing = last - first + 1 - blocks;
-            problems.add(say!(
-                "of the blocks {first} to {last}, {missing} are missing",
-                first,
-                last,
-                missing
-            ));
-        }
-        if first != sealed + 1 {
-            problems.add(say!(
-                "blocks up to {sealed} are sealed, and the first one after them is {first}",
-                sealed,
-                first
-            ));
-        }
+        compare_blocks(&mut problems, (first, last), blocks, sealed);
     }
     let last = last.unwrap_or(sealed);
     if checkpoint > last || sealed > checkpoint {
@@ -59,21 +44,7 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
             last
         ));
     }
-    let mut covered = 0;
-    for file in &snapshot.files {
-        if file.first_seq > covered + 1 && retired == 0 {
-            let (first, last) = (covered + 1, file.first_seq - 1);
-            problems.add(say!("no file has the sealed blocks {first} to {last}", first, last));
-        }
-        covered = covered.max(file.last_seq);
-    }
-    if covered > sealed || covered < sealed && retired == 0 {
-        problems.add(say!(
-            "blocks are sealed up to {sealed}, and files have them up to {covered}",
-            sealed,
-            covered
-        ));
-    }
+    compare_files(&mut problems, &snapshot.files, sealed, retired != 0);
     let sql = "SELECT count(*) FROM positions WHERE typeof(\"offset\") <> 'integer' OR \"offset\" < 0 OR records < 0";
     if number(sql)? != Some(0) {
         problems.add(say!("a position is no number"));
@@ -86,6 +57,40 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     }
     let positions = number("SELECT count(*) FROM positions")?.unwrap_or_default();
     Ok(problems.check("numbers", say!("blocks up to {last}, {positions} positions", last, positions)))
+}
+
+/// The blocks of the journal follow one another, and what is sealed.
+fn compare_blocks(problems: &mut Problems, (first, last): (i64, i64), blocks: i64, sealed: i64) {
+    if last - first + 1 != blocks {
+        let missing = last - first + 1 - blocks;
+        problems.add(say!("of the blocks {first} to {last}, {missing} are missing", first, last, missing));
+    }
+    if first != sealed + 1 {
+        problems.add(say!(
+            "blocks up to {sealed} are sealed, and the first one after them is {first}",
+            sealed,
+            first
+        ));
+    }
+}
+
+/// The sealed files follow one another up to the last block that is sealed, but for those that were let go of.
+fn compare_files(problems: &mut Problems, files: &[SealedFile], sealed: i64, are_retired: bool) {
+    let mut covered = 0;
+    for file in files {
+        if file.first_seq > covered + 1 && !are_retired {
+            let (first, last) = (covered + 1, file.first_seq - 1);
+            problems.add(say!("no file has the sealed blocks {first} to {last}", first, last));
+        }
+        covered = covered.max(file.last_seq);
+    }
+    if covered > sealed || covered < sealed && !are_retired {
+        problems.add(say!(
+            "blocks are sealed up to {sealed}, and files have them up to {covered}",
+            sealed,
+            covered
+        ));
+    }
 }
 
 /// Each event is there once.

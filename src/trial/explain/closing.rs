@@ -11,7 +11,7 @@ use crate::{
     rule::{
         Id, RuleId,
         compile::{ClosingRule, KeyPart},
-        probe::{Of, Probes},
+        probe::{Of, Part, Probes},
         window::{Anomaly, Method, Season},
     },
     say,
@@ -42,14 +42,7 @@ impl Asked<'_> {
     pub(super) fn of_window(&self, probes: &Probes, view: &ClosingRule, played: Played) -> Explained {
         let own = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let mut values = own(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
-        let mut parts: Vec<Holds> = (probes.parts.entries())
-            .filter(|(_, part)| !part.of.is_shown())
-            .map(|(number, part)| Holds {
-                of: part.of.clone(),
-                text: part.text.clone(),
-                holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
-            })
-            .collect();
+        let mut parts = parts_of(probes, &played);
         let limits = played.errors.iter().cloned();
         let Some(counted) = own(&Of::Counted) else {
             let without = Explained::without(Verdict::LeftOut, limits.collect());
@@ -62,7 +55,7 @@ impl Asked<'_> {
         });
         let names = columns.map(|column| column.spec().name);
         let key = names.filter_map(|name| Some((name.to_owned(), counted.values.get(name)?.clone())));
-        let windows = Found { probes, played: &played, key: key.collect(), calendar: self.calendar };
+        let windows = FoundWindows { probes, played: &played, key: key.collect(), calendar: self.calendar };
         let all = match view.is_on_calendar() {
             true => windows_of(view, self.calendar, self.event.1.as_micros()),
             false => windows.with(self.event.1),
@@ -79,17 +72,12 @@ impl Asked<'_> {
         }
         let whole = probes.part(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
         let all = parts.iter().filter(|part| part.of == Of::When).all(|part| part.holds == Some(true));
-        let is_over = stretch.end <= played.closed;
+        let is_over = played.closed.is_past(stretch.end.as_micros());
+        let is_excepted = || parts.iter().any(|part| is_exception(part) && part.holds == Some(true));
         let verdict = match (is_over, whole, all) {
             (false, ..) => Verdict::Waiting,
             (true, true, _) => Verdict::Found,
-            (true, false, true)
-                if parts
-                    .iter()
-                    .any(|part| matches!(part.of, Of::Exception(_)) && part.holds == Some(true)) =>
-            {
-                Verdict::Excepted
-            }
+            (true, false, true) if is_excepted() => Verdict::Excepted,
             (true, false, _) => Verdict::NotFound,
         };
         let baseline = view.anomaly.as_ref().map(|(anomaly, at)| {
@@ -141,15 +129,30 @@ impl Asked<'_> {
     }
 }
 
+/// The parts of a rule that people see, as far as they are about the event alone.
+fn parts_of(probes: &Probes, played: &Played) -> Vec<Holds> {
+    let shown = probes.parts.entries().filter(|(_, part)| !part.of.is_shown());
+    let holds = |(number, part): (RuleId, &Part)| Holds {
+        of: part.of.clone(),
+        text: part.text.clone(),
+        holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
+    };
+    shown.map(holds).collect()
+}
+
+const fn is_exception(part: &Holds) -> bool {
+    matches!(part.of, Of::Exception(_))
+}
+
 /// The windows of the event's key that the parts found something about.
-struct Found<'f> {
+struct FoundWindows<'f> {
     probes: &'f Probes,
     played: &'f Played,
     key: Map<String, Value>,
     calendar: &'f Calendar,
 }
 
-impl<'f> Found<'f> {
+impl<'f> FoundWindows<'f> {
     /// Those that a part found, with their stretches.
     fn of(&self, number: RuleId) -> impl Iterator<Item = (Stretch, &'f Finding)> + use<'_, 'f> {
         let is_own =

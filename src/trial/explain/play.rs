@@ -14,8 +14,8 @@ use super::{
     narrow::{Beside, columns, types},
 };
 use crate::{
-    engine::{Dedup, Originals},
-    evaluate::{Batch, Evaluator, Moved, Windows},
+    engine::{Dedup, Originals, SavedWatermark},
+    evaluate::{Batch, Evaluation, Evaluator, Moved, Until, Windows},
     event::{Column, EventType, Instant, TimeDelta, event_schema, id_hash},
     finding::Finding,
     ledger::{AfterEvent, Ledger},
@@ -41,8 +41,8 @@ pub(super) struct Played {
     pub passed: Vec<(String, Instant, Value)>,
     /// About windows, by the number of the part and the end of the window.
     pub windows: Vec<(RuleId, Instant, Finding)>,
-    /// Windows that end at or before this are over.
-    pub closed: Instant,
+    /// The windows that are over.
+    pub closed: Until,
     pub errors: Option<String>,
 }
 
@@ -60,6 +60,31 @@ impl Played {
         if finding.event_id.as_deref() == Some(event) {
             self.own.insert(number, finding);
         }
+    }
+}
+
+impl Played {
+    /// What the parts found in a batch; `counts` says of which row and finding it is an event that passes `where`.
+    fn take_all(
+        &mut self,
+        mut evaluation: Evaluation,
+        event: &str,
+        counts: &dyn Fn(usize, &Finding) -> bool,
+    ) {
+        let error = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
+        self.errors = error.or(self.errors.take());
+        let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
+        for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
+            let counts = counts(row, &finding);
+            self.take(at, finding, event, counts);
+        }
+    }
+
+    /// What they found about windows that were closed at the end.
+    fn take_closed(&mut self, moved: Moved, event: &str) {
+        let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
+        self.errors = self.errors.take().or(error);
+        moved.closed.into_iter().for_each(|window| self.take(window.at, window.finding, event, false));
     }
 }
 
@@ -89,6 +114,18 @@ impl Asked<'_> {
         Select { from, to, until: Some(arrival), ..Select::default() }
     }
 
+    /// The windows that are over.
+    fn closed(&self, watermark: &SavedWatermark) -> Until {
+        // At its end the input has no window that is open.
+        let has_ended =
+            self.lateness > TimeDelta::ZERO && watermark.at.is_some() && watermark.at == watermark.latest;
+        match watermark.settled.or(watermark.at) {
+            _ if has_ended => Until::Everything,
+            Some(at) => Until::At(at),
+            None => Until::Nothing,
+        }
+    }
+
     /// Plays the events through the parts: those up to this one, and of windows that close all. `None` if there is too little
     /// time.
     pub(super) fn play(
@@ -109,18 +146,13 @@ impl Asked<'_> {
         let columns = columns(probes);
         let mut wide = Wide::new(&schema, &columns);
         let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
-        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, Instant::MIN);
+        let mut windows = Windows::new(&probes.rules, self.calendar, LATE, None);
         windows.complete_from(journal.map(|journal| journal.at));
         let (mut ledger, mut originals) = (Ledger::default(), Originals::default());
         ledger.group_by(&probes.rules.groupings());
         ledger.whole_from(journal.map(|journal| journal.year));
-        // At its end the input has no window that is open.
-        let has_ended =
-            self.lateness > TimeDelta::ZERO && watermark.at.is_some() && watermark.at == watermark.latest;
-        let closed = watermark.settled.or(watermark.at).unwrap_or(Instant::MIN);
-        let closed = if has_ended { Instant::MAX } else { closed };
         let counting = probes.counting();
-        let mut played = Played { closed, ..Played::default() };
+        let mut played = Played { closed: self.closed(&watermark), ..Played::default() };
         for batch in history.scan(&self.part(beside, arrival), Some(&columns), Order::Arrival)? {
             if begun.elapsed() > self.time {
                 return Ok(None);
@@ -141,26 +173,17 @@ impl Asked<'_> {
             let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
             let prepared = evaluator.prepare(&batch);
             // No watermark: windows are closed at the end.
-            let moved = windows.observe(&prepared, &vec![Instant::MIN.as_micros(); types.len()]);
-            let mut evaluation = prepared.conclude(moved);
-            let error = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
-            played.errors = error.or(played.errors);
-            let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
-            for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
-                let is_in = in_key.as_ref().is_none_or(|window| window.value(row));
-                let counts =
-                    is_in && counting.is_some_and(|number| finding.rule_id == number.number().to_string());
-                played.take(at, finding, self.event.0, counts);
-            }
+            let moved = windows.observe(&prepared, &vec![Until::in_column(None); types.len()]);
+            let counts = |row: usize, finding: &Finding| {
+                in_key.as_ref().is_none_or(|window| window.value(row))
+                    && counting.is_some_and(|number| finding.rule_id == number.number().to_string())
+            };
+            played.take_all(prepared.conclude(moved), self.event.0, &counts);
         }
         // What is not over yet is told as it stands.
         let mut moved = Moved::default();
         windows.end(0, &mut moved);
-        let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
-        played.errors = played.errors.or(error);
-        moved.closed.into_iter().for_each(|window| {
-            played.take(window.at, window.finding, self.event.0, false);
-        });
+        played.take_closed(moved, self.event.0);
         Ok(Some(played))
     }
 }

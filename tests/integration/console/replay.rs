@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Bench, Daemon, payment, post_json};
 
 #[test]
-fn a_record_is_mended_and_read_again_and_each_step_is_counted() {
+fn a_record_is_corrected_and_read_again_and_each_step_is_counted() {
     let bench = Bench::new("", "state: { dir: state }\n");
     let daemon = Daemon::start(bench.path());
     let mut wrong = payment("m1", "L1", "壹万元");
@@ -41,7 +41,7 @@ fn a_record_is_mended_and_read_again_and_each_step_is_counted() {
     let (_, known) = replay(&json!({"seqs": [seq], "record": wrong.to_string()}));
     assert_eq!((&known["accepted"], &known["duplicates"]), (&json!(0), &json!(1)), "{known}");
     let audit = daemon.json("/api/v1/audit?action=quarantine.replay");
-    assert!(audit.to_string().contains("mended: ") && audit.to_string().contains("赵敏"), "{audit}");
+    assert!(audit.to_string().contains("corrected: ") && audit.to_string().contains("赵敏"), "{audit}");
 
     for wrong in [
         json!({"seqs": []}),

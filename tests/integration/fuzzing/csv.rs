@@ -4,14 +4,14 @@ use std::path::Path;
 
 use fiscwatch::{
     source::{Chunks, Format},
-    stream::{Payload, Reason},
+    stream::{Payload, RejectReason},
 };
 
 use super::{fuzz, json::outcome, seeds};
 use crate::support::{block, decoder};
 
 /// What a file gives, read so many records at a time; an error if it has no header.
-pub type Read = Result<(String, Vec<(Reason, Vec<u8>)>), String>;
+pub type Read = Result<(String, Vec<(RejectReason, Vec<u8>)>), String>;
 
 /// Reads a file to its end, in chunks of so many records.
 pub fn read(path: &Path, rows: usize) -> Read {

@@ -10,7 +10,7 @@ use arrow::{
 use fiscwatch::{
     decode::{Decoded, Reading},
     event::{Column, money::parse_amount, stamp::Unit},
-    stream::{Block, Payload, Reason},
+    stream::{Block, Payload, RejectReason},
 };
 use rand::{Rng, RngExt};
 use rust_decimal::Decimal;
@@ -30,7 +30,7 @@ pub fn is_record(line: &[u8]) -> bool {
     !line.iter().all(u8::is_ascii_whitespace)
 }
 
-pub fn outcome(decoded: &Decoded) -> (String, Vec<(Reason, Vec<u8>)>) {
+pub fn outcome(decoded: &Decoded) -> (String, Vec<(RejectReason, Vec<u8>)>) {
     let events = pretty_format_batches(std::slice::from_ref(&decoded.events)).unwrap().to_string();
     (events, decoded.rejects.iter().map(|r| (r.reason, r.raw.to_vec())).collect())
 }
@@ -140,8 +140,10 @@ fn check_reject(fields: &BTreeMap<String, Box<RawValue>>, decoded: &Decoded) {
     for reject in &decoded.rejects {
         assert!(!reject.detail.is_empty());
         match reject.reason {
-            Reason::InvalidJson => assert!(reject.detail.contains("appears twice"), "{}", reject.detail),
-            Reason::BadAmount => {
+            RejectReason::InvalidJson => {
+                assert!(reject.detail.contains("appears twice"), "{}", reject.detail)
+            }
+            RejectReason::BadAmount => {
                 let raw = fields["amount"].get();
                 let text = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
                 let limit = Decimal::from(10u64.pow(16));

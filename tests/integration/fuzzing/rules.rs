@@ -46,7 +46,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
             &evaluator,
             None,
             (fiscwatch::event::TimeDelta::ZERO, u64::MAX),
-            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            (None, None),
             None,
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),

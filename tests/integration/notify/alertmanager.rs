@@ -6,7 +6,7 @@ use std::{
 };
 
 use fiscwatch::{
-    alert::{Notification, Reason, State, Told},
+    alert::{Notification, NotifiedAlert, Reason, State},
     clock::{Clock, SystemClock},
     event::TimeDelta,
     notify::{Resender, Sink},
@@ -123,7 +123,7 @@ async fn alerts_are_kept_alive_until_they_end() {
     let Some(server) = Alertmanager::start() else { return };
     let sink = sink_to(&[&server.url], "resend: 1s");
     assert_eq!(sink.resend_every(), Some(std::time::Duration::from_secs(1)));
-    let current: Arc<Mutex<Vec<Told>>> = Arc::new(Mutex::new(now(Reason::New).alerts));
+    let current: Arc<Mutex<Vec<NotifiedAlert>>> = Arc::new(Mutex::new(now(Reason::New).alerts));
     let given = current.clone();
     let resender = Arc::new(Resender {
         name: "test".into(),

@@ -11,7 +11,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use fiscwatch::{
-    alert::{Alert, Filing, Notification, Reason, Told},
+    alert::{Alert, Filing, Notification, NotifiedAlert, Reason},
     app::replay::Replay,
     config::Config,
     daemon::load_rules,
@@ -55,7 +55,7 @@ fn year(dir: &Path) -> Config {
 /// The alerts of each rule, filed as the daemon files them, and their findings.
 #[derive(Default)]
 struct Found {
-    alerts: BTreeMap<String, Vec<Told>>,
+    alerts: BTreeMap<String, Vec<NotifiedAlert>>,
 }
 
 impl Output for Found {
@@ -89,7 +89,7 @@ impl Found {
         let current = known.map(|at| told[at].alert.clone());
         let alert = stored(&desk().file(current, None, &filing, at).alert);
         match known {
-            None => told.push(Told { alert, evidence: vec![finding.clone()] }),
+            None => told.push(NotifiedAlert { alert, evidence: vec![finding.clone()] }),
             Some(at) => {
                 told[at].alert = alert;
                 told[at].evidence.insert(0, finding.clone());
@@ -149,7 +149,7 @@ impl Secrets {
 }
 
 /// The notification of a rule's alerts.
-fn notification(reason: Reason, told: &[Told]) -> Notification {
+fn notification(reason: Reason, told: &[NotifiedAlert]) -> Notification {
     let mut notification = sample(reason, Language::Zh);
     notification.group = told[0].alert.labels.clone();
     notification.alerts = told.to_vec();
@@ -199,7 +199,7 @@ fn tested(rules: &RuleSet) -> (Found, Vec<Map<String, Value>>) {
             let evidence: Vec<_> = test.findings.iter().rev().filter(is_its).cloned().collect();
             let told = found.alerts.entry(alert.rule_id.clone()).or_default();
             if told.len() < 4 * ALERTS {
-                told.push(Told { alert: stored(&alert), evidence });
+                told.push(NotifiedAlert { alert: stored(&alert), evidence });
             }
         }
     }

@@ -113,7 +113,7 @@ pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: O
             &first,
             Some(kept),
             (fiscwatch::event::TimeDelta::days(4000), u64::MAX),
-            (fiscwatch::event::Instant::MIN, fiscwatch::event::Instant::MIN),
+            (None, None),
             None,
         )
         .expect("nothing to fill windows from"),

@@ -7,7 +7,7 @@ use std::{
 
 use fiscwatch::{
     decode::{Decoder, Reading},
-    engine::{Dedup, Sequencer, Step, Ticker, Watermark},
+    engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
     event::{Cents, Instant, TimeDelta},
     ledger::Ledger,
     map::{Map, MapShape, UpsertShape, Versioned},
@@ -157,7 +157,7 @@ fn books(rows: &[String], rng: &mut ChaCha8Rng) -> BTreeMap<String, Sums> {
         let decoded = decoder.decode(&blocks, None);
         assert_eq!(decoded.rejects, [], "{part:?}");
         let parts = sequencer
-            .sequence(&blocks, decoded, Step::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker)
+            .sequence(&blocks, decoded, SequenceCause::Events, (Instant::EPOCH, TimeDelta::MAX), &mut ticker)
             .unwrap();
         let last = parts.last().unwrap();
         assert_eq!(last.intake.rejects, [], "{part:?}");

@@ -10,15 +10,15 @@ use arrow::{
 };
 use datafusion::common::Result;
 
-use super::condition::{RuleCounts, SPARSE, Table, holds, project, spread};
+use super::condition::{RuleCounts, RuleTable, SPARSE, holds, project, spread};
 use crate::rule::{
     compile::Condition,
-    parts::{Part, Parts},
+    parts::{ConditionPart, ConditionParts},
 };
 
 /// What the parts that several conditions share say of a batch, each asked when it is needed.
 #[derive(Debug)]
-pub(crate) struct Asked<'r> {
+pub(crate) struct SharedParts<'r> {
     of: &'r [Condition],
     truths: Vec<OnceCell<Option<Truth>>>,
 }
@@ -30,7 +30,7 @@ struct Truth {
     may_hold: BooleanBuffer,
 }
 
-impl<'r> Asked<'r> {
+impl<'r> SharedParts<'r> {
     /// Nothing is asked yet of these.
     pub(crate) fn new(of: &'r [Condition]) -> Self {
         Self { of, truths: vec![OnceCell::new(); of.len()] }
@@ -39,8 +39,8 @@ impl<'r> Asked<'r> {
     /// The rows among `left` on which a condition is true, as [`holds`] tells them.
     pub(crate) fn holds(
         &self,
-        (condition, parts): (&Condition, Option<&Parts>),
-        table: &Table,
+        (condition, parts): (&Condition, Option<&ConditionParts>),
+        table: &RuleTable,
         left: &BooleanBuffer,
         counts: &mut RuleCounts,
     ) -> BooleanBuffer {
@@ -55,7 +55,12 @@ impl<'r> Asked<'r> {
     }
 
     /// `None` if a part fails.
-    fn all_hold(&self, parts: &Parts, table: &Table, left: &BooleanBuffer) -> Option<BooleanBuffer> {
+    fn all_hold(
+        &self,
+        parts: &ConditionParts,
+        table: &RuleTable,
+        left: &BooleanBuffer,
+    ) -> Option<BooleanBuffer> {
         let (mut holds, mut may_hold) = (left.clone(), left.clone());
         for part in parts {
             if may_hold.count_set_bits() == 0 {
@@ -63,8 +68,10 @@ impl<'r> Asked<'r> {
             }
             let own;
             let truth = match part {
-                Part::Shared(at) => self.truths[*at].get_or_init(|| truth(&self.of[*at], table)).as_ref()?,
-                Part::Own(condition) => {
+                ConditionPart::Shared(at) => {
+                    self.truths[*at].get_or_init(|| truth(&self.of[*at], table)).as_ref()?
+                }
+                ConditionPart::Own(condition) => {
                     own = truth_within(condition, table, &may_hold)?;
                     &own
                 }
@@ -76,12 +83,12 @@ impl<'r> Asked<'r> {
 }
 
 /// What a condition says of all rows; `None` if it fails on one.
-fn truth(condition: &Condition, table: &Table) -> Option<Truth> {
+fn truth(condition: &Condition, table: &RuleTable) -> Option<Truth> {
     truth_of(condition, &project(condition, table)).ok()
 }
 
 /// What a condition says of the rows in `left`; `None` if it fails on one of them.
-fn truth_within(condition: &Condition, table: &Table, left: &BooleanBuffer) -> Option<Truth> {
+fn truth_within(condition: &Condition, table: &RuleTable, left: &BooleanBuffer) -> Option<Truth> {
     let batch = project(condition, table);
     if left.count_set_bits() * SPARSE > left.len()
         && let Ok(truth) = truth_of(condition, &batch)
@@ -165,7 +172,7 @@ mod tests {
         (amounts, one_of(&["entity", "person"]), one_of(&["1", "7", "x"]), one_of(&["30101", "30201", "303"]))
     }
 
-    fn table(rows: &[Row]) -> Table {
+    fn table(rows: &[Row]) -> RuleTable {
         let schema = wide_schema("UTC");
         let amounts = rows.iter().map(|row| row.0.map(|units| units * 100));
         let texts = |of: fn(&Row) -> Option<&'static str>| -> ArrayRef {
@@ -185,7 +192,7 @@ mod tests {
             }
         };
         let columns = schema.fields().iter().map(|field| column(field.name(), field.data_type())).collect();
-        Table::new(columns, rows.len())
+        RuleTable::new(columns, rows.len())
     }
 
     proptest! {
@@ -197,9 +204,9 @@ mod tests {
         ) {
             let (rules, table) = (&*RULES, table(&rows));
             let left = BooleanBuffer::collect_bool(rows_of(&table), |row| left[row]);
-            let asked = Asked::new(&rules.in_parts.shared);
+            let shared = SharedParts::new(&rules.in_parts.shared);
             let own = rules.in_parts.conditions.iter().flatten().flatten();
-            prop_assert!(own.filter(|part| matches!(part, Part::Own(_))).count() > 6);
+            prop_assert!(own.filter(|part| matches!(part, ConditionPart::Own(_))).count() > 6);
             prop_assert!(rules.in_parts.shared.len() > 5);
             for (number, rule) in rules.rules.entries() {
                 let both = [
@@ -209,7 +216,7 @@ mod tests {
                 for (condition, parts) in both {
                     let condition = condition.unwrap();
                     let (mut in_parts, mut whole) = (RuleCounts::default(), RuleCounts::default());
-                    let found = asked.holds((condition, parts), &table, &left, &mut in_parts);
+                    let found = shared.holds((condition, parts), &table, &left, &mut in_parts);
                     let expected = holds(condition, &table, &left, &mut whole);
                     prop_assert_eq!(found, expected, "{}", condition.text);
                     prop_assert_eq!(in_parts, whole, "{}", condition.text);
@@ -218,7 +225,7 @@ mod tests {
         }
     }
 
-    fn rows_of(table: &Table) -> usize {
+    fn rows_of(table: &RuleTable) -> usize {
         table.column(Column::Amount.into()).len()
     }
 }
