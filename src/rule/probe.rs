@@ -30,6 +30,8 @@ pub(crate) enum Of {
     Passed,
     /// Every event that is in a window, of a rule on windows that close.
     Counted,
+    /// Every event that passes `where` and that the first window begins again at (`since`).
+    Since,
     /// One of the conditions that `where` joins.
     Where,
     /// One of the conditions that `when`, or a SELECT of a query, joins. Of a query the part is the query without it.
@@ -41,7 +43,7 @@ pub(crate) enum Of {
 impl Of {
     /// Whether the part only shows what others read.
     pub(crate) fn is_shown(&self) -> bool {
-        matches!(self, Self::Whole | Self::Asked | Self::Passed | Self::Counted)
+        matches!(self, Self::Whole | Self::Asked | Self::Passed | Self::Counted | Self::Since)
     }
 }
 
@@ -104,6 +106,12 @@ impl Probes {
         add(Of::Passed, "", Rule { when: always(), ..bare.clone() });
         if let View::Window(_) = &rule.view {
             add(Of::Counted, "", Rule { filter: rule.filter.clone(), ..alone.clone() });
+        }
+        if let View::Sliding(windows) = &rule.view
+            && let Some(since) = windows.first().and_then(|over| over.since.as_ref())
+        {
+            let marks = Rule { filter: rule.filter.clone(), when: since.clone(), ..alone.clone() };
+            add(Of::Since, &since.text, marks);
         }
         for when in rule.filter.iter().flat_map(conditions) {
             add(Of::Where, &when.text, Rule { when: when.clone(), ..alone.clone() });

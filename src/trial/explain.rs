@@ -45,7 +45,6 @@ pub(crate) struct Asked<'a> {
     pub calendar: &'a Arc<Calendar>,
     /// The rules in force.
     pub rules: &'a RuleSet,
-    /// The rule.
     pub rule: &'a CompiledRule,
     /// The event, and its time.
     pub event: (&'a str, Instant),
@@ -92,7 +91,6 @@ pub(crate) struct Holds {
     pub holds: Option<bool>,
 }
 
-/// An explanation.
 #[derive(Debug)]
 pub(crate) struct Explained {
     /// What the rule said.
@@ -207,7 +205,7 @@ impl Asked<'_> {
     }
 
     /// What the parts found, put together.
-    fn told(&self, probes: &Probes, played: Played) -> Explained {
+    fn told(&self, probes: &Probes, mut played: Played) -> Explained {
         let finding = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let has_passed = finding(&Of::Passed).is_some();
         let parts: Vec<Holds> = probes
@@ -230,24 +228,8 @@ impl Asked<'_> {
         let mut values = finding(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
-        let window = match (&self.rule.view, &self.rule.rule.view) {
-            // From which event on such a window holds is not told by times.
-            (CompiledView::Sliding(_), View::Sliding(windows))
-                if windows.first().is_some_and(|over| over.since.is_some()) =>
-            {
-                None
-            }
-            (CompiledView::Sliding(_), View::Sliding(windows)) if has_passed => {
-                let reach = windows.first().map(|over| over.reach);
-                let from = reach.map_or(Instant::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
-                let is_in = |(_, at, _): &(String, Instant, Value)| *at >= from && *at <= self.event.1;
-                let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
-                let total = events.len();
-                events.drain(..total.saturating_sub(EVENTS_MAX));
-                Some(Window { stretch: None, events, total })
-            }
-            _ => None,
-        };
+        let errors = played.errors.take();
+        let window = has_passed.then(|| self.sliding_window(played)).flatten();
         let mut kinds = Kinds::default();
         if let CompiledView::Sliding(windows) = &self.rule.view {
             for OverWindow { measures, .. } in windows {
@@ -256,7 +238,26 @@ impl Asked<'_> {
             }
         }
         // An event that the rule fails on is found by none of its parts.
-        let limits = played.errors.into_iter().filter(|_| !has_passed).collect();
+        let limits = errors.into_iter().filter(|_| !has_passed).collect();
         Explained { parts, values, key, kinds, window, ..Explained::without(verdict, limits) }
+    }
+
+    /// What is in the event's window, of a rule on an event and those before it.
+    fn sliding_window(&self, played: Played) -> Option<Window> {
+        let View::Sliding(windows) = &self.rule.rule.view else { return None };
+        let over = windows.first()?;
+        let from = Reaches::new(self.calendar, over.reach).from(self.event.1);
+        let is_in = |(_, at, _): &(String, Instant, Value)| *at >= from && *at <= self.event.1;
+        let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
+        // A window since an event begins at the last in it that is so, by time and then as they were accepted.
+        let begins = |(_, (id, ..)): &(usize, &(String, Instant, Value))| {
+            played.marks.contains(id) && (over.current || id != self.event.0)
+        };
+        let mark = events.iter().enumerate().filter(begins).map(|(place, (_, at, _))| (*at, place)).max();
+        let mut place = 0..;
+        events.retain(|(_, at, _)| place.next().map(|place| (*at, place)) >= mark);
+        let total = events.len();
+        events.drain(..total.saturating_sub(EVENTS_MAX));
+        Some(Window { stretch: None, events, total })
     }
 }

@@ -1,6 +1,6 @@
 //! The events that can matter, through the parts of a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::{
     array::{Array, AsArray},
@@ -22,7 +22,7 @@ use crate::{
     rule::{
         Id, RuleId,
         compile::{ClosingRule, CompiledView},
-        probe::Probes,
+        probe::{Of, Probes},
         window::{Method, Season},
     },
     say,
@@ -39,6 +39,8 @@ pub(super) struct Played {
     pub own: BTreeMap<RuleId, Finding>,
     /// The events that pass `where`, with their times and amounts.
     pub passed: Vec<(String, Instant, Value)>,
+    /// Those of them that the first window begins again at.
+    pub marks: BTreeSet<String>,
     /// About windows, by the number of the part and the end of the window.
     pub windows: Vec<(RuleId, Instant, Finding)>,
     /// The windows that are over.
@@ -47,11 +49,15 @@ pub(super) struct Played {
 }
 
 impl Played {
-    fn take(&mut self, at: Instant, finding: Finding, event: &str, counts: bool) {
+    fn take(&mut self, at: Instant, finding: Finding, (probes, event): (&Probes, &str), counts: bool) {
         let Ok(number) = finding.rule_id.parse::<usize>().map(RuleId::new) else { return };
+        let part = probes.parts.get(number).map(|part| &part.of);
         if finding.window.is_some() {
             self.windows.push((number, at, finding));
             return;
+        }
+        if part == Some(&Of::Since) {
+            self.marks.extend(finding.event_id.clone());
         }
         if counts {
             let id = finding.event_id.clone().unwrap_or_default();
@@ -68,7 +74,7 @@ impl Played {
     fn take_all(
         &mut self,
         mut evaluation: Evaluation,
-        event: &str,
+        of: (&Probes, &str),
         counts: &dyn Fn(usize, &Finding) -> bool,
     ) {
         let error = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
@@ -76,15 +82,15 @@ impl Played {
         let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
         for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
             let counts = counts(row, &finding);
-            self.take(at, finding, event, counts);
+            self.take(at, finding, of, counts);
         }
     }
 
     /// What they found about windows that were closed at the end.
-    fn take_closed(&mut self, moved: Moved, event: &str) {
+    fn take_closed(&mut self, moved: Moved, of: (&Probes, &str)) {
         let error = moved.counts.iter().find_map(|counts| counts.last_error.clone());
         self.errors = self.errors.take().or(error);
-        moved.closed.into_iter().for_each(|window| self.take(window.at, window.finding, event, false));
+        moved.closed.into_iter().for_each(|window| self.take(window.at, window.finding, of, false));
     }
 }
 
@@ -178,12 +184,12 @@ impl Asked<'_> {
                 in_key.as_ref().is_none_or(|window| window.value(row))
                     && counting.is_some_and(|number| finding.rule_id == number.number().to_string())
             };
-            played.take_all(prepared.conclude(moved), self.event.0, &counts);
+            played.take_all(prepared.conclude(moved), (probes, self.event.0), &counts);
         }
         // What is not over yet is told as it stands.
         let mut moved = Moved::default();
         windows.end(0, &mut moved);
-        played.take_closed(moved, self.event.0);
+        played.take_closed(moved, (probes, self.event.0));
         Ok(Some(played))
     }
 }

@@ -283,3 +283,51 @@ fn one_condition_in_the_way_is_named() {
     assert_eq!(daemon.get("/api/v1/explain?event=none&rule=large-cash").0, 404);
     assert_eq!(daemon.get("/api/v1/explain?event=small&rule=none").0, 404);
 }
+
+/// The events that are shown are those that the rule counted: their number and their sum are what it measured.
+#[test]
+fn a_window_since_an_event_shows_what_is_counted() {
+    const RULES: &str = "rules:
+  - { id: with, severity: low, trigger: payment, over: { by: [unit_code], since: amount >= 1000, last: 5d },
+      measure: { n: count(*), total: sum(amount) }, when: n > 0, key: [event_id] }
+  - { id: before, severity: low, trigger: payment, over: { by: [unit_code], since: amount >= 1000, last: 5d, current: exclude },
+      measure: { n: count(*), total: sum(amount) }, when: n >= 0, key: [event_id] }
+";
+    let bench = Bench::new("", "state: { dir: state }\nengine: { lateness: 30d }\n");
+    std::fs::write(bench.path().join("rules/rules.yaml"), RULES).unwrap();
+    let daemon = Daemon::start(bench.path());
+    // A large payment comes late, one is out of reach at the end, and two are at one instant.
+    let payments = [
+        ("a", 1, "1000.00"),
+        ("b", 2, "1.00"),
+        ("c", 4, "2000.00"),
+        ("d", 5, "2.00"),
+        ("e", 3, "4000.00"),
+        ("f", 5, "1500.00"),
+        ("g", 5, "4.00"),
+        ("h", 12, "8.00"),
+        ("i", 11, "16.00"),
+    ];
+    let event = |(id, day, amount): &(&str, u32, &str)| {
+        let mut event = crate::support::payment(id, "L1", amount);
+        event["occurred_at"] = format!("2025-03-{day:02}T10:00:00+08:00").into();
+        event
+    };
+    let body = crate::support::lines(&payments.iter().map(event).collect::<Vec<_>>());
+    assert_eq!(daemon.post("/api/v1/events", &body).0, 200);
+    for (id, ..) in &payments {
+        for rule in ["with", "before"] {
+            let told = explain(&daemon, id, rule);
+            let own = |event: &&Value| rule == "with" || event["event_id"] != *id;
+            let shown: Vec<_> = list(&told["window"], "events").iter().filter(own).collect();
+            assert_eq!(told["values"]["n"], shown.len(), "{id} {rule}: {told}");
+            let cents = |amount: &Value| amount.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+            let total: i64 = shown.iter().map(|event| cents(&event["amount"])).sum();
+            assert_eq!(
+                told["values"]["total"].as_str().map_or(0, |_| cents(&told["values"]["total"])),
+                total,
+                "{id} {rule}"
+            );
+        }
+    }
+}
