@@ -85,23 +85,25 @@ def loading(bodies, stop, posted):
 
 # A request that asks nothing: what clients, daemon and machine take for it beside the same load is no decision's time.
 NOTHING = "a request that asks nothing"
+# What is blocked takes longer: the largest amount that would pass is looked for.
+BLOCKED = "what_if, all blocked"
 # MODES="what_if commit" LOADS=beside measures only these.
-MODES = os.environ.get("MODES", "").split() or (NOTHING, "what_if", "commit")
+MODES = [mode.replace("blocked", BLOCKED) for mode in os.environ.get("MODES", "").split()] or (NOTHING, "what_if", BLOCKED, "commit")
 LOADS = [load == "beside" for load in os.environ.get("LOADS", "alone beside").split()]
 names = itertools.count()
 
 
-def application(number, due):
+def application(number, due, **more):
     event = {k: v for k, v in applications[number % len(applications)].items() if k not in NOT_ASKED}
     event = happens_at(event, due - BEGAN)
-    return json.dumps({**event, "event_id": f"ask-{number}", "type": "application"})
+    return json.dumps({**event, "event_id": f"ask-{number}", "type": "application", **more})
 
 
 def client(mode, questions, told):
     """Asks when each question is due, and writes it before: a process of its own, so that no client waits for another."""
     connection, took, answers = connect(), [], collections.Counter()
     for due, number in questions:
-        body = application(number, due)
+        body = application(number, due, **({"amount": "9000000000.00"} if mode == BLOCKED else {}))
         time.sleep(max(0, due - time.monotonic()))
         if mode == NOTHING:
             connection.request("GET", "/-/healthy")
@@ -109,7 +111,7 @@ def client(mode, questions, told):
             answer.read()
             status, text = answer.status, '{"decision": "answered"}'
         else:
-            status, text = post(connection, f"/api/v1/decide?mode={mode}", body)
+            status, text = post(connection, f"/api/v1/decide?mode={mode.partition(',')[0]}", body)
         took.append(time.monotonic() - due)
         answers[json.loads(text)["decision"] if status == 200 else status] += 1
     told.put((took, answers))

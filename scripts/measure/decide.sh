@@ -5,7 +5,7 @@
 # SYNC_MS=4 has both disk and yardstick take at least so long for an fdatasync, as servers' disks do.
 # PACE=history has windows close and schedules fall due as fast as DAYS (120) days of events pass; METRICS=FILE keeps the
 # metrics of the run.
-# STATE=DIR is where the state goes, if not to the folder for temporary files. Latency counts from when a question was due.
+# STATE=DIR is where the state goes (with SYNC_MS a file system in memory is a disk without moods), if not to the folder for temporary files. Latency counts from when a question was due.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rate=${1:-200}
@@ -17,6 +17,8 @@ binary=${DECIDE_BINARY:-$PWD/target/release/fiscwatch}
 work=$(mktemp -d "${STATE:-${TMPDIR:-/tmp}}/decide.XXXXXX")
 trap 'kill $(jobs -p) 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"' EXIT
 "$binary" generate --payments "$((ingest * seconds * 2))" --units 300 --days ${DAYS:-120} --seed 3 --out "$work" > /dev/null
+# What was just written would be flushed by the first fsyncs that are measured.
+sync
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export FISCWATCH_HTTP__LISTEN=127.0.0.1:$port FISCWATCH_RULES__PATHS="[\"$PWD/rules\"]" FISCWATCH_STATE__DIR=$work/state
 export FISCWATCH_LOG__LEVEL=warn
