@@ -20,9 +20,7 @@ pub struct Limits {
 /// Codes that lie below those that a limit names, and do not begin with them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Below {
-    /// Of units.
     pub units: BTreeSet<String>,
-    /// Of regions.
     pub regions: BTreeSet<String>,
 }
 

@@ -102,7 +102,6 @@ impl Silence {
 /// 免打扰: hours in which some alerts wait, again and again.
 #[derive(Debug, Clone)]
 pub struct QuietHours {
-    /// Its name.
     pub name: String,
     /// What alerts it is about.
     pub matchers: Matchers,

@@ -26,7 +26,6 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct MovingTask(Option<JoinHandle<Result<(), StoreError>>>);
 
 impl MovingTask {
-    /// Starts it.
     pub(crate) fn start(shared: &Arc<Shared>, mover: LogMover, stop: &CancellationToken) -> Self {
         Self(Some(tokio::spawn(keep_short(Arc::clone(shared), mover, stop.clone()))))
     }

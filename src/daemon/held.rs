@@ -13,7 +13,6 @@ use crate::{
 pub(crate) enum Held {
     /// Quiet hours, by their name.
     Quiet(String),
-    /// A silence.
     Silence {
         /// Its number.
         id: i64,
@@ -24,7 +23,6 @@ pub(crate) enum Held {
     },
     /// A graver alert.
     Alert {
-        /// Its id.
         id: String,
         /// What it says.
         title: String,

@@ -33,7 +33,6 @@ use crate::{
 /// Backtests that are kept.
 const KEPT: usize = 20;
 
-/// What is tried.
 #[derive(Debug, Clone)]
 pub enum Tried {
     /// A rule in force with other constants.
@@ -54,7 +53,6 @@ pub struct Job {
     pub id: u64,
     /// The rule's id.
     pub rule: String,
-    /// What is tried.
     pub tried: Tried,
     /// Who asked.
     pub by: String,

@@ -244,7 +244,6 @@ pub(crate) fn gauge_rows(metrics: &Metrics, lists: &Lists) {
 }
 
 impl WatchedLists {
-    /// The lists.
     #[must_use]
     pub fn lists(&self) -> &Lists {
         &self.lists

@@ -17,7 +17,6 @@ use crate::{
 /// Who is told, and where the contacts of units are; changes with a reload.
 #[derive(Debug, Clone, Default)]
 pub struct Receivers {
-    /// The sinks.
     pub sinks: Arc<Sinks>,
     /// How much each takes at a time.
     pub limits: BTreeMap<String, Limits>,

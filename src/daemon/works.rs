@@ -36,7 +36,6 @@ pub(crate) const DRILL: &str = "drill.json";
 /// What a command writes to standard output.
 const ROWS: &str = "rows.jsonl";
 
-/// A work.
 #[derive(Debug)]
 pub(crate) struct Work {
     /// Its number.
@@ -81,7 +80,6 @@ pub(crate) enum NotBegun {
     Failed(String),
 }
 
-/// The works.
 #[derive(Debug, Default)]
 pub(crate) struct Works {
     works: Mutex<VecDeque<Arc<Work>>>,

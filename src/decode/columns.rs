@@ -70,9 +70,7 @@ pub(crate) enum ColumnBuilder {
     Decimal(Sparse<i128>),
     /// Microseconds.
     Time(Sparse<i64>),
-    /// Years.
     Year(Sparse<i32>),
-    /// Lists of strings.
     Tags(ListBuilder<StringBuilder>, usize),
 }
 

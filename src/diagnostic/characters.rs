@@ -9,7 +9,6 @@ use crate::say;
 pub(crate) struct Oddity {
     /// The position in characters.
     pub at: usize,
-    /// The text.
     pub text: String,
     /// What is wrong.
     pub message: String,

@@ -50,11 +50,9 @@ struct Standing {
 pub struct Lost {
     /// The row of the event.
     pub row: usize,
-    /// The rule.
     pub rule_id: String,
     /// The budget line.
     pub line: String,
-    /// The event.
     pub event_id: String,
 }
 

@@ -107,7 +107,6 @@ pub(crate) fn left_behind() -> usize {
 pub enum Broken {
     /// It did not end when its time was over.
     Left,
-    /// It panicked.
     Panicked,
     /// One before it did not end, of the same rule or of too many others.
     Crowded,

@@ -31,7 +31,6 @@ pub(super) const SPARSE: usize = 8;
 pub struct RuleCounts {
     /// Events that passed `where`.
     pub evaluated: u64,
-    /// Findings.
     pub findings: u64,
     /// Events that an exception took out.
     pub excepted: u64,
@@ -98,7 +97,6 @@ impl RuleTable {
         Self { more: [&self.more, more].concat(), ..self.clone() }
     }
 
-    /// A column.
     #[must_use]
     pub fn column(&self, at: ColumnId) -> ArrayRef {
         match (at.number().checked_sub(self.columns.len()), &self.compact) {

@@ -18,9 +18,7 @@ const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::Budge
 /// What a finding is about; its time is that of the event, the end of the window, or the tick.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'s> {
-    /// An event.
     Event {
-        /// Its id.
         id: &'s str,
         /// Its time.
         at: Instant,
@@ -29,7 +27,6 @@ pub enum Subject<'s> {
     Window(Stretch),
     /// A window from an event on: several may end together.
     From(Stretch),
-    /// A tick.
     Tick(Instant),
 }
 
@@ -46,9 +43,7 @@ impl Subject<'_> {
 
 /// The row that a finding was made on: in the rule's table, and in the columns behind those of the table.
 pub struct Place<'p> {
-    /// The table.
     pub table: &'p RuleTable,
-    /// The row.
     pub row: usize,
     /// Columns behind those of the table.
     pub more: &'p [ArrayRef],

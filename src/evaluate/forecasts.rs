@@ -61,7 +61,6 @@ impl<'b> Forecaster<'b> {
         Early::new(&mut self.lines, &self.position)
     }
 
-    /// The forecasts.
     #[must_use]
     pub(crate) fn forecasts(&self) -> Forecasts {
         forecast(&self.lines, &self.position)

@@ -63,7 +63,6 @@ pub(crate) struct Tried {
 /// An event on its way into a series.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
-    /// Its row.
     pub row: &'a [u64],
     /// What stands beside it.
     pub others: Option<Others>,

@@ -67,14 +67,12 @@ pub struct Closed {
     pub row: usize,
     /// The end of the window.
     pub at: Instant,
-    /// The finding.
     pub finding: Finding,
 }
 
 /// Windows that start without events and have to be filled from what is stored.
 #[derive(Debug, Default)]
 pub struct Empty {
-    /// Sliding windows.
     pub sliding: Vec<WindowId>,
     /// Rules on closing windows.
     pub closing: Vec<RuleId>,

@@ -17,7 +17,6 @@ pub(crate) struct LocalDays<'z> {
 }
 
 impl<'z> LocalDays<'z> {
-    /// In this zone.
     #[must_use]
     pub(crate) fn new(zone: &'z TimeZone) -> Self {
         Self { zone, from: 0, until: 0, offset: 0 }

@@ -133,7 +133,6 @@ impl Stretch {
 /// From when on a journal holds everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalStart {
-    /// The instant.
     pub at: Instant,
     /// The first fiscal year that it holds from its beginning.
     pub year: i32,

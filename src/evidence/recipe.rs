@@ -18,7 +18,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    /// The rule.
     pub rule_id: String,
     /// Its mode when the pack was made.
     pub mode: Mode,

@@ -82,7 +82,6 @@ pub(crate) async fn answers(State(answers): State<Arc<Answers>>, request: Reques
 
 /// A body that holds something until it is written.
 pub(crate) struct Held<T> {
-    /// The body.
     pub body: Body,
     /// What it holds.
     pub held: Option<T>,

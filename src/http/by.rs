@@ -64,9 +64,7 @@ pub(crate) enum Way {
     Local,
     /// A token, by its id.
     Token(String),
-    /// A session.
     Session {
-        /// The session.
         session: Session,
         /// What its pages send with changes.
         csrf: String,
@@ -76,7 +74,6 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// In one word.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Proxy => "proxy",
@@ -177,9 +174,7 @@ impl<S: Sync> FromRequestParts<S> for By {
 /// What a request shows of its sender; secrets are wiped when it goes.
 #[derive(Clone)]
 pub(crate) enum Shown {
-    /// Nothing.
     Nothing,
-    /// A token.
     Token(Zeroizing<String>),
     /// A name, from a proxy.
     Name(String),

@@ -48,7 +48,6 @@ pub struct Logins {
 pub struct Claim {
     /// The user's name, as they gave it.
     pub user: String,
-    /// The password.
     pub password: Password,
     /// A code of the second factor.
     pub totp: Option<String>,

@@ -10,7 +10,6 @@ const PART: usize = 50;
 
 /// Rows up to one of the bounds.
 pub(crate) struct Page<T> {
-    /// The rows.
     pub rows: Vec<T>,
     limit: usize,
     bytes: usize,

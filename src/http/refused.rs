@@ -117,7 +117,6 @@ impl Refusals {
         Self { metrics: Arc::clone(metrics), told: Mutex::default() }
     }
 
-    /// Counts one.
     pub fn count(&self, cause: Cause) {
         self.metrics.http_refused.with_label_values(&[cause.word()]).inc();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

@@ -177,11 +177,9 @@ const OWN: &str = "/api/v1/session";
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing.
     Nothing,
     /// Nothing, and who is known is told so.
     Own,
-    /// This.
     Act(Action),
     /// Somebody who is known: what is their own, or nothing is served there, and only they learn that.
     Anybody,

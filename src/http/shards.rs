@@ -98,7 +98,6 @@ pub async fn serve_shards(
 }
 
 impl Keeper {
-    /// Asks one shard.
     async fn ask(&self, shard: &ShardStatus, path: &str, headers: &HeaderMap) -> Answer {
         let mut address = shard.address.filter(|_| shard.process.is_some())?;
         if address.ip().is_unspecified() {

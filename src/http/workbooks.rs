@@ -16,7 +16,6 @@ enum Cell<'c> {
     Text(&'c str),
     /// Money with two decimals, as the API writes it.
     Money(Option<&'c str>),
-    /// A count.
     Count(u64),
     /// A part of one.
     Share(Option<f64>),

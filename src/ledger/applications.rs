@@ -14,7 +14,6 @@ use crate::event::Cents;
 pub(crate) enum Application {
     /// Money is reserved on a line.
     Open {
-        /// The line.
         line: LineNumber,
         /// How much.
         amount: Cents,

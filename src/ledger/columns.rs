@@ -27,7 +27,6 @@ pub(crate) const RATIO_TYPE: DataType = DataType::Decimal128(38, Ratio::SCALE as
 pub(crate) enum BudgetColumn {
     /// A sum, in cents.
     Sum(fn(&AfterEvent, usize) -> i128),
-    /// A ratio.
     Ratio(fn(&AfterEvent, usize) -> Option<Ratio>),
     /// The elapsed share of the line's fiscal year, if all that was executed in it is known.
     YearElapsed,

@@ -37,7 +37,6 @@ impl Rows {
         self.ends.len().checked_div(self.columns).unwrap_or(0)
     }
 
-    /// A cell.
     pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
         let at = row * self.columns + column;
         let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };

@@ -35,11 +35,8 @@ pub enum Condition {
 /// A column or a value.
 #[derive(Debug, Clone)]
 pub enum Operand {
-    /// A column.
     Column(usize),
-    /// A text.
     Text(Box<str>),
-    /// A number.
     Number(Decimal),
 }
 

@@ -105,12 +105,10 @@ pub struct Drafts {
     mask: bool,
 }
 
-/// A draft.
 #[derive(Debug)]
 pub struct Draft {
     /// Where it would go.
     pub to: Result<String, Unreachable>,
-    /// The letter.
     pub letter: Rendered,
 }
 

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use super::{SendError, Sink, mask::masked, sample::reason_word, view::one_line};
 use crate::{alert::Notification, personal::number::Tail};
 
-/// The log.
 #[derive(Debug, Default)]
 pub(crate) struct Log;
 

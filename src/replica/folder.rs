@@ -10,7 +10,6 @@ use std::{
 use super::BucketError;
 use crate::{diagnostic::os_reason, private, say};
 
-/// A folder.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,

@@ -23,7 +23,6 @@ const PAGES_MAX: usize = 4 << 30;
 pub(super) enum Kind {
     /// Somebody takes the state. What follows is built on a snapshot that was made after this.
     Claim,
-    /// A commit.
     Commit,
 }
 
@@ -55,11 +54,9 @@ pub(super) struct Head {
     pub blake3: String,
 }
 
-/// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub head: Head,
-    /// Packed.
     packed: Vec<u8>,
 }
 

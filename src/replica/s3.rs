@@ -38,7 +38,6 @@ impl Drop for S3 {
     }
 }
 
-/// An answer.
 struct Answer {
     status: StatusCode,
     body: Vec<u8>,

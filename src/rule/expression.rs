@@ -34,7 +34,6 @@ pub(crate) struct Scope<'s> {
     pub elsewhere: &'s [&'static str],
     /// The rule's constants.
     pub params: &'s [(String, Param)],
-    /// The lists.
     pub lists: &'s Lists,
 }
 

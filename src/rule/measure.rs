@@ -39,7 +39,6 @@ use crate::{
 pub struct Measures {
     /// The values that the aggregates read.
     pub lanes: Vec<Lane>,
-    /// The aggregates.
     pub aggregates: Vec<Aggregate>,
     /// The measures, over [`Self::results`].
     pub columns: Vec<Arc<dyn PhysicalExpr>>,

@@ -42,7 +42,6 @@ struct Column<'s> {
 
 /// What is compared, and with what.
 pub(crate) struct Comparisons<'c> {
-    /// The columns.
     pub columns: &'c Schema,
     /// The rule's constants.
     pub params: &'c [(String, Param)],

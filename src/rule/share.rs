@@ -21,9 +21,7 @@ pub struct SharedWindow {
     pub identity: String,
     /// The event types, as [`crate::event::EventType::bit`]s.
     pub types: TypeSet,
-    /// The filter.
     pub filter: Option<Condition>,
-    /// The key.
     pub by: Vec<KeyPart>,
     /// How far back it reaches.
     pub reach: Reach,

@@ -27,7 +27,6 @@ pub enum View {
 pub struct Measure {
     /// The column it makes.
     pub name: Placed,
-    /// The expression.
     pub expression: Placed,
 }
 
@@ -148,7 +147,6 @@ impl Season {
 pub struct Anomaly {
     /// The measure.
     pub of: Placed,
-    /// How.
     pub method: Method,
     /// The most windows that it is compared with.
     pub history: usize,

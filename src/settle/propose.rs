@@ -40,7 +40,6 @@ pub(crate) enum By {
     Function,
     /// The economic class
     Class,
-    /// The unit
     Unit,
 }
 
@@ -83,7 +82,6 @@ pub(crate) struct Past {
     pub forecast: BTreeSet<i32>,
 }
 
-/// A proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Proposal {
     pub fiscal_year: i32,

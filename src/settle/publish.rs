@@ -36,7 +36,6 @@ struct Amounts {
     persons: BTreeSet<String>,
 }
 
-/// What is published.
 #[derive(Debug)]
 pub(crate) struct Published {
     /// The files by their names.

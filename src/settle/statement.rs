@@ -45,7 +45,6 @@ pub(crate) struct Row {
     pub unit_name: String,
     pub function_code: String,
     pub economic_code: String,
-    /// How many lines.
     pub lines: usize,
     #[serde(flatten)]
     pub figures: Figures,

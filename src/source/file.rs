@@ -41,7 +41,6 @@ pub(crate) struct Identity {
 /// A file to read.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// The path.
     pub path: PathBuf,
     /// What it holds.
     pub format: Format,

@@ -18,7 +18,6 @@ pub(crate) const SILENCES: &str = "silences";
 /// 通知
 pub(crate) const NOTIFICATIONS: &str = "notifications";
 
-/// The tables.
 pub(crate) const DESK_TABLES: &[&str] = &[ALERT_HISTORY, SILENCES, NOTIFICATIONS];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +75,6 @@ pub enum Stored {
     Missing,
     /// A number, or an instant in microseconds.
     Number(i64),
-    /// A text.
     Text(String),
 }
 

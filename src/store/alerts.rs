@@ -20,7 +20,6 @@ use crate::{
 /// When something happens, and when its cause was received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// Now.
     pub now: Instant,
     /// When the cause was received; for how long notifications take.
     pub received_at: Instant,

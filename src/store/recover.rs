@@ -276,7 +276,6 @@ pub(crate) const EVENTS: &str =
     + (SELECT coalesce(sum(events), 0) FROM sealed)";
 /// The latest event time.
 pub(crate) const LATEST: &str = "SELECT max(at) FROM (SELECT max(last_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT max(last_at) FROM sealed)";
-/// The earliest.
 pub(crate) const EARLIEST: &str = "SELECT min(at) FROM (SELECT min(first_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT min(first_at) FROM sealed)";
 
 pub(crate) fn number(store: &Store, sql: &str) -> Result<Option<i64>, StoreError> {

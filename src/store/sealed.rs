@@ -46,7 +46,6 @@ pub(crate) struct SealedFile {
     pub events: i64,
     /// The first journal block that has events in it.
     pub first_seq: i64,
-    /// The last one.
     pub last_seq: i64,
     /// Its size.
     pub bytes: i64,
@@ -81,7 +80,6 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<SealedFile>>
     connection.prepare_cached(sql)?.query_map([], SealedFile::read)?.collect()
 }
 
-/// Registers a file.
 pub(crate) fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Result<()> {
     let SealedFile { file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum } = f;
     insert!(transaction, "INSERT INTO sealed", {

@@ -16,7 +16,6 @@ use crate::event::time::Calendar;
 /// A key in the configuration, and how a calendar tells its value.
 type Setting = (&'static str, fn(&Calendar) -> String);
 
-/// The settings.
 const SETTINGS: [Setting; 3] = [
     ("time_zone", |calendar| calendar.zone_name.clone()),
     ("fiscal_year_start", Calendar::fiscal_year_start_text),

@@ -28,7 +28,6 @@ pub(crate) struct Commits {
     pub(crate) pages: BTreeMap<u32, Vec<u8>>,
 }
 
-/// What is new.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// Nothing was committed.

@@ -25,7 +25,6 @@ pub(crate) fn names(rule: &str) -> [String; 2] {
 /// What one form found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
-    /// Findings.
     pub findings: u64,
     /// Keys that they have: each is an alert, if nobody closes it.
     pub keys: u64,

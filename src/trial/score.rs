@@ -41,7 +41,6 @@ pub(crate) enum LabelError {
     /// A line is no label.
     #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error = json_fault(error)))]
     Shape {
-        /// The line.
         line: usize,
         /// Why.
         error: serde_json::Error,
@@ -49,7 +48,6 @@ pub(crate) enum LabelError {
     /// A time is no time.
     #[error("{}", say!("line {line}: the time {time}: {error}", line, time = quoted(text), error))]
     Time {
-        /// The line.
         line: usize,
         /// The time.
         text: String,

@@ -105,7 +105,6 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// Reads it.
     pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>) -> Result<Self, Fault> {
         let start = relations(package, "_rels/.rels", "")?;
         let name = start.into_iter().find(|relation| relation.kind.ends_with("/officeDocument"));

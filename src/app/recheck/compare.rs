@@ -18,7 +18,6 @@ use crate::{
 
 /// What can be compared.
 pub(crate) struct Compared<'r> {
-    /// The rules.
     pub rules: &'r RuleSet,
     /// Those that the last commit was judged by.
     pub in_force: BTreeMap<String, InForce>,

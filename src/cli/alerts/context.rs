@@ -60,7 +60,6 @@ pub(crate) struct Behind {
 /// A payee with its payments of a year that are not in the alert.
 #[derive(Debug, Serialize)]
 pub(crate) struct Payee {
-    /// Its name.
     pub name: Option<String>,
     /// Its account, by which its payments are found.
     pub account: Option<String>,
@@ -73,7 +72,6 @@ pub(crate) struct Payee {
 /// A unit with its other alerts.
 #[derive(Debug, Serialize)]
 pub(crate) struct Unit {
-    /// Its code.
     pub code: String,
     /// The latest of them, with what became of each.
     pub alerts: Vec<AlertView>,

@@ -11,7 +11,6 @@ use crate::{
     text::{Language, spoken},
 };
 
-/// A cell.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
     /// Nothing.
@@ -55,12 +54,10 @@ impl Cell {
         Self::Count(count.to_string())
     }
 
-    /// An amount.
     pub(crate) fn money(amount: Cents) -> Self {
         Self::Money(amount.to_string())
     }
 
-    /// An instant.
     pub(crate) fn time(at: Instant, calendar: &Calendar) -> Self {
         let local = calendar.local(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
         Self::Time(local, calendar.format(at))

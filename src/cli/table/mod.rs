@@ -21,7 +21,6 @@ pub(crate) use visible::{cut, visible};
 use fit::{Demand, GAP, fit};
 use visible::width;
 
-/// A column.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     name: String,

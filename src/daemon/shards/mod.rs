@@ -41,7 +41,6 @@ pub struct Board {
     listen: SocketAddr,
     /// The store below which each has its own.
     store: Place,
-    /// The topic.
     pub topic: String,
     /// The name of this machine in the group.
     pub instance: String,

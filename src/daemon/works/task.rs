@@ -108,7 +108,6 @@ impl Versions {
 }
 
 impl Task {
-    /// Its word.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Adjustments { .. } => "adjustments",

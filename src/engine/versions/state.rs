@@ -23,7 +23,6 @@ pub struct Standing {
     /// The application, until a payment settles it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<Issued>,
-    /// The payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment: Option<Issued>,
     /// What the bank did with the payment.

@@ -34,9 +34,7 @@ pub(crate) struct Output {
 pub(crate) enum Cells {
     /// Whole numbers, and decimals at their scale.
     Numbers(Vec<Option<i128>>),
-    /// Floats.
     Floats(Vec<Option<f64>>),
-    /// Text.
     Texts(StringViewBuilder),
     /// Lists of text.
     Lists(Box<ListBuilder<StringViewBuilder>>),

@@ -20,11 +20,9 @@ use crate::{
 
 /// What judging windows needs.
 pub(crate) struct Judge<'j> {
-    /// The rule.
     pub rule: &'j CompiledRule,
     /// Its windows.
     pub view: &'j ClosingRule,
-    /// The calendar.
     pub calendar: &'j Calendar,
     /// The panes.
     pub grid: Grid<'j>,

@@ -61,7 +61,6 @@ struct Kept {
 /// What there is for a rule that is due.
 #[derive(Debug)]
 pub enum Ready {
-    /// Its plan.
     Kept(Box<KeptPlan>),
     /// None yet.
     ToBeMade,

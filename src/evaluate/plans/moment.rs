@@ -50,7 +50,6 @@ impl Moment {
         self.at.store(at.as_micros(), Ordering::SeqCst);
     }
 
-    /// What it is.
     pub(crate) fn get(&self) -> Instant {
         Instant::from_micros(self.at.load(Ordering::SeqCst))
     }

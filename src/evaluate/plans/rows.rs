@@ -44,7 +44,6 @@ impl Timed {
         Self { rows, times }
     }
 
-    /// The rows.
     #[must_use]
     pub(crate) fn rows(&self) -> &RecordBatch {
         &self.rows

@@ -39,7 +39,6 @@ pub(super) struct Metadata {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
-/// A provider.
 pub(super) struct Provider {
     pub config: Oidc,
     client: Client,

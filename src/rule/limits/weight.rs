@@ -44,7 +44,6 @@ pub(crate) fn of_expression(sql: &Sql) -> Weight {
     scale.weigh(sql, 1, HashSet::new())
 }
 
-/// A query.
 pub(crate) fn of_query(query: &Query) -> Weight {
     Scale::default().query(query)
 }

@@ -12,7 +12,6 @@ pub(crate) use lane::{LANES_MAX, Lane, LaneKind, Layout, NULL_TEXT, Others, floa
 pub struct WindowPlan {
     /// How a row is laid out.
     pub layout: Layout,
-    /// The aggregates.
     pub aggregates: Vec<Aggregate>,
     /// Whether the event itself counts.
     pub current: bool,

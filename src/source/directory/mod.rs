@@ -46,7 +46,6 @@ pub enum Afterwards {
     Keep,
     /// It is moved into the folder `done` beside it.
     Move,
-    /// It is deleted.
     Delete,
 }
 

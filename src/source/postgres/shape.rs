@@ -34,7 +34,6 @@ pub(crate) enum Kind {
     Json,
 }
 
-/// A column.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub name: String,

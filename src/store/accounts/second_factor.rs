@@ -30,7 +30,6 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// Its columns.
     pub(super) const COLUMNS: &str = "totp_required, totp, totp_at";
 
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {

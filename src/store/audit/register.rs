@@ -106,7 +106,6 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<AuditFile>> 
     connection.prepare_cached(sql)?.query_map([], AuditFile::read)?.collect()
 }
 
-/// Registers a file.
 pub(crate) fn register(summed: &Summed<'_>, f: &AuditFile) -> rusqlite::Result<()> {
     let AuditFile { file, first, last, first_at, last_at, end, bytes, .. } = f;
     let (head, digest, link) = (&end.digest.as_bytes()[..], &f.digest.as_bytes()[..], &f.link.as_bytes()[..]);

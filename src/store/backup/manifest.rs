@@ -32,7 +32,6 @@ pub struct Manifest {
     pub last_block: i64,
     /// The time of the latest event.
     pub last_at: Option<Instant>,
-    /// Findings.
     pub findings: i64,
     /// How far each partition was read: source, partition, offset.
     pub positions: Vec<(String, String, i64)>,

@@ -72,7 +72,6 @@ impl Changes {
 /// A transaction that keeps the sums of what it changes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summed<'t> {
-    /// The transaction.
     pub transaction: &'t Connection,
     changes: &'t Changes,
 }

@@ -3,7 +3,6 @@
 /// A table with a sum.
 #[derive(Debug)]
 pub(crate) struct SummedTable {
-    /// Its name.
     pub name: &'static str,
     /// What is summed. A version that adds a column sums the table again in its migration.
     pub columns: &'static str,
@@ -26,13 +25,11 @@ pub(crate) const SEALED: SummedTable = SummedTable {
     columns: "file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum",
     key: "file = ?1",
 };
-/// Findings.
 pub(crate) const FINDINGS: SummedTable = SummedTable {
     name: "findings",
     columns: "seq, finding_id, rule_id, severity, mode, at, event_id, body",
     key: "seq = ?1",
 };
-/// The quarantine.
 pub(crate) const QUARANTINE: SummedTable = SummedTable {
     name: "quarantine",
     columns: "seq, source, partition, record, reason, detail, raw, received_at, replayed_at",
@@ -104,7 +101,6 @@ pub(crate) const META: SummedTable = SummedTable { name: "meta", columns: "name,
 /// What the state was made with.
 pub(crate) const SETTINGS: SummedTable =
     SummedTable { name: "settings", columns: "name, value", key: "name = ?1" };
-/// Alerts.
 pub(crate) const ALERTS: SummedTable = SummedTable {
     name: "alerts",
     columns: "alert_id, rule_id, \"key\", severity, state, unit_code, version, opened_at, changed_at, escalates_at, \
@@ -132,7 +128,6 @@ pub(crate) const ALERT_FINDINGS: SummedTable = SummedTable {
 /// The budget lines that keep an alert open; by the alert.
 pub(crate) const ALERT_LINES: SummedTable =
     SummedTable { name: "alert_lines", columns: "rule_id, line, alert_id", key: "alert_id = ?1" };
-/// Silences.
 pub(crate) const SILENCES: SummedTable =
     SummedTable { name: "silences", columns: "silence_id, starts_at, ends_at, body", key: "silence_id = ?1" };
 /// What officers did with silences.
@@ -186,7 +181,6 @@ pub(crate) const USERS: SummedTable = SummedTable {
     columns: "name, roles, created_at, created_by, disabled_at, seen_at",
     key: "name = ?1",
 };
-/// Tokens.
 pub(crate) const TOKENS: SummedTable = SummedTable {
     name: "tokens",
     columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
@@ -223,7 +217,6 @@ pub(crate) const CREDENTIALS: SummedTable = SummedTable {
     columns: "name, password, set_at, set_by, totp_required, totp, totp_at, totp_step",
     key: "name = ?1",
 };
-/// Sessions.
 pub(crate) const SESSIONS: SummedTable =
     SummedTable { name: "sessions", columns: "id, user, place, digest, began_at, seen_at", key: "id = ?1" };
 

@@ -25,7 +25,6 @@ use crate::{
 pub(crate) struct BlockInfo {
     /// Its number.
     pub seq: i64,
-    /// Events in it.
     pub events: i64,
     first_at: Instant,
     last_at: Instant,

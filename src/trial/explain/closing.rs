@@ -23,9 +23,7 @@ const BEFORE_MAX: usize = 120;
 /// What a window was compared with: the windows of its key before it.
 #[derive(Debug)]
 pub(crate) struct Baseline {
-    /// The measure.
     pub measure: String,
-    /// How.
     pub method: &'static str,
     /// What is usual; none if there are too few windows, or the measure has no value.
     pub usual: Option<Value>,

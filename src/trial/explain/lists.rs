@@ -20,7 +20,6 @@ const ROWS_MAX: usize = 20;
 /// A row of a reference list.
 #[derive(Debug)]
 pub(crate) struct ListRow {
-    /// The list.
     pub list: String,
     /// A digest of all of its rows, as they are now.
     pub version: u64,
