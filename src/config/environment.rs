@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Raw;
+use super::{Raw, shape};
 use crate::{
     diagnostic::{Diagnostic, field_fault, nearest},
     say,
@@ -26,21 +26,29 @@ pub(crate) fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>)
     for (name, text) in ours {
         let fail = |message: String, hint| Diagnostic::of_file(&format!("${name}"), message, hint);
         let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
-        let mut tree = serde_json::to_value(&raw).map_err(|e| fail(e.to_string(), None))?;
+        let before = serde_json::to_value(&raw).map_err(|e| fail(e.to_string(), None))?;
+        let mut tree = before.clone();
         let secret = path.last().is_some_and(|key| SECRETS.contains(&key.as_str()));
         // A secret is text even if it looks like a number, and no message repeats it, nor a whole list that has some.
         let new = if secret { Value::String(text.clone()) } else { value(&text) };
         let hidden = secret || LISTS_WITH_SECRETS.contains(&path[0].as_str());
         let shown = if hidden { say!("its value") } else { quoted(&text) };
         set(&mut tree, &path, new).map_err(|(message, hint)| fail(message, hint))?;
-        raw = serde_json::from_value(tree).map_err(|e| {
-            let fault = e.to_string();
-            let is_word = fault.starts_with("unknown variant");
-            let fault = if is_word { field_fault(&fault) } else { fault };
-            fail(format!("{shown}: {fault}"), None)
+        raw = serde_json::from_value(tree.clone()).map_err(|e| {
+            let told = (!hidden).then(|| shape_problem(&name, &before, &tree)).flatten();
+            told.unwrap_or_else(|| fail(format!("{shown}: {}", field_fault(&e.to_string())), None))
         })?;
     }
     Ok(raw)
+}
+
+/// What a variable does to the shape of the configuration, as a mistake in its file would be told.
+fn shape_problem(name: &str, before: &Value, after: &Value) -> Option<Diagnostic> {
+    let problems = |tree: &Value| shape::problems(&format!("${name}"), &tree.to_string());
+    let known = problems(before);
+    let is_new = |problem: &Diagnostic| known.iter().all(|known| known.message != problem.message);
+    let Diagnostic { file, message, hint, .. } = problems(after).into_iter().find(is_new)?;
+    Some(Diagnostic::of_file(&file, message, hint))
 }
 
 /// Keys whose values are secrets.
@@ -131,6 +139,11 @@ mod tests {
             "$FISCWATCH_ENGINE__BATCH_ROW: there is no key \"batch_row\" in the configuration\n    hint: did you mean \"batch_rows\"?"
         );
         let error = with(&[("FISCWATCH_ENGINE__BATCH_ROWS", "many")]).unwrap_err().to_string();
-        assert!(error.starts_with("$FISCWATCH_ENGINE__BATCH_ROWS: \"many\": invalid type"), "{error}");
+        assert_eq!(
+            error,
+            "$FISCWATCH_ENGINE__BATCH_ROWS: engine.batch_rows is \"many\", but must be a whole number that is not negative"
+        );
+        let error = with(&[("FISCWATCH_STATE__STANDBY", "maybe")]).unwrap_err().to_string();
+        assert_eq!(error, "$FISCWATCH_STATE__STANDBY: state.standby is \"maybe\", but must be true or false");
     }
 }
