@@ -178,6 +178,7 @@ pub struct InhibitSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietSpec {
+    /// Its name.
     pub name: String,
     /// Matchers of the alerts that wait.
     #[serde(rename = "match")]

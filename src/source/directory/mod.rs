@@ -46,6 +46,7 @@ pub enum Afterwards {
     Keep,
     /// It is moved into the folder `done` beside it.
     Move,
+    /// It is deleted.
     Delete,
 }
 

@@ -21,6 +21,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct Settings {
     /// Where it is, without a password.
     pub url: String,
+    /// The password.
     pub password: Option<String>,
     /// How the connection is protected.
     pub tls: Tls,
@@ -73,6 +74,7 @@ pub enum Tls {
 pub enum Relation {
     /// A table or view, perhaps with its schema before a point, written as the database stores the names.
     Table(String),
+    /// A query.
     Query(String),
 }
 
