@@ -6,7 +6,9 @@ use arrow::datatypes::Schema;
 use datafusion::{
     common::Result,
     physical_expr::{
-        PhysicalExpr, conjunction, split_conjunction,
+        PhysicalExpr, conjunction,
+        expressions::Column,
+        split_conjunction,
         utils::{collect_columns, reassign_expr_columns},
     },
 };
@@ -96,7 +98,7 @@ fn pieces(condition: Option<&Condition>) -> Vec<Condition> {
 
 /// A part of a condition over its own columns alone.
 fn alone(of: &Condition, piece: &Arc<dyn PhysicalExpr>) -> Result<Condition> {
-    let mut columns: Vec<usize> = collect_columns(piece).iter().map(|column| column.index()).collect();
+    let mut columns: Vec<usize> = collect_columns(piece).iter().map(Column::index).collect();
     columns.sort_unstable();
     let schema = Arc::new(of.schema.project(&columns)?);
     let expr = reassign_expr_columns(Arc::clone(piece), &schema)?;
