@@ -181,10 +181,10 @@ fn a_name_has_one_meaning() {
     for (name, files) in &places {
         match (files.len(), listed.remove(name.as_str()).unwrap_or(1)) {
             (found, most) if found > most => {
-                wrong.push(format!("{name} is {} types: {}", found, files.join(", ")))
+                wrong.push(format!("{name} is {} types: {}", found, files.join(", ")));
             }
             (found, most) if found < most => {
-                wrong.push(format!("{name} is only {found} now: its number here falls"))
+                wrong.push(format!("{name} is only {found} now: its number here falls"));
             }
             _ => {}
         }

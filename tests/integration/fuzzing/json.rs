@@ -141,7 +141,7 @@ fn check_reject(fields: &BTreeMap<String, Box<RawValue>>, decoded: &Decoded) {
         assert!(!reject.detail.is_empty());
         match reject.reason {
             RejectReason::InvalidJson => {
-                assert!(reject.detail.contains("appears twice"), "{}", reject.detail)
+                assert!(reject.detail.contains("appears twice"), "{}", reject.detail);
             }
             RejectReason::BadAmount => {
                 let raw = fields["amount"].get();
