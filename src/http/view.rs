@@ -204,7 +204,7 @@ impl AlertView {
 
 /// One line of an alert's history, which only grows.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = HistoryEntry)]
+#[schema(as = Change)]
 pub struct ChangeView {
     /// When it was done, by the clock. The times of events are called `at` and `occurred_at`.
     #[schema(format = DateTime)]
