@@ -87,8 +87,9 @@ def loading(bodies, stop, posted):
 NOTHING = "a request that asks nothing"
 # What is blocked takes longer: the largest amount that would pass is looked for.
 BLOCKED = "what_if, all blocked"
-# MODES="what_if commit" LOADS=beside measures only these.
-MODES = [mode.replace("blocked", BLOCKED) for mode in os.environ.get("MODES", "").split()] or (NOTHING, "what_if", BLOCKED, "commit")
+# MODES="what_if blocked commit" LOADS=beside measures only these.
+ASKED = os.environ.get("MODES", "").split()
+MODES = [BLOCKED if mode == "blocked" else mode for mode in ASKED] or (NOTHING, "what_if", BLOCKED, "commit")
 LOADS = [load == "beside" for load in os.environ.get("LOADS", "alone beside").split()]
 names = itertools.count()
 

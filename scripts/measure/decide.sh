@@ -5,7 +5,8 @@
 # SYNC_MS=4 has both disk and yardstick take at least so long for an fdatasync, as servers' disks do.
 # PACE=history has windows close and schedules fall due as fast as DAYS (120) days of events pass; METRICS=FILE keeps the
 # metrics of the run.
-# STATE=DIR is where the state goes (with SYNC_MS a file system in memory is a disk without moods), if not to the folder for temporary files. Latency counts from when a question was due.
+# STATE=DIR is where the state goes, if not to the folder for temporary files; with SYNC_MS, a folder in memory is a disk that
+# never pauses. Latency counts from when a question was due.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rate=${1:-200}
