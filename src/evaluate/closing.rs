@@ -111,7 +111,7 @@ fn lesser(needed: Option<i64>, protect: Option<i64>) -> Option<i64> {
 /// The values of a key in a row.
 fn values(by: &[KeyPart], table: &RuleTable, row: usize) -> Box<[ScalarValue]> {
     let of = |part: &KeyPart| match part {
-        KeyPart::Column(at) => ScalarValue::try_from_array(&table.columns[*at], row),
+        KeyPart::Column(at) => ScalarValue::try_from_array(&table.column(*at), row),
         KeyPart::Computed(part) => value(part, table, row),
     };
     by.iter().map(|part| of(part).unwrap_or(ScalarValue::Null)).collect()

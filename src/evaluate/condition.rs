@@ -69,7 +69,7 @@ impl RuleCounts {
 #[derive(Debug, Clone)]
 pub struct RuleTable {
     /// The columns of all rows of the batch; those that no rule names may be empty.
-    pub columns: Arc<ById<ColumnId, ArrayRef>>,
+    columns: Arc<ById<ColumnId, ArrayRef>>,
     /// The rows of the batch that the table has; all of them without.
     compact: Option<Arc<Compact>>,
     /// The columns behind those.
@@ -95,6 +95,11 @@ impl RuleTable {
     #[must_use]
     pub fn with(&self, more: &[ArrayRef]) -> Self {
         Self { more: [&self.more, more].concat(), ..self.clone() }
+    }
+
+    /// The columns of all rows of the batch, whichever of them the table has.
+    pub(super) fn of_batch(&self) -> &Arc<ById<ColumnId, ArrayRef>> {
+        &self.columns
     }
 
     #[must_use]

@@ -375,13 +375,13 @@ impl Prepared {
 
     fn finding(&self, hit: Hit, measures: &[ArrayRef]) -> Finding {
         let place = Place { table: &self.table, row: hit.row, more: measures, more_row: hit.place };
-        let ids = self.table.columns[Column::EventId.into()].as_string_view();
+        let ids = self.table.of_batch()[Column::EventId.into()].as_string_view();
         let subject = Subject::Event { id: ids.value(hit.row), at: time(&self.table, hit.row) };
         Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)
     }
 
     fn found(&self, hit: Hit) -> FindingOrigin {
-        let amounts = self.table.columns[Column::Amount.into()].as_primitive::<Decimal128Type>();
+        let amounts = self.table.of_batch()[Column::Amount.into()].as_primitive::<Decimal128Type>();
         FindingOrigin {
             row: hit.row,
             at: time(&self.table, hit.row),
@@ -391,7 +391,7 @@ impl Prepared {
 }
 
 fn time(table: &RuleTable, row: usize) -> Instant {
-    let times = table.columns[Column::OccurredAt.into()].as_primitive::<TimestampMicrosecondType>();
+    let times = table.of_batch()[Column::OccurredAt.into()].as_primitive::<TimestampMicrosecondType>();
     Instant::from_micros(times.value(row))
 }
 

@@ -53,8 +53,8 @@ pub struct Place<'p> {
 
 impl Place<'_> {
     fn cell(&self, column: ColumnId) -> (&ArrayRef, usize) {
-        match column.number().checked_sub(self.table.columns.len()) {
-            None => (&self.table.columns[column], self.row),
+        match column.number().checked_sub(self.table.of_batch().len()) {
+            None => (&self.table.of_batch()[column], self.row),
             Some(more) => (&self.more[more], self.more_row),
         }
     }

@@ -92,8 +92,9 @@ pub struct Compact {
 impl Compact {
     fn new(table: &RuleTable, mask: &BooleanBuffer) -> Self {
         let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
-        let taken = ById::filled(table.columns.len(), OnceLock::new());
-        Self { rows, columns: Arc::clone(&table.columns), of: table.rows, taken, hashes: Mutex::default() }
+        let columns = Arc::clone(table.of_batch());
+        let taken = ById::filled(columns.len(), OnceLock::new());
+        Self { rows, columns, of: table.rows, taken, hashes: Mutex::default() }
     }
 
     /// A column of these rows.

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Column, time::Calendar},
+        event::time::Calendar,
         lists::Lists,
         rule::{
             RuleSet,
@@ -203,7 +203,7 @@ mod tests {
             left in proptest::collection::vec(any::<bool>(), 80),
         ) {
             let (rules, table) = (&*RULES, table(&rows));
-            let left = BooleanBuffer::collect_bool(rows_of(&table), |row| left[row]);
+            let left = BooleanBuffer::collect_bool(table.rows, |row| left[row]);
             let shared = SharedParts::new(&rules.in_parts.shared);
             let own = rules.in_parts.conditions.iter().flatten().flatten();
             prop_assert!(own.filter(|part| matches!(part, ConditionPart::Own(_))).count() > 6);
@@ -223,9 +223,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    fn rows_of(table: &RuleTable) -> usize {
-        table.column(Column::Amount.into()).len()
     }
 }

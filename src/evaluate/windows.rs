@@ -88,7 +88,7 @@ impl Empty {
 
 impl Windows {
     /// Windows without events. An event may be so `late` and still finds all of its window; windows that end at or before
-    /// `watermark` are closed, none where it is the least instant.
+    /// `watermark` are closed, none where there is none yet.
     #[must_use]
     pub fn new(
         rules: &Arc<RuleSet>,
