@@ -1,5 +1,11 @@
 //! The configuration as it is written: every key, with its default.
 
+mod http;
+mod sources;
+
+pub(super) use http::Http;
+pub use http::Tls;
+pub(super) use sources::{DirectorySpec, FileSpec, SourceSpec};
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,21 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     alerts::{AlertSpec, RouteSpec},
     codes::CodeSpec,
-    feeds::{MapSpec, PostedSpec},
     lists::ListSpecs,
-    postgres::PostgresSpec,
     state::State,
 };
 use crate::{
     access::provider::{self, Provider},
-    event::{stamp::Unit, time::NamedBy},
-    map::{Mode, UpsertShape},
+    event::time::NamedBy,
     rule::Language,
-    source::{
-        Encoding,
-        directory::Afterwards,
-        kafka::{KafkaRequests, KafkaSource},
-    },
+    source::kafka::KafkaRequests,
 };
 
 use super::sinks::SinkSpec;
@@ -113,43 +112,6 @@ impl Default for Raw {
     }
 }
 
-/// One source.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSpec {
-    /// Its name, for positions, messages and metrics. Do not change it: positions belong to it.
-    pub name: String,
-    /// A file.
-    pub file: Option<FileSpec>,
-    /// A drop directory.
-    pub directory: Option<DirectorySpec>,
-    /// Standard input.
-    pub stdin: Option<StdinSpec>,
-    /// Kafka topics.
-    pub kafka: Option<KafkaSource>,
-    /// A table or query of a PostgreSQL database, or of one that speaks its protocol.
-    pub postgres: Option<PostgresSpec>,
-    /// Whether the source brings a history that is loaded with pauses: while it pauses, the watermark waits for it and
-    /// does not move with the clock. Take it out when the history is in.
-    #[serde(default)]
-    pub backfill: bool,
-    /// The IANA name of the zone of its times that have none; without it such times are refused.
-    pub zone: Option<String>,
-    /// What a number counts that is a time: `seconds`, `milliseconds`, `microseconds` or `nanoseconds` since 1970, or
-    /// `excel_days`.
-    #[serde(default)]
-    pub times: Unit,
-    /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
-    pub nulls: Option<Vec<String>>,
-    /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
-    pub map: Option<MapSpec>,
-    /// `append` if a record never changes, `upsert` if it comes again when it has changed (docs/feeds.md#records-that-change).
-    #[serde(default)]
-    pub mode: Mode,
-    /// With `mode: upsert`: what tells records apart, and what orders the versions of one.
-    pub upsert: Option<UpsertShape>,
-}
-
 /// What is asked before money moves.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -206,57 +168,6 @@ pub enum OnUnavailable {
     Closed,
     /// Let everything pass.
     Open,
-}
-
-/// A file, read once or followed.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileSpec {
-    /// The path.
-    pub path: PathBuf,
-    /// Whether to wait for more at its end, and to go on with the new file when it is rotated.
-    #[serde(default)]
-    pub follow: bool,
-    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the name does not tell.
-    pub format: Option<Encoding>,
-}
-
-/// A directory whose files are read once.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DirectorySpec {
-    /// The path.
-    pub path: PathBuf,
-    /// The names to read, such as `*.jsonl.gz`.
-    #[serde(default = "everything")]
-    pub pattern: String,
-    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the names do not tell.
-    pub format: Option<Encoding>,
-    /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
-    #[serde(default)]
-    pub afterwards: Afterwards,
-    /// Whether a file that cannot be read is moved into the folder `refused`; otherwise it stays where it is.
-    #[serde(default)]
-    pub move_refused: bool,
-    /// A file is read when it was not changed for so long.
-    #[serde(default = "settle")]
-    pub settle: String,
-}
-
-fn everything() -> String {
-    String::from("*")
-}
-
-fn settle() -> String {
-    String::from("2s")
-}
-
-/// Standard input.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StdinSpec {
-    /// `jsonl` (default) or `csv`.
-    pub format: Option<Encoding>,
 }
 
 /// Which rules run.
@@ -353,113 +264,6 @@ impl Default for EngineSpec {
             window_memory_mib: None,
             query_time: String::from("1m"),
             query_memory_mib: 512,
-        }
-    }
-}
-
-/// The HTTP server.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Http {
-    /// Address and port of the API and the console, and of all else that has no address of its own.
-    pub listen: String,
-    /// Address and port where programs send events and applications (`POST /api/v1/events`, `/api/v1/decide`), by a token or a
-    /// certificate; `listen` does not take them then.
-    pub ingest: Option<String>,
-    /// Address and port where metrics are scraped (`/metrics`), by a token or a certificate; `listen` does not answer it then.
-    pub scrape: Option<String>,
-    /// A Unix socket for commands on this machine: who is at its other end, the kernel says. Commands that act on alerts and
-    /// silences go through it if the state is another user's, and `--by` names nobody else any more.
-    pub socket: Option<PathBuf>,
-    /// Whether `POST /api/v1/events` takes events.
-    pub accept_events: bool,
-    /// How posted events are written.
-    pub events: PostedSpec,
-    /// The longest body, in bytes; 1 GiB at most.
-    pub body_bytes_max: usize,
-    /// Names that the server answers to besides its own, such as `fiscwatch.example.gov.cn`. `*.svc` stands for all
-    /// names below `.svc`, `*` for every name. IP addresses, `localhost` and the host of `external_url` are always
-    /// answered.
-    pub hosts: Vec<String>,
-    /// Connections at a time, 16 to 65536. Half of them can have a request under way; health and metrics are always answered.
-    pub connections: usize,
-    /// How long a connection may take until the head of its next request is there.
-    pub head_time: String,
-    /// How long a client may take to send a body, or to take an answer.
-    pub body_time: String,
-    /// Bytes of posted events that are processed at a time, in MiB; what comes beyond that is answered 503.
-    pub bodies_mib: usize,
-    /// With `auth`: requests a second that one user, one token or one unknown address may send, and ten seconds' worth at
-    /// once; what comes beyond that is answered 429. 1 to 100000.
-    pub rate: u32,
-    /// Units with a gauge of their own, those with the most money spent.
-    pub top_units: usize,
-    /// The request header in which a proxy in front tells who is logged in.
-    pub user_header: Option<String>,
-    /// Whether requests must say who sends them: by a token, or by `user_header` from a proxy that is listed. An address
-    /// that other machines reach needs it.
-    pub auth: bool,
-    /// Whether whoever logs in by a password needs a second factor (TOTP); who has none can only set one up. One user can be
-    /// asked for it by `fiscwatch user totp`.
-    pub second_factor: bool,
-    /// Who speaks TLS with clients: `proxy`, if one in front does, or `own`, if the daemon does with `certificate` and `key`. An
-    /// address that other machines reach needs it.
-    pub tls: Option<Tls>,
-    /// With `tls: own`: the file of the certificate and those between it and its authority (PEM). It is read again at a reload.
-    pub certificate: Option<PathBuf>,
-    /// With `tls: own`: the file of its private key (PEM, without a password).
-    pub key: Option<PathBuf>,
-    /// With `tls: own`: the file of an authority (PEM). Who shows a certificate of it is the user that its common name names.
-    pub client_ca: Option<PathBuf>,
-    /// With `client_ca`: the file of its list of revoked certificates (CRL, PEM). It is read again at a reload; once it has expired,
-    /// no certificate of a client is taken.
-    pub client_crl: Option<PathBuf>,
-    /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
-    pub proxies: Vec<String>,
-    /// A provider of identities (OpenID Connect) by which people log in; it needs `auth` and `external_url`.
-    pub oidc: Option<super::oidc::OidcSpec>,
-    /// A directory (LDAP) whose passwords people log in by; it needs `auth`. Users with a password here are not asked for there.
-    pub ldap: Option<super::ldap::LdapSpec>,
-}
-
-/// Who speaks TLS with clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// A proxy in front.
-    Proxy,
-    /// The daemon itself.
-    Own,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: String::from("127.0.0.1:9464"),
-            ingest: None,
-            scrape: None,
-            socket: None,
-            accept_events: true,
-            events: PostedSpec::default(),
-            body_bytes_max: 64 << 20,
-            hosts: Vec::new(),
-            connections: 512,
-            head_time: String::from("30s"),
-            body_time: String::from("2m"),
-            bodies_mib: 256,
-            rate: 200,
-            top_units: 20,
-            user_header: None,
-            auth: false,
-            second_factor: false,
-            tls: None,
-            certificate: None,
-            key: None,
-            client_ca: None,
-            client_crl: None,
-            proxies: Vec::new(),
-            oidc: None,
-            ldap: None,
         }
     }
 }
