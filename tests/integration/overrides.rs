@@ -9,7 +9,10 @@ use fiscwatch::{
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, agent, assert_same, file_lines, lines, payment, post, run};
+use crate::{
+    decide::{application, approve},
+    support::{Bench, Daemon, agent, assert_same, file_lines, lines, post, run},
+};
 
 const RULES: &str = "
 rules:
@@ -23,18 +26,6 @@ fn bench(config: &str) -> Bench {
     let config = format!("state: {{ dir: state }}\nlanguage: en\n{config}");
     std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
     bench
-}
-
-fn approve(line: &str, amount: &str) -> Value {
-    json!({"event_id": format!("approve-{line}"), "type": "budget", "action": "approve", "occurred_at": "2026-01-02", "budget_line_id": line,
-        "amount": amount, "fiscal_year": 2026, "region_code": "330100000", "unit_code": "101001", "function_code": "2050201", "economic_code": "30201"})
-}
-
-fn application(id: &str, amount: &str, account: &str) -> Value {
-    let mut event = payment(id, "L1", amount);
-    event["type"] = json!("application");
-    event["payee_account"] = json!(account);
-    event
 }
 
 fn send(daemon: &Daemon, path: &str, body: &Value) -> (u16, Value) {

@@ -46,12 +46,12 @@ fn bench(config: &str) -> Bench {
     bench
 }
 
-fn approve(line: &str, amount: &str) -> Value {
+pub fn approve(line: &str, amount: &str) -> Value {
     json!({"event_id": format!("approve-{line}"), "type": "budget", "action": "approve", "occurred_at": "2026-01-02", "budget_line_id": line,
         "amount": amount, "fiscal_year": 2026, "region_code": "330100000", "unit_code": "101001", "function_code": "2050201", "economic_code": "30201"})
 }
 
-fn application(id: &str, amount: &str, account: &str) -> Value {
+pub fn application(id: &str, amount: &str, account: &str) -> Value {
     let mut event = payment(id, "L1", amount);
     event["type"] = json!("application");
     event["payee_account"] = json!(account);

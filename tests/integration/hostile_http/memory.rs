@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{connect, metric, payees, refused, rest, said, status};
 use crate::support::{Bench, Daemon, lines, payment, wait_until};
@@ -201,6 +201,12 @@ fn a_start_whose_windows_have_no_room_ends() {
     assert_eq!(start().0, Some(0));
 }
 
+fn at(id: &str, time: &str) -> Value {
+    let mut event = payment(id, "L1", "1.00");
+    event["occurred_at"] = json!(time);
+    event
+}
+
 /// An event from long ago whose windows do not fit is taken in and told; it neither ends the daemon nor is it judged by
 /// half a window, and what comes in time is judged as ever.
 #[test]
@@ -212,11 +218,6 @@ fn an_event_whose_windows_lie_too_far_back_to_fit_is_told() {
     for part in 0..15 {
         assert_eq!(daemon.post("/api/v1/events", &payees(part * 2000, part * 2000 + 2000)).0, 200);
     }
-    let at = |id: &str, time: &str| {
-        let mut event = payment(id, "L1", "1.00");
-        event["occurred_at"] = json!(time);
-        event
-    };
     let now = [at("n1", "2026-12-01T10:00:00+08:00"), at("n2", "2026-12-01T10:01:00+08:00")];
     assert_eq!(daemon.post("/api/v1/events", &lines(&now)).0, 200);
     assert_eq!(daemon.stop("-TERM"), Some(0));
@@ -252,11 +253,6 @@ fn windows_that_reached_back_beyond_their_memory_have_room_again() {
     std::fs::write(&rules, plain).unwrap();
     assert_eq!(daemon.post("/-/reload", "").0, 200);
     wait_until(|| daemon.get("/-/ready").0 == 200);
-    let at = |id: &str, time: &str| {
-        let mut event = payment(id, "L1", "1.00");
-        event["occurred_at"] = json!(time);
-        event
-    };
     let now = [at("n1", "2026-12-01T10:00:00+08:00"), at("n2", "2026-12-01T10:01:00+08:00")];
     assert_eq!(daemon.post("/api/v1/events", &lines(&now)).0, 200);
     assert_eq!(daemon.stop("-TERM"), Some(0));
