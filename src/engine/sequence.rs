@@ -2,14 +2,14 @@
 
 mod counting;
 mod cuts;
-mod passing;
+mod sequencing;
 mod trial;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::record_batch::RecordBatch;
 use cuts::Kept;
-use passing::{Passing, name, on_lines_of_payments};
+use sequencing::{Sequencing, name, on_lines_of_payments};
 
 use super::{
     Intake, Noted,
@@ -176,34 +176,39 @@ impl Sequencer {
         let (decoded, resolved) = self.resolve(decoded, ticker.rules())?;
         self.originals.begin(&decoded.events, ticker.rules().originals != 0);
         let places = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
-        let mut passing = Passing::new(decoded, resolved, places, now.0);
-        for row in 0..passing.decoded.types.len() {
-            let is_accepted = self.judge(&mut passing, row, ticker)?;
-            passing.accepted.push(is_accepted);
+        let mut sequencing = Sequencing::new(decoded, resolved, places, now.0);
+        for row in 0..sequencing.decoded.types.len() {
+            let is_accepted = self.judge(&mut sequencing, row, ticker)?;
+            sequencing.accepted.push(is_accepted);
         }
-        passing.duplicates +=
-            count_others(&mut passing.receipts, blocks, &passing.decoded, &passing.resolved);
-        passing.cuts.extend(self.step(step, passing.watermarks.len(), now, ticker));
-        self.finish(passing, step, ticker)
+        sequencing.duplicates +=
+            count_others(&mut sequencing.receipts, blocks, &sequencing.decoded, &sequencing.resolved);
+        sequencing.cuts.extend(self.step(step, sequencing.watermarks.len(), now, ticker));
+        self.finish(sequencing, step, ticker)
     }
 
     /// Whether an event is taken: its time can be right, and it is not known yet.
-    fn judge(&mut self, passing: &mut Passing, row: usize, ticker: &mut Ticker) -> Result<bool, PortError> {
-        let (id, content) = (passing.decoded.ids[row], passing.decoded.contents[row]);
-        let at = passing.at(row);
+    fn judge(
+        &mut self,
+        sequencing: &mut Sequencing,
+        row: usize,
+        ticker: &mut Ticker,
+    ) -> Result<bool, PortError> {
+        let (id, content) = (sequencing.decoded.ids[row], sequencing.decoded.contents[row]);
+        let at = sequencing.at(row);
         if let Some((reason, detail)) =
-            self.refused(&passing.decoded, (row, at), passing.resolved.is_made(row))
+            self.refused(&sequencing.decoded, (row, at), sequencing.resolved.is_made(row))
         {
-            passing.reject(row, reason, detail);
+            sequencing.reject(row, reason, detail);
             return Ok(false);
         }
-        let seen = self.dedup.see(passing.event_ids.value(row), id, content, at)?;
+        let seen = self.dedup.see(sequencing.event_ids.value(row), id, content, at)?;
         match seen {
-            Seen::New => self.accept(passing, (row, at), ticker)?,
-            Seen::Duplicate => passing.count_duplicate(row),
+            Seen::New => self.accept(sequencing, (row, at), ticker)?,
+            Seen::Duplicate => sequencing.count_duplicate(row),
             Seen::Conflict => {
-                let detail = self.recent.conflict(&passing.decoded.events, row, &passing.accepted);
-                passing.reject(row, RejectReason::Conflict, detail);
+                let detail = self.recent.conflict(&sequencing.decoded.events, row, &sequencing.accepted);
+                sequencing.reject(row, RejectReason::Conflict, detail);
             }
         }
         Ok(seen == Seen::New)
@@ -212,49 +217,50 @@ impl Sequencer {
     /// Moves the watermark by an event, and cuts the batch where it passes a tick.
     fn accept(
         &mut self,
-        passing: &mut Passing,
+        sequencing: &mut Sequencing,
         (row, at): (usize, Instant),
         ticker: &mut Ticker,
     ) -> Result<(), PortError> {
         if let Some(noted) = &mut self.noted {
             let due = noted.before_next(ticker);
-            passing.cuts.extend(self.noted_cut(passing.watermarks.len(), due));
+            sequencing.cuts.extend(self.noted_cut(sequencing.watermarks.len(), due));
         }
-        let event_type = passing.decoded.types[row];
+        let event_type = sequencing.decoded.types[row];
         if let Some(plausible) = self.watermark.plausible() {
-            plausible.observe(&passing.decoded.events, event_type, row);
+            plausible.observe(&sequencing.decoded.events, event_type, row);
         }
-        self.originals.accept(event_type, passing.decoded.ids[row], row);
-        let original = self.original(passing.names(row, ticker.rules().originals))?;
-        let original = original.map(|original| (passing.watermarks.len(), original));
-        if passing.clears(row) {
-            passing.cleared.extend(original.clone());
+        self.originals.accept(event_type, sequencing.decoded.ids[row], row);
+        let original = self.original(sequencing.names(row, ticker.rules().originals))?;
+        let original = original.map(|original| (sequencing.watermarks.len(), original));
+        if sequencing.clears(row) {
+            sequencing.cleared.extend(original.clone());
         }
-        passing.originals.extend(original);
-        passing.late += u64::from(Some(at) < self.watermark.at());
+        sequencing.originals.extend(original);
+        sequencing.late += u64::from(Some(at) < self.watermark.at());
         let mut from = self.watermark.ticked().unwrap_or(at);
         // What this event confirms has passed before it: ticks see what they see without the doubt.
-        let place = passing.place(row);
+        let place = sequencing.place(row);
         if let Some(confirmed) = self.watermark.confirmed_by(place, at) {
             self.watermark.reach(confirmed);
-            passing.cuts.extend(self.cut(passing.watermarks.len(), from, ticker));
+            sequencing.cuts.extend(self.cut(sequencing.watermarks.len(), from, ticker));
             from = from.max(confirmed);
         }
-        self.watermark.observe(place, at, passing.now);
-        passing.watermarks.push(Until::in_column(self.watermark.settled()));
-        passing.cuts.extend(self.cut(passing.watermarks.len(), from, ticker));
-        passing.count(row);
+        self.watermark.observe(place, at, sequencing.now);
+        sequencing.watermarks.push(Until::in_column(self.watermark.settled()));
+        sequencing.cuts.extend(self.cut(sequencing.watermarks.len(), from, ticker));
+        sequencing.count(row);
         Ok(())
     }
 
     /// Applies what was accepted to the ledger, a part after another.
     fn finish(
         &mut self,
-        passing: Passing,
+        sequencing: Sequencing,
         step: SequenceCause,
         ticker: &Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
-        let Passing { decoded, mut resolved, accepted, watermarks, cuts, originals, cleared, .. } = passing;
+        let Sequencing { decoded, mut resolved, accepted, watermarks, cuts, originals, cleared, .. } =
+            sequencing;
         let (events, types, hashes) = keep(&decoded, &accepted);
         // A record that comes again is compared with what was sent, not with what was found out.
         self.recent.keep(&events);
@@ -269,10 +275,10 @@ impl Sequencer {
         if let Some(last) = parts.last_mut() {
             // What became of the records is told with the last part, which their position belongs to.
             last.intake.rejects = decoded.rejects;
-            last.intake.duplicates = passing.duplicates;
-            last.late = passing.late;
-            last.receipts = passing.receipts;
-            last.types_by_block = passing.types_by_block;
+            last.intake.duplicates = sequencing.duplicates;
+            last.late = sequencing.late;
+            last.receipts = sequencing.receipts;
+            last.types_by_block = sequencing.types_by_block;
             last.version_results = resolved.results;
         }
         Ok(parts)

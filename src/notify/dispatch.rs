@@ -3,8 +3,8 @@
 
 mod again;
 mod letters;
-mod making;
 mod muting;
+mod notifications;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The events of a batch, and what has become of those before the one that is judged.
-pub(super) struct Passing {
+pub(super) struct Sequencing {
     pub(super) decoded: Decoded,
     pub(super) resolved: Resolved,
     pub(super) event_ids: StringViewArray,
@@ -44,7 +44,7 @@ pub(super) struct Passing {
     pub(super) late: u64,
 }
 
-impl Passing {
+impl Sequencing {
     /// Before the first event.
     pub(super) fn new(decoded: Decoded, resolved: Resolved, places: Vec<usize>, now: Instant) -> Self {
         let text = |column: Column| decoded.events.column(column.index()).as_string_view().clone();
