@@ -5,7 +5,7 @@ use std::{
     hint::black_box,
     path::Path,
     sync::{
-        Arc, RwLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -31,6 +31,7 @@ use fiscwatch::{
     store::{Commit, Store},
     stream::{Block, Payload},
 };
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 /// As in the binary.

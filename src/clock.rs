@@ -1,9 +1,8 @@
 //! Time is passed in: nothing below `app` reads the wall clock.
 
-use std::{
-    sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
+
+use parking_lot::Mutex;
 
 use crate::event::{Instant, TimeDelta};
 
@@ -53,7 +52,7 @@ impl Default for SteadyClock {
 
 impl Clock for SteadyClock {
     fn now(&self) -> Instant {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tell(monotonic(), wall())
+        self.0.lock().tell(monotonic(), wall())
     }
 }
 

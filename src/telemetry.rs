@@ -8,8 +8,9 @@ mod replica;
 mod shards;
 mod sources;
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::collections::BTreeSet;
 
+use parking_lot::Mutex;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     TextEncoder,
@@ -258,7 +259,7 @@ impl Metrics {
     /// A source's name as a label, bounded in number and length.
     #[must_use]
     pub fn source_label<'s>(&self, source: &'s str) -> &'s str {
-        let mut known = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.sources.lock();
         if known.contains(source) {
             return source;
         }

@@ -3,11 +3,7 @@
 // Each bench uses a part of it.
 #![allow(dead_code)]
 
-use std::{
-    hint::black_box,
-    path::Path,
-    sync::{Arc, RwLock},
-};
+use std::{hint::black_box, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, PrimitiveArray},
@@ -26,6 +22,7 @@ use fiscwatch::{
     simulate::{Plan, Treasury},
     stream::{Block, Payload},
 };
+use parking_lot::RwLock;
 
 pub(crate) const DAY: i64 = 86_400_000_000;
 

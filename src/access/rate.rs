@@ -2,10 +2,9 @@
 //! identity has one number, the time at which all it sent would have been due had it kept the pace (the generic cell rate
 //! algorithm); who has not sent for a while needs none. Time is passed in.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use crate::event::{Instant, TimeDelta};
 
@@ -38,7 +37,7 @@ impl Rates {
     /// # Errors
     /// If it is one too many: the seconds until the next one is taken. Nothing is counted then.
     pub fn ask(&self, who: &str, now: Instant) -> Result<(), u32> {
-        let mut held = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.due.lock();
         let before = held.get(who).copied().unwrap_or(now).max(now);
         let (due, last) = (before.saturating_add(self.each), now.saturating_add(BURST));
         if due > last {
@@ -88,7 +87,7 @@ mod tests {
             Ok(()),
             "b and c have nothing left to keep"
         );
-        assert_eq!(rates.due.lock().unwrap().len(), 2);
+        assert_eq!(rates.due.lock().len(), 2);
     }
 
     proptest::proptest! {

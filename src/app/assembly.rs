@@ -1,10 +1,8 @@
 //! A daemon as it is wired: what is recovered, and the parts of the loop.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use super::{

@@ -1,6 +1,6 @@
 //! What is counted of a committed batch.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use prometheus::{Counter, IntCounter};
 
@@ -19,7 +19,7 @@ pub(super) fn count(shared: &Shared, batch: &Committable, counters: &mut RuleCou
         m.events.with_label_values(&[m.source_label(source), event_type.name(), "accepted"]).inc_by(*n);
         m.journal_events.add((*n).cast_signed());
     }
-    let mut totals = shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut totals = shared.totals.lock();
     for (source, _, receipt) in &batch.receipts {
         *totals += *receipt;
         let source = m.source_label(source);
@@ -81,7 +81,7 @@ impl RuleCounters {
         let known = self.0.take_if(|(rules, _)| Arc::ptr_eq(rules, &batch.rules));
         let looked_up = || (Arc::clone(&batch.rules), counters_of(&batch.rules, &shared.metrics));
         let (rules, counters) = self.0.insert(known.unwrap_or_else(looked_up));
-        let mut by_rule = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_rule = shared.rule_counts.lock();
         for ((rule, of), counts) in rules.rules.iter().zip(counters.iter()).zip(&batch.evaluation.counts) {
             if *counts == RuleCounts::default() {
                 continue;

@@ -3,12 +3,10 @@
 
 mod gauged;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -189,7 +187,7 @@ impl Loop {
         let clock = Arc::clone(&self.shared.clock);
         Arc::new(move || {
             let since = clock.now() - ENDED;
-            let told = outbox.lock().unwrap_or_else(PoisonError::into_inner).told(&sink, since, CURRENT_MAX);
+            let told = outbox.lock().told(&sink, since, CURRENT_MAX);
             told.unwrap_or_else(|e| {
                 tracing::error!("the outbox: {e}");
                 Vec::new()
@@ -239,7 +237,7 @@ impl Loop {
         let policy = self.shared.desk().policy;
         let waits = policy.routes.iter().flat_map(|root| root.all()).map(|route| route.group_wait);
         let ahead = waits.max().unwrap_or(TimeDelta::ZERO);
-        let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).has_untried();
+        let left = || self.sending.lock().has_untried();
         let flushed = async {
             let (mut bundling, mut more) = (self.bring_forward(bundling, ahead).await, true);
             while more {

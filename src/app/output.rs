@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender},
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
 };
 
 use super::counting::{RuleCounters, count};
@@ -226,6 +226,6 @@ fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: Held) {
 fn gauges(shared: &Shared) {
     let bytes = crate::store::store_bytes(&shared.state_dir) + shared.sealed_bytes.load(Ordering::Relaxed);
     shared.metrics.store_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
-    let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
+    let lines = shared.ledger.read().len();
     shared.metrics.budget_lines.set(lines.try_into().unwrap_or(i64::MAX));
 }

@@ -1,9 +1,6 @@
 //! One query over what is stored, in the tables that schedules see.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use arrow::{
@@ -105,7 +102,7 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
             let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
                 // The copy spares whoever pays; indicators are few.
                 tables.add_lines(&[rule], shared.lines().lines_covered(), &config.calendar, now);
-                let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+                let ledger = shared.ledger.read();
                 tables.add_indicators(&[rule], &ledger, &config.calendar);
                 Ok(())
             };

@@ -1,7 +1,7 @@
 //! Running until the end: of the sources, or by a signal.
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -206,7 +206,7 @@ pub struct Outcome {
 
 impl Outcome {
     fn of(shared: &Shared) -> Self {
-        let records = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = *shared.totals.lock();
         let files_refused = shared.sources.values().map(|s| s.told().files_refused).sum();
         Self { records, unread: None, files_refused }
     }

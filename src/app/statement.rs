@@ -1,9 +1,6 @@
 //! The completeness statement of the day before as gauges, computed again now and then: it changes until everything is cleared.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     daemon::Shared,
@@ -34,7 +31,7 @@ fn of_yesterday(shared: &Shared) -> Result<DayStatement, String> {
     let (_, span) = day_span(&shared.calendar, None, shared.clock.now())?;
     let history = History::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name));
     let approved = |line: &str| {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = shared.ledger.read();
         ledger.line(line).is_some_and(|(_, attributes)| attributes.approved)
     };
     let statement = history.and_then(|history| history.completeness(span, &approved));

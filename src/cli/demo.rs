@@ -2,13 +2,7 @@
 
 mod people;
 
-use std::{
-    io::IsTerminal,
-    net::SocketAddr,
-    process::ExitCode,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -230,12 +224,12 @@ impl Screen {
     }
 
     fn status(&self, shared: &Shared) {
-        let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = *shared.totals.lock();
+        let counts = shared.rule_counts.lock();
         let findings: u64 = counts.values().map(|c| c.findings).sum();
         let at = shared.last_event_at.get().unwrap_or(Instant::EPOCH);
         let day = shared.calendar.local(at).date();
-        let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
+        let lines = shared.ledger.read().len();
         let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
         self.bar.set_message(say!(
             "{day} · {events} events · {lines} budget lines · {findings} findings · {commits} durable commits",

@@ -3,11 +3,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::ledger::{Ledger, LedgerCopy};
 
@@ -31,7 +33,7 @@ impl BalancesCopy {
     /// The lines after the last commit; where a copy takes long, those of a moment ago. Readers who come together wait for
     /// one copy.
     pub fn get(&self, ledger: &RwLock<Ledger>, commits: &AtomicU64) -> Arc<LedgerCopy> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.lock();
         let commits = commits.load(Ordering::SeqCst);
         if let Some(held) = held.as_ref()
             && (held.commits == commits || held.made.elapsed() < held.took * GOOD_FOR)
@@ -41,7 +43,7 @@ impl BalancesCopy {
         // The old one is let go of first: there are never two that nobody reads.
         *held = None;
         let begun = std::time::Instant::now();
-        let copy = Arc::new(ledger.read().unwrap_or_else(PoisonError::into_inner).copy());
+        let copy = Arc::new(ledger.read().copy());
         let made = std::time::Instant::now();
         *held = Some(Held { copy: Arc::clone(&copy), commits, made, took: made - begun });
         copy

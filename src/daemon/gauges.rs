@@ -1,9 +1,6 @@
 //! Gauges that are computed when Prometheus asks.
 
-use std::{
-    collections::BTreeMap,
-    sync::{PoisonError, atomic::Ordering},
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use super::Shared;
 use crate::{
@@ -17,7 +14,7 @@ use crate::{
 pub fn scrape_gauges(shared: &Shared) {
     let m = &shared.metrics;
     {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = shared.ledger.read();
         ledger_gauges(&ledger, m, shared.top_units);
     }
     source_gauges(shared);
@@ -31,7 +28,7 @@ pub fn scrape_gauges(shared: &Shared) {
     m.rules_skipped.set(shared.skipped().len().try_into().unwrap_or(i64::MAX));
     let now = shared.clock.now();
     m.clock.set(seconds(now - Instant::EPOCH));
-    for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for (source, at) in shared.last_by_source.lock().iter() {
         m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_since(*at)));
     }
     let last = shared.last_event_at.get();

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::Shared;
@@ -80,7 +81,7 @@ impl Job {
     /// How it ended and when; `None` while it runs.
     #[must_use]
     pub fn end(&self) -> Option<(Instant, End)> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.end.lock().clone()
     }
 }
 
@@ -118,7 +119,7 @@ impl Lab {
     }
 
     fn locked<T>(&self, act: impl FnOnce(&mut VecDeque<Arc<Job>>) -> T) -> T {
-        act(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.jobs.lock())
     }
 
     fn running(&self) -> Option<Arc<Job>> {
@@ -147,7 +148,7 @@ pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Ar
         return Err(NotBegun::Busy(running));
     }
     let (config, lists) = {
-        let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = shared.lists.lock();
         (Arc::clone(watched.config()), watched.lists().clone())
     };
     let compiler = Compiler::new(&config.calendar, lists, config.language);
@@ -171,13 +172,13 @@ pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Ar
         let worked = std::panic::AssertUnwindSafe(|| run(&config, rules, &running, &history));
         let broke = |_| End::Failed(say!("the backtest broke off; please report this"));
         let end = std::panic::catch_unwind(worked).unwrap_or_else(broke);
-        let mut ended = running.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = running.end.lock();
         *ended = Some((shared.clock.now(), end));
     };
     let begun = std::thread::Builder::new().name(String::from("lab")).spawn(work);
     if let Err(e) = begun {
         let end = End::Failed(os_reason(&e));
-        *job.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.begun_at, end));
+        *job.end.lock() = Some((job.begun_at, end));
     }
     Ok(job)
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -108,7 +108,7 @@ pub(crate) fn read(
     config: &Arc<Config>,
     force: bool,
 ) -> Result<WatchedLists, Vec<Diagnostic>> {
-    let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let watched = shared.lists.lock();
     // Looked at before they are read, so that a change in between is seen the next time.
     let mut next = WatchedLists::new(Arc::clone(config), Lists::default());
     let mut problems = Vec::new();
@@ -168,15 +168,14 @@ fn shrinks(config: &Config, name: &str, (before, after): (usize, usize)) -> Diag
 /// stays until its file changes again. Says whether the rules should be read again as well: one that was left out may have
 /// wanted what a list has only now.
 pub(crate) fn refresh(shared: &Shared) -> bool {
-    let settled =
-        || shared.lists.lock().unwrap_or_else(PoisonError::into_inner).settled(std::time::Instant::now());
+    let settled = || shared.lists.lock().settled(std::time::Instant::now());
     if settled().is_empty() {
         return false;
     }
     let _alone = shared.reloads.alone();
     // Another reload may have read them meanwhile.
     let names = settled();
-    let mut watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut watched = shared.lists.lock();
     let (config, mut lists) = (Arc::clone(&watched.config), watched.lists.clone());
     let mut taken = Vec::new();
     for name in names {
@@ -222,7 +221,7 @@ pub(crate) fn refresh(shared: &Shared) -> bool {
 
 /// Has the lists read again of which people agreed on other rows; the next look at the files does it.
 pub(crate) fn take_agreed(shared: &Shared, agreed: BTreeMap<String, Vec<Rows>>) {
-    let mut watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut watched = shared.lists.lock();
     let mut config = Config::clone(&watched.config);
     config.take_agreed_rows(agreed);
     for (name, spec) in config.list_specs() {

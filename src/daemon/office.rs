@@ -1,11 +1,7 @@
 //! 审批: who has to approve what, by what acts are signed, and how what is approved comes into force by itself: budget actions as
 //! events, rows of lists in the lists. A matter is approved first, and that is durable; whatever comes after can be done again.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +32,7 @@ pub(crate) fn office(config: &Config) -> anyhow::Result<Office> {
 impl Shared {
     /// The configuration in force.
     pub(crate) fn config(&self) -> Arc<Config> {
-        Arc::clone(self.lists.lock().unwrap_or_else(PoisonError::into_inner).config())
+        Arc::clone(self.lists.lock().config())
     }
 
     /// Who has to approve what now.

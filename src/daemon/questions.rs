@@ -1,7 +1,8 @@
 //! What is asked before money moves: the way of a question to the engine, and what is known of how old the ledger is.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
@@ -46,7 +47,7 @@ impl Questions {
     }
 
     pub(super) fn close(&self) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.asked.lock().take();
     }
 
     /// The records as the engine reads them.
@@ -78,7 +79,7 @@ impl Shared {
         (sources, is_stale): (Arc<[Lag]>, bool),
     ) -> Result<Vec<Decision>, Unanswered> {
         let Applications { payload, mode, expires_in, actor, overriding } = applications;
-        let asked = self.questions.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = self.questions.asked.lock().clone();
         let asked = asked.ok_or(Unanswered::Stopping)?;
         let (receipt, committed) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
@@ -108,7 +109,7 @@ impl Shared {
     #[must_use]
     pub fn lags(&self) -> (Arc<[Lag]>, bool) {
         let now = self.clock.now();
-        let known = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.last_by_source.lock();
         let config = &self.questions.config;
         let age =
             |source: &String| known.get(source).map(|at| now.saturating_since(*at).max(TimeDelta::ZERO));

@@ -1,9 +1,6 @@
 //! Who is told.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     clock::Clock,
@@ -40,7 +37,7 @@ impl Receivers {
     ) -> Result<Self, Vec<Diagnostic>> {
         let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
         let sinks = notify::build(&config.file, &config.sinks, &setup)?;
-        *setup.names.write().unwrap_or_else(PoisonError::into_inner) = lists.clone();
+        *setup.names.write() = lists.clone();
         let names = Arc::clone(&setup.names);
         let drafts = Drafts::new(config, setup.templates, lists.clone());
         Ok(Self {
@@ -55,7 +52,7 @@ impl Receivers {
     /// Takes lists that have changed.
     pub fn take_lists(&mut self, lists: &Lists) {
         self.lists = lists.clone();
-        *self.names.write().unwrap_or_else(PoisonError::into_inner) = lists.clone();
+        *self.names.write() = lists.clone();
         self.drafts = self.drafts.as_ref().map(|drafts| Arc::new(drafts.with_lists(lists.clone())));
     }
 }

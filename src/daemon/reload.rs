@@ -4,12 +4,13 @@ use std::{
     collections::VecDeque,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -152,7 +153,7 @@ pub struct Reloads {
 impl Reloads {
     /// Waits until nobody else reloads.
     pub fn alone(&self) -> MutexGuard<'_, Begun> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        self.begun.lock()
     }
 
     /// The same for who can also come again later.
@@ -210,10 +211,10 @@ pub fn reload(shared: &Shared, force: bool, by: Actor) -> Result<usize, NotReloa
     let _told = supervisor::reloading(shared.ready());
     let result = load(shared, force).map(|(evaluator, lists, policy, receivers)| {
         gauge_rows(&shared.metrics, lists.lists());
-        *shared.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
+        *shared.lists.lock() = lists;
         let rules = evaluator.rules().rules.len();
         shared.take_rules(evaluator);
-        *shared.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        *shared.policy.write() = policy;
         shared.receivers.send_replace(receivers);
         rules
     });
@@ -338,7 +339,7 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
 /// Whether the windows that rules bring have room beside those that stay. It is tried beforehand, because they cannot be
 /// left out again once events are judged by them. Rules that hold less than those in force always come into force.
 fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(), Vec<Diagnostic>> {
-    let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+    let in_force = Arc::clone(&shared.evaluator.read());
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
     let latest = shared.last_event_at.get();

@@ -4,12 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -175,7 +176,7 @@ impl Shared {
         clock: &Arc<dyn Clock>,
         receivers: Receivers,
     ) -> Self {
-        let lists = evaluator.read().unwrap_or_else(PoisonError::into_inner).rules().lists.clone();
+        let lists = evaluator.read().rules().lists.clone();
         gauge_rows(metrics, &lists);
         Self {
             metrics: Arc::clone(metrics),
@@ -232,7 +233,7 @@ impl Shared {
     /// The desk where findings become alerts, by the policy and the calendar of workdays in force.
     #[must_use]
     pub fn desk(&self) -> Desk {
-        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner));
+        let policy = Arc::clone(&self.policy.read());
         let rules = self.rules_in_force();
         let holidays = rules.lists.get(HOLIDAYS).map(AsRef::as_ref);
         Desk::new(policy).with_workdays(Arc::new(Workdays::new(holidays)))
@@ -241,7 +242,7 @@ impl Shared {
     /// The rules in force.
     #[must_use]
     pub fn rules_in_force(&self) -> Arc<RuleSet> {
-        let evaluator = self.evaluator.read().unwrap_or_else(PoisonError::into_inner);
+        let evaluator = self.evaluator.read();
         Arc::clone(evaluator.rules())
     }
 
@@ -253,7 +254,7 @@ impl Shared {
 
     /// Puts other rules in force, from the next batch on.
     pub fn take_rules(&self, evaluator: Evaluator) {
-        *self.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
+        *self.evaluator.write() = Arc::new(evaluator);
     }
 
     /// Tells those who tell of alerts that there is something new.
@@ -328,7 +329,7 @@ impl Shared {
 
     /// Takes no more events over HTTP; the loop can end.
     pub fn close_ingest(&self) {
-        self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.ingest.lock().take();
         self.questions.close();
         self.works.all().iter().for_each(|work| work.stop());
     }
@@ -348,7 +349,7 @@ impl Shared {
     }
 
     async fn hand_in(&self, read_as: &str, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
-        let sender = self.ingest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let sender = self.ingest.lock().clone()?;
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let (receipt, committed) = oneshot::channel();
         let partition = format!("request {request}").into();
@@ -361,7 +362,7 @@ impl Shared {
 
     /// Remembers the latest event time of a source, by its label.
     pub fn saw_event(&self, source: &str, at: Instant) {
-        let mut last = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_by_source.lock();
         match last.get_mut(source) {
             Some(latest) => *latest = at.max(*latest),
             None => {
@@ -372,7 +373,7 @@ impl Shared {
 
     /// Says once for each name that the data dictionary does not know it.
     pub fn unknown_field(&self, name: &str) {
-        let mut known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.fields.lock();
         if known.len() < FIELD_NAMES_MAX && known.insert(name.to_owned()) {
             tracing::warn!(field = name, "an unknown field is ignored");
         }

@@ -4,7 +4,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, LazyLock, PoisonError,
+        Arc, LazyLock,
         atomic::Ordering,
         mpsc::{SyncSender, sync_channel},
     },
@@ -178,7 +178,7 @@ pub(crate) async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop
 }
 
 fn status(shared: &Shared) -> String {
-    let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+    let totals = *shared.totals.lock();
     let last = shared.last_event_at.get();
     let last = last.map_or_else(|| say!("no event yet"), |at| shared.calendar.format(at));
     say!(

@@ -1,8 +1,6 @@
 //! What is there for people whose roles are limited to units: matters that lie whole within their units. Rules and lists hold for
 //! everybody, and are there for none of them.
 
-use std::sync::PoisonError;
-
 use serde_json::Value;
 
 use super::Shared;
@@ -59,7 +57,7 @@ impl<'s> Within<'s> {
 
     /// Whether a line is; `None` if there is none.
     pub(crate) fn has_line(&self, id: &str) -> Option<bool> {
-        let ledger = self.shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.shared.ledger.read();
         let (_, attributes) = ledger.line(id)?;
         Some(self.limits.allow(attributes.text(Column::UnitCode), attributes.text(Column::RegionCode)))
     }

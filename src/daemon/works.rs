@@ -12,11 +12,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 pub(crate) use task::{Task, Versions};
 
@@ -89,7 +91,7 @@ pub(crate) struct Works {
 impl Works {
     /// The works, the latest first.
     pub(crate) fn all(&self) -> Vec<Arc<Work>> {
-        self.works.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.works.lock().iter().cloned().collect()
     }
 
     /// One of them.
@@ -107,7 +109,7 @@ impl Works {
 
     /// Takes a work in, unless one runs.
     fn take(&self, work: Arc<Work>) -> Result<(), NotBegun> {
-        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut works = self.works.lock();
         if let Some(running) = works.iter().find(|work| work.end().is_none()) {
             return Err(NotBegun::Busy(Arc::clone(running)));
         }
@@ -123,7 +125,7 @@ impl Works {
 impl Work {
     /// How it ended and when; `None` while it runs.
     pub(crate) fn end(&self) -> Option<(Instant, End)> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.end.lock().clone()
     }
 
     /// Has it stop.
@@ -138,7 +140,7 @@ impl Work {
     }
 
     fn finish(&self, now: Instant, end: End) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, end));
+        *self.end.lock() = Some((now, end));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tables of a run that keeps nothing on disk. Of events they hold what the schedules of the run can read: whole
 //! events would keep every block that was read.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arrow::{
     array::BooleanArray,
@@ -10,6 +10,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::catalog::TableProvider;
+use parking_lot::{Mutex, RwLock};
 
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
@@ -101,7 +102,7 @@ struct OfType(Arc<Events>, EventType);
 
 impl Rows for OfType {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
-        let kept = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.0.read();
         let of = kept.iter().filter(|of| of.event_type == self.1);
         of.flat_map(|of| &of.batches).all(take);
     }
@@ -130,7 +131,7 @@ impl MemoryTables {
         if batch.rules.session.is_none() {
             return;
         }
-        let mut events = self.events.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.0.write();
         if events.is_empty() {
             let read = batch.rules.read.iter().cloned();
             events.extend(read.map(|(event_type, columns)| OneType {
@@ -146,7 +147,7 @@ impl MemoryTables {
             }
         }
         drop(events);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let times = batch.evaluation.found.iter().map(|found| found.at);
         kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
         kept.alerts.file(batch);
@@ -154,7 +155,7 @@ impl MemoryTables {
 
     /// The columns of events that are there of all these types.
     fn columns(&self, event_types: &[EventType]) -> Vec<usize> {
-        let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.events.0.read();
         let mut all = event_types.iter().map(|event_type| columns_of(&kept, *event_type));
         let first = all.next().unwrap_or_default().to_vec();
         all.fold(first, |mut columns, other| {
@@ -167,7 +168,7 @@ impl MemoryTables {
 impl Tables for MemoryTables {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let columns = self.columns(event_types);
-        let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.events.0.read();
         let wanted = kept.iter().filter(|of| event_types.contains(&of.event_type));
         let rows = wanted.flat_map(|of| {
             let place = |column: &usize| of.columns.iter().position(|kept| kept == column);
@@ -187,7 +188,7 @@ impl Tables for MemoryTables {
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         let rows =
             tables::findings(kept.findings.iter().map(|(at, finding)| (at.as_micros(), finding)), &self.zone);
         let schema = tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
@@ -195,7 +196,7 @@ impl Tables for MemoryTables {
     }
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         kept.alerts.table(&self.zone)
     }
 }

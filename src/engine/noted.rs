@@ -3,8 +3,10 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::{Ticker, ports::Ticked};
 
@@ -38,7 +40,7 @@ impl Noted {
     /// The watermark has passed these ticks.
     pub fn remember(&self, due: &[(Instant, RuleId)], ticker: &Ticker) {
         let passed = due.iter().map(|(tick, rule)| (ticker.rule(*rule).to_owned(), *tick));
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
+        self.due.lock().extend(passed);
     }
 
     /// The ticks and rules that were due before the next event; it is taken in after that.

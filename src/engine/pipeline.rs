@@ -10,10 +10,11 @@ mod windows;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, RwLock, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
+use parking_lot::RwLock;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinError,

@@ -5,10 +5,11 @@ mod cuts;
 mod sequencing;
 mod trial;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use cuts::Kept;
+use parking_lot::RwLock;
 use sequencing::{Sequencing, name, on_lines_of_payments};
 
 use super::{
@@ -288,9 +289,9 @@ impl Sequencer {
     pub(super) fn group_for(&self, rules: &RuleSet) {
         let groupings = rules.groupings();
         let is_grouped = |ledger: &Ledger| ledger.is_grouped_by(&groupings);
-        let grouped = is_grouped(&self.ledger.read().unwrap_or_else(PoisonError::into_inner));
+        let grouped = is_grouped(&self.ledger.read());
         if !grouped {
-            self.ledger.write().unwrap_or_else(PoisonError::into_inner).group_by(&groupings);
+            self.ledger.write().group_by(&groupings);
         }
     }
 
@@ -307,7 +308,7 @@ impl Sequencer {
         if decoded.lookups.is_empty() {
             return Ok(());
         }
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.read();
         lookups::fill(decoded, &ledger, &mut self.dedup, self.watermark.known_plausible())
     }
 
@@ -339,7 +340,7 @@ impl Sequencer {
         last: bool,
         journal: Option<JournalStart>,
     ) -> (AfterEvent, Arc<boxcar::Vec<Attributes>>, Option<Changes>) {
-        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger.write();
         ledger.whole_from(journal.map(|journal| journal.year));
         let after = ledger.apply(events, types);
         self.since_checkpoint += types.len() as u64;

@@ -5,7 +5,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use datafusion::{
     physical_plan::stream::RecordBatchStreamAdapter,
 };
 use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -61,17 +62,17 @@ impl Busy {
         struct Ended<'b>(&'b Busy);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
-                *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                *self.0.running.lock() = None;
             }
         }
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((work, Instant::now()));
+        *self.running.lock() = Some((work, Instant::now()));
         Ended(self)
     }
 
     /// What the stream waits for, and for how long it has.
     #[must_use]
     pub fn running(&self) -> Option<(Work, Duration)> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.lock();
         running.as_ref().map(|(work, since)| (work.clone(), since.elapsed()))
     }
 

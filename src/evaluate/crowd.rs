@@ -3,12 +3,11 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::atomic::{AtomicU8, Ordering},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// With so many left behind, who is not among them waits for a while before it begins.
 const FEW: usize = 2;
@@ -32,7 +31,7 @@ impl Crowd {
     }
 
     fn left(&self) -> MutexGuard<'_, BTreeSet<Left>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// How many there are.

@@ -28,10 +28,8 @@ pub(crate) fn in_parallel<J: Send>(jobs: Vec<J>, wanted: bool, act: impl Fn(J) +
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::HashSet,
-        sync::{Mutex, PoisonError},
-    };
+    use parking_lot::Mutex;
+    use std::collections::HashSet;
 
     use super::*;
 
@@ -41,11 +39,11 @@ mod tests {
         let seen = Mutex::new(HashSet::new());
         for _ in 0..200 {
             in_parallel((0..64).collect(), true, |_: u32| {
-                seen.lock().unwrap_or_else(PoisonError::into_inner).insert(std::thread::current().id());
+                seen.lock().insert(std::thread::current().id());
             });
         }
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.into_inner();
         assert!(seen.len() <= processors, "{} threads on {processors} processors", seen.len());
     }
 }

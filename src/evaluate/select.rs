@@ -1,6 +1,6 @@
 //! The events of a batch that belong to a window.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use arrow::{
     array::{ArrayRef, AsArray, RecordBatchOptions, UInt32Array},
@@ -10,6 +10,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::common::{Result, ScalarValue};
+use parking_lot::Mutex;
 
 use super::{
     aggregate::{Failed, KEY, Packed, add_hashes, array},
@@ -150,7 +151,7 @@ impl Compact {
     }
 
     fn hashes(&self, at: ColumnId, number: usize) -> Result<Arc<[u128]>> {
-        let mut known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.hashes.lock();
         if let Some((_, hashes)) = known.iter().find(|(of, _)| *of == (at, number)) {
             return Ok(Arc::clone(hashes));
         }

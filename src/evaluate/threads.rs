@@ -1,10 +1,9 @@
 //! Threads that queries run on. One that is done waits for the next query, which finds its memory still there: a thread
 //! that is made again has each page zeroed by the operating system once more.
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError, mpsc},
-};
+use std::{io, sync::mpsc};
+
+use parking_lot::Mutex;
 
 use crate::rule::limits::STACK;
 
@@ -52,7 +51,7 @@ fn works(first: Job) {
 }
 
 fn waiting<T>(act: impl FnOnce(&mut Vec<mpsc::Sender<Job>>) -> T) -> T {
-    act(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner))
+    act(&mut WAITING.lock())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use axum::{Json, extract::State};
@@ -139,7 +139,7 @@ impl RuleView {
 pub(crate) async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, Problem> {
     blocking(move || {
         let verdicts = Cases::open_read_only(&shared.state_dir)?.verdicts()?;
-        let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counts = shared.rule_counts.lock().clone();
         let of = |rule: &Rule| {
             let counts = counts.get(&rule.id).cloned().unwrap_or_default();
             RuleView::new(rule, counts, verdicts.get(&rule.id).copied().unwrap_or_default())
@@ -269,14 +269,14 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let read = Arc::clone(&shared);
     let passed = tokio::task::spawn_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
     let passed = passed.ok().and_then(Result::ok).unwrap_or_default();
-    let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-    let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let totals = *shared.totals.lock();
+    let counts = shared.rule_counts.lock();
     let error = |c: &RuleCounts| RuleError { errors: c.errors, last_error: c.last_error.clone() };
     let rule_errors =
         counts.iter().filter(|(_, c)| c.errors > 0).map(|(id, c)| (id.clone(), error(c))).collect();
     let findings = counts.values().map(|c| c.findings).sum();
     let (budget_lines, open_applications, payments_awaited) = {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = shared.ledger.read();
         (ledger.len(), ledger.open_applications(), ledger.payments_awaited())
     };
     let ticks_passed = passed.iter().rev().take(TICKS_SHOWN).map(|tick| passed_tick(tick, &shared)).collect();

@@ -1,6 +1,6 @@
 //! The three-way match of a day: vouchers, bank and budget lines.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use jiff::ToSpan;
@@ -129,7 +129,7 @@ pub(crate) async fn completeness(
     blocking(move || {
         let history = History::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name))?;
         let approved = |line: &str| {
-            let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+            let ledger = shared.ledger.read();
             ledger.line(line).is_some_and(|(_, attributes)| attributes.approved)
         };
         Ok(Json(CompletenessView::new(day, &history.completeness(span, &approved)?)))

@@ -1,9 +1,6 @@
 //! 事前校验: applications are decided before money moves; what was decided is shown, and released.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -388,7 +385,7 @@ pub(crate) struct DecisionPage {
 
 /// A decision, with what became of it.
 fn shown(stored: StoredDecision, shared: &Shared) -> Decision {
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let ledger = shared.ledger.read();
     let reserves = Some(ledger.reserved_by(&stored.decision.event_id).is_some());
     Decision { reserves, ..stored.decision }
 }
@@ -456,7 +453,7 @@ pub(crate) async fn release(
     let (reader, wanted) = (Arc::clone(&shared), id.clone());
     let stored = at_once(move || find(&reader, &wanted)).await?;
     let line = {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = shared.ledger.read();
         ledger.reserved_by(&id).map(str::to_owned)
     };
     if let Some(line) = line {

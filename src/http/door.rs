@@ -1,11 +1,9 @@
 //! Who comes in: a bounded number of connections, of which half at most have a request under way. Health and metrics are
 //! always answered: a connection that only waits makes room for a new one.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +71,7 @@ impl Door {
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seats.lock()
     }
 
     /// A place for a new connection, as soon as there is one.

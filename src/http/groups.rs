@@ -1,6 +1,6 @@
 //! 控制组: the groups of budget lines that rules compare, with their sums.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ pub(crate) async fn groups(
 /// The groups that are meant. The ledger is held as long as it takes to copy them.
 fn rows(shared: &Shared, filter: &GroupFilter) -> Vec<Row> {
     let rules = shared.rules_in_force();
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let ledger = shared.ledger.read();
     let mut rows = Vec::new();
     for (text, groups) in ledger.groups() {
         // Between a reload and the next event the ledger may be grouped for the rules before.

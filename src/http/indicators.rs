@@ -1,6 +1,6 @@
 //! Indicators: what programmes are to achieve and have achieved, as the ledger keeps it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ pub(crate) async fn indicators(
 ) -> Result<Json<IndicatorPage>, Problem> {
     let limits = by.limits();
     let limit = page_size(filter.limit)?;
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let ledger = shared.ledger.read();
     let found = ledger.indicators().iter().filter(|(id, indicator)| {
         filter.after.as_deref().is_none_or(|after| *id > after)
             && filter.unit_code.as_deref().is_none_or(|unit| indicator.unit_code.as_deref() == Some(unit))
@@ -112,7 +112,7 @@ pub(crate) async fn indicator(
     Id(id): Id<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let limits = by.limits();
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let ledger = shared.ledger.read();
     let is_there = |indicator: &&Indicator| {
         limits.allow(indicator.unit_code.as_deref(), indicator.region_code.as_deref())
     };

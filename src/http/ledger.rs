@@ -1,6 +1,6 @@
 //! Budget lines: what each has, as the ledger keeps it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -172,7 +172,7 @@ pub(crate) async fn line(
     Id(id): Id<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let limits = by.limits();
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let ledger = shared.ledger.read();
     match ledger.line(&id).filter(|(_, attributes)| are_there(attributes, &limits)) {
         Some((line, attributes)) => Ok(Json(named_line(&shared, &shared.rules_in_force(), line, attributes))),
         None => {

@@ -1,9 +1,6 @@
 //! What happened on one budget line, and what it had after each event.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -85,7 +82,7 @@ pub(crate) async fn history(
     blocking(move || {
         let calendar = &shared.calendar;
         let balances = || {
-            let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+            let ledger = shared.ledger.read();
             ledger.line(&id).map(|(line, _)| line.balances)
         };
         let Some(before) = balances() else {

@@ -1,12 +1,10 @@
 //! Logging in by a password. Comparing one takes memory and time by intent, so few are compared at a time, and few wait;
 //! who was wrong too often is not compared at all. Whatever comes of it is in the audit log before it is answered.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -255,7 +253,7 @@ impl Logins {
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.throttle.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a budget line is expected to have executed at the end of its year.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -73,7 +73,7 @@ pub(crate) async fn forecast(
     Id(id): Id<String>,
 ) -> Result<Json<ForecastView>, Problem> {
     let year = {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = shared.ledger.read();
         ledger.line(&id).map(|(_, attributes)| attributes.fiscal_year)
     };
     let Some(year) = year else {

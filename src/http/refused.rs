@@ -1,9 +1,8 @@
 //! Clients that are refused or cut off: each is counted, and the log says so now and then, so that nobody can flood it.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use crate::telemetry::Metrics;
 
@@ -119,7 +118,7 @@ impl Refusals {
 
     pub fn count(&self, cause: Cause) {
         self.metrics.http_refused.with_label_values(&[cause.word()]).inc();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         let (last, clients) = &mut told[cause as usize];
         *clients += 1;
         if last.is_none_or(|last| last.elapsed() >= TOLD) {

@@ -1,6 +1,6 @@
 //! One rule: what it says, and what became of what it found.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -140,7 +140,7 @@ pub(crate) async fn show(
             Problem::new(StatusCode::NOT_FOUND, detail)
         })?;
         let verdicts = Cases::open_read_only(&shared.state_dir)?.verdicts()?;
-        let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let counts = shared.rule_counts.lock().get(&id).cloned();
         let weeks = Reader::open(&shared.state_dir)?.findings_by_week(&id, &shared.calendar, WEEKS)?;
         let verdicts = verdicts.get(&id).copied().unwrap_or_default();
         Ok(Json(RuleDetail {

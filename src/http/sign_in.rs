@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use axum::{
@@ -16,6 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use parking_lot::Mutex;
 
 use super::{
     Problem,
@@ -267,7 +268,7 @@ impl SignIn {
 
     /// Asks the store through one connection that stays open; one that failed is not asked again.
     fn ask<T>(&self, work: impl FnOnce(&Accounts) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut held = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.accounts.lock();
         let accounts = match held.take() {
             Some(accounts) => accounts,
             None => Accounts::open_read_only(&self.state_dir)?,
@@ -279,7 +280,7 @@ impl SignIn {
 
     /// Whether something is to be written now that is written once a minute.
     fn is_due(&self, what: String, now: Instant, when_full: bool) -> bool {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.noted.lock();
         if noted.len() >= REMEMBERED {
             noted.retain(|_, at| now - *at < MINUTE);
         }

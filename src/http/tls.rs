@@ -2,12 +2,7 @@
 //! patch, and one that a site can replace by a build with national ciphers. Versions 1.2 and 1.3, with the ciphers that
 //! Mozilla calls intermediate. Certificates are read again when the daemon is asked to reload.
 
-use std::{
-    fmt,
-    path::Path,
-    pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, path::Path, pin::Pin, sync::Arc};
 
 use openssl::{
     asn1::Asn1Time,
@@ -17,6 +12,7 @@ use openssl::{
     ssl::{self, Ssl, SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode},
     x509::{X509, X509Name, X509Ref, store::X509Lookup, verify::X509VerifyFlags},
 };
+use parking_lot::RwLock;
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -61,7 +57,7 @@ impl Tls {
     pub fn read_again(&self) {
         match read(&self.files) {
             Ok((acceptor, ends)) => {
-                *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+                *self.acceptor.write() = acceptor;
                 self.tell(ends);
                 tracing::info!("the certificate was read again");
             }
@@ -78,7 +74,7 @@ impl Tls {
         stream: TcpStream,
     ) -> Result<(SslStream<TcpStream>, Option<String>), ssl::Error> {
         let ssl = {
-            let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner);
+            let acceptor = self.acceptor.read();
             Ssl::new(acceptor.context())?
         };
         let mut stream = SslStream::new(ssl, stream)?;

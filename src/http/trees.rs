@@ -4,8 +4,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::by::Known;
 use crate::{
@@ -49,7 +51,7 @@ impl Trees {
         }
         let print = tables.iter().flatten().fold(0_u64, |print, table| print.rotate_left(7) ^ table.print());
         let key = (limits.to_string(), print, now.as_micros().div_euclid(TimeDelta::DAY.as_micros()));
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock();
         if found.len() >= REMEMBERED && !found.contains_key(&key) {
             found.clear();
         }

@@ -1,9 +1,6 @@
 //! The routing tree, and who would be told if there were an alert like this.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -144,7 +141,7 @@ pub(crate) async fn tree(State(shared): State<Arc<Shared>>) -> Json<RouteTree> {
 }
 
 fn policy(shared: &Shared) -> Arc<Policy> {
-    Arc::clone(&shared.policy.read().unwrap_or_else(PoisonError::into_inner))
+    Arc::clone(&shared.policy.read())
 }
 
 /// Who would be told of an alert, why, and what would hold it back now

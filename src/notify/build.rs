@@ -1,9 +1,8 @@
 //! The sinks of a configuration.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::RwLock;
 
 use super::{
     Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links, log::Log,

@@ -1,12 +1,9 @@
 //! Sends what the outbox holds for one sink until the sink has accepted it. A notification is removed only then; one
 //! that a crash cut off between the sink's answer and our record is sent once more, with the same id.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::{Id, JoinError, JoinSet},
@@ -123,9 +120,7 @@ impl Delivery {
         work: impl FnOnce(&mut Outbox) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let outbox = Arc::clone(&self.outbox);
-        let task = tokio::task::spawn_blocking(move || {
-            work(&mut outbox.lock().unwrap_or_else(PoisonError::into_inner))
-        });
+        let task = tokio::task::spawn_blocking(move || work(&mut outbox.lock()));
         task.await.map_err(|e| {
             StoreError::Request(say!("the outbox broke, please report this: {error}", error = e))
         })?

@@ -1,13 +1,10 @@
 //! A Kafka topic: a message an alert, keyed by the alert so that its changes stay in order.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -107,7 +104,7 @@ impl Kafka {
     }
 
     fn producer(&self) -> Result<Producer, String> {
-        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.producer.lock();
         if let Some(producer) = &*kept {
             return Ok(producer.clone());
         }
@@ -146,7 +143,7 @@ impl Sink for Kafka {
         // All are awaited: some may have failed while others are on their way.
         let failed: Vec<_> = join_all(sent).await.into_iter().filter_map(Result::err).collect();
         if failed.iter().any(|e| e.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)) {
-            *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.producer.lock() = None;
         }
         let mut refusals: Vec<_> = failed.iter().map(|error| judge(&self.topic, error)).collect();
         // While one of them may still get through, the notification is tried again.

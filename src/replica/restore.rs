@@ -4,9 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
-    sync::Mutex,
     sync::atomic::{AtomicUsize, Ordering},
 };
+
+use parking_lot::Mutex;
 
 use super::{
     Bucket, Manifest,
@@ -208,18 +209,18 @@ fn fetch(
             };
             let contents = files.get(name).filter(|contents| contents.bytes == *size).ok_or_else(unknown);
             match contents.and_then(|contents| one(bucket, dir, name, contents)) {
-                Ok(fetched) => *bytes.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += fetched,
+                Ok(fetched) => *bytes.lock() += fetched,
                 Err(error) => {
-                    *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                    *failed.lock() = Some(error);
                     return;
                 }
             }
         }
     };
     std::thread::scope(|scope| (0..AT_ONCE.min(named.len())).for_each(|_| drop(scope.spawn(work))));
-    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    match failed.into_inner() {
         Some(error) => Err(error),
-        None => Ok(bytes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)),
+        None => Ok(bytes.into_inner()),
     }
 }
 

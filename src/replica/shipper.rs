@@ -4,11 +4,13 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     Bucket, BucketError, WhenAway,
@@ -77,10 +79,6 @@ pub(super) struct Shipper {
     takeover_after: Duration,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shipper {
     pub(super) fn new(
         (bucket, dir, files): (Arc<Bucket>, PathBuf, Files),
@@ -107,18 +105,18 @@ impl Shipper {
     }
 
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
-        lock(&self.line)
+        self.line.lock()
     }
 
     /// Another one has the state.
     pub(super) fn superseded_by(&self, holder: &str) {
         self.figures.in_sync.store(false, Ordering::Relaxed);
-        lock(&self.superseded).get_or_insert_with(|| holder.to_owned());
+        self.superseded.lock().get_or_insert_with(|| holder.to_owned());
     }
 
     /// The state is ours, as of a question that was asked then.
     pub(super) fn confirmed_at(&self, asked: std::time::Instant) {
-        *lock(&self.confirmed) = asked;
+        *self.confirmed.lock() = asked;
     }
 
     /// Notes a failure, and tells of it.
@@ -227,7 +225,7 @@ impl Ship for Shipper {
         let Some(tail) = &mut line.tail else { return Ok(()) };
         let news = tail.look();
         let started = std::time::Instant::now();
-        *lock(&self.waiting) = Some(started);
+        *self.waiting.lock() = Some(started);
         let shipped = match news {
             Ok(TailNews::Nothing) => Ok(()),
             Ok(TailNews::Pages(pages)) => self.deliver(&mut line, &pages, is_over),
@@ -244,23 +242,23 @@ impl Ship for Shipper {
                 Err(Unshipped::Unconfirmed { why: super::objects::local(&self.dir, &error).to_string() })
             }
         };
-        *lock(&self.waiting) = None;
+        *self.waiting.lock() = None;
         let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.figures.waited.fetch_add(waited, Ordering::Relaxed);
         shipped
     }
 
     fn refuses(&self) -> Option<Unshipped> {
-        lock(&self.superseded).clone().map(|holder| Unshipped::Superseded { holder })
+        self.superseded.lock().clone().map(|holder| Unshipped::Superseded { holder })
     }
 
     fn may_tell(&self) -> bool {
         // Who goes on without the store is not taken over from.
-        let lately = lock(&self.confirmed).elapsed() < self.takeover_after;
+        let lately = self.confirmed.lock().elapsed() < self.takeover_after;
         self.refuses().is_none() && (lately || self.when_away == WhenAway::GoOn)
     }
 
     fn waits(&self) -> Option<Duration> {
-        lock(&self.waiting).as_ref().map(std::time::Instant::elapsed)
+        self.waiting.lock().as_ref().map(std::time::Instant::elapsed)
     }
 }

@@ -4,10 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::Write,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -87,8 +87,8 @@ impl Files {
         Self(Mutex::new(known.collect()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Known>> {
+        self.0.lock()
     }
 
     /// Puts a file into the store if it is not there; gives what it is if it is new.

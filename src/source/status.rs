@@ -1,10 +1,8 @@
 //! What a source tells of itself while it runs, for readiness, status and metrics.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{say, stream::Receipt};
@@ -192,7 +190,7 @@ impl SourceStatus {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut SourceReport) -> T) -> T {
-        change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.told.lock())
     }
 }
 

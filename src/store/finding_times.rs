@@ -1,14 +1,12 @@
 //! When findings come: by week and severity, and by day of the week and hour.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{
     Span,
     civil::{Date, Weekday},
 };
+use parking_lot::Mutex;
 
 use super::{
     Reader, StoreError,
@@ -95,7 +93,7 @@ impl Reader {
         calendar: &Calendar,
         weeks: usize,
     ) -> Result<FindingTimes, StoreError> {
-        let mut kept = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = kept.0.lock();
         let is_whole = |at: Option<Instant>| {
             at.is_none_or(|at| at.as_micros().rem_euclid(HOUR) == 0 && at >= Instant::EPOCH)
         };

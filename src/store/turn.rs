@@ -7,12 +7,13 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{
@@ -62,15 +63,11 @@ struct Line {
 /// One line a state directory, whoever opens it.
 static LINES: Mutex<BTreeMap<PathBuf, Weak<Turns>>> = Mutex::new(BTreeMap::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Turns {
     /// The line before the database of a state directory.
     #[must_use]
     pub fn of(dir: &Path) -> Arc<Self> {
-        let mut lines = lock(&LINES);
+        let mut lines = LINES.lock();
         lines.retain(|_, turns| turns.strong_count() > 0);
         if let Some(turns) = lines.get(dir).and_then(Weak::upgrade) {
             return turns;
@@ -83,7 +80,7 @@ impl Turns {
     /// How long another program has held the database against the writer whose turn it is.
     #[must_use]
     pub fn held_up(&self) -> Option<Duration> {
-        lock(&self.hold).as_ref().map(|hold| hold.since.elapsed())
+        self.hold.lock().as_ref().map(|hold| hold.since.elapsed())
     }
 
     /// How long a commit has waited for the store that the state is replicated to.
@@ -107,7 +104,7 @@ impl Turns {
     /// From now on each commit goes to a shipper before anybody hears of it. It is called while it is our turn, or before
     /// anybody writes.
     pub fn ship_by(&self, shipper: Option<Arc<dyn Ship>>) {
-        *lock(&self.shipper) = shipper;
+        *self.shipper.lock() = shipper;
     }
 
     /// Says whether this process has the lock of the directory from now on.
@@ -122,7 +119,7 @@ impl Turns {
     }
 
     fn shipper(&self) -> Option<Arc<dyn Ship>> {
-        lock(&self.shipper).clone()
+        self.shipper.lock().clone()
     }
 
     /// Ships what the transaction whose turn it is has just made durable here.
@@ -135,7 +132,7 @@ impl Turns {
     /// Whether somebody stands in line behind the one whose turn it is.
     #[must_use]
     pub(crate) fn are_waited_for(&self) -> bool {
-        lock(&self.line).waiting.len() > 1
+        self.line.lock().waiting.len() > 1
     }
 
     /// How often it was held for longer than a second.
@@ -181,7 +178,7 @@ impl Turns {
     }
 
     fn stand_in_line(self: &Arc<Self>, until: Option<std::time::Instant>) -> Option<Place> {
-        let mut line = lock(&self.line);
+        let mut line = self.line.lock();
         let number = line.next;
         line.next += 1;
         line.waiting.push_back(number);
@@ -190,8 +187,7 @@ impl Turns {
                 line.waiting.retain(|other| *other != number);
                 return None;
             }
-            let waited = self.moved.wait_timeout(line, LOOK);
-            line = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.moved.wait_for(&mut line, LOOK);
         }
         drop(line);
         Some(Place { turns: Arc::clone(self), number })
@@ -233,7 +229,7 @@ impl Turns {
                     }
                 }
                 done => {
-                    let hold = lock(&self.hold).take().filter(|hold| hold.told.is_some());
+                    let hold = self.hold.lock().take().filter(|hold| hold.told.is_some());
                     if let (Some(hold), true) = (hold, done.is_ok()) {
                         let seconds = hold.since.elapsed().as_secs();
                         tracing::info!(seconds, "the database of the state is free again");
@@ -246,7 +242,7 @@ impl Turns {
 
     /// Notes that another program holds the database, and tells of it now and then.
     fn is_held(&self) {
-        let mut hold = lock(&self.hold);
+        let mut hold = self.hold.lock();
         let hold = hold.get_or_insert_with(|| Hold { since: std::time::Instant::now(), told: None });
         let held = hold.since.elapsed();
         if held < TOLD || hold.told.is_some_and(|told| told.elapsed() < TOLD_AGAIN) {
@@ -274,11 +270,11 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut line = lock(&self.turns.line);
+        let mut line = self.turns.line.lock();
         line.waiting.retain(|other| *other != self.number);
         if line.waiting.is_empty() {
             // Nobody asks any more, so nobody knows.
-            lock(&self.turns.hold).take();
+            self.turns.hold.lock().take();
         }
         drop(line);
         self.turns.moved.notify_all();
@@ -428,6 +424,6 @@ mod tests {
         for thread in waiting {
             assert!(is_busy(&thread.join().unwrap().unwrap_err()));
         }
-        assert!(lock(&turns.line).waiting.is_empty());
+        assert!(turns.line.lock().waiting.is_empty());
     }
 }

@@ -1,8 +1,9 @@
 //! The registry, which remembers what is in it: a metric with labels and no sample yet is invisible to Prometheus, but
 //! not to docs/metrics.md.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 
 /// A metric as it is documented.
@@ -34,7 +35,7 @@ impl Registry {
             labels: desc.variable_labels.clone(),
             help: desc.help.clone(),
         });
-        self.described.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+        self.described.lock().extend(new);
         self.inner.register(collector)
     }
 
@@ -44,7 +45,7 @@ impl Registry {
 
     /// Our own metrics, without those of the process, by name.
     pub(crate) fn described(&self) -> Vec<Described> {
-        let mut all = self.described.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all = self.described.lock().clone();
         all.retain(|metric| metric.name.starts_with("fiscwatch_"));
         all.sort();
         all

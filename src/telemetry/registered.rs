@@ -1,7 +1,6 @@
 //! All metrics of the daemon, as they are registered: their names, labels and what they say.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use prometheus::{Gauge, Histogram, HistogramVec, IntGaugeVec};
 
 use super::{

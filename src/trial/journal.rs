@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::catalog::TableProvider;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -176,9 +177,7 @@ pub async fn replay(
     reading.await??;
     result?;
     let mut again = output.again;
-    again.due = due.map_or_else(RuleTicks::default, |due| {
-        std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner))
-    });
+    again.due = due.map_or_else(RuleTicks::default, |due| std::mem::take(&mut *due.lock()));
     Ok(again)
 }
 
@@ -264,7 +263,7 @@ impl Tables for Past {
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
-        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let findings = self.findings.lock();
         let rows =
             tables::findings(findings.iter().map(|(at, finding)| (at.as_micros(), finding)), &self.zone);
         let schema: SchemaRef =
@@ -274,7 +273,7 @@ impl Tables for Past {
     }
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
-        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).table(&self.zone)
+        self.alerts.lock().table(&self.zone)
     }
 }
 
@@ -302,7 +301,7 @@ impl Gather {
         let rows: Vec<u64> = batch.evaluation.found.iter().map(|found| found.row as u64).collect();
         let asked = batch.rules.session.is_some();
         if asked {
-            self.tables.alerts.lock().unwrap_or_else(PoisonError::into_inner).file(&batch);
+            self.tables.alerts.lock().file(&batch);
         }
         for (row, (at, _, finding)) in rows.into_iter().zip(batch.evaluation.take_findings()) {
             // What a tick or the end of the input finds comes after the events before it.
@@ -312,7 +311,7 @@ impl Gather {
                 self.again.findings.entry(finding.finding_id.clone())
             {
                 if asked {
-                    let mut kept = self.tables.findings.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut kept = self.tables.findings.lock();
                     kept.push((at, finding.clone()));
                 }
                 new.insert(Made { block, at, finding });

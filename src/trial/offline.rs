@@ -1,7 +1,9 @@
 //! A few events through the loop of the daemon, without a store and without a clock: what tests of rules and packs of
 //! evidence are judged by.
 
-use std::sync::{Arc, RwLock, atomic::AtomicBool};
+use std::sync::{Arc, atomic::AtomicBool};
+
+use parking_lot::RwLock;
 
 use crate::{
     decode::Decoder,
@@ -55,5 +57,5 @@ pub(crate) fn run(
         sent.and(ended.map_err(|e| e.to_string()))
     });
     played?;
-    Ok(Arc::into_inner(ledger).and_then(|ledger| ledger.into_inner().ok()).unwrap_or_default())
+    Ok(Arc::into_inner(ledger).map(RwLock::into_inner).unwrap_or_default())
 }

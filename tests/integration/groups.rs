@@ -1,10 +1,9 @@
 //! 控制组: sums over budget lines that belong together, against sums over the lines themselves; and what rules and decisions
 //! make of them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::RwLock;
 
 use fiscwatch::{
     engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
@@ -122,7 +121,7 @@ proptest! {
         let mut stream = Stream::new(&rules);
         for part in events(seed, 200).chunks(cut) {
             let sequenced = stream.takes(part);
-            let ledger = stream.ledger.read().unwrap();
+            let ledger = stream.ledger.read();
             let expected = expected(&ledger);
             prop_assert_eq!(found(&ledger), expected.to_vec());
             // What rules see after the last event is what there is.
@@ -140,7 +139,7 @@ proptest! {
             }
         }
         // Grouped again, as at a start, they are the same.
-        let mut ledger = stream.ledger.write().unwrap();
+        let mut ledger = stream.ledger.write();
         let followed = found(&ledger);
         ledger.group_by(&[]);
         ledger.group_by(&rules.groupings());

@@ -204,13 +204,13 @@ proptest! {
     fn the_ledger_agrees_with_the_model_at_every_commit(seed in any::<u64>(), cut in 1usize..80) {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
-        let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
+        let ledger = std::sync::Arc::new(parking_lot::RwLock::new(Ledger::default()));
         let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);
             seen += part.len();
-            compare(&ledger.read().unwrap(), &events[..seen]);
+            compare(&ledger.read(), &events[..seen]);
         }
     }
 }

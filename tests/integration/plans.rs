@@ -1,7 +1,7 @@
 //! Plans of queries that are kept from tick to tick, against plans that are made again at every tick, in memory and over
 //! a journal.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use fiscwatch::{
@@ -17,6 +17,7 @@ use fiscwatch::{
     rule::{Language, RuleSet, compile::Compiler},
     stream::Payload,
 };
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use crate::support::{Bench, assert_same, block, calendar, lines, random_events, run as command, run_once};

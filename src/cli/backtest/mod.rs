@@ -9,7 +9,6 @@ use std::{
     io::{BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::PoisonError,
 };
 
 use anyhow::Context;
@@ -77,7 +76,7 @@ pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     judged?;
     report.finish()?;
     if let Some(path) = &args.ledger {
-        let ledger = replay.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = replay.ledger.read();
         write_ledger(path, &ledger, &config.calendar)?;
     }
     report.print();

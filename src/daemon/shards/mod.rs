@@ -8,11 +8,13 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use process::end_with_keeper;
 
@@ -116,7 +118,7 @@ impl Board {
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 
     /// The partitions of the topic; `None` until a broker has said it.
@@ -232,7 +234,7 @@ impl Board {
 
 impl Life {
     fn address(&self) -> Option<SocketAddr> {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.address.lock()
     }
 
     fn ends(&self) -> bool {

@@ -6,7 +6,7 @@ use std::{
     io::Read as _,
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    sync::{PoisonError, atomic::Ordering},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -76,7 +76,7 @@ pub(super) fn keep(life: &Life, orders: &Orders, metrics: &Metrics) {
 fn start(life: &Life, orders: &Orders) -> std::io::Result<Child> {
     let address = orders.address.ok_or_else(|| std::io::Error::other("there is no port for its number"))?;
     let address = super::free(address)?;
-    *life.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    *life.address.lock() = Some(address);
     let shard = Shard { number: life.number, kept_at: Some(address) };
     // The program that runs, also when another one has been put in its place since.
     let mut command = Command::new("/proc/self/exe");

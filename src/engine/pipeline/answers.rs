@@ -1,11 +1,12 @@
 //! What is answered about applications, by what would be found of them.
 
-use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, AsArray, StringViewArray},
     record_batch::RecordBatch,
 };
+use parking_lot::RwLockReadGuard;
 use serde_json::{Map, Value};
 
 use super::{
@@ -55,7 +56,7 @@ impl Sequence {
     ) -> Judged<'j> {
         let rules = evaluator.rules();
         let rules_digest = self.asked.digest_of(rules);
-        let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.sequencer.ledger().read();
         let (after, _) = ledger.try_out(&decoded.events, trial);
         let found = verdicts(evaluation, decoded.types.len());
         let not_evaluated = not_evaluated(rules, evaluation);

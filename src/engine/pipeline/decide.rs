@@ -2,10 +2,7 @@
 //! stream, while nothing else comes in; then the applications go into the stream, and what is blocked is withdrawn right
 //! behind them. So replay and backtest need to know nothing of decisions.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
@@ -129,7 +126,7 @@ impl Sequence {
             && let Some(Release { at, event_id, budget_line_id, .. }) = self.asked.releases.pop_first()
         {
             let is_open = {
-                let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
+                let ledger = self.sequencer.ledger().read();
                 ledger.reserved_by(&event_id).is_some()
             };
             if !is_open {

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use futures::FutureExt;
+use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
@@ -99,14 +100,12 @@ impl Sequence {
     }
 
     pub(super) fn evaluator(&self) -> Arc<Evaluator> {
-        let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
-        evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()))
+        Arc::clone(&self.evaluator.read())
     }
 
     /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
     async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
-        let rules = self.evaluator.read().map(|e| Arc::clone(e.rules()));
-        let rules = rules.unwrap_or_else(|e| Arc::clone(e.into_inner().rules()));
+        let rules = Arc::clone(self.evaluator.read().rules());
         // Who looks at groups before the first event sees them.
         self.sequencer.group_for(&rules);
         let known =

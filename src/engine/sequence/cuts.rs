@@ -1,9 +1,6 @@
 //! Where a batch is cut, because a schedule is due in it.
 
-use std::{
-    ops::Range,
-    sync::{Arc, PoisonError},
-};
+use std::{ops::Range, sync::Arc};
 
 use arrow::record_batch::RecordBatch;
 
@@ -146,7 +143,7 @@ impl Sequencer {
 
     /// The rules that are due, with the ledger as it is now.
     pub(super) fn due(&self, due: Vec<(Instant, RuleId)>, ticker: &Ticker) -> Vec<Due> {
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.read();
         let query = |rule: RuleId| match &ticker.rules().rules[rule].view {
             CompiledView::Schedule(view) => Some(&**view),
             _ => None,

@@ -1,8 +1,9 @@
 //! What would become of applications, without taking them in.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
+use parking_lot::RwLock;
 
 use super::{Sequenced, Sequencer, cuts::Kept};
 use crate::{
@@ -47,7 +48,7 @@ impl Sequencer {
     pub fn try_out(&self, decoded: &Decoded, trial: Trial, evaluator: &Evaluator) -> Sequenced {
         self.group_for(evaluator.rules());
         let calendar = evaluator.calendar();
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.read();
         let told = ledger.try_out(&decoded.events, trial);
         let kept = Kept {
             events: decoded.events.clone(),

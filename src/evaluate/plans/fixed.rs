@@ -3,7 +3,7 @@
 
 use std::{
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use arrow::datatypes::{DataType, FieldRef};
@@ -16,6 +16,7 @@ use datafusion::{
     },
     physical_expr::PhysicalExpr,
 };
+use parking_lot::Mutex;
 
 use super::{moment::Moment, rows::one_row};
 use crate::event::Instant;
@@ -105,7 +106,7 @@ impl ScalarUDFImpl for Fixed {
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let now = self.now.get();
-        let mut value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut value = self.value.lock();
         if let Some((_, value)) = value.as_ref().filter(|(at, _)| *at == now) {
             return Ok(ColumnarValue::Scalar(value.clone()));
         }

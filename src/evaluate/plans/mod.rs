@@ -7,10 +7,7 @@ mod nothing;
 pub(crate) mod rows;
 pub(crate) mod within;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     datatypes::{FieldRef, Schema, SchemaRef},
@@ -26,6 +23,7 @@ use datafusion::{
     prelude::SessionConfig,
     sql::parser::Statement,
 };
+use parking_lot::Mutex;
 
 use self::{
     moment::Moment,
@@ -72,7 +70,7 @@ impl Plans {
     /// What there is for a rule. A plan is out until it is put back: two queries of one plan would share
     /// what their steps remember.
     pub fn take(&self, rules: &Arc<RuleSet>, rule: RuleId) -> Ready {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if !kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             *kept = Kept { rules: Some(Arc::clone(rules)), plans: BTreeMap::new() };
         }
@@ -88,7 +86,7 @@ impl Plans {
 
     /// Keeps the plan of a query that has ended, or that there is none to be kept.
     pub fn put(&self, rules: &Arc<RuleSet>, rule: RuleId, plan: Option<Box<KeptPlan>>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.rules.as_ref().is_some_and(|of| Arc::ptr_eq(of, rules)) {
             kept.plans.insert(rule, plan);
         }
@@ -131,19 +129,19 @@ impl Slot {
         let Some(rows) = elapsed_at(&rows, calendar, now) else {
             return internal_err!("the shares of the year make no column");
         };
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows);
+        *self.rows.lock() = Timed::new(rows);
         Ok(())
     }
 
     fn empty(&self) {
         let none = Timed::new(RecordBatch::new_empty(Arc::clone(&self.schema)));
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = none;
+        *self.rows.lock() = none;
     }
 }
 
 impl Rows for Slot {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
-        take(&self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+        take(&self.rows.lock());
     }
 }
 

@@ -4,7 +4,7 @@
 mod message;
 mod server;
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::{Address, message::Mailbox};
@@ -96,7 +96,7 @@ impl Email {
     /// The notification as its readers see it.
     #[must_use]
     pub fn render(&self, notification: &Notification) -> Rendered {
-        let names = self.setup.names.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let names = self.setup.names.read().clone();
         let style = Style {
             language: self.language,
             calendar: &self.setup.calendar,

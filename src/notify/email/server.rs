@@ -5,14 +5,7 @@
 //! that is not its own. Here every step has its own limit and its own expected answer, and a connection that saw
 //! anything else, or whose mail was given up, is closed.
 
-use std::{
-    error::Error,
-    fmt,
-    future::Future,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, fmt, future::Future, path::Path, time::Duration};
 
 use lettre::{
     Address,
@@ -24,6 +17,7 @@ use lettre::{
         response::Response,
     },
 };
+use parking_lot::Mutex;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
@@ -196,7 +190,7 @@ impl Server {
 
     /// Whether it could not be reached lately.
     pub(crate) fn failed_within(&self, now: std::time::Instant, time: Duration) -> bool {
-        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed_at = *self.failed_at.lock();
         failed_at.is_some_and(|at| now.duration_since(at) < time)
     }
 
@@ -211,7 +205,7 @@ impl Server {
         }
         let connected = self.connect().await;
         let failed_at = connected.is_err().then(std::time::Instant::now);
-        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = failed_at;
+        *self.failed_at.lock() = failed_at;
         self.hand_over(connected?, 0, mail).await
     }
 
@@ -234,13 +228,13 @@ impl Server {
     }
 
     fn take(&self) -> Option<Idle> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.retain(|idle| idle.since.elapsed() < IDLE_TIME);
         idle.pop()
     }
 
     fn keep(&self, connection: AsyncSmtpConnection, mails: u32) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(Idle { connection, since: std::time::Instant::now(), mails });
         }

@@ -1,8 +1,9 @@
 //! Read buffers used again: fresh memory for every one would cost as much as reading.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::lines::READ_BYTES;
 use crate::stream::RECORD_BYTES_MAX;
@@ -17,7 +18,7 @@ const POOL_MAX: usize = 16;
 impl Pool {
     /// A buffer with room for a read.
     pub(crate) fn take(&self) -> Vec<u8> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self.0.lock().pop();
         kept.unwrap_or_else(|| Vec::with_capacity(READ_BYTES + RECORD_BYTES_MAX))
     }
 
@@ -41,7 +42,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.pool.0.lock();
         if kept.len() < POOL_MAX {
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.clear();

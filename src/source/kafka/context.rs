@@ -3,11 +3,12 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -54,17 +55,17 @@ impl Context {
 
     /// The latest statistics, once.
     pub(crate) fn take_fetched(&self) -> Option<BTreeMap<i32, Fetched>> {
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.fetched.lock().take()
     }
 
     /// Why the broker did not take the offsets for its consumer group, once.
     pub(crate) fn take_refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.refused.lock().take()
     }
 
     /// Why brokers cannot be talked to, if that is known.
     pub(crate) fn cause(&self) -> Option<String> {
-        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cause.lock().clone()
     }
 
     fn serve(&self) {
@@ -92,7 +93,7 @@ impl ClientContext for Context {
             let end = if p.ls_offset >= 0 { p.ls_offset } else { p.hi_offset };
             (number, Fetched { end, at_end: (p.eof_offset >= 0).then_some(p.eof_offset) })
         });
-        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.collect());
+        *self.fetched.lock() = Some(fetched.collect());
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -103,7 +104,7 @@ impl ClientContext for Context {
             // Without the broker in front and the time at the end, which differ from one attempt to the next.
             let reason = reason.split_once(": ").map_or(reason, |(_, what)| what);
             let reason = reason.split(" (after ").next().unwrap_or(reason);
-            *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            *self.cause.lock() = Some(reason.to_owned());
         }
     }
 }
@@ -112,7 +113,7 @@ impl ConsumerContext for Context {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         self.serve();
         if let Err(error) = result {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            *self.refused.lock() = Some(error.to_string());
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Functions that could make much of little, with caps: how large a result will be is computed before it is made. The
 //! caps hold wherever the function is called: for events, in queries, and where a constant is folded while rules are read.
 
-use std::{
-    collections::BTreeSet,
-    sync::{PoisonError, RwLock},
-};
+use std::collections::BTreeSet;
 
 use arrow::{compute::kernels::concat_elements::concat_elements_dyn, datatypes::DataType};
 use datafusion::{
@@ -14,6 +11,7 @@ use datafusion::{
         Signature, Volatility,
     },
 };
+use parking_lot::RwLock;
 
 use super::{
     costs::{Cost, Costs, Given},
@@ -215,11 +213,11 @@ static FITTING: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 const REMEMBERED: usize = 1024;
 
 fn is_known_to_fit(text: &str) -> bool {
-    FITTING.read().unwrap_or_else(PoisonError::into_inner).contains(text)
+    FITTING.read().contains(text)
 }
 
 fn remember_that_it_fits(text: &str) {
-    let mut fitting = FITTING.write().unwrap_or_else(PoisonError::into_inner);
+    let mut fitting = FITTING.write();
     if fitting.len() < REMEMBERED {
         fitting.insert(text.to_owned());
     }

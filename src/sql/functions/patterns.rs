@@ -1,13 +1,11 @@
 //! Patterns of rules are machines that are kept. The engine makes one for each batch, which takes longer than to match the
 //! few texts of a small batch: somebody who asks before money moves waits for it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::array::{Array, AsArray, BooleanArray, StringViewArray, StringViewBuilder};
 use datafusion::{common::ScalarValue, logical_expr::ColumnarValue};
+use parking_lot::RwLock;
 use regex::Regex;
 
 /// Machines that are kept. Patterns may come from data; those of rules are there from the start.
@@ -64,13 +62,13 @@ fn replaced(texts: &StringViewArray, machine: &Regex, (with, most): (&str, usize
 
 /// The machine of a pattern; `None` of what is none, which the engine tells of.
 fn machine(pattern: &str) -> Option<Regex> {
-    let kept = MACHINES.read().unwrap_or_else(PoisonError::into_inner);
+    let kept = MACHINES.read();
     if let Some(machine) = kept.as_ref().and_then(|kept| kept.get(pattern)) {
         return Some(machine.clone());
     }
     drop(kept);
     let machine = Regex::new(pattern).ok()?;
-    let mut kept = MACHINES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = MACHINES.write();
     let kept = kept.get_or_insert_default();
     if kept.len() < KEPT {
         kept.insert(pattern.to_owned(), machine.clone());

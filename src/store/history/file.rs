@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -21,6 +21,7 @@ use datafusion::parquet::{
     errors::ParquetError,
     file::statistics::Statistics,
 };
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
@@ -70,11 +71,11 @@ fn verified(dir: &Path, sealed: &SealedFile) -> Result<File, StoreError> {
     let mut file = File::open(&path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     let key = (path, metadata.len(), metadata.modified().map_err(fail)?);
-    if VERIFIED.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+    if VERIFIED.lock().contains(&key) {
         return Ok(file);
     }
     check(dir, sealed, &mut file)?;
-    let mut known = VERIFIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = VERIFIED.lock();
     if known.len() >= VERIFIED_MAX {
         known.clear();
     }

@@ -13,7 +13,7 @@ mod table;
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use arrow::{
@@ -21,6 +21,7 @@ use arrow::{
     datatypes::{Int64Type, SchemaRef},
     record_batch::RecordBatch,
 };
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use self::{
@@ -78,7 +79,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Jobs done by a few threads, their results in the order of the jobs.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     mpsc::{Receiver, SyncSender, sync_channel},
 };
+
+use parking_lot::Mutex;
 
 /// Results of a job that wait for the reader.
 const WAITING: usize = 4;
@@ -60,8 +62,8 @@ fn next<J, T>(
     queue: &Mutex<impl Iterator<Item = J>>,
     order: &Mutex<Option<SyncSender<Receiver<Part<T>>>>>,
 ) -> Option<(J, SyncSender<Part<T>>)> {
-    let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
-    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let mut order = order.lock();
+    let job = queue.lock().next();
     let (results, receiver) = sync_channel(WAITING);
     let sent = job.is_some() && order.as_ref().is_some_and(|order| order.send(receiver).is_ok());
     if !sent {

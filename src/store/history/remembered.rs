@@ -1,12 +1,10 @@
 //! What was read of sealed files and blocks, for who reads the same of them again: neither ever changes. A rule that is due
 //! every day for what was in a month reads one day again.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{compute::concat_batches, error::ArrowError, record_batch::RecordBatch};
+use parking_lot::Mutex;
 
 use super::{
     super::{StoreError, sealed::SealedFile},
@@ -60,7 +58,7 @@ enum Place {
 
 impl Remembered {
     fn get(&self, key: &Key) -> Option<RecordBatch> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.turn += 1;
         let turn = kept.turn;
         let (rows, used) = kept.rows.get_mut(key)?;
@@ -70,7 +68,7 @@ impl Remembered {
 
     fn put(&self, key: &Key, rows: RecordBatch) -> RecordBatch {
         let bytes = bytes(&rows);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if bytes > BYTES / 8 || kept.rows.contains_key(key) {
             return rows;
         }
@@ -316,7 +314,7 @@ mod tests {
         assert!(remembered.get(&key(99)).is_some() && remembered.get(&key(1)).is_none());
         remembered.put(&key(100), rows(BYTES >> 20));
         assert!(remembered.get(&key(100)).is_none(), "a batch as large as all there may be");
-        let kept = remembered.0.lock().unwrap();
+        let kept = remembered.0.lock();
         assert_eq!(kept.bytes, kept.rows.values().map(|(rows, _)| bytes(rows)).sum::<usize>());
         assert!(kept.bytes <= BYTES && kept.rows.len() > 20);
     }

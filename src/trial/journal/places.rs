@@ -1,9 +1,11 @@
 //! Which events of the journal were read, and how far the loop is with them.
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
+
+use parking_lot::RwLock;
 
 use crate::store::Select;
 
@@ -16,7 +18,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn note(&self, events: u64, arrivals: &[i64]) {
-        let mut stretches = self.stretches.write().unwrap_or_else(PoisonError::into_inner);
+        let mut stretches = self.stretches.write();
         let mut last = None;
         for (row, arrival) in arrivals.iter().enumerate() {
             if last.is_none_or(|last| last + 1 != *arrival) {
@@ -29,7 +31,7 @@ impl Places {
     /// The arrival of the last of the first so many events; 0 before all of them.
     pub(super) fn last_of(&self, events: u64) -> i64 {
         let Some(last) = events.checked_sub(1) else { return 0 };
-        let stretches = self.stretches.read().unwrap_or_else(PoisonError::into_inner);
+        let stretches = self.stretches.read();
         let at = stretches.partition_point(|(first, _)| *first <= last);
         let Some((first, arrival)) = at.checked_sub(1).and_then(|at| stretches.get(at)) else { return 0 };
         arrival + (last - first).cast_signed()

@@ -3,11 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
+
+use parking_lot::Mutex;
 
 use fiscwatch::trial::unit_test::written::{Written, written};
 use serde_json::{Value, json};
@@ -248,13 +247,13 @@ fn every_rule_of_the_pack_explains_what_it_found_and_what_it_did_not() {
             scope.spawn(|| {
                 while let Some((rule, text, test)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                     for verdict in compared(rule, text, test) {
-                        *verdicts.lock().unwrap().entry(verdict).or_default() += 1;
+                        *verdicts.lock().entry(verdict).or_default() += 1;
                     }
                 }
             });
         }
     });
-    let verdicts = verdicts.into_inner().unwrap();
+    let verdicts = verdicts.into_inner();
     assert!(
         verdicts["found"] >= 60 && verdicts["not_found"] >= 60 && verdicts["left_out"] >= 10,
         "{verdicts:?}"

@@ -1,6 +1,8 @@
 //! Rule files: parsed, compiled, and if they load, run.
 
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
 
 use fiscwatch::{
     decode::Decoder,

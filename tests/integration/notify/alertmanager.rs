@@ -2,8 +2,10 @@
 
 use std::{
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use fiscwatch::{
     alert::{Notification, NotifiedAlert, Reason, State},
@@ -128,7 +130,7 @@ async fn alerts_are_kept_alive_until_they_end() {
     let resender = Arc::new(Resender {
         name: "test".into(),
         sink,
-        current: Arc::new(move || given.lock().unwrap().clone()),
+        current: Arc::new(move || given.lock().clone()),
         clock: Arc::new(SystemClock),
         metrics: setup().metrics,
     });
@@ -137,7 +139,7 @@ async fn alerts_are_kept_alive_until_they_end() {
         let (resender, stop) = (resender.clone(), stop.clone());
         async move { resender.run(stop).await }
     });
-    let id = current.lock().unwrap()[0].alert.alert_id.clone();
+    let id = current.lock()[0].alert.alert_id.clone();
     let ends_at = || server.alert(&id).map(|alert| alert["endsAt"].as_str().unwrap().to_owned());
     wait_until(|| ends_at().is_some());
     for _ in 0..2 {
@@ -146,9 +148,9 @@ async fn alerts_are_kept_alive_until_they_end() {
     }
     // An end is told again, for a while: it may have been lost before.
     let now = SystemClock.now();
-    current.lock().unwrap()[0].alert.ended_at = Some(now - TimeDelta::SECOND);
+    current.lock()[0].alert.ended_at = Some(now - TimeDelta::SECOND);
     wait_until(|| ends_at().is_none());
-    current.lock().unwrap()[1].alert.ended_at = Some(now - TimeDelta::minutes(16));
+    current.lock()[1].alert.ended_at = Some(now - TimeDelta::minutes(16));
     assert_eq!(resender.once().await, Ok(2));
     stop.cancel();
     running.await.unwrap();

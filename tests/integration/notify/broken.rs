@@ -1,9 +1,6 @@
 //! A sink that breaks while it sends: what else is under way goes on, and is not sent twice.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fiscwatch::{
@@ -14,6 +11,7 @@ use fiscwatch::{
     store::Outbox,
     telemetry::Metrics,
 };
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +24,7 @@ struct Breaking(Mutex<Vec<String>>);
 #[async_trait]
 impl Sink for Breaking {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        self.0.lock().unwrap().push(notification.alerts[0].alert.rule_id.clone());
+        self.0.lock().push(notification.alerts[0].alert.rule_id.clone());
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_ne!(notification.alerts[0].alert.rule_id, "used", "broken");
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -59,13 +57,13 @@ async fn a_send_that_breaks_sends_no_other_twice() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     stop.cancel();
     task.await.unwrap().unwrap();
-    let mut sent = sink.0.lock().unwrap().clone();
+    let mut sent = sink.0.lock().clone();
     sent.sort();
     assert_eq!(sent, ["exhausted", "used"], "each was sent once");
     let count = |what| metrics.notifications.with_label_values(&["boss", what]).get();
     assert_eq!((count("accepted"), count("retried")), (1, 1));
     // What broke waits for its next attempt.
-    let later = outbox.lock().unwrap().pending("boss", world.now + TimeDelta::seconds(2), &[], 9).unwrap();
+    let later = outbox.lock().pending("boss", world.now + TimeDelta::seconds(2), &[], 9).unwrap();
     assert_eq!(later.len(), 1);
     assert_eq!((later[0].notification.alerts[0].alert.rule_id.as_str(), later[0].attempts), ("used", 1));
 }

@@ -26,7 +26,7 @@ fn settle(daemon: &Daemon, received: &Received) -> BTreeMap<String, usize> {
         let alerts = body["alerts"].as_array().unwrap().iter();
         alerts.map(|a| a["alert_id"].as_str().unwrap().to_owned()).collect()
     };
-    let told = || received.lock().unwrap().iter().flat_map(|(_, body)| ids(body)).collect::<BTreeSet<_>>();
+    let told = || received.lock().iter().flat_map(|(_, body)| ids(body)).collect::<BTreeSet<_>>();
     let alerts = daemon.json("/api/v1/alerts?limit=1000");
     let alerts: BTreeSet<_> = alerts["alerts"]
         .as_array()
@@ -36,7 +36,7 @@ fn settle(daemon: &Daemon, received: &Received) -> BTreeMap<String, usize> {
         .collect();
     wait_until(|| told() == alerts && pending() == 0);
     let mut times = BTreeMap::new();
-    for (_, body) in received.lock().unwrap().iter() {
+    for (_, body) in received.lock().iter() {
         *times.entry(body["id"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     times
@@ -51,7 +51,7 @@ fn killed_between_finding_and_acceptance_every_alert_is_told() {
     for kill in [Kill::BeforeAnswer, Kill::AfterAnswer, Kill::AfterAnswer, Kill::BeforeAnswer] {
         let mut daemon = Daemon::start(bench.path());
         settle(&daemon, &received);
-        *order.lock().unwrap() = (kill, daemon.child.id());
+        *order.lock() = (kill, daemon.child.id());
         // The kill may be faster than the answer; the events are committed then all the same.
         daemon.post("/api/v1/events", &payments(from));
         from += 3;
@@ -90,7 +90,7 @@ fn a_daemon_without_sources_that_is_told_to_stop_tells_nothing_before_its_time()
     let daemon = Daemon::start(bench.path());
     assert_eq!(daemon.post("/api/v1/events", &payments(0)).0, 200);
     assert_eq!(daemon.stop("-TERM"), Some(0));
-    assert_eq!(*received.lock().unwrap(), []);
+    assert_eq!(*received.lock(), []);
 }
 
 /// A nightly run has nobody who would tell the rest later: it waits for no group.
@@ -104,8 +104,7 @@ fn a_run_that_ends_by_itself_tells_what_it_found() {
     write(bench.path(), "fiscwatch.yaml", &format!("{sources}{config}"));
     let (code, out, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{out}{err}");
-    let told: usize =
-        received.lock().unwrap().iter().map(|(_, body)| body["alerts"].as_array().unwrap().len()).sum();
+    let told: usize = received.lock().iter().map(|(_, body)| body["alerts"].as_array().unwrap().len()).sum();
     assert_eq!(told, 3);
     let (code, out, _) = run(bench.path(), &["state", "verify", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{out}");

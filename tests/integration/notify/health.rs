@@ -23,7 +23,7 @@ alerts:
     );
     let daemon = Daemon::start(bench.path());
     let bodies = |path: &str| -> Vec<_> {
-        let received = received.lock().unwrap();
+        let received = received.lock();
         received.iter().filter(|(at, _)| at == path).map(|(_, body)| body.clone()).collect()
     };
     wait_until(|| bodies("/beat").iter().any(|beat| beat["unwell"] == json!([]) && beat["ready"] == true));

@@ -4,11 +4,13 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use crate::support::{Bench, Daemon, lines, payment, run, wait_until};
 
@@ -43,7 +45,7 @@ fn answer(mut stream: TcpStream, seen: &Seen, first: &str) {
     seen.most.fetch_max(seen.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     std::thread::sleep(Duration::from_millis(100));
     let number = {
-        let mut at = seen.at.lock().unwrap();
+        let mut at = seen.at.lock();
         at.push(Instant::now());
         at.len()
     };
@@ -62,7 +64,7 @@ fn daemon(port: u16, limits: &str, alerts: usize) -> (Bench, Daemon) {
 }
 
 fn received(seen: &Seen) -> usize {
-    seen.at.lock().unwrap().len()
+    seen.at.lock().len()
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn so_many_a_minute() {
     let (port, seen) = receiver("");
     let (_bench, _daemon) = daemon(port, "per_minute: 120,", 4);
     wait_until(|| received(&seen) == 4);
-    let at = seen.at.lock().unwrap();
+    let at = seen.at.lock();
     assert!(at[3] - at[0] > Duration::from_millis(1200), "{:?}", at[3] - at[0]);
 }
 
@@ -93,7 +95,7 @@ fn not_before_a_busy_receiver_wants_it() {
     );
     let (_bench, _daemon) = daemon(port, "", 1);
     wait_until(|| received(&seen) == 2);
-    let at = seen.at.lock().unwrap();
+    let at = seen.at.lock();
     assert!(at[1] - at[0] > Duration::from_millis(2800), "{:?}", at[1] - at[0]);
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ use fiscwatch::{
     rule::{Language, Mode, RuleSet},
     trial::unit_test,
 };
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},
@@ -274,7 +275,7 @@ async fn received(sent: &[Notification]) -> Vec<(&'static str, String)> {
             sink.send(notification).await.unwrap();
             sink.resend(&notification.alerts).await.unwrap();
         }
-        let got = got.lock().unwrap();
+        let got = got.lock();
         texts.push((
             kind,
             got.iter().map(|(path, body)| format!("{path} {body}")).collect::<Vec<_>>().join("\n"),
@@ -318,7 +319,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -339,7 +340,7 @@ async fn log(sent: &[Notification], setup: &Setup) -> String {
             sink.send(notification).await.unwrap();
         }
     }
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(lines.0.lock().clone()).unwrap();
     assert!(text.lines().count() >= sent.len(), "{text}");
     text
 }

@@ -4,9 +4,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::Command,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 /// When the receiver kills the daemon.
@@ -53,8 +54,8 @@ fn take(mut stream: &TcpStream, received: &Received, order: &Order) {
         return;
     }
     let body = serde_json::from_slice(&body).unwrap();
-    received.lock().unwrap().push((path.unwrap_or_default(), body));
-    let (kill, pid) = std::mem::replace(&mut *order.lock().unwrap(), (Kill::Never, 0));
+    received.lock().push((path.unwrap_or_default(), body));
+    let (kill, pid) = std::mem::replace(&mut *order.lock(), (Kill::Never, 0));
     let kill_now =
         || assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
     if kill == Kill::BeforeAnswer {

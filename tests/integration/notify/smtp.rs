@@ -3,11 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -93,20 +94,20 @@ impl Smtp {
 
     /// The next time that this phase comes, this happens.
     pub fn fault(&self, phase: Phase, fault: Fault) {
-        self.state.faults.lock().unwrap().push_back((phase, fault));
+        self.state.faults.lock().push_back((phase, fault));
     }
 
     /// Takes back the faults that nobody met.
     pub fn forget_faults(&self) {
-        self.state.faults.lock().unwrap().clear();
+        self.state.faults.lock().clear();
     }
 
     pub fn mails(&self) -> Vec<Received> {
-        self.state.mails.lock().unwrap().clone()
+        self.state.mails.lock().clone()
     }
 
     pub fn commands(&self) -> Vec<String> {
-        self.state.commands.lock().unwrap().clone()
+        self.state.commands.lock().clone()
     }
 
     pub fn connections(&self) -> usize {
@@ -124,7 +125,7 @@ async fn serve(stream: TcpStream, state: &State) -> Option<()> {
         if stream.read_line(&mut line).await.ok()? == 0 {
             return None;
         }
-        state.commands.lock().unwrap().push(line.trim().to_owned());
+        state.commands.lock().push(line.trim().to_owned());
         match line.to_uppercase().split([' ', '\r']).next()? {
             "EHLO" => {
                 let extensions = if state.starttls { "250-STARTTLS\r\n250 8BITMIME" } else { "250 8BITMIME" };
@@ -152,7 +153,7 @@ async fn serve(stream: TcpStream, state: &State) -> Option<()> {
                 let fault = take(state, Phase::End);
                 let refused = matches!(fault, Some(Fault::Say(text)) if !text.starts_with("250"));
                 if !refused {
-                    state.mails.lock().unwrap().push(Received { to: to.clone(), text });
+                    state.mails.lock().push(Received { to: to.clone(), text });
                 }
                 match fault {
                     Some(fault) => act(&mut stream, fault).await?,
@@ -189,7 +190,7 @@ async fn content(stream: &mut BufReader<TcpStream>) -> Option<String> {
 }
 
 fn take(state: &State, phase: Phase) -> Option<Fault> {
-    let mut faults = state.faults.lock().unwrap();
+    let mut faults = state.faults.lock();
     let at = faults.iter().position(|(of, _)| *of == phase)?;
     faults.remove(at).map(|(_, fault)| fault)
 }

@@ -1,10 +1,6 @@
 //! The webhook against a receiver that answers in every way.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -20,6 +16,7 @@ use fiscwatch::{
     config::sinks::Secret,
     notify::{SendError, webhook::signature},
 };
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{notification, permanent, setup, setup_at, sink, temporary};
@@ -40,8 +37,8 @@ impl Receiver {
             answer: Arc::new(Mutex::new(Arc::new(|| StatusCode::NO_CONTENT.into_response()))),
         };
         let take = async |State(receiver): State<Self>, headers: HeaderMap, body: Bytes| {
-            receiver.got.lock().unwrap().push((headers, body));
-            let answer = receiver.answer.lock().unwrap().clone();
+            receiver.got.lock().push((headers, body));
+            let answer = receiver.answer.lock().clone();
             answer()
         };
         let app = Router::new().route("/hook", post(take)).with_state(receiver.clone());
@@ -52,7 +49,7 @@ impl Receiver {
     }
 
     fn answers(&self, answer: impl Fn() -> Response + Send + Sync + 'static) {
-        *self.answer.lock().unwrap() = Arc::new(answer);
+        *self.answer.lock() = Arc::new(answer);
     }
 }
 
@@ -72,7 +69,7 @@ async fn the_body_and_its_signature_are_what_the_documentation_says() {
     let notification = notification(Reason::SomeEnded, "");
     sink.send(&notification).await.unwrap();
 
-    let (headers, body) = receiver.got.lock().unwrap()[0].clone();
+    let (headers, body) = receiver.got.lock()[0].clone();
     let header = |name: &str| headers[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "application/json");
     assert_eq!(header("authorization"), "Bearer tok");
@@ -140,12 +137,12 @@ async fn answers_are_told_apart() {
         let text = permanent(sink.send(&notification).await);
         assert!(text.contains(&code.to_string()) && text.contains("no way"), "{text}");
     }
-    let before = receiver.got.lock().unwrap().len();
+    let before = receiver.got.lock().len();
     let to = format!("http://{address}/hook?again");
     receiver.answers(move || (StatusCode::TEMPORARY_REDIRECT, [("location", to.clone())]).into_response());
     let text = permanent(sink.send(&notification).await);
     assert!(text.contains("redirects are not followed"), "{text}");
-    assert_eq!(receiver.got.lock().unwrap().len(), before + 1);
+    assert_eq!(receiver.got.lock().len(), before + 1);
     receiver.answers(|| (StatusCode::BAD_REQUEST, "x".repeat(10 << 20)).into_response());
     let text = permanent(sink.send(&notification).await);
     assert!(text.len() < 700, "{}", text.len());

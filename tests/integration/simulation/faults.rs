@@ -1,9 +1,8 @@
 //! The last stage of the loop with deaths in it.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::{path::PathBuf, sync::Arc};
+
+use parking_lot::Mutex;
 
 use fiscwatch::{
     app::StoreOutput,

@@ -4,8 +4,10 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use fiscwatch::{engine::Committable, event::Instant, stream::Receipt};
 use serde_json::Value;
@@ -285,5 +287,5 @@ impl Ground {
 
 /// The ground, whoever panicked while holding it.
 pub fn lock(ground: &Mutex<Ground>) -> MutexGuard<'_, Ground> {
-    ground.lock().unwrap_or_else(PoisonError::into_inner)
+    ground.lock()
 }

@@ -19,11 +19,13 @@ mod versions;
 use std::{
     path::Path,
     sync::{
-        LazyLock, Mutex, PoisonError,
+        LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
+
+use parking_lot::Mutex;
 
 use fiscwatch::config::Config;
 
@@ -78,21 +80,21 @@ fn a_seed_ends_where_a_run_without_faults_ends() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let failures = failed.lock().unwrap_or_else(PoisonError::into_inner).len();
+                    let failures = failed.lock().len();
                     if seed >= from + seeds || failures >= 3 {
                         return;
                     }
                     match outcome(seed) {
-                        Ok(done) => total.lock().unwrap_or_else(PoisonError::into_inner).add(&done),
+                        Ok(done) => total.lock().add(&done),
                         Err(problem) => {
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).push((seed, problem));
+                            failed.lock().push((seed, problem));
                         }
                     }
                 }
             });
         }
     });
-    let (failed, total) = (failed.into_inner().unwrap(), total.into_inner().unwrap());
+    let (failed, total) = (failed.into_inner(), total.into_inner());
     println!("{seeds} seeds from {from} in {:.1?}: {total:?}", started.elapsed());
     if let Some((seed, problem)) = failed.iter().min() {
         let all: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();

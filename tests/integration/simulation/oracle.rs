@@ -1,10 +1,7 @@
 //! A straightforward run: the accepted events in the order they were accepted, in as few batches as can be, in memory,
 //! without a fault.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use fiscwatch::{
@@ -20,6 +17,7 @@ use fiscwatch::{
     ledger::Ledger,
     stream::{Block, Payload, Position},
 };
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
@@ -47,7 +45,7 @@ impl History for Kept {
         _columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         kept.iter().for_each(|(batch, types)| take(batch, types));
         Ok(())
     }
@@ -68,7 +66,7 @@ impl Output for Collected {
             self.tables.keep(&batch);
             if let Some(journal) = &batch.journal {
                 let events = decode_block(&journal.block, &self.schema).expect("a block that was just made");
-                self.kept.0.lock().unwrap_or_else(PoisonError::into_inner).push(events);
+                self.kept.0.lock().push(events);
             }
             for finding in batch.evaluation.findings {
                 self.findings.entry(finding.finding_id.clone()).or_insert(finding);
@@ -136,7 +134,7 @@ pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: O
         let until = sets.get(n + 1).map_or(journal.len(), |(next, _)| *next);
         done.wait_for(|blocks| *blocks == sent).await.expect("the run goes on");
         if n > 0 {
-            *in_force.write().unwrap_or_else(PoisonError::into_inner) = evaluator(*set);
+            *in_force.write() = evaluator(*set);
         }
         let batch = blocks_of(plan, &journal[*from..until]);
         sent += batch.len();

@@ -4,9 +4,11 @@ mod checks;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use fiscwatch::{
     app::Assembly,
@@ -283,11 +285,11 @@ impl Run {
     fn reload(&mut self, process: &Process) -> Result<(), String> {
         let shared = &process.assembly.shared;
         if self.rng.random_ratio(1, 3) {
-            let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+            let before = Arc::clone(&shared.evaluator.read());
             if fiscwatch::daemon::reload(shared, false, fiscwatch::access::Actor::daemon()).is_ok() {
                 return Err(String::from("a configuration that is not there is taken"));
             }
-            let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+            let after = Arc::clone(&shared.evaluator.read());
             return match Arc::ptr_eq(&before, &after) {
                 true => Ok(()),
                 false => Err(String::from("a reload that was refused changes the rules")),
@@ -299,7 +301,7 @@ impl Run {
         self.done.reloads += 1;
         let set = if self.set() == Set::Windows { Set::Others } else { Set::Windows };
         let evaluator = Arc::new(Evaluator::new(set.rules(), calendar()));
-        *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = evaluator;
+        *shared.evaluator.write() = evaluator;
         self.sets.push((lock(&self.ground).journal.len(), set));
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Random versions in random order through the loop, against sums over the last versions.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::RwLock;
 
 use fiscwatch::{
     decode::{Decoder, Reading},
@@ -164,7 +163,7 @@ fn books(rows: &[String], rng: &mut ChaCha8Rng) -> BTreeMap<String, Sums> {
         let receipt = last.receipts[0];
         assert_eq!(receipt.seen(), part.len() as u64, "every row is counted once: {receipt:?} {part:?}");
     }
-    found(&ledger.read().unwrap())
+    found(&ledger.read())
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! The state against the model, and against a run without faults.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use fiscwatch::{
     decode::Decoder,
@@ -28,7 +25,7 @@ use crate::support::calendar;
 impl Run {
     /// What a start recovers is what was committed.
     pub(super) fn check_recovered(&self, process: &Process) -> Result<(), String> {
-        let ledger = process.assembly.shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let ledger = process.assembly.shared.ledger.read();
         self.check_ledger(&ledger).map_err(|e| format!("after a start, {e}"))
     }
 
@@ -134,10 +131,10 @@ impl Run {
         let due = noted.as_ref().map(Noted::due);
         let outcome = runtime.block_on(oracle::run(&self.plan, &journal, &self.sets, noted));
         if let Some(due) = due {
-            let due = due.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = due.lock();
             differences("the ticks that were due", passed.iter(), due.iter())?;
         }
-        self.check_ledger(&outcome.ledger.read().unwrap_or_else(PoisonError::into_inner))?;
+        self.check_ledger(&outcome.ledger.read())?;
         let text = |f: &Finding| serde_json::to_string(f).unwrap_or_default();
         let expected: BTreeSet<_> = outcome.findings.values().map(text).collect();
         differences("a run without faults", bodies.iter(), expected.iter())?;
