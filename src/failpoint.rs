@@ -81,6 +81,7 @@ pub const ACTS: &[&str] = &[
     "approval.journalled",
     "deliver.round",
     "beside.look",
+    "seal.look",
 ];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.

@@ -7,7 +7,7 @@ Ratios count; absolute times inform, because machines differ and one machine dif
 script that can be run by itself (the last column). `--quick` takes a tenth of the events: it shows that all of it works.
 """
 
-import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+import argparse, contextlib, json, os, pathlib, re, resource, shutil, socket, subprocess, sys, tempfile, time, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("HARNESS_BINARY", ROOT / "target/release/fiscwatch"))
@@ -139,17 +139,106 @@ def start():
     yield "start after kill -9, the pack", "≤ 5 s", f"{min(times):.1f} s", f"{'1' if QUICK else '10'} M events in the horizon"
 
 
+@contextlib.contextmanager
+def daemon(work):
+    """The pack, with a state of its own, and nothing to do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = pathlib.Path(work, "idle.yaml")
+    config.write_text(f"state: {{ dir: {work}/idle }}\nrules: {{ paths: [{ROOT}/rules] }}\nhttp: {{ listen: 127.0.0.1:{port} }}\n")
+    with subprocess.Popen([BINARY, "run", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready").read()
+                    break
+                time.sleep(0.1)
+            else:
+                raise RuntimeError("the daemon did not get ready in a minute")
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+def idle():
+    ticks = lambda pid: sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    with tempfile.TemporaryDirectory() as work, daemon(work) as pid:
+        # What a start leaves to be done is done by then.
+        time.sleep(5)
+        seconds, before = 5 if QUICK else 60, ticks(pid)
+        time.sleep(seconds)
+        used = 100 * (ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / seconds
+        resident = int(first(r"VmRSS:\s+([0-9]+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())) // 1024
+    yield "idle daemon with the pack", "≤ 1 % of a core, ≤ 100 MiB", f"{used:.1f} %, {resident} MiB", ""
+
+
+def journal():
+    """Days with as many payments as a city has; the last two are not sealed."""
+    with tempfile.TemporaryDirectory() as work:
+        told(BINARY, "generate", "--payments", size(300_000), "--days", 20, "--out", work)
+        with open(f"{work}/fiscwatch.yaml", "a") as more:
+            more.write(f"state: {{ dir: {work}/state }}\nrules: {{ paths: [{ROOT}/rules/budget.yaml] }}\n"
+                       f"sources:\n  - {{ name: days, file: {{ path: {work}/events.jsonl }} }}\n")
+        told(BINARY, "run", "--once", "--config", f"{work}/fiscwatch.yaml")
+        state = json.loads(told(BINARY, "state", "info", "--json", "--config", f"{work}/fiscwatch.yaml"))
+    if not state["sealed_events"]:
+        raise RuntimeError("nothing was sealed")
+    bytes = state["sealed_bytes"] / state["sealed_events"]
+    yield "sealed journal", "≤ 60 bytes a payment", f"{bytes:.1f}", f"an event, {state['sealed_events']:,} of them"
+
+
+def absurd():
+    """The same year without and with one payment of the year 9999 in its middle, in turns."""
+    with tempfile.TemporaryDirectory() as work:
+        told(BINARY, "generate", "--payments", size(100_000), "--out", work)
+        lines = pathlib.Path(work, "events.jsonl").read_text().splitlines(keepends=True)
+        one = json.loads(next(line for line in lines[len(lines) // 2 :] if '"type":"payment"' in line))
+        one.update(event_id="absurd", occurred_at="9999-12-31T10:00:00+08:00")
+        lines.insert(len(lines) // 2, json.dumps(one, ensure_ascii=False) + "\n")
+        pathlib.Path(work, "absurd.jsonl").write_text("".join(lines))
+        times = {"events": [], "absurd": []}
+        for _ in range(2 if QUICK else 5):
+            for name, took in times.items():
+                began = time.monotonic()
+                told(BINARY, "backtest", "--config", f"{work}/fiscwatch.yaml", "--rules", ROOT / "rules", "--events", f"{work}/{name}.jsonl")
+                took.append(time.monotonic() - began)
+    without, beside = (min(took) for took in times.values())
+    yield "an event of the year 9999", "≤ 50 ms", f"{(beside - without) * 1000:+.0f} ms", f"{without:.1f} s without it, the least of {len(took)}"
+
+
 def kills():
     count = 50 if QUICK else 1000
     told("scripts/measure/kills.sh", count)
     yield f"lost or repeated over {count} kills", "0", "0", ""
 
 
+def malformed():
+    seconds = 20 if QUICK else 600
+    told("cargo", "test", "--locked", "--test", "integration", "fuzzing", FUZZ_SECONDS=str(seconds))
+    yield f"malformed inputs in {seconds} s that stop the stream or vanish", "0", "0", ""
+
+
 def binary():
     yield "binary", "≤ 80 MB", f"{BINARY.stat().st_size / 1e6:.0f} MB", ""
 
 
-MEASURES = [pack, windows, flat, window_memory, duckdb, flink, ingest, latency, mail, decide, console, start, kills, binary]
+def build():
+    """A cold build takes a quarter of an hour to an hour; `--quick` leaves it out."""
+    if QUICK:
+        return
+    used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as cold:
+        before, began = used(), time.monotonic()
+        told("cargo", "build", "--release", "--locked", CARGO_TARGET_DIR=cold)
+        minutes = (used() - before) / 60, (time.monotonic() - began) / 60
+    yield "cold release build", "≤ 47 min of processors", f"{minutes[0]:.0f} min", f"{minutes[1]:.0f} min by the clock"
+
+
+MEASURES = [
+    pack, windows, flat, window_memory, duckdb, flink, ingest, latency, mail, decide, console, start, absurd, journal, idle,
+    kills, malformed, binary, build,
+]
 
 
 def main():

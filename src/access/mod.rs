@@ -1,5 +1,5 @@
-//! Who may do what: identities, roles and actions, and the one place that decides. Pure: who somebody is stands in the
-//! store, and is asked there.
+//! Who may do what: identities, roles and actions, and the one place that decides. Who somebody is stands in the
+//! store, and is asked there; only `link.rs` and `seal.rs` read and make files, those of keys.
 
 mod action;
 mod limits;

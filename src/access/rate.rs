@@ -1,6 +1,6 @@
 //! How many requests an identity may send: as many a second as the configuration says, and ten seconds' worth at once. Each
-//! identity has one number, the time at which all it sent would have been due had it kept the pace (the generic cell rate
-//! algorithm); who has not sent for a while needs none. Time is passed in.
+//! identity has one timestamp: when its next request is due at that rate (the generic cell rate algorithm). Who has not
+//! sent for a while needs none. Time is passed in.
 
 use std::collections::HashMap;
 

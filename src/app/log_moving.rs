@@ -10,7 +10,7 @@ use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    daemon::Shared,
+    daemon::{Shared, blocking},
     say,
     store::{LogMover, StoreError},
 };
@@ -64,15 +64,7 @@ async fn keep_short(
             continue;
         }
         seen = commits;
-        let step = tokio::task::spawn_blocking(move || (mover.step(), mover));
-        let (moved, back) = match step.await {
-            Ok(step) => step,
-            Err(broken) => match broken.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The process ends.
-                Err(_) => return Ok(()),
-            },
-        };
+        let (moved, back) = blocking(move || (mover.step(), mover)).await;
         mover = back;
         let Err(error) = moved else { continue };
         shared.metrics.log_errors.inc();

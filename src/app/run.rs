@@ -306,7 +306,7 @@ async fn until_end(
                 result?;
                 bail!(say!("the loop ended by itself; please report this"));
             }
-            error = daemon.sealing.failed() => return Err(error.into()),
+            error = daemon.sealing.failed() => return Err(error),
             error = beside_failed(&mut daemon.moving, &mut daemon.deliver) => return Err(error),
             () = broke(&mut daemon.beside, server) => {
                 bail!(say!("a part of the daemon broke, please report this; the log says where"));

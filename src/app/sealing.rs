@@ -9,12 +9,14 @@ use std::{
     thread::JoinHandle,
 };
 
+use anyhow::anyhow;
 use tokio::sync::oneshot;
 
 use crate::{
     config::Config,
     daemon::Shared,
     event::TimeDelta,
+    say,
     store::{SealOptions, Sealer, Sealing, Store, StoreError},
 };
 
@@ -74,11 +76,11 @@ impl SealingTask {
         Self { wake, flags, thread, failed }
     }
 
-    /// Waits until the disk fails; for ever, if it does not.
-    pub(crate) async fn failed(&mut self) -> StoreError {
+    /// Waits until the disk fails or the thread breaks; for ever, if neither happens.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
         match (&mut self.failed).await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+            Ok(error) => error.into(),
+            Err(_) => anyhow!(say!("a part of the daemon broke, please report this; the log says where")),
         }
     }
 
@@ -108,6 +110,7 @@ struct Flags {
 
 fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) -> Result<(), StoreError> {
     while woken.recv().is_ok() {
+        crate::failpoint::reach("seal.look").expect("a test breaks it");
         // Asked first, so that what was committed before the end is seen.
         let last = flags.ending.load(Ordering::SeqCst);
         while !flags.stop.load(Ordering::SeqCst) {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    daemon::Shared,
+    daemon::{Shared, blocking},
     event::event_schema,
     http::day_span,
     store::{DayStatement, History},
@@ -19,10 +19,9 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let asked = Arc::clone(&shared);
-        match tokio::task::spawn_blocking(move || of_yesterday(&asked)).await {
-            Ok(Ok(statement)) => gauge(&shared, &statement),
-            Ok(Err(why)) => tracing::warn!(why, "the completeness statement of yesterday cannot be made"),
-            Err(_) => {}
+        match blocking(move || of_yesterday(&asked)).await {
+            Ok(statement) => gauge(&shared, &statement),
+            Err(why) => tracing::warn!(why, "the completeness statement of yesterday cannot be made"),
         }
     }
 }

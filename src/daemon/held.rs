@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     alert::{Labels, Policy},
     event::Instant,
+    notify::inhibit::Gravers,
     store::{Cases, StoreError},
 };
 
@@ -49,10 +50,11 @@ pub(crate) fn held(
     };
     let silences = cases.in_force(now)?.into_iter().filter(|silence| silence.matchers.matches(labels));
     held.extend(silences.map(|s| Held::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
-    for inhibition in &policy.inhibitions {
-        let sources = cases.muted_by(&inhibition.source)?.alerts;
-        let source = sources.into_iter().find(|alert| inhibition.mutes(&alert.labels, labels));
-        held.extend(source.map(|alert| Held::Alert { id: alert.alert_id, title: alert.title }));
+    // The same index as where notifications are made: nothing is held back there that is not told here.
+    let gravers = Gravers::read(policy, |severity, rule| cases.open_labels(severity, rule))?;
+    for id in gravers.of(policy, labels) {
+        let title = cases.title(id)?.unwrap_or_default();
+        held.push(Held::Alert { id: id.to_owned(), title });
     }
     Ok(held)
 }

@@ -5,6 +5,7 @@ mod approval;
 pub mod asker;
 mod audit_key;
 mod balances;
+mod blocking;
 mod bodies;
 mod forecasts;
 pub(crate) mod gate;
@@ -33,6 +34,7 @@ pub(crate) use adopted::{NotInForce, changed_rules, excepted_rules, put_into_for
 pub use asker::Asker;
 pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
+pub(crate) use blocking::blocking;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{Forecasts, LineForecast, LineForecasts, MakeForecasts, Outlook};
 pub use gate::Gate;

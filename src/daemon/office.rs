@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{POSTED, Shared, audit_key::signing_key, lists, waiting};
+use super::{NotTaken, POSTED, Shared, audit_key::signing_key, blocking, lists, waiting};
 use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
@@ -95,12 +95,15 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
 async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let dir = shared.state_dir.clone();
     let read = move || Cases::open_read_only(&dir)?.matters_to_carry_out();
-    let matters = match tokio::task::spawn_blocking(read).await {
-        Ok(matters) => matters?,
-        Err(_) => return Ok(()),
-    };
-    for matter in matters {
-        let Some((ok, outcome)) = effect(shared, &matter).await else { continue };
+    for matter in blocking(read).await? {
+        let (ok, outcome) = match effect(shared, &matter).await {
+            Effect::InForce(outcome) => (true, outcome),
+            Effect::Failed(why) => (false, why),
+            Effect::NotYet(why) => {
+                tracing::warn!(approval = matter.id, "what was approved waits, and is tried again: {why}");
+                continue;
+            }
+        };
         let (shared, id) = (Arc::clone(shared), matter.id);
         let note = move || {
             let now = shared.clock.now();
@@ -123,36 +126,43 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
             }
             Ok::<(), StoreError>(())
         };
-        if let Ok(noted) = tokio::task::spawn_blocking(note).await {
-            noted?;
-        }
+        blocking(note).await?;
     }
     Ok(())
 }
 
-/// Has an approved matter take effect: whether it did and what came of it; `None` if it has to be tried again.
-async fn effect(shared: &Arc<Shared>, matter: &Matter) -> Option<(bool, String)> {
+/// What came of a matter that was approved.
+enum Effect {
+    /// It is in force, as these events if there are any.
+    InForce(String),
+    /// It never will be.
+    Failed(String),
+    /// It has to be tried again.
+    NotYet(String),
+}
+
+async fn effect(shared: &Arc<Shared>, matter: &Matter) -> Effect {
     let key = match shared.office() {
         Ok(office) => office.key.map(|key| key.public()).unwrap_or_default(),
-        Err(error) => {
-            tracing::warn!("what was approved waits: {error:#}");
-            return None;
-        }
+        Err(error) => return Effect::NotYet(format!("{error:#}")),
     };
     // Nothing comes into force that is not what people signed, whatever stands in the table.
     if let Err(why) = check_signed(matter, Some(&key)) {
-        return Some((false, why));
+        return Effect::Failed(why);
     }
     match matter.kind {
-        Kind::Budget => budget(shared, matter).await,
+        Kind::Budget => budget(shared, matter).await.unwrap_or_else(Effect::NotYet),
         // Its rows are read from the matter as soon as it is in force.
-        _ => Some((true, String::new())),
+        Kind::List => Effect::InForce(String::new()),
+        Kind::Override | Kind::Rules | Kind::Exception => Effect::NotYet(String::from("it comes into force where it is approved")),
     }
 }
 
-async fn budget(shared: &Arc<Shared>, matter: &Matter) -> Option<(bool, String)> {
+/// # Errors
+/// Why it has to be tried again.
+async fn budget(shared: &Arc<Shared>, matter: &Matter) -> Result<Effect, String> {
     if let Err(why) = shared.check_actions(matter) {
-        return Some((false, why));
+        return Ok(Effect::Failed(why));
     }
     let events = approval::action::events(matter, &shared.calendar);
     let mut lines = Vec::new();
@@ -160,18 +170,20 @@ async fn budget(shared: &Arc<Shared>, matter: &Matter) -> Option<(bool, String)>
         lines.extend_from_slice(event.to_string().as_bytes());
         lines.push(b'\n');
     }
-    failpoint::reach("approval.approved").ok()?;
-    let receipt = shared.submit(POSTED, Payload::JsonLines(lines.into()), Vec::new()).await.ok()?;
-    failpoint::reach("approval.journalled").ok()?;
+    failpoint::reach("approval.approved").map_err(|error| error.to_string())?;
+    let submitted = shared.submit(POSTED, Payload::JsonLines(lines.into()), Vec::new()).await;
+    let receipt = submitted.map_err(|why| match why {
+        NotTaken::Full(why) => why,
+        NotTaken::Stopping => String::from("the daemon stops"),
+    })?;
+    failpoint::reach("approval.journalled").map_err(|error| error.to_string())?;
     // What a run before this one handed in is known by its id.
     let there = receipt.accepted + receipt.duplicates;
     let all = events.len() as u64;
     let ids = events.iter().filter_map(|event| event["event_id"].as_str()).collect::<Vec<_>>().join(" ");
-    match there == all {
-        true => Some((true, ids)),
-        false => Some((
-            false,
-            say!("{n} of {all} events are in quarantine: {ids}", n = all.saturating_sub(there), all, ids),
-        )),
-    }
+    let missing = all.saturating_sub(there);
+    Ok(match there == all {
+        true => Effect::InForce(ids),
+        false => Effect::Failed(say!("{n} of {all} events are in quarantine: {ids}", n = missing, all, ids)),
+    })
 }

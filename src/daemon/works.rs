@@ -14,6 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -113,11 +114,11 @@ impl Works {
         if let Some(running) = works.iter().find(|work| work.end().is_none()) {
             return Err(NotBegun::Busy(Arc::clone(running)));
         }
-        while works.len() >= KEPT {
-            let old = works.pop_back();
-            let _ = old.map(|old| fs::remove_dir_all(&old.folder));
-        }
         works.push_front(work);
+        let kept = works.len().min(KEPT);
+        let old = works.split_off(kept);
+        drop(works);
+        old.iter().for_each(|old| drop(fs::remove_dir_all(&old.folder)));
         Ok(())
     }
 }
@@ -136,7 +137,7 @@ impl Work {
     /// Some of its rows, from the one of a number on.
     pub(crate) fn rows(&self, from: usize, most: usize) -> std::io::Result<Vec<serde_json::Value>> {
         let rows = BufReader::new(File::open(self.folder.join(ROWS))?).lines().skip(from).take(most);
-        rows.map(|row| Ok(serde_json::from_str(&row?).unwrap_or_default())).collect()
+        rows.map(|row| Ok(serde_json::from_str(&row?)?)).collect()
     }
 
     fn finish(&self, now: Instant, end: End) {
@@ -169,6 +170,23 @@ pub(crate) fn begin(
         (Arc::new(Work { id, task, by, begun_at, folder: folder.clone(), stop, end }), args)
     };
     shared.works.take(Arc::clone(&work))?;
+    let not_begun = |error: std::io::Error| {
+        work.finish(shared.clock.now(), End::Failed(os_reason(&error)));
+        failed(error)
+    };
+    // Its thread is there before the command: without one nobody would see the end of it.
+    let (hand_over, handed_over) = mpsc::sync_channel(1);
+    let (theirs, running) = (Arc::clone(shared), Arc::clone(&work));
+    let watch = move || {
+        let Ok(child) = handed_over.recv() else { return };
+        let end = watch(child, &running, &theirs);
+        if matches!(end, End::Stopped) {
+            // What it had written by then is nobody's result.
+            let _ = fs::remove_dir_all(&running.folder);
+        }
+        running.finish(theirs.clock.now(), end);
+    };
+    std::thread::Builder::new().name(String::from("work")).spawn(watch).map_err(not_begun)?;
     let begun = (|| {
         private::create_dir_all(&folder)?;
         if let Some((name, bytes)) = file {
@@ -176,21 +194,8 @@ pub(crate) fn begin(
         }
         start(shared, &folder, args, language)
     })();
-    let child = begun.map_err(|error| {
-        let why = os_reason(&error);
-        work.finish(shared.clock.now(), End::Failed(why));
-        failed(error)
-    })?;
-    let (shared, running) = (Arc::clone(shared), Arc::clone(&work));
-    let watch = move || {
-        let end = watch(child, &running, &shared);
-        if matches!(end, End::Stopped) {
-            // What it had written by then is nobody's result.
-            let _ = fs::remove_dir_all(&running.folder);
-        }
-        running.finish(shared.clock.now(), end);
-    };
-    std::thread::Builder::new().name(String::from("work")).spawn(watch).map_err(failed)?;
+    // The thread waits for it.
+    let _ = hand_over.send(begun.map_err(not_begun)?);
     Ok(work)
 }
 

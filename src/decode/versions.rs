@@ -1,4 +1,4 @@
-//! Records that may come again when they have changed: each with its key and what orders its versions. What changed since
+//! Versioned records, which come again when they have changed: each with its key and what orders its versions. What changed since
 //! the version before is found out where batches are in order (`engine/versions`).
 
 use arrow::{

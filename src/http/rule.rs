@@ -100,7 +100,7 @@ impl MeasureView {
     }
 }
 
-/// 白名单
+/// 例外
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RuleException)]
 pub(crate) struct ExceptionView {

@@ -1,4 +1,4 @@
-//! Whether who asked still may, while an answer goes on for minutes.
+//! Checks, while a long answer goes on, that who asked for it still may have it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! 台账 and 月报 as workbooks: codes and accounts as text, money and counts as numbers, headers in Chinese, made to be
-//! printed. The one place that knows `rust_xlsxwriter`.
+//! printed. `settle/sheet.rs` writes the year's.
 
 use std::collections::BTreeSet;
 

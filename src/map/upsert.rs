@@ -1,4 +1,4 @@
-//! Records that come again when they have changed: what tells them apart, and what orders their versions.
+//! Versioned records: what tells them apart, and what orders their versions.
 
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     alert::{Labels, Policy, route::ALERT},
-    store::{Outbox, StoreError},
+    store::StoreError,
 };
 
 /// For each inhibition the alerts that mute by it.
@@ -15,18 +15,22 @@ pub(crate) struct Gravers(Vec<Graver>);
 type Graver = HashMap<Vec<Vec<String>>, Vec<Labels>>;
 
 impl Gravers {
-    /// Reads the alerts that are not over and that may mute others.
+    /// Reads the alerts that may mute others: `open` gives the labels of those that are not over, of one severity and of one
+    /// rule where they are given.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub(crate) fn read(policy: &Policy, outbox: &Outbox) -> Result<Self, StoreError> {
+    pub(crate) fn read(
+        policy: &Policy,
+        open: impl Fn(Option<&str>, Option<&str>) -> Result<Vec<Labels>, StoreError>,
+    ) -> Result<Self, StoreError> {
         let mut all = Vec::new();
         for inhibition in &policy.inhibitions {
             let source = &inhibition.source;
             let equality = |name| source.0.iter().filter_map(|m| m.equality()).find(|(n, _)| *n == name);
             let of = |name| equality(name).map(|(_, value)| value);
             let mut graver = Graver::new();
-            for labels in outbox.open_labels(of("severity"), of("rule"))? {
+            for labels in open(of("severity"), of("rule"))? {
                 if let Some(key) = values(&labels, &inhibition.equal).filter(|_| source.matches(&labels)) {
                     graver.entry(key).or_default().push(labels);
                 }
@@ -36,10 +40,9 @@ impl Gravers {
         Ok(Self(all))
     }
 
-    /// The alert that mutes one with these labels.
-    #[must_use]
-    pub(crate) fn of(&self, policy: &Policy, labels: &Labels) -> Option<&str> {
-        policy.inhibitions.iter().zip(&self.0).find_map(|(inhibition, graver)| {
+    /// The alerts that mute one with these labels: one of each inhibition that does.
+    pub(crate) fn of<'g>(&'g self, policy: &'g Policy, labels: &'g Labels) -> impl Iterator<Item = &'g str> {
+        policy.inhibitions.iter().zip(&self.0).filter_map(|(inhibition, graver)| {
             let candidates = graver.get(&values(labels, &inhibition.equal)?)?;
             let source = candidates.iter().find(|source| inhibition.mutes(source, labels))?;
             Some(source.first(ALERT).unwrap_or_default())

@@ -1,5 +1,5 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
-//! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
+//! sends each until its sink has accepted it, and there is one file a sink. Only `email/` uses lettre.
 
 pub(crate) mod alertmanager;
 mod answer;
@@ -10,7 +10,7 @@ pub mod dispatch;
 pub mod email;
 mod evidence;
 pub(crate) mod health;
-mod inhibit;
+pub(crate) mod inhibit;
 mod json;
 pub(crate) mod kafka;
 pub(crate) mod letter;

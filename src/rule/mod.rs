@@ -89,7 +89,7 @@ impl Text {
     }
 }
 
-/// 白名单: findings that are known to be in order.
+/// 例外: findings that are known to be in order.
 #[derive(Debug, Clone)]
 pub struct Exception {
     /// Its name, for counts.
@@ -172,7 +172,7 @@ pub struct Rule {
     pub basis: Option<String>,
     /// Known ones, and how to tune.
     pub false_positives: Vec<String>,
-    /// 白名单
+    /// 例外
     pub exceptions: Vec<Exception>,
     /// Named constants.
     pub params: Vec<(String, Param)>,

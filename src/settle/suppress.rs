@@ -1,4 +1,4 @@
-//! Which cells of a table are left out so that nobody computes one that must not be told from its sums. Rows, columns and
+//! Chooses the cells of a table to leave out, so that nobody can compute a confidential one from the published sums. Rows, columns and
 //! the whole have their sums published; a cell can be computed exactly if and only if no cycle of cells that are left out
 //! leads through it, so each gets one, along the way that costs least.
 

@@ -9,10 +9,11 @@ use super::{
     chain,
     checksums::{self, Changes, Summed},
     named::insert,
+    words::{NOT_OVER, OVER},
     outbox,
 };
 use crate::{
-    alert::{Alert, Cleared, Desk, Filing, HistoryEntry, desk::AlertUpdate},
+    alert::{Alert, Cleared, Desk, Filing, HistoryEntry, Labels, desk::AlertUpdate},
     event::Instant,
     finding::Finding,
 };
@@ -101,11 +102,9 @@ fn clear(summed: &Summed<'_>, desk: &Desk, cleared: &Cleared, times: Times) -> r
     Ok(resolved)
 }
 
-const IS_CURRENT: &str = "state NOT IN ('closed', 'dismissed', 'resolved')";
-
 /// The alert of this rule and key that is not over.
 fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<Alert>> {
-    let sql = format!("SELECT body FROM alerts WHERE rule_id = :rule AND \"key\" = :key AND {IS_CURRENT}");
+    let sql = format!("SELECT body FROM alerts WHERE rule_id = :rule AND \"key\" = :key AND state NOT IN {OVER}");
     let values = named_params! { ":rule": rule, ":key": key };
     connection.prepare_cached(&sql)?.query_row(values, alert).optional()
 }
@@ -131,6 +130,21 @@ fn watched_by(connection: &Connection, rule: &str, line: &str) -> rusqlite::Resu
 pub(crate) fn watched(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = "SELECT DISTINCT rule_id, line FROM alert_lines";
     connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// The labels of alerts that are not over, with these values where they are given.
+pub(super) fn open_labels(
+    connection: &Connection,
+    severity: Option<&str>,
+    rule: Option<&str>,
+) -> rusqlite::Result<Vec<Labels>> {
+    let sql = format!(
+        "SELECT body FROM alerts WHERE state IN {}
+         AND (:severity IS NULL OR severity = :severity) AND (:rule IS NULL OR rule_id = :rule)",
+        *NOT_OVER
+    );
+    let values = named_params! { ":severity": severity, ":rule": rule };
+    connection.prepare_cached(&sql)?.query_map(values, |row| Ok(alert(row)?.labels))?.collect()
 }
 
 /// An alert by its id.

@@ -120,9 +120,12 @@ impl Cases {
     /// If the database cannot be read.
     pub fn matters_to_carry_out(&self) -> Result<Vec<Matter>, StoreError> {
         let sql = format!(
-            "SELECT {MATTER} WHERE state = 'approved' AND kind IN ('budget', 'list') ORDER BY approval_id LIMIT 100"
+            "SELECT {MATTER} WHERE state = :approved AND kind IN (:budget, :list) ORDER BY approval_id LIMIT 100"
         );
-        self.read(|c| c.prepare_cached(&sql)?.query_map([], read)?.collect())
+        let values = named_params! {
+            ":approved": State::Approved.word(), ":budget": Kind::Budget.word(), ":list": Kind::List.word(),
+        };
+        self.read(|c| c.prepare_cached(&sql)?.query_map(values, read)?.collect())
     }
 
     /// Notes what became of an approved matter. One that has ended is left as it is.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Row, named_params, params_from_iter};
 
-use super::{Cases, StoreError, alerts, cases::Verdicts, limited};
+use super::{Cases, StoreError, alerts, cases::Verdicts, limited, words::OVER};
 use crate::{
     alert::{Alert, Outcome, State, inquiry::Stage},
     event::{Cents, Instant, TimeDelta},
@@ -162,8 +162,10 @@ impl Cases {
         let mut outcomes = BTreeMap::<Option<Outcome>, (u64, Cents)>::new();
         let within = |at: Instant| (from..to).contains(&at);
         // What ended has changed since; nothing that was opened later is meant.
-        let condition = "a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
-        self.each(condition, &[to, from, from], |alert| {
+        let condition = format!(
+            "a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN {OVER})"
+        );
+        self.each(&condition, &[to, from, from], |alert| {
             let ended = alert.ended_at.filter(|at| within(*at));
             if alert.ended_at.is_none_or(|at| at >= to) {
                 month.left += 1;
@@ -248,9 +250,8 @@ impl Cases {
             (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
         let (mut repeated, mut timing) = (BTreeMap::<String, (u64, Cents)>::new(), Timing::default());
         let year = now.saturating_sub(YEAR);
-        let condition =
-            "(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
-        self.each(condition, &[since, year], |alert| {
+        let condition = format!("(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN {OVER})");
+        self.each(&condition, &[since, year], |alert| {
             let is_over = alert.state.is_over();
             let late = u64::from(!is_over && alert.case.due_at.is_some_and(|due| due <= now));
             let letter =

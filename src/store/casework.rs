@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, checksums::Changes, checksums::Summed,
-    explain, limited,
+    explain, limited, words::OVER,
 };
 use crate::{
     access::{Action as Permit, Roles, decide},
@@ -119,10 +119,12 @@ impl Cases {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
-        let sql = "SELECT alert_id FROM alerts WHERE state NOT IN ('closed', 'dismissed', 'resolved')
-                   AND json_extract(body, '$.owner') = :owner ORDER BY opened_at, alert_id LIMIT :most";
+        let sql = format!(
+            "SELECT alert_id FROM alerts WHERE state NOT IN {OVER}
+             AND json_extract(body, '$.owner') = :owner ORDER BY opened_at, alert_id LIMIT :most"
+        );
         let ids: Vec<String> = {
-            let mut statement = transaction.prepare(sql).map_err(fail)?;
+            let mut statement = transaction.prepare(&sql).map_err(fail)?;
             let values = named_params! { ":owner": shift.from, ":most": HAND_OVER_MAX + 1 };
             let rows = statement.query_map(values, |row| row.get(0));
             rows.map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?

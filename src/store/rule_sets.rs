@@ -4,7 +4,7 @@ mod matters;
 
 use std::{collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
 use serde_json::Value;
 
 use super::{
@@ -303,7 +303,7 @@ impl RuleSets {
         let sql = "SELECT params FROM rule_params JOIN rule_sets USING (digest)
              WHERE adopted_at IS NOT NULL AND approved_at IS NOT NULL ORDER BY adopted_at DESC LIMIT 1";
         let text: Option<String> = self.cases.read(|c| c.query_row(sql, [], |row| row.get(0)).optional())?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        text.map_or_else(|| Ok(LabParams::default()), |text| self.cases.read(|_| params(&text)))
     }
 
     /// Notes that the constants of an approved set come into force, or with `None` that they do not after all. When it was
@@ -385,16 +385,25 @@ fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Propo
     connection.prepare_cached(&sql)?.query_map([prefix], set)?.collect()
 }
 
+fn unreadable(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why)
+}
+
+/// Constants that people agreed on. What cannot be read was not written by us: without them other rules would be in force.
+fn params(text: &str) -> rusqlite::Result<LabParams> {
+    serde_json::from_str(text).map_err(|error| unreadable(error.into()))
+}
+
 fn set(row: &Row<'_>) -> rusqlite::Result<Proposed> {
     let text: String = row.get("manifest")?;
     let (at, who): (Option<Instant>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
     Ok(Proposed {
         digest: row.get("digest")?,
-        manifest: Manifest::read(&text).unwrap_or_default(),
+        manifest: Manifest::read(&text).ok_or_else(|| unreadable("a manifest that is none".into()))?,
         reason: row.get("reason")?,
         proposed_at: row.get("proposed_at")?,
         proposed_by: row.get("proposed_by")?,
         approved: at.zip(who),
-        params: row.get::<_, Option<String>>("params")?.and_then(|text| serde_json::from_str(&text).ok()),
+        params: row.get::<_, Option<String>>("params")?.map(|text| params(&text)).transpose()?,
     })
 }

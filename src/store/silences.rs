@@ -10,10 +10,11 @@ use super::{
     checksums::{self, Changes, Summed},
     named::insert,
     query::LIMIT_MAX,
+    words::OVER,
 };
 use crate::{
     alert::{
-        Alert, Matchers, Silence,
+        Alert, Labels, Matchers, Silence,
         desk::{Refusal, name, reason},
     },
     event::Instant,
@@ -157,11 +158,12 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn muted_by(&self, matchers: &Matchers) -> Result<Muted, StoreError> {
-        let sql = "SELECT body FROM alerts WHERE state NOT IN ('closed', 'dismissed', 'resolved')
-                   ORDER BY opened_at DESC, alert_id DESC LIMIT ?1";
+        let sql = format!(
+            "SELECT body FROM alerts WHERE state NOT IN {OVER} ORDER BY opened_at DESC, alert_id DESC LIMIT ?1"
+        );
         self.read(|c| {
             let mut muted = Muted { count: 0, alerts: Vec::new(), complete: true };
-            let mut statement = c.prepare_cached(sql)?;
+            let mut statement = c.prepare_cached(&sql)?;
             let rows = statement.query_map([LOOKED_AT_MAX + 1], alerts::alert)?;
             for (number, alert) in rows.enumerate() {
                 let alert = alert?;
@@ -174,6 +176,22 @@ impl Cases {
             }
             Ok(muted)
         })
+    }
+
+    /// See [`alerts::open_labels`].
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> Result<Vec<Labels>, StoreError> {
+        self.read(|c| alerts::open_labels(c, severity, rule))
+    }
+
+    /// What an alert says, if it is there.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn title(&self, alert_id: &str) -> Result<Option<String>, StoreError> {
+        self.read(|c| Ok(alerts::find(c, alert_id)?.map(|alert| alert.title)))
     }
 
     /// The silences in force.

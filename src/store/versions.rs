@@ -1,4 +1,4 @@
-//! The last versions of records that come again when they have changed: written in the commit of the events that follow from
+//! The last versions of versioned records: written in the commit of the events that follow from
 //! them, looked up one by one, and let go of with the events.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};

@@ -4,6 +4,7 @@ use super::{
     alert_rows::Rows,
     conditions::Conditions,
     filter::{ACTIVE, NOBODY, Wanted},
+    words::OVER,
     limited,
 };
 use crate::access::Limits;
@@ -103,7 +104,7 @@ impl Wanted {
         let mut all = Conditions::default();
         if let Some(states) = &self.filter.state {
             all.any(states, |state| match state {
-                ACTIVE => (String::from("a.state NOT IN ('closed', 'dismissed', 'resolved')"), None),
+                ACTIVE => (format!("a.state NOT IN {OVER}"), None),
                 state => (String::from("a.state = ?"), Some(state.to_owned())),
             });
         }
@@ -134,7 +135,7 @@ impl Wanted {
             all.and(if is { "a.proposed_by IS NOT NULL" } else { "a.proposed_by IS NULL" }, []);
         }
         if let Some(is) = f.past_due {
-            let past = "(a.due_at <= ? AND a.state NOT IN ('closed', 'dismissed', 'resolved'))";
+            let past = format!("(a.due_at <= ? AND a.state NOT IN {OVER})");
             let condition = format!("coalesce({past}, 0) = {}", i64::from(is));
             all.and(&condition, [self.now.into()]);
         }

@@ -1,13 +1,18 @@
 //! Words in SQL rows: the only place where enums become texts of the database. A word that is none is an error: what stands
 //! there was not written by fiscwatch.
 
+use std::sync::LazyLock;
+
 use rusqlite::{
     ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
 use crate::{
-    alert::desk::{GroupKey, Matter},
+    alert::{
+        State,
+        desk::{GroupKey, Matter},
+    },
     finding::{Handling, Mode, Severity},
 };
 
@@ -43,11 +48,53 @@ impl FromSql for GroupKey {
     }
 }
 
+/// The states of alerts that are over, written as in the index of those that are not: `SQLite` uses that only for the same words.
+pub(super) const OVER: &str = "('closed', 'dismissed', 'resolved')";
+
+/// The states of alerts that are not over.
+pub(super) static NOT_OVER: LazyLock<String> = LazyLock::new(|| states(false));
+
+fn states(over: bool) -> String {
+    let words = State::ALL.iter().filter(|(state, ..)| state.is_over() == over);
+    format!("({})", words.map(|(_, word, _)| format!("'{word}'")).collect::<Vec<_>>().join(", "))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
     use rusqlite::Connection;
 
     use super::*;
+
+    #[test]
+    fn what_is_over_for_sql_is_over_for_the_alert() {
+        let words = |list: &str| list.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(words(OVER), words(&states(true)));
+        assert!(words(OVER).is_disjoint(&words(&NOT_OVER)));
+        assert_eq!(words(OVER).len() + words(&NOT_OVER).len(), State::ALL.len());
+    }
+
+    /// A list of its own would go on meaning what `State` no longer means.
+    #[test]
+    fn nobody_lists_the_states_of_alerts_anew() {
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")];
+        let mut read = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match entry.extension() {
+                    _ if entry.is_dir() => folders.push(entry),
+                    Some(kind) if kind == "rs" && !entry.ends_with("store/words.rs") => {
+                        let text = fs::read_to_string(&entry).unwrap();
+                        assert!(!text.contains("'dismissed'"), "{} lists states", entry.display());
+                        read += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(read > 80, "{read} files");
+    }
 
     #[test]
     fn a_word_that_is_none_is_an_error() {

@@ -1,5 +1,6 @@
 //! Trying rules on recorded events: how well they find what is known to be wrong, what a change of rules adds and
-//! takes away, and what other constants would find. Nothing here reads a file or a clock; `app/replay.rs` does.
+//! takes away, and what other constants would find. Nothing here reads a clock or recorded events from a file; `app/replay.rs` does. Rule tests read
+//! their own files, and `journal.rs` the state.
 
 pub(crate) mod compare;
 pub(crate) mod explain;

@@ -28,6 +28,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("calamine", &["workbook/legacy"]),
     ("cfb", &["workbook/legacy"]),
     ("zip", &["workbook/package.rs"]),
+    ("rust_xlsxwriter", &["http/workbooks.rs", "settle/sheet.rs"]),
     (
         "datafusion",
         &[

@@ -66,12 +66,11 @@ impl Gauged {
         }
         for (severity, of) in Severity::WORDS {
             let level = policy.service_levels.get(*of);
-            for (stage, any, after) in
-                [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
-            {
-                let late =
-                    after.map_or(Ok(0), |after| outbox.overdue(severity, any, now.saturating_sub(after)))?;
-                metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
+            let before = |after: Option<TimeDelta>| after.map(|after| now.saturating_sub(after));
+            let open = before(level.acknowledge).map(|before| outbox.unacknowledged(severity, before));
+            let unfinished = before(level.close).map(|before| outbox.unfinished(severity, before));
+            for (stage, late) in [("acknowledge", open), ("close", unfinished)] {
+                metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late.unwrap_or(Ok(0))?);
             }
         }
         if now.saturating_since(self.late_at).abs() >= LATE {

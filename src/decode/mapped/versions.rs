@@ -1,4 +1,4 @@
-//! Records that may come again when they have changed: the key, the version, and what the bank did apart from the payment.
+//! Versioned records: the key, the version, and what the bank did apart from the payment.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use xxhash_rust::xxh3::xxh3_64_with_seed;

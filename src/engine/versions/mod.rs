@@ -1,5 +1,5 @@
-//! Records that come again when they have changed (`mode: upsert`): the difference between a version and the one before
-//! becomes events, which go the way of all others. What stands of a record is committed with the events that made it so.
+//! Versioned records (`mode: upsert`): the difference between a version and the one before
+//! becomes events, which go the way of all others. How a record stands is committed with the events that made it so.
 
 mod difference;
 mod judges;

@@ -1,6 +1,6 @@
-//! `now` as something that changes without planning. The optimizer must neither fold it nor keep its hands off what is
-//! compared with it, as it does with functions that it takes for random: so it sees a variable there, and what is executed
-//! is a function that reads the tick's time.
+//! `now` as something that changes without planning. The optimizer must not fold `now`, and must still push down
+//! comparisons with it, which it does not do for functions that it takes for random. So it sees a variable there; what is
+//! executed is a function that reads the tick's time.
 
 use std::{
     cell::RefCell,

@@ -42,7 +42,7 @@ impl Work<'_> {
         if let Some(name) = self.dispatch.policy.quiet(labels, self.now) {
             return Ok(Some(("quiet_hours", format!("quiet hours {name}"), self.now + QUIET)));
         }
-        let by = self.gravers.of(&self.dispatch.policy, labels);
+        let by = self.gravers.of(&self.dispatch.policy, labels).next();
         Ok(by.map(|by| ("inhibition", format!("alert {by}"), self.now + INHIBITED)))
     }
 }

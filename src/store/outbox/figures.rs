@@ -6,8 +6,13 @@ use rusqlite::{Row, named_params};
 
 use super::Outbox;
 use crate::{
+    alert::State,
     event::{Instant, TimeDelta},
-    store::{StoreError, alert_rows::Rows},
+    store::{
+        StoreError,
+        alert_rows::Rows,
+        words::{NOT_OVER, OVER},
+    },
 };
 
 /// What was done with an alert.
@@ -72,14 +77,16 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read.
     pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
-        let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
-                          h.state IN ('closed', 'dismissed', 'resolved') AS is_over,
+        let sql = format!(
+            "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
+                          h.state IN {OVER} AS is_over,
                           iif(h.action = 'answer', h.at - (
                               SELECT i.at FROM alert_history i WHERE i.alert_id = h.alert_id AND i.seq < h.seq
                                   AND i.action IN ('inquire', 'answer') ORDER BY i.seq DESC LIMIT 1), NULL) AS after_letter,
                           (SELECT i.action FROM alert_history i WHERE i.alert_id = h.alert_id AND i.seq < h.seq
                                AND i.action IN ('inquire', 'answer') ORDER BY i.seq DESC LIMIT 1) = 'inquire' AS is_first
-                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit";
+                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit"
+        );
         let done = |row: &Row<'_>| {
             Ok(Done {
                 seq: row.get("seq")?,
@@ -94,7 +101,7 @@ impl Outbox {
             })
         };
         let values = named_params! { ":seq": seq, ":limit": limit };
-        self.read(|c| c.prepare_cached(sql)?.query_map(values, done)?.collect())
+        self.read(|c| c.prepare_cached(&sql)?.query_map(values, done)?.collect())
     }
 
     /// How many alerts are past their last day, by the column `unit_code` or `owner`, the most first.
@@ -109,7 +116,7 @@ impl Outbox {
         self.read(|c| {
             let sql = format!(
                 "SELECT coalesce(a.{column}, '') AS value, count(*) AS late FROM {} a
-                 WHERE a.due_at <= :now AND a.state NOT IN ('closed', 'dismissed', 'resolved')
+                 WHERE a.due_at <= :now AND a.state NOT IN {OVER}
                  GROUP BY 1 ORDER BY 2 DESC, 1",
                 Rows::of(c)?.source()
             );
@@ -135,14 +142,25 @@ impl Outbox {
         self.read(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM alert_history", [], |row| row.get(0)))
     }
 
-    /// How many alerts of a severity are unacknowledged (or, with `any`, not over) and were opened before a time.
+    /// How many alerts of a severity were opened before a time and are not acknowledged.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn overdue(&self, severity: &str, any: bool, before: Instant) -> Result<i64, StoreError> {
-        let states = if any { "'open', 'acknowledged', 'confirmed', 'rectifying'" } else { "'open'" };
+    pub fn unacknowledged(&self, severity: &str, before: Instant) -> Result<i64, StoreError> {
+        self.in_states(&format!("('{}')", State::Open.word()), severity, before)
+    }
+
+    /// How many alerts of a severity were opened before a time and are not over.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn unfinished(&self, severity: &str, before: Instant) -> Result<i64, StoreError> {
+        self.in_states(&NOT_OVER, severity, before)
+    }
+
+    fn in_states(&self, states: &str, severity: &str, before: Instant) -> Result<i64, StoreError> {
         let sql = format!(
-            "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = :severity AND opened_at <= :before"
+            "SELECT count(*) FROM alerts WHERE state IN {states} AND severity = :severity AND opened_at <= :before"
         );
         let values = named_params! { ":severity": severity, ":before": before };
         self.read(|c| c.prepare_cached(&sql)?.query_row(values, |row| row.get(0)))

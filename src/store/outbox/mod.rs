@@ -20,6 +20,7 @@ use super::{
     checksums::{self, Changes, Summed},
     explain,
     named::insert,
+    words::OVER,
     open_writer,
 };
 use crate::{
@@ -184,19 +185,12 @@ impl Outbox {
         self.read(|c| c.prepare_cached(sql)?.exists([]))
     }
 
-    /// The labels of alerts that are not over, with these values where they are given. It may take its time: nobody who
-    /// writes waits for it.
+    /// See [`alerts::open_labels`]. It may take its time: nobody who writes waits for it.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> Result<Vec<Labels>, StoreError> {
-        let sql = "SELECT body FROM alerts WHERE state IN ('open', 'acknowledged', 'confirmed', 'rectifying')
-                   AND (:severity IS NULL OR severity = :severity) AND (:rule IS NULL OR rule_id = :rule)";
-        self.read(|c| {
-            let mut statement = c.prepare_cached(sql)?;
-            let values = named_params! { ":severity": severity, ":rule": rule };
-            statement.query_map(values, |row| Ok(alerts::alert(row)?.labels))?.collect()
-        })
+        self.read(|c| alerts::open_labels(c, severity, rule))
     }
 
     /// Records what became of attempts, all in one transaction.
@@ -240,14 +234,14 @@ impl Outbox {
         ended_after: Instant,
         limit: usize,
     ) -> Result<Vec<NotifiedAlert>, StoreError> {
-        let sql =
+        let sql = format!(
             "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
-                     WHERE g.sink = :sink AND a.state NOT IN ('closed', 'dismissed', 'resolved')
-                   UNION SELECT body FROM alerts
-                     WHERE state IN ('closed', 'dismissed', 'resolved') AND changed_at >= :ended_after
-                   LIMIT :limit";
+                     WHERE g.sink = :sink AND a.state NOT IN {OVER}
+                   UNION SELECT body FROM alerts WHERE state IN {OVER} AND changed_at >= :ended_after
+                   LIMIT :limit"
+        );
         self.read(|c| {
-            let mut statement = c.prepare_cached(sql)?;
+            let mut statement = c.prepare_cached(&sql)?;
             let values = named_params! { ":sink": sink, ":ended_after": ended_after, ":limit": limit };
             let alerts = statement.query_map(values, alerts::alert)?;
             let told = alerts.map(|alert| {

@@ -56,3 +56,30 @@ fn a_trial_says_who_would_be_told_and_what_holds_it_back() {
     let many: Vec<_> = (0..101).map(|n| format!("tag=t{n}")).collect();
     assert_eq!(crate::support::post_json(&daemon, "/api/v1/routes/trial", &json!({"labels": many})).0, 422);
 }
+
+/// A trial says what the dispatcher would do: of many alerts that may mute lesser ones, the one that does can be the oldest.
+#[test]
+fn an_alert_that_mutes_is_found_among_many() {
+    let mutes = "alerts: { inhibit: [{ source: ['rule=large-cash'], target: ['rule=over-budget'], equal: [unit_code] }] }";
+    let bench = Bench::new("", &format!("{CONFIG}{mutes}\n"));
+    let daemon = Daemon::start(bench.path());
+    let cash = |id: String, unit: &str| {
+        let mut event = payment(&id, "L1", "30000.00");
+        event["settlement"] = json!("cash");
+        event["unit_code"] = json!(unit);
+        event
+    };
+    let post = |events: &[Value]| assert_eq!(daemon.post("/api/v1/events", &lines(events)).0, 200);
+    post(&[cash("the first".into(), "101009")]);
+    post(&(0..150).map(|n| cash(format!("c{n}"), "101001")).collect::<Vec<_>>());
+    let mine = daemon.json("/api/v1/alerts?rule=large-cash&unit=101009");
+    let held_by = |unit: &str| -> Value {
+        let labels = json!({"labels": ["rule=over-budget", "severity=high", format!("unit_code={unit}")]});
+        let (status, answer) = crate::support::post_json(&daemon, "/api/v1/routes/trial", &labels);
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["held_by"].clone()
+    };
+    assert_eq!(held_by("101009")[0]["id"], mine["alerts"][0]["alert_id"], "{mine}");
+    assert_eq!(held_by("101001").as_array().unwrap().len(), 1);
+    assert_eq!(held_by("101005"), json!([]));
+}

@@ -84,6 +84,7 @@ fn a_part_that_breaks_ends_the_daemon() {
     for (place, says) in [
         ("deliver.round", "the delivery of notifications broke"),
         ("beside.look", "a part of the daemon broke"),
+        ("seal.look", "a part of the daemon broke"),
     ] {
         let mut daemon = daemon(&bench);
         let output =
