@@ -154,7 +154,9 @@ async fn effect(shared: &Arc<Shared>, matter: &Matter) -> Effect {
         Kind::Budget => budget(shared, matter).await.unwrap_or_else(Effect::NotYet),
         // Its rows are read from the matter as soon as it is in force.
         Kind::List => Effect::InForce(String::new()),
-        Kind::Override | Kind::Rules | Kind::Exception => Effect::NotYet(String::from("it comes into force where it is approved")),
+        Kind::Override | Kind::Rules | Kind::Exception => {
+            Effect::NotYet(String::from("it comes into force where it is approved"))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod money;
 pub(crate) mod name;
 mod nothing;
 pub mod number;
+pub(crate) mod pattern;
 pub(crate) mod period;
 pub mod schema;
 pub mod stamp;

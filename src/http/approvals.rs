@@ -16,7 +16,6 @@ pub(crate) use view::ApprovalView;
 use super::{
     Problem,
     by::By,
-    line_filter::split,
     page,
     request::{Body, Id, Params, blocking, page_size},
 };
@@ -24,7 +23,7 @@ use crate::{
     access::Actor,
     approval::{Kind, Matter, Person, State as Standing, Verb},
     daemon::{Shared, Within},
-    event::Instant,
+    event::{Instant, pattern},
     say,
     store::{Cases, Judgement, MatterFilter, MatterSort, Shown, no_matter as none},
     text::quoted,
@@ -89,7 +88,7 @@ fn words<T>(
     let wrong = |word: &str| {
         say!("{name}: {word} is none of {words}", name, word = quoted(word), words = known.join(", "))
     };
-    split(given.unwrap_or_default()).map(|word| parse(word).ok_or_else(|| wrong(word))).collect()
+    pattern::words(given.unwrap_or_default()).map(|word| parse(word).ok_or_else(|| wrong(word))).collect()
 }
 
 /// A page of matters.

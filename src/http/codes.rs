@@ -10,14 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     by::By,
-    line_filter::split,
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
 use crate::{
     access::Limits,
     daemon::Shared,
-    event::{Instant, TimeDelta},
+    event::{Instant, TimeDelta, pattern},
     lists::{CODE_COLUMNS, CodeRow},
     say,
     text::quoted,
@@ -114,7 +113,7 @@ pub(crate) async fn list(
             let detail = say!("no table of codes is configured for {column}", column = quoted(&column));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         };
-        let wanted: Option<Vec<&str>> = filter.codes.as_deref().map(|codes| split(codes).collect());
+        let wanted: Option<Vec<&str>> = filter.codes.as_deref().map(|codes| pattern::words(codes).collect());
         let is_meant = |row: &CodeRow<'_>| {
             allows(&limits, &column, row.code)
                 && wanted.as_ref().is_none_or(|codes| codes.contains(&row.code))

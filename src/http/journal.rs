@@ -12,14 +12,13 @@ use super::{
     Problem,
     by::By,
     lens::Lens,
-    line_filter::split,
     page::Page,
     request::{Id, Params, blocking, page_size},
     view::AlertView,
 };
 use crate::{
     daemon::Shared,
-    event::{Column, EventType, Instant, event_schema, schema::FIELDS, time::Calendar},
+    event::{Column, EventType, Instant, event_schema, pattern, schema::FIELDS, time::Calendar},
     finding::Finding,
     lists::Lists,
     say,
@@ -83,7 +82,7 @@ impl EventFilter {
             (Column::BudgetLineId, &self.line),
             (Column::ContractNo, &self.contract),
         ];
-        let words = |words: &String| split(words).map(str::to_owned).collect::<Vec<_>>();
+        let words = |words: &String| pattern::words(words).map(str::to_owned).collect::<Vec<_>>();
         let codes = codes.into_iter().filter_map(|(column, given)| Some((column, words(given.as_ref()?))));
         let anything = [&NAMES[..], &PROSE, &IDS].concat();
         let texts =
@@ -109,7 +108,7 @@ impl EventFilter {
 }
 
 fn types(words: &str) -> Result<u16, String> {
-    split(words).try_fold(0, |set, word| match EventType::parse(word) {
+    pattern::words(words).try_fold(0, |set, word| match EventType::parse(word) {
         Some(known) => Ok(set | known.bit()),
         None => {
             let words = EventType::ALL.map(EventType::name).join(", ");

@@ -7,7 +7,10 @@ use utoipa::IntoParams;
 
 use super::Problem;
 use crate::{
-    event::{Column, Instant, Ratio},
+    event::{
+        Column, Instant, Ratio,
+        pattern::{CodePattern, words},
+    },
     ledger::{Attributes, Balances, Line, report::sums},
     lists::{List, Lists},
     say,
@@ -75,13 +78,13 @@ impl LineFilter {
     pub(crate) fn wanted<'f>(&'f self, branch: &'f Branch<'_>) -> impl Fn(&Line, &Attributes) -> bool + 'f {
         let [region, unit, function, economic, project, fund] =
             [&self.region, &self.unit, &self.function, &self.economic, &self.project, &self.fund];
-        let words = [region, unit, function, economic, project, fund];
+        let given = [region, unit, function, economic, project, fund];
         let narrowed: Vec<(Column, Vec<&str>)> = ATTRIBUTES
             .iter()
-            .zip(words)
-            .filter_map(|((_, column), words)| Some((*column, split(words.as_deref()?).collect())))
+            .zip(given)
+            .filter_map(|((_, column), given)| Some((*column, words(given.as_deref()?).collect())))
             .collect();
-        let years: Option<Vec<&str>> = self.year.as_deref().map(|years| split(years).collect());
+        let years: Option<Vec<&str>> = self.year.as_deref().map(|years| words(years).collect());
         let text = self.q.as_deref().map(str::to_lowercase);
         move |line, attributes| {
             let is_named = |text: &String| {
@@ -92,11 +95,13 @@ impl LineFilter {
             self.unit_code.as_deref().is_none_or(|wanted| unit == Some(wanted))
                 && (self.under.is_none() || unit.is_some_and(|unit| branch.has(unit)))
                 && narrowed.iter().all(|(column, words)| {
-                    attributes.text(*column).is_some_and(|code| words.iter().any(|word| is_meant(word, code)))
+                    attributes
+                        .text(*column)
+                        .is_some_and(|code| words.iter().any(|word| CodePattern::of(word).matches(code)))
                 })
                 && years.as_ref().is_none_or(|years| {
                     let year = attributes.fiscal_year.map(|year| year.to_string()).unwrap_or_default();
-                    years.iter().any(|word| is_meant(word, &year))
+                    years.iter().any(|word| CodePattern::of(word).matches(&year))
                 })
                 && (!self.overspent || line.balances.executed > line.balances.total)
                 && text.as_ref().is_none_or(is_named)
@@ -136,18 +141,6 @@ impl<'l> Branch<'l> {
         let at = own.map_or(line.len(), |own| own).saturating_sub(1);
         line.get(at).map(|code| (*code).to_owned())
     }
-}
-
-fn is_meant(word: &str, code: &str) -> bool {
-    match word.strip_suffix('*') {
-        Some(start) => code.starts_with(start),
-        None => word == code,
-    }
-}
-
-/// Words that commas part.
-pub(crate) fn split(words: &str) -> impl Iterator<Item = &str> {
-    words.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 /// What a list is sorted by.

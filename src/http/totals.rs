@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     ledger::sums_object,
-    line_filter::{ATTRIBUTES, Branch, LineFilter, Sort, split},
+    line_filter::{ATTRIBUTES, Branch, LineFilter, Sort},
     page::Page,
     request::{Params, blocking, page_size},
 };
 use crate::{
     daemon::Shared,
-    event::{Column, Instant},
+    event::{Column, Instant, pattern},
     ledger::{Attributes, Balances},
     say,
 };
@@ -110,7 +110,7 @@ impl By {
 }
 
 fn grouping(filter: &LineFilter) -> Result<Vec<By>, Problem> {
-    let words: Vec<_> = filter.group_by.as_deref().into_iter().flat_map(split).collect();
+    let words: Vec<_> = filter.group_by.as_deref().into_iter().flat_map(pattern::words).collect();
     let department = filter.department_digits.unwrap_or(DEPARTMENT);
     let by: Option<Vec<_>> = words.iter().map(|word| By::parse(word, department)).collect();
     by.filter(|by| (1..=2).contains(&by.len())).ok_or_else(|| {

@@ -94,7 +94,10 @@ impl Dispatch {
     /// # Errors
     /// If the database cannot be read.
     pub fn pass(&self, outbox: &Outbox, now: Instant) -> Result<Pass, StoreError> {
-        Ok(Pass { now, gravers: Gravers::read(&self.policy, |severity, rule| outbox.open_labels(severity, rule))? })
+        Ok(Pass {
+            now,
+            gravers: Gravers::read(&self.policy, |severity, rule| outbox.open_labels(severity, rule))?,
+        })
     }
 
     /// Does a round, for so long that a commit can wait for it.

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientConfig, ClientContext,
-    config::RDKafkaLogLevel,
+    ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -22,29 +21,11 @@ use crate::{
     event::duration,
     personal::number::Tail,
     say,
-    source::kafka::{Connection, Reserved, wrong_property},
+    source::kafka::{ClientLog, Connection, Reserved, wrong_property},
     text::quoted,
 };
 
-/// librdkafka's log lines become ours.
-struct Log;
-
-impl ClientContext for Log {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::debug!(facility, "kafka: {message}");
-            }
-            _ => tracing::warn!(facility, "kafka: {message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
-    }
-}
-
-type Producer = FutureProducer<Log>;
+type Producer = FutureProducer<ClientLog>;
 
 /// Settings that are ours, with what to do instead.
 const RESERVED: &[Reserved] = &[
@@ -108,7 +89,7 @@ impl Kafka {
         if let Some(producer) = &*kept {
             return Ok(producer.clone());
         }
-        let made: Result<Producer, _> = self.config.create_with_context(Log);
+        let made: Result<Producer, _> = self.config.create_with_context(ClientLog);
         let made = made.map_err(|e| wrong_property(&e))?;
         *kept = Some(made.clone());
         Ok(made)

@@ -79,8 +79,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
             |stage| Inquiry { by: Some(String::from("lihua")), due, ..Inquiry::at(stage, AT + MINUTE * 5) };
         match reason {
             Reason::Explain => {
-                let note = pick(
-                    language,
+                let note = language.pick(
                     "请一并说明现金的保管和使用情况。",
                     "Please also say how the cash is kept and spent.",
                 );
@@ -114,25 +113,16 @@ fn message(reason: Reason, language: Language) -> Option<String> {
         Reason::Test => ("这是一条测试通知。", "This is a test."),
         _ => return None,
     };
-    Some(pick(language, zh, en).to_owned())
-}
-
-fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
-    match language {
-        Language::Zh => zh,
-        Language::En => en,
-    }
+    Some(language.pick(zh, en).to_owned())
 }
 
 fn cash(language: Language) -> NotifiedAlert {
-    let title = pick(language, "大额提取现金", "Large cash withdrawal");
-    let line = pick(
-        language,
+    let title = language.pick("大额提取现金", "Large cash withdrawal");
+    let line = language.pick(
         "市第一中学提取现金 60,000.00 元，超过单笔限额 50,000 元",
         "The First School drew 60,000.00 in cash, above the limit of 50,000",
     );
-    let earlier = pick(
-        language,
+    let earlier = language.pick(
         "市第一中学提取现金 52,000.00 元，超过单笔限额 50,000 元",
         "The First School drew 52,000.00 in cash, above the limit of 50,000",
     );
@@ -145,10 +135,10 @@ fn cash(language: Language) -> NotifiedAlert {
     );
     let values = |amount: &str| {
         object(&[
-            ("unit_name", json!(pick(language, "市第一中学", "First School"))),
+            ("unit_name", json!(language.pick("市第一中学", "First School"))),
             ("amount", json!(amount)),
             ("settlement", json!("cash")),
-            ("payee_name", json!(pick(language, "王小明", "John Smith"))),
+            ("payee_name", json!(language.pick("王小明", "John Smith"))),
             ("payee_type", json!("person")),
             ("payee_account", json!("6222021202000012345")),
         ])
@@ -162,9 +152,8 @@ fn cash(language: Language) -> NotifiedAlert {
 }
 
 fn split(language: Language) -> NotifiedAlert {
-    let title = pick(language, "疑似拆分采购", "Split procurement");
-    let line = pick(
-        language,
+    let title = language.pick("疑似拆分采购", "Split procurement");
+    let line = language.pick(
         "101001 向同一收款人 30 天内支付 4 笔，合计 612,000.00 元，单笔均低于限额 500,000 元",
         "101001 paid one payee 4 times in 30 days, 612,000.00 in all, each below the limit of 500,000",
     );
@@ -176,8 +165,8 @@ fn split(language: Language) -> NotifiedAlert {
 }
 
 fn purpose(language: Language) -> NotifiedAlert {
-    let title = pick(language, "敏感用途", "Sensitive purpose");
-    let line = pick(language, "用途含敏感词：购物卡", "The purpose names shopping cards");
+    let title = language.pick("敏感用途", "Sensitive purpose");
+    let line = language.pick("用途含敏感词：购物卡", "The purpose names shopping cards");
     let mut told = told(
         "sensitive-purpose",
         title,
@@ -186,7 +175,7 @@ fn purpose(language: Language) -> NotifiedAlert {
         line,
     );
     let values = object(&[
-        ("purpose", json!(pick(language, "购物卡", "shopping cards"))),
+        ("purpose", json!(language.pick("购物卡", "shopping cards"))),
         ("amount", json!("2000.00")),
     ]);
     told.evidence = vec![finding(&told.alert, "PAY-2026-000210", 3, line, values)];

@@ -34,7 +34,7 @@ impl Look {
     /// The word that people read.
     #[must_use]
     pub(crate) fn word(self, language: Language) -> &'static str {
-        pick(language, self.zh, self.en)
+        language.pick(self.zh, self.en)
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn advice(handling: Handling, event_type: Option<&str>, language: Lan
         (Handling::Remind, ..) => ("予以关注", "bear it in mind"),
         (Handling::Record, ..) => ("仅作记录，无需处置", "none, for the record only"),
     };
-    let advice = pick(language, zh, en);
+    let advice = language.pick(zh, en);
     match (happened(event_type, language), language) {
         (None, _) => advice.to_owned(),
         (Some(happened), Language::Zh) => format!("{advice}（{happened}）"),
@@ -84,7 +84,7 @@ fn happened(event_type: Option<&str>, language: Language) -> Option<&'static str
         "budget" => ("指标调整已生效", "the change of the budget line is in force"),
         _ => return None,
     };
-    Some(pick(language, zh, en))
+    Some(language.pick(zh, en))
 }
 
 /// What the number of an event of a type is called.
@@ -99,25 +99,25 @@ pub(crate) fn document(event_type: Option<&str>, language: Language) -> &'static
         Some("reversal") => ("红冲凭证号", "reversal"),
         _ => ("单据号", "document"),
     };
-    pick(language, zh, en)
+    language.pick(zh, en)
 }
 
 /// What the span of time of a window is called.
 #[must_use]
 pub(crate) fn period(language: Language) -> &'static str {
-    pick(language, "期间", "period")
+    language.pick("期间", "period")
 }
 
 /// What a finding of a letter is about.
 #[must_use]
 pub(crate) fn matter(language: Language) -> &'static str {
-    pick(language, "需说明的事项", "what to explain")
+    language.pick("需说明的事项", "what to explain")
 }
 
 /// The name of an office that the configuration does not name.
 #[must_use]
 pub(crate) fn nameless(language: Language) -> &'static str {
-    pick(language, "财政国库支付动态监控", "Treasury payment monitoring")
+    language.pick("财政国库支付动态监控", "Treasury payment monitoring")
 }
 
 /// A day as letters write it.
@@ -133,7 +133,7 @@ pub(crate) fn day(day: jiff::civil::Date, language: Language) -> String {
 /// Where an alert stands.
 #[must_use]
 pub(crate) fn state(state: State, language: Language) -> &'static str {
-    pick(language, state.zh(), state.word())
+    language.pick(state.zh(), state.word())
 }
 
 /// Why a notification is sent, for the subject; empty where the severity says enough.
@@ -155,7 +155,7 @@ pub(crate) fn reason(reason: Reason, language: Language) -> &'static str {
         Reason::Daemon => ("系统运行", "System"),
         Reason::Test => ("测试", "Test"),
     };
-    pick(language, zh, en)
+    language.pick(zh, en)
 }
 
 /// A column's name as people read it; a rule's own measure keeps its name.
@@ -168,14 +168,7 @@ pub(crate) fn column(name: &str, language: Language) -> &str {
 #[must_use]
 pub(crate) fn known_column(name: &str, language: Language) -> Option<&'static str> {
     let known = COLUMNS.iter().find(|(column, ..)| *column == name);
-    known.map(|(_, zh, en)| pick(language, zh, en))
-}
-
-fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
-    match language {
-        Language::Zh => zh,
-        Language::En => en,
-    }
+    known.map(|(_, zh, en)| language.pick(*zh, *en))
 }
 
 const COLUMNS: &[(&str, &str, &str)] = &[
@@ -266,7 +259,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
 /// The language's code.
 #[must_use]
 pub(crate) fn code(language: Language) -> &'static str {
-    pick(language, "zh", "en")
+    language.pick("zh", "en")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use arrow::{
 };
 use serde::Serialize;
 
+use super::statement::text;
 use crate::{
     event::{BudgetAction, Cents, Column, EventType, Instant, time::Calendar},
     journal::layout::{block_of, row_of},
@@ -124,9 +125,4 @@ fn entry(
         block: block_of(arrival),
         row: row_of(arrival),
     })
-}
-
-fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&str> {
-    let array = batch.column(column.index()).as_string_view();
-    array.is_valid(row).then(|| array.value(row))
 }

@@ -265,7 +265,7 @@ fn event(batch: &RecordBatch, row: usize, arrival: i64, calendar: &Calendar) -> 
     }
 }
 
-fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&str> {
+pub(super) fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&str> {
     let array = batch.column(column.index()).as_string_view();
     array.is_valid(row).then(|| array.value(row))
 }

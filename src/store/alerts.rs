@@ -9,8 +9,8 @@ use super::{
     chain,
     checksums::{self, Changes, Summed},
     named::insert,
-    words::{NOT_OVER, OVER},
     outbox,
+    words::{NOT_OVER, OVER},
 };
 use crate::{
     alert::{Alert, Cleared, Desk, Filing, HistoryEntry, Labels, desk::AlertUpdate},
@@ -104,7 +104,8 @@ fn clear(summed: &Summed<'_>, desk: &Desk, cleared: &Cleared, times: Times) -> r
 
 /// The alert of this rule and key that is not over.
 fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<Alert>> {
-    let sql = format!("SELECT body FROM alerts WHERE rule_id = :rule AND \"key\" = :key AND state NOT IN {OVER}");
+    let sql =
+        format!("SELECT body FROM alerts WHERE rule_id = :rule AND \"key\" = :key AND state NOT IN {OVER}");
     let values = named_params! { ":rule": rule, ":key": key };
     connection.prepare_cached(&sql)?.query_row(values, alert).optional()
 }

@@ -190,7 +190,7 @@ pub(super) fn act(
     }
     let beside = match matter.kind {
         Kind::Override => overrides::follow(summed, &matter, (verb, person, now))?,
-        Kind::Rules | Kind::Exception => rule_sets::follow(summed, &matter, (verb, person, now))?,
+        Kind::Rules | Kind::Exception => rule_sets::follow(summed, &matter, (verb, person, now)).map(Ok)?,
         Kind::Budget | Kind::List => Ok(()),
     };
     if let Err(why) = beside {

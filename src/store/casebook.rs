@@ -162,9 +162,8 @@ impl Cases {
         let mut outcomes = BTreeMap::<Option<Outcome>, (u64, Cents)>::new();
         let within = |at: Instant| (from..to).contains(&at);
         // What ended has changed since; nothing that was opened later is meant.
-        let condition = format!(
-            "a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN {OVER})"
-        );
+        let condition =
+            format!("a.opened_at < ? AND (a.opened_at >= ? OR a.changed_at >= ? OR a.state NOT IN {OVER})");
         self.each(&condition, &[to, from, from], |alert| {
             let ended = alert.ended_at.filter(|at| within(*at));
             if alert.ended_at.is_none_or(|at| at >= to) {

@@ -2,6 +2,8 @@
 
 use rusqlite::types::Value;
 
+use crate::event::pattern::{self, CodePattern};
+
 /// Conditions, all of which hold.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
@@ -50,9 +52,11 @@ impl Conditions {
         let quoted = |word: &str| serde_json::Value::from(word).to_string();
         if let Some(words) = words {
             self.any(words, |word| {
-                let text = match word.strip_suffix('*') {
-                    Some(start) => quoted(start).strip_suffix('"').map(str::to_owned).unwrap_or_default(),
-                    None => quoted(word),
+                let text = match CodePattern::of(word) {
+                    CodePattern::Beginning(start) => {
+                        quoted(start).strip_suffix('"').map(str::to_owned).unwrap_or_default()
+                    }
+                    CodePattern::Whole(word) => quoted(word),
                 };
                 (format!("instr({column}, ?) > 0"), Some(text))
             });
@@ -61,7 +65,7 @@ impl Conditions {
 
     /// Adds that one of the conditions of some words holds.
     pub(crate) fn any(&mut self, words: &str, condition: impl Fn(&str) -> (String, Option<String>)) {
-        let (conditions, values): (Vec<_>, Vec<_>) = split(words).map(condition).unzip();
+        let (conditions, values): (Vec<_>, Vec<_>) = pattern::words(words).map(condition).unzip();
         if !conditions.is_empty() {
             let values = values.into_iter().flatten().map(Value::from);
             self.and(&format!("({})", conditions.join(" OR ")), values.collect::<Vec<_>>());
@@ -81,9 +85,4 @@ impl Conditions {
             self.and(&format!("{before}{}{after}", inner.sql), inner.values);
         }
     }
-}
-
-/// Words that commas part.
-pub(crate) fn split(words: &str) -> impl Iterator<Item = &str> {
-    words.split(',').map(str::trim).filter(|word| !word.is_empty())
 }

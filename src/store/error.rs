@@ -292,6 +292,11 @@ fn cannot_open(dir: &Path) -> std::io::Error {
 
 /// A sum that does not match, which came along as an error of the database.
 pub(crate) fn damage(error: &rusqlite::Error) -> Option<&checksums::Damage> {
+    carried(error)
+}
+
+/// One of our errors that came along as an error of the database, which is what a transaction ends with.
+pub(super) fn carried<E: std::error::Error + 'static>(error: &rusqlite::Error) -> Option<&E> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
         _ => None,

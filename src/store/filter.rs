@@ -2,13 +2,13 @@
 
 use jiff::civil::Date;
 
-use super::conditions::split;
 use crate::{
     access::Limits,
     alert::{Outcome, State, inquiry::Stage},
     event::{
         Cents, Instant, TimeDelta, duration,
         money::{MoneyError, parse_amount},
+        pattern,
         time::{Calendar, TimeError},
     },
     rule::{Handling, Severity},
@@ -115,7 +115,9 @@ impl CaseFilter {
     /// # Errors
     /// What is wrong with one that would find nothing, ever.
     pub fn understood(self, calendar: &Calendar, now: Instant) -> Result<Wanted, String> {
-        for state in self.state.iter().flat_map(|states| split(states)).filter(|state| *state != ACTIVE) {
+        for state in
+            self.state.iter().flat_map(|states| pattern::words(states)).filter(|state| *state != ACTIVE)
+        {
             state.parse::<State>().map_err(|error| say!("state: {error}, or active", error))?;
         }
         let severities: Vec<_> = Severity::WORDS.iter().map(|(word, _)| *word).collect();
@@ -158,7 +160,7 @@ impl CaseFilter {
 }
 
 fn known(name: &str, given: Option<&str>, words: &[&str]) -> Result<(), String> {
-    match given.into_iter().flat_map(split).find(|word| !words.contains(word)) {
+    match given.into_iter().flat_map(pattern::words).find(|word| !words.contains(word)) {
         Some(word) => {
             let word = format!("{word:?}");
             Err(say!("{name}: {word} is none of {words}", name, word, words = words.join(", ")))

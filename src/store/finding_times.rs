@@ -8,11 +8,8 @@ use jiff::{
 };
 use parking_lot::Mutex;
 
-use super::{
-    Reader, StoreError,
-    conditions::{Conditions, split},
-};
-use crate::event::{Instant, TimeDelta, time::Calendar};
+use super::{Reader, StoreError, conditions::Conditions};
+use crate::event::{Instant, TimeDelta, pattern, time::Calendar};
 
 const HOUR: i64 = TimeDelta::HOUR.as_micros();
 
@@ -66,7 +63,9 @@ impl Kept {
 
     fn tallies(&self, wanted: &TimesFilter) -> Vec<(i64, String, u64)> {
         let is_one = |words: Option<&String>, value: &str| {
-            words.is_none_or(|words| split(words).next().is_none() || split(words).any(|word| word == value))
+            words.is_none_or(|words| {
+                pattern::words(words).next().is_none() || pattern::words(words).any(|word| word == value)
+            })
         };
         let hour = |at: Instant| at.as_micros() / HOUR;
         let (from, to) = (wanted.from.map(hour), wanted.to.map(hour));

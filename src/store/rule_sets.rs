@@ -179,7 +179,7 @@ impl RuleSets {
                 summed
                     .change(&checksums::RULE_SETS, [&digest], || summed.transaction.execute(sql, values))?;
                 approvals::put(summed, &matter)?;
-                return tell(summed, now, by, ("rules.propose", &digest, reason));
+                return tell(summed, now, by, ("rules.propose", &digest, reason)).map(Ok);
             }
             let sql = "SELECT count(*) FROM rule_sets WHERE approved_at IS NULL";
             let waiting: i64 = summed.transaction.query_row(sql, [], |row| row.get(0))?;
@@ -199,7 +199,7 @@ impl RuleSets {
                 summed.inserted(&checksums::RULE_PARAMS, [&digest])?;
             }
             approvals::put(summed, &matter)?;
-            tell(summed, now, by, ("rules.propose", &digest, reason))
+            tell(summed, now, by, ("rules.propose", &digest, reason)).map(Ok)
         });
         self.office = office;
         proposed
@@ -280,7 +280,7 @@ impl RuleSets {
                 None if judge(summed, &known.digest, None)? == 0 => {
                     Ok(Err(say!("these rules are not approved")))
                 }
-                None => tell(summed, now, by, ("rules.withdraw", &known.digest, &known.reason)),
+                None => tell(summed, now, by, ("rules.withdraw", &known.digest, &known.reason)).map(Ok),
             }
         });
         self.office = office;
@@ -331,7 +331,7 @@ impl RuleSets {
                 in_force(summed, digest, now)?;
             }
             let detail = if at.is_some() { "" } else { "refused" };
-            tell(summed, now, by, ("rules.adopt", digest, detail))?.ok();
+            tell(summed, now, by, ("rules.adopt", digest, detail))?;
             Ok(Ok(before))
         })?;
         before.map_err(AccountError::Refused)
@@ -362,8 +362,8 @@ fn tell(
     now: Instant,
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
-) -> rusqlite::Result<Result<(), String>> {
-    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail }).map(Ok)
+) -> rusqlite::Result<()> {
+    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail })
 }
 
 fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Proposed, String>> {

@@ -11,7 +11,7 @@ use arrow::{
 };
 
 use super::{History, Order, Select, StoreError, explain, recover::LATEST};
-use crate::event::{Cents, Column, Instant, TimeDelta, TypeSet};
+use crate::event::{Cents, Column, Instant, TimeDelta, TypeSet, pattern::CodePattern};
 
 /// The first stretch that is looked through, and the longest.
 const DAY: TimeDelta = TimeDelta::DAY;
@@ -147,7 +147,8 @@ impl Sought {
             });
         is_amount
             && self.codes.iter().all(|(column, words)| {
-                rows.text(*column, at).is_some_and(|code| words.iter().any(|word| is_meant(word, code)))
+                rows.text(*column, at)
+                    .is_some_and(|code| words.iter().any(|word| CodePattern::of(word).matches(code)))
             })
             && self.texts.iter().all(|(columns, text)| {
                 columns.iter().any(|column| rows.text(*column, at).is_some_and(|own| has(own, text)))
@@ -165,10 +166,6 @@ impl Sought {
 /// Whether a text has another in it, which is in lower case.
 fn has(own: &str, text: &str) -> bool {
     own.contains(text) || own.to_lowercase().contains(text)
-}
-
-fn is_meant(word: &str, code: &str) -> bool {
-    word.strip_suffix('*').map_or(word == code, |start| code.starts_with(start))
 }
 
 /// Columns of a batch by their names; one that was not asked for has no values.

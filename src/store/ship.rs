@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{StoreError, Turns};
+use super::{StoreError, Turns, error::carried};
 use crate::{private, say};
 
 /// Is in a state directory whose daemon takes each commit elsewhere.
@@ -58,10 +58,7 @@ impl Unshipped {
 
     /// The one that an error of the database brought along.
     pub(crate) fn of(error: &rusqlite::Error) -> Option<&Self> {
-        match error {
-            rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
-            _ => None,
-        }
+        carried(error)
     }
 }
 

@@ -4,10 +4,10 @@ use super::{
     alert_rows::Rows,
     conditions::Conditions,
     filter::{ACTIVE, NOBODY, Wanted},
-    words::OVER,
     limited,
+    words::OVER,
 };
-use crate::access::Limits;
+use crate::{access::Limits, event::pattern::CodePattern};
 
 /// The amount of a finding `f`: that of its event, or of its window.
 const AMOUNT: &str =
@@ -66,9 +66,9 @@ impl Wanted {
             );
             let (mut named, mut labelled, mut in_alert) =
                 (Conditions::default(), Conditions::default(), Conditions::default());
-            named.any(words, |word| match word.strip_suffix('*') {
-                Some(start) => (format!("instr({own}, ?) = 1"), Some(start.to_owned())),
-                None => (format!("{own} = ?"), Some(word.to_owned())),
+            named.any(words, |word| match CodePattern::of(word) {
+                CodePattern::Beginning(start) => (format!("instr({own}, ?) = 1"), Some(start.to_owned())),
+                CodePattern::Whole(word) => (format!("{own} = ?"), Some(word.to_owned())),
             });
             labelled.has_one_of(&format!("a.{column}"), value.as_ref());
             in_alert.within(&alerts, labelled, ")");

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn what_is_over_for_sql_is_over_for_the_alert() {
-        let words = |list: &str| list.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+        let words =
+            |list: &str| list.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(words(OVER), words(&states(true)));
         assert!(words(OVER).is_disjoint(&words(&NOT_OVER)));
         assert_eq!(words(OVER).len() + words(&NOT_OVER).len(), State::ALL.len());

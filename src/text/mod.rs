@@ -33,6 +33,14 @@ pub enum Language {
 }
 
 impl Language {
+    /// What is said in it, of what is said in both.
+    pub(crate) fn pick<T>(self, zh: T, en: T) -> T {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+
     /// By its word, `zh` or `en`.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {

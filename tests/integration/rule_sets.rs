@@ -398,7 +398,8 @@ fn constants_that_cannot_be_read_are_an_error() {
     write(&state, "audit.key", &"4f".repeat(32));
     let mut sets = RuleSets::open(&state).unwrap().judged_by(office(&bench));
     let params: LabParams = serde_json::from_value(json!({"large": {"limit": "5000"}})).unwrap();
-    let proposed = sets.propose((&Manifest::default(), Some(&params)), "more", &by("赵敏"), Instant::from_micros(1));
+    let proposed =
+        sets.propose((&Manifest::default(), Some(&params)), "more", &by("赵敏"), Instant::from_micros(1));
     let digest = proposed.unwrap().digest;
     let database = rusqlite::Connection::open(state.join("fiscwatch.db")).unwrap();
     database

@@ -17,6 +17,7 @@ use topic::TopicReader;
 
 use crate::say;
 
+pub(crate) use context::ClientLog;
 pub use membership::{Holder, Member};
 pub use requests::{KafkaRequests, Reply, Request};
 pub(crate) use settings::{Connection, Reserved, wrong_property};

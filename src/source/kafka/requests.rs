@@ -4,9 +4,8 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use rdkafka::{
-    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult},
     message::{BorrowedHeaders, BorrowedMessage, Header},
     producer::{FutureProducer, FutureRecord, Producer},
@@ -14,7 +13,7 @@ use rdkafka::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Reserved, wrong_property};
+use super::{Connection, Reserved, context::ClientLog, wrong_property};
 use crate::{say, text::quoted};
 
 /// A topic with requests and one for their answers.
@@ -88,26 +87,6 @@ const SURVEY: Duration = Duration::from_secs(10);
 /// How long is waited after something went wrong.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// librdkafka's log lines become ours.
-struct Log;
-
-impl ClientContext for Log {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::debug!(facility, "kafka: {message}");
-            }
-            _ => tracing::warn!(facility, "kafka: {message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("kafka: {error}: {reason}");
-    }
-}
-
-impl ConsumerContext for Log {}
-
 impl KafkaRequests {
     /// Whether the settings can be used, as far as it can be told without a broker.
     ///
@@ -158,8 +137,8 @@ impl KafkaRequests {
 /// As long as nothing goes wrong, and the topic has the same partitions.
 struct Session<'s> {
     settings: &'s KafkaRequests,
-    consumer: BaseConsumer<Log>,
-    producer: FutureProducer<Log>,
+    consumer: BaseConsumer<ClientLog>,
+    producer: FutureProducer<ClientLog>,
     partitions: usize,
 }
 
@@ -167,19 +146,19 @@ impl<'s> Session<'s> {
     /// Ends the transaction of a process before, and begins where its last one ended.
     fn open(settings: &'s KafkaRequests) -> Result<Self, String> {
         let mut config = settings.client_config()?;
-        let producer: FutureProducer<Log> = config
+        let producer: FutureProducer<ClientLog> = config
             .clone()
             .set("transactional.id", &settings.group)
             .set("acks", "all")
-            .create_with_context(Log)
+            .create_with_context(ClientLog)
             .map_err(|e| wrong_property(&e))?;
         producer.init_transactions(ANSWER).map_err(|e| e.to_string())?;
-        let consumer: BaseConsumer<Log> = config
+        let consumer: BaseConsumer<ClientLog> = config
             .set("group.id", &settings.group)
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed")
-            .create_with_context(Log)
+            .create_with_context(ClientLog)
             .map_err(|e| wrong_property(&e))?;
         let mut session = Self { settings, consumer, producer, partitions: 0 };
         session.partitions = session.count().map_err(|e| e.to_string())?;

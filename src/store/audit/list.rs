@@ -4,12 +4,11 @@ use rusqlite::params_from_iter;
 
 use super::{Audit, ENTRY, Entry, entry, register::AuditFile};
 use crate::{
-    event::Instant,
-    store::{
-        StoreError, chain,
-        conditions::{Conditions, split},
-        explain,
+    event::{
+        Instant,
+        pattern::{self, CodePattern},
     },
+    store::{StoreError, chain, conditions::Conditions, explain},
 };
 
 /// Files that one page looks into at most: it says where the next one goes on.
@@ -45,9 +44,11 @@ impl AuditFilter {
         conditions.one_of("subject", self.subject.as_ref());
         conditions.one_of("result", self.result.as_ref());
         if let Some(words) = &self.action {
-            conditions.any(words, |word| match word.strip_suffix('*') {
-                Some(start) => (String::from("instr(action, ?) = 1"), Some(start.to_owned())),
-                None => (String::from("action = ?"), Some(word.to_owned())),
+            conditions.any(words, |word| match CodePattern::of(word) {
+                CodePattern::Beginning(start) => {
+                    (String::from("instr(action, ?) = 1"), Some(start.to_owned()))
+                }
+                CodePattern::Whole(word) => (String::from("action = ?"), Some(word.to_owned())),
             });
         }
         if let Some(text) = &self.text {
@@ -79,7 +80,9 @@ impl AuditFilter {
     /// Whether a record of a file is wanted: what the conditions say of a row.
     fn wants(&self, entry: &Entry) -> bool {
         let one_of = |words: &Option<String>, is: &dyn Fn(&str) -> bool| {
-            words.as_ref().is_none_or(|words| split(words).next().is_none() || split(words).any(is))
+            words
+                .as_ref()
+                .is_none_or(|words| pattern::words(words).next().is_none() || pattern::words(words).any(is))
         };
         let Entry { seq, at, who, place, action, subject, result, detail, .. } = entry;
         let has = |text: &String| {
@@ -92,10 +95,7 @@ impl AuditFilter {
             && one_of(&self.who, &|word| who == word)
             && one_of(&self.subject, &|word| subject == word)
             && one_of(&self.result, &|word| result == word)
-            && one_of(&self.action, &|word| match word.strip_suffix('*') {
-                Some(start) => action.starts_with(start),
-                None => action == word,
-            })
+            && one_of(&self.action, &|word| CodePattern::of(word).matches(action))
             && self.text.as_ref().is_none_or(has)
     }
 

@@ -20,8 +20,8 @@ use super::{
     checksums::{self, Changes, Summed},
     explain,
     named::insert,
-    words::OVER,
     open_writer,
+    words::OVER,
 };
 use crate::{
     alert::{Labels, Notification, NotifiedAlert, desk::Entry},

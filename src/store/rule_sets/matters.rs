@@ -54,7 +54,7 @@ pub(in crate::store) fn follow(
     summed: &Summed<'_>,
     matter: &Matter,
     (verb, person, now): (Verb, &Person, Instant),
-) -> rusqlite::Result<Result<(), String>> {
+) -> rusqlite::Result<()> {
     match (verb, matter.state) {
         (Verb::Approve, State::Approved) => {
             judge(summed, &matter.subject, Some((now, &person.who)))?;
@@ -64,7 +64,7 @@ pub(in crate::store) fn follow(
         }
         _ => {}
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Notes that the matter of a set is in force.
