@@ -1,7 +1,10 @@
 //! The console: the files of `console/dist`, which are in the binary, and the paths of its screens. They hold no data, so
 //! everybody may load them; what they show, they ask the API for.
 
-use std::{io::Write, sync::LazyLock};
+use std::{
+    io::Write,
+    sync::{LazyLock, OnceLock},
+};
 
 use axum::{
     Router,
@@ -107,8 +110,9 @@ struct Sent {
     name: &'static str,
     kind: &'static str,
     plain: Bytes,
-    /// The same packed, by the name of the coding, the best first.
-    packed: Vec<(&'static str, Bytes)>,
+    brotli: Bytes,
+    /// Packed when the first client asks that takes nothing better, which no browser does: it would make every start longer.
+    gzip: OnceLock<Bytes>,
     digest: String,
 }
 
@@ -154,21 +158,18 @@ fn short(hasher: &blake3::Hasher) -> String {
 
 impl Sent {
     fn new(file: File, bytes: &[u8]) -> Self {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        // Writing to memory does not fail; without it the file is sent as it is.
-        let gzip = encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default();
-        let packed = [("br", Bytes::from_static(file.brotli)), ("gzip", gzip.into())];
         Self {
             name: file.name,
             kind: file.kind,
             plain: Bytes::copy_from_slice(bytes),
-            packed: packed.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect(),
+            brotli: Bytes::from_static(file.brotli),
+            gzip: OnceLock::new(),
             digest: short(blake3::Hasher::new().update(bytes)),
         }
     }
 
     fn answer(&self, headers: &HeaderMap, keep: &'static str) -> Response {
-        let tag = self.tag(self.coded(headers));
+        let tag = self.tag(self.coded(headers).map(|(coding, _)| coding));
         let known = said(headers, &header::IF_NONE_MATCH);
         match known.split(',').any(|known| known.trim() == tag) {
             true => (StatusCode::NOT_MODIFIED, about(&tag, keep)).into_response(),
@@ -179,24 +180,35 @@ impl Sent {
     /// The file itself, whatever the client has already.
     fn whole(&self, headers: &HeaderMap, keep: &'static str) -> Response {
         let coded = self.coded(headers);
-        let (tag, kind) = (self.tag(coded), [(header::CONTENT_TYPE, self.kind)]);
+        let (tag, kind) = (self.tag(coded.map(|(coding, _)| coding)), [(header::CONTENT_TYPE, self.kind)]);
         match coded {
             Some((coding, bytes)) => {
-                (about(&tag, keep), kind, [(header::CONTENT_ENCODING, *coding)], bytes.clone())
-                    .into_response()
+                (about(&tag, keep), kind, [(header::CONTENT_ENCODING, coding)], bytes.clone()).into_response()
             }
             None => (about(&tag, keep), kind, self.plain.clone()).into_response(),
         }
     }
 
     /// The best coding that a client takes.
-    fn coded(&self, headers: &HeaderMap) -> Option<&(&'static str, Bytes)> {
+    fn coded(&self, headers: &HeaderMap) -> Option<(&'static str, &Bytes)> {
         let accepted = said(headers, &header::ACCEPT_ENCODING);
-        self.packed.iter().find(|(coding, _)| takes(accepted, coding))
+        if !self.brotli.is_empty() && takes(accepted, "br") {
+            return Some(("br", &self.brotli));
+        }
+        // Without its packed form the file is sent as it is.
+        takes(accepted, "gzip").then(|| ("gzip", self.gzip())).filter(|(_, bytes)| !bytes.is_empty())
     }
 
-    fn tag(&self, coded: Option<&(&'static str, Bytes)>) -> String {
-        let coding = coded.map_or(String::new(), |(coding, _)| format!("-{coding}"));
+    fn gzip(&self) -> &Bytes {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            // Writing to memory does not fail.
+            encoder.write_all(&self.plain).and_then(|()| encoder.finish()).unwrap_or_default().into()
+        })
+    }
+
+    fn tag(&self, coding: Option<&str>) -> String {
+        let coding = coding.map_or(String::new(), |coding| format!("-{coding}"));
         format!("\"{}{coding}\"", self.digest)
     }
 }
@@ -234,8 +246,8 @@ pub(crate) fn is_console(path: &str) -> bool {
 /// The routes of the console.
 pub(crate) fn routes() -> Router<Served> {
     let screens = SCREENS.iter().fold(Router::new(), |router, path| router.route(path, get(page)));
-    let root = CONSOLE.at_root.iter().fold(screens, |router, file| {
-        let send = move |headers: HeaderMap| async move { file.answer(&headers, "no-cache") };
+    let root = AT_ROOT.iter().enumerate().fold(screens, |router, (at, file)| {
+        let send = move |headers: HeaderMap| async move { CONSOLE.at_root[at].answer(&headers, "no-cache") };
         router.route(&format!("/{}", file.name), get(send))
     });
     root.route(ASSET, get(asset))
