@@ -232,7 +232,7 @@ fn a_full_disk_stops_the_daemon_and_loses_nothing() {
         println!("skipped: a small file system cannot be mounted here (needs root)");
         return;
     }
-    let events = crate::support::random_events(5, 60_000);
+    let events = crate::support::random_events(5, 25_000);
     write(bench.path(), "events.jsonl", &lines(&events));
     let config = |dir: &str| {
         format!(

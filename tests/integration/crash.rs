@@ -26,7 +26,7 @@ fn killed_at_random_moments_it_ends_where_an_undisturbed_run_ends() {
     let mut killed = 0;
     let mut survived = 0;
     while killed < kills {
-        let bench = Bench::new(&lines(&random_events(rng.random(), 12_000)), CONFIG);
+        let bench = Bench::new(&lines(&random_events(rng.random(), 5_000)), CONFIG);
         let started = Instant::now();
         let expected = bench.backtest(&[]);
         // Machines differ: a moment to kill at is drawn from about the time that a whole run takes on this one.
