@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use gauged::Gauged;
 
+use super::Ending;
 use crate::{
     daemon::{Shared, receivers::Receivers},
     event::{Instant, TimeDelta},
@@ -77,14 +78,14 @@ impl DeliverTask {
         broken()
     }
 
-    /// Ends the loop; to `flush`, what waits only for its group is delivered first, if the sinks take it soon.
+    /// Ends the loop. If it is tidy, what waits only for its group is delivered first, if the sinks take it soon.
     ///
     /// # Errors
     /// If it broke.
-    pub(crate) async fn end(self, flush: bool) -> anyhow::Result<()> {
-        match flush {
-            true => self.flush.cancel(),
-            false => self.stop.cancel(),
+    pub(crate) async fn end(self, ending: Ending) -> anyhow::Result<()> {
+        match ending {
+            Ending::Tidy => self.flush.cancel(),
+            Ending::Soon => self.stop.cancel(),
         }
         self.task.await.map_err(|_| broken())
     }

@@ -74,6 +74,15 @@ const WORKS_MAX: Duration = Duration::from_secs(2);
 /// How long a drain may take before the process gives up; what is not committed is read again.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
+/// How a daemon ends after what came is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Seals all that can be sealed, and delivers what waits only for its group.
+    Tidy,
+    /// As soon as what is under way is done: whoever stops it waits.
+    Soon,
+}
+
 /// A daemon whose loop runs.
 pub struct Daemon {
     /// What the HTTP server and the loop share.
@@ -170,11 +179,11 @@ impl Daemon {
         ended(&mut self.engine).await
     }
 
-    /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
+    /// Takes no more events, commits what came, and ends.
     ///
     /// # Errors
     /// If a commit fails or takes too long.
-    pub async fn drain(mut self, seal: bool) -> anyhow::Result<()> {
+    pub async fn drain(mut self, ending: Ending) -> anyhow::Result<()> {
         failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         supervisor::stopping();
@@ -199,10 +208,10 @@ impl Daemon {
         failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
-        let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealing.end(ending)).await?;
         let moved = self.moving.ended().await;
         failpoint::reach("drain.sealed")?;
-        let delivered = self.deliver.end(seal).await;
+        let delivered = self.deliver.end(ending).await;
         self.beside.abort_all();
         patient.abort();
         // It says that nobody writes any more.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Daemon;
+use super::{Daemon, Ending};
 use crate::{
     clock::Clock,
     config::Config,
@@ -45,7 +45,7 @@ pub async fn replay(
         match daemon.shared.submit(&part[0].source, payload, seqs).await {
             Ok(receipt) => total += receipt,
             Err(not_taken) => {
-                daemon.drain(false).await?;
+                daemon.drain(Ending::Soon).await?;
                 bail!(match not_taken {
                     NotTaken::Full(why) => say!(
                         "{read} records were read again, the others stay in quarantine: {why}",
@@ -57,6 +57,6 @@ pub async fn replay(
             }
         }
     }
-    daemon.drain(false).await?;
+    daemon.drain(Ending::Soon).await?;
     Ok(total)
 }

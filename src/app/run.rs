@@ -11,8 +11,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon, audit, deliver::DeliverTask, ended, ingest, listen, log_moving::MovingTask, requests, standby,
-    superseded,
+    Daemon, Ending, audit, deliver::DeliverTask, ended, ingest, listen, log_moving::MovingTask, requests,
+    standby, superseded,
 };
 use crate::{
     access::Actor,
@@ -271,7 +271,7 @@ async fn watch(
     // Before the loops end: nobody writes the database after the store that closes it, which tells of a failed fsync.
     seals.end(&daemon.shared).await;
     // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
-    daemon.drain(whole).await?;
+    daemon.drain(if whole { Ending::Tidy } else { Ending::Soon }).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(Ended { is_full }), Err)
 }

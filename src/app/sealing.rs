@@ -12,6 +12,7 @@ use std::{
 use anyhow::anyhow;
 use tokio::sync::oneshot;
 
+use super::Ending;
 use crate::{
     config::Config,
     daemon::Shared,
@@ -84,12 +85,12 @@ impl SealingTask {
         }
     }
 
-    /// Ends the thread: after the thing it is doing, or, to `finish`, when there is nothing more to do.
+    /// Ends the thread: after the thing it is doing, or, if it is tidy, when there is nothing more to do.
     ///
     /// # Errors
     /// If the disk failed.
-    pub(crate) fn end(mut self, finish: bool) -> Result<(), StoreError> {
-        self.flags.stop.store(!finish, Ordering::SeqCst);
+    pub(crate) fn end(mut self, ending: Ending) -> Result<(), StoreError> {
+        self.flags.stop.store(ending == Ending::Soon, Ordering::SeqCst);
         self.flags.ending.store(true, Ordering::SeqCst);
         // If there is no room, it is about to look anyway.
         let _ = self.wake.try_send(());

@@ -14,7 +14,7 @@ use super::{
     table::{Cell, Screen as Terminal, cut, visible},
 };
 use crate::{
-    app::{self, Daemon},
+    app::{self, Daemon, Ending},
     clock::SystemClock,
     config::Config,
     daemon::{self, RunOptions, Shared},
@@ -134,7 +134,7 @@ async fn play(
     daemon.stop.cancel();
     let _ = feed.await;
     let _ = work.await;
-    daemon.drain(false).await?;
+    daemon.drain(Ending::Soon).await?;
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     screen.end(&shared);
     Ok(())

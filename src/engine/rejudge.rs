@@ -71,7 +71,7 @@ impl Rejudging {
     fn rules(&self, evaluator: &Evaluator) -> RuleSet {
         let changed = self.changed(&evaluator.rules().lists);
         let asks = |rule: &CompiledRule| {
-            rule.rule.mode != Mode::Disabled && rule.asks(&changed) && !rule.reads_beside().1
+            rule.rule.mode != Mode::Disabled && rule.asks(&changed) && !rule.reads_original()
         };
         if self.back == TimeDelta::ZERO || changed.is_empty() {
             RuleSet::default()
@@ -135,7 +135,7 @@ fn again(
     from: Option<Instant>,
     lists: &str,
 ) -> Result<Vec<Committable>, PortError> {
-    let balances = rules.rules.iter().any(|rule| rule.reads_beside().0);
+    let balances = rules.rules.iter().any(CompiledRule::reads_balances);
     let groupings = rules.groupings();
     let judging = Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar()));
     let columns: Vec<usize> = (0..Column::COUNT).collect();

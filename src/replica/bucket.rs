@@ -7,6 +7,13 @@ use super::{
 };
 use crate::say;
 
+/// What becomes of an object that has the key already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    Replaced,
+    Kept,
+}
+
 /// Why a store does not do what it is asked, in words that say what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
@@ -83,8 +90,8 @@ impl Bucket {
     /// If it is not durable there.
     pub fn put(&self, key: &str, bytes: &[u8]) -> Result<(), BucketError> {
         match self {
-            Self::Folder(folder) => folder.put(key, bytes, true).map(|_| ()),
-            Self::S3(s3) => s3.put(key, bytes, true).map(|_| ()),
+            Self::Folder(folder) => folder.put(key, bytes, Existing::Replaced).map(|_| ()),
+            Self::S3(s3) => s3.put(key, bytes, Existing::Replaced).map(|_| ()),
         }
     }
 
@@ -94,8 +101,8 @@ impl Bucket {
     /// If it is not durable there; it may be there all the same.
     pub fn put_new(&self, key: &str, bytes: &[u8]) -> Result<bool, BucketError> {
         match self {
-            Self::Folder(folder) => folder.put(key, bytes, false),
-            Self::S3(s3) => s3.put(key, bytes, false),
+            Self::Folder(folder) => folder.put(key, bytes, Existing::Kept),
+            Self::S3(s3) => s3.put(key, bytes, Existing::Kept),
         }
     }
 

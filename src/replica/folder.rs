@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::BucketError;
+use super::{BucketError, bucket::Existing};
 use crate::{diagnostic::os_reason, private, say};
 
 #[derive(Debug)]
@@ -49,28 +49,28 @@ impl Folder {
         }
     }
 
-    pub(super) fn put(&self, key: &str, bytes: &[u8], replace: bool) -> Result<bool, BucketError> {
+    pub(super) fn put(&self, key: &str, bytes: &[u8], existing: Existing) -> Result<bool, BucketError> {
         self.is_there()?;
-        self.write(key, bytes, replace).map_err(|error| self.fail(&error))
+        self.write(key, bytes, existing).map_err(|error| self.fail(&error))
     }
 
-    fn write(&self, key: &str, bytes: &[u8], replace: bool) -> std::io::Result<bool> {
+    fn write(&self, key: &str, bytes: &[u8], existing: Existing) -> std::io::Result<bool> {
         let path = self.path.join(key);
-        if !replace && path.exists() {
+        if existing == Existing::Kept && path.exists() {
             return Ok(false);
         }
         let folder = path.parent().unwrap_or(&self.path);
         make(folder)?;
         let unfinished = folder.join(format!(".{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
-        let written = write(&unfinished, bytes).and_then(|()| match replace {
-            true => std::fs::rename(&unfinished, &path).map(|()| true),
+        let written = write(&unfinished, bytes).and_then(|()| match existing {
+            Existing::Replaced => std::fs::rename(&unfinished, &path).map(|()| true),
             // A link is made only where nothing is.
-            false => match std::fs::hard_link(&unfinished, &path) {
+            Existing::Kept => match std::fs::hard_link(&unfinished, &path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
                 linked => linked.map(|()| true),
             },
         });
-        if !replace || written.is_err() {
+        if existing == Existing::Kept || written.is_err() {
             let _ = std::fs::remove_file(&unfinished);
         }
         let written = written?;

@@ -6,7 +6,7 @@ use reqwest::{Client, StatusCode, header};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions::ListObjectsV2};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BucketError, settings::S3Settings};
+use super::{BucketError, bucket::Existing, settings::S3Settings};
 use crate::{diagnostic::os_reason, say};
 
 /// How long a request may take: a piece of 8 MiB over a slow line.
@@ -150,16 +150,16 @@ impl S3 {
         }
     }
 
-    pub(super) fn put(&self, key: &str, bytes: &[u8], replace: bool) -> Result<bool, BucketError> {
+    pub(super) fn put(&self, key: &str, bytes: &[u8], existing: Existing) -> Result<bool, BucketError> {
         let key = self.key(key);
         let mut action = self.bucket.put_object(Some(&self.credentials), &key);
-        if !replace {
+        if existing == Existing::Kept {
             action.headers_mut().insert("if-none-match", "*");
         }
         let url = action.sign(SIGNED_FOR);
         let mut request =
             self.client.put(url).header(header::CONTENT_LENGTH, bytes.len()).body(bytes.to_vec());
-        if !replace {
+        if existing == Existing::Kept {
             request = request.header(header::IF_NONE_MATCH, "*");
         }
         let answer = self.send(request)?;

@@ -169,12 +169,16 @@ impl CompiledRule {
         }
     }
 
-    /// Whether it reads `budget.*`, and `original.*`.
+    /// Whether it reads `budget.*` or the sums of a group.
     #[must_use]
-    pub fn reads_beside(&self) -> (bool, bool) {
-        let read = self.event_columns();
-        let budget = read.iter().any(|column| column.is_of_budget());
-        (budget || self.group.is_some(), read.iter().any(|column| column.is_of_original()))
+    pub fn reads_balances(&self) -> bool {
+        self.group.is_some() || self.event_columns().iter().any(|column| column.is_of_budget())
+    }
+
+    /// Whether it reads `original.*`.
+    #[must_use]
+    pub fn reads_original(&self) -> bool {
+        self.event_columns().iter().any(|column| column.is_of_original())
     }
 
     /// The columns of [`super::compile::wide_schema`] that it reads, and perhaps some behind them (its measures).
@@ -217,7 +221,7 @@ fn share_groups(rules: &mut [CompiledRule]) -> Vec<Arc<CompiledGroup>> {
 
 /// The types of the events whose originals are asked for.
 fn originals(rules: &[CompiledRule]) -> TypeSet {
-    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
+    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_original();
     rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }
 

@@ -21,7 +21,7 @@ use crate::{
     ledger::{AfterEvent, Ledger},
     rule::{
         Id, RuleId,
-        compile::{ClosingRule, CompiledView},
+        compile::{ClosingRule, CompiledRule, CompiledView},
         probe::{Of, Probes},
         window::{Method, Season},
     },
@@ -142,10 +142,10 @@ impl Asked<'_> {
     ) -> Result<Option<Played>, StoreError> {
         let begun = std::time::Instant::now();
         let schema = event_schema(&self.calendar.zone_name);
-        let reads = |of: fn(&crate::rule::compile::CompiledRule) -> bool| probes.rules.rules.iter().any(of);
+        let reads = |of: fn(&CompiledRule) -> bool| probes.rules.rules.iter().any(of);
         let beside = Beside {
-            balances: reads(|rule| rule.reads_beside().0),
-            originals: reads(|rule| rule.reads_beside().1),
+            balances: reads(CompiledRule::reads_balances),
+            originals: reads(CompiledRule::reads_original),
         };
         let watermark = history.watermark()?;
         let journal = self.journal_from.or(watermark.first).map(|first| self.calendar.journal_start(first));
