@@ -25,7 +25,7 @@ pub use role::{Role, Roles};
 pub use seal::SealKey;
 pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
 pub use session::Session;
-pub use throttle::{Throttle, Wait, network};
+pub use throttle::{RetryAfter, Throttle, network};
 pub use totp::SecondFactor;
 
 use crate::{

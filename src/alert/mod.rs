@@ -27,8 +27,8 @@ use crate::{
     personal::Kinds,
 };
 
-pub use answer::Answer;
-pub use case::{Case, Facts, FileFact, Outcome, Review};
+pub use answer::InquiryAnswer;
+pub use case::{Case, CaseOutcome, ChangeFacts, FileFact, Review};
 pub use desk::{Cleared, Desk, Filing};
 pub use inquiry::Inquiry;
 pub use labels::Labels;
@@ -123,8 +123,8 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What else: to whom, by when, with what outcome.
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
-    pub facts: Facts,
+    #[serde(default, skip_serializing_if = "ChangeFacts::is_empty")]
+    pub facts: ChangeFacts,
 }
 
 /// The name in the history for what the daemon does by itself.

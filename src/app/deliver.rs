@@ -24,7 +24,7 @@ use crate::{
     notify::{
         Resender,
         deliver::Delivery,
-        dispatch::{Dispatch, Report},
+        dispatch::{Dispatch, DispatchReport},
         resend::Current,
     },
     say,
@@ -304,7 +304,7 @@ fn rounds(
         }
         let Some(pass) = &pass else { break };
         let mut began = std::time::Instant::now();
-        let report: Report = outbox.round(|round| {
+        let report: DispatchReport = outbox.round(|round| {
             // Its turn has come: from now on others wait for it.
             began = std::time::Instant::now();
             dispatch.round(round, pass)

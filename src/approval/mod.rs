@@ -13,7 +13,7 @@ mod tests;
 pub use act::{Act, Verb};
 pub use canonical::{canonical, check_signed};
 pub use levels::{APPROVERS, Level, Levels, SLOTS_MAX, missing};
-pub use matter::{Matter, State, Wish};
+pub use matter::{Matter, MatterState, NewMatter};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::Shared;
-use crate::{access::Limits, config::ask::Model, event::Instant, personal::Kind, say};
+use crate::{access::Limits, config::ask::Model, event::Instant, personal::PersonalKind, say};
 
 /// Rows that an answer has at most.
 pub const ROWS_MAX: usize = 1000;
@@ -16,7 +16,7 @@ pub const BYTES_MAX: usize = 4 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AnswerCell)]
-pub enum Cell {
+pub enum CellContent {
     /// A text.
     Text,
     /// A whole number.
@@ -33,7 +33,7 @@ pub enum Cell {
 #[derive(Debug, Default)]
 pub struct Answered {
     /// Names of columns, what they hold, and what they tell of persons.
-    pub columns: Vec<(String, Cell, Kind)>,
+    pub columns: Vec<(String, CellContent, PersonalKind)>,
     /// The rows, as they are stored: nothing of persons is masked.
     pub rows: Vec<Vec<Value>>,
     /// Whether there were more than an answer has.

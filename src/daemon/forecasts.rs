@@ -58,18 +58,18 @@ type Kept = (std::time::Instant, Result<Arc<Outlook>, String>);
 
 /// Forecasts, made when they are asked for.
 #[derive(Default)]
-pub struct Forecasts {
+pub struct ForecastCache {
     make: OnceLock<Arc<MakeForecasts>>,
     kept: Mutex<Option<Kept>>,
 }
 
-impl std::fmt::Debug for Forecasts {
+impl std::fmt::Debug for ForecastCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forecasts").finish_non_exhaustive()
     }
 }
 
-impl Forecasts {
+impl ForecastCache {
     /// Says who makes them; the first one stays.
     pub fn are_made_by(&self, make: MakeForecasts) {
         let _ = self.make.set(Arc::new(make));

@@ -10,7 +10,7 @@ use crate::{
 
 /// What holds an alert back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum HeldBy {
     /// Quiet hours, by their name.
     Quiet(String),
     Silence {
@@ -38,9 +38,9 @@ pub(crate) fn held(
     state: &Path,
     labels: &Labels,
     now: Instant,
-) -> Result<Vec<Held>, StoreError> {
+) -> Result<Vec<HeldBy>, StoreError> {
     let mut held: Vec<_> =
-        policy.quiet(labels, now).map(|name| Held::Quiet(name.to_owned())).into_iter().collect();
+        policy.quiet(labels, now).map(|name| HeldBy::Quiet(name.to_owned())).into_iter().collect();
     let cases = match Cases::open_read_only(state) {
         Ok(cases) => cases,
         // A configuration can be tried before the first start.
@@ -48,11 +48,11 @@ pub(crate) fn held(
         Err(error) => return Err(error),
     };
     let silences = cases.in_force(now)?.into_iter().filter(|silence| silence.matchers.matches(labels));
-    held.extend(silences.map(|s| Held::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
+    held.extend(silences.map(|s| HeldBy::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
     for inhibition in &policy.inhibitions {
         let sources = cases.muted_by(&inhibition.source)?.alerts;
         let source = sources.into_iter().find(|alert| inhibition.mutes(&alert.labels, labels));
-        held.extend(source.map(|alert| Held::Alert { id: alert.alert_id, title: alert.title }));
+        held.extend(source.map(|alert| HeldBy::Alert { id: alert.alert_id, title: alert.title }));
     }
     Ok(held)
 }

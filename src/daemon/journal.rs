@@ -25,6 +25,6 @@ impl History for StoredPast {
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError> {
-        Ok(store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
+        Ok(store::JournalView::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     diagnostic::Diagnostic,
     lists::Lists,
-    notify::{self, Limits, Names, Setup, Sinks, letter::Drafts},
+    notify::{self, Setup, SharedLists, SinkLimits, Sinks, letter::Drafts},
     telemetry::Metrics,
 };
 
@@ -19,10 +19,10 @@ use crate::{
 pub struct Receivers {
     pub sinks: Arc<Sinks>,
     /// How much each takes at a time.
-    pub limits: BTreeMap<String, Limits>,
+    pub limits: BTreeMap<String, SinkLimits>,
     /// The reference lists.
     pub lists: Lists,
-    names: Names,
+    names: SharedLists,
     /// Writes drafts of letters; none before the configuration is read.
     pub drafts: Option<Arc<Drafts>>,
 }

@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// What is there for somebody.
-pub(crate) struct Within<'s> {
+pub(crate) struct LimitedView<'s> {
     shared: &'s Shared,
     limits: Limits,
 }
 
-impl<'s> Within<'s> {
+impl<'s> LimitedView<'s> {
     /// What is there within these limits.
     pub(crate) fn new(shared: &'s Shared, limits: Limits) -> Self {
         Self { shared, limits }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use task::{Task, Versions};
+pub(crate) use task::{ProposalVersions, Task};
 
 use super::Shared;
 use crate::{diagnostic::os_reason, event::Instant, private, say};
@@ -48,12 +48,12 @@ pub(crate) struct Work {
     pub begun_at: Instant,
     folder: PathBuf,
     stop: AtomicBool,
-    end: Mutex<Option<(Instant, End)>>,
+    end: Mutex<Option<(Instant, WorkEnd)>>,
 }
 
 /// How a work ended.
 #[derive(Debug, Clone)]
-pub(crate) enum End {
+pub(crate) enum WorkEnd {
     /// With so many rows, and these files.
     Done {
         /// Rows of its result.
@@ -71,7 +71,7 @@ pub(crate) enum End {
 
 /// Why a work does not begin.
 #[derive(Debug)]
-pub(crate) enum NotBegun {
+pub(crate) enum WorkRefused {
     /// Another one runs.
     Busy(Arc<Work>),
     /// It cannot be done here, and why.
@@ -106,10 +106,10 @@ impl Works {
     }
 
     /// Takes a work in, unless one runs.
-    fn take(&self, work: Arc<Work>) -> Result<(), NotBegun> {
+    fn take(&self, work: Arc<Work>) -> Result<(), WorkRefused> {
         let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = works.iter().find(|work| work.end().is_none()) {
-            return Err(NotBegun::Busy(Arc::clone(running)));
+            return Err(WorkRefused::Busy(Arc::clone(running)));
         }
         while works.len() >= KEPT {
             let old = works.pop_back();
@@ -122,7 +122,7 @@ impl Works {
 
 impl Work {
     /// How it ended and when; `None` while it runs.
-    pub(crate) fn end(&self) -> Option<(Instant, End)> {
+    pub(crate) fn end(&self) -> Option<(Instant, WorkEnd)> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -137,7 +137,7 @@ impl Work {
         rows.map(|row| Ok(serde_json::from_str(&row?).unwrap_or_default())).collect()
     }
 
-    fn finish(&self, now: Instant, end: End) {
+    fn finish(&self, now: Instant, end: WorkEnd) {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, end));
     }
 }
@@ -150,8 +150,8 @@ pub(crate) fn begin(
     shared: &Arc<Shared>,
     (task, file): (Task, Option<(String, Vec<u8>)>),
     (by, language): (String, &str),
-) -> Result<Arc<Work>, NotBegun> {
-    let failed = |error: std::io::Error| NotBegun::Failed(os_reason(&error));
+) -> Result<Arc<Work>, WorkRefused> {
+    let failed = |error: std::io::Error| WorkRefused::Failed(os_reason(&error));
     let folder = shared.state_dir.join(FOLDER);
     let id = shared.works.last.fetch_add(1, Ordering::Relaxed) + 1;
     if id == 1 {
@@ -162,7 +162,7 @@ pub(crate) fn begin(
     let (work, args) = {
         let begun_at = shared.clock.now();
         let args = task.args(shared, &folder, file.as_ref().map(|(name, _)| name.as_str()));
-        let args = args.map_err(NotBegun::Refused)?;
+        let args = args.map_err(WorkRefused::Refused)?;
         let (stop, end) = (AtomicBool::new(false), Mutex::default());
         (Arc::new(Work { id, task, by, begun_at, folder: folder.clone(), stop, end }), args)
     };
@@ -176,13 +176,13 @@ pub(crate) fn begin(
     })();
     let child = begun.map_err(|error| {
         let why = os_reason(&error);
-        work.finish(shared.clock.now(), End::Failed(why));
+        work.finish(shared.clock.now(), WorkEnd::Failed(why));
         failed(error)
     })?;
     let (shared, running) = (Arc::clone(shared), Arc::clone(&work));
     let watch = move || {
         let end = watch(child, &running, &shared);
-        if matches!(end, End::Stopped) {
+        if matches!(end, WorkEnd::Stopped) {
             // What it had written by then is nobody's result.
             let _ = fs::remove_dir_all(&running.folder);
         }
@@ -216,23 +216,23 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Waits for a command, unless somebody stops it.
-fn watch(mut child: Child, work: &Work, shared: &Shared) -> End {
+fn watch(mut child: Child, work: &Work, shared: &Shared) -> WorkEnd {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return ended(status, work, shared),
             Ok(None) => {}
-            Err(error) => return End::Failed(os_reason(&error)),
+            Err(error) => return WorkEnd::Failed(os_reason(&error)),
         }
         if work.stop.load(Ordering::SeqCst) {
             let _ = child.kill();
             let _ = child.wait();
-            return End::Stopped;
+            return WorkEnd::Stopped;
         }
         std::thread::sleep(LOOK);
     }
 }
 
-fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
+fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> WorkEnd {
     let rows = File::open(work.folder.join(ROWS)).map_or(0, |file| BufReader::new(file).lines().count());
     let passed = status.success();
     let is_result = work.task.may_fail() && status.code() == Some(1) && rows > 0;
@@ -241,14 +241,14 @@ fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
         let trouble = File::open(work.folder.join("trouble"));
         let _ = trouble.and_then(|file| file.take(TROUBLE_MAX).read_to_string(&mut said));
         let said = said.trim().trim_start_matches("fiscwatch: ").to_owned();
-        return End::Failed(if said.is_empty() {
+        return WorkEnd::Failed(if said.is_empty() {
             say!("the command ended without an error message")
         } else {
             said
         });
     }
     match work.task.files(shared, &work.folder) {
-        Ok(files) => End::Done { rows, files, passed },
-        Err(error) => End::Failed(os_reason(&error)),
+        Ok(files) => WorkEnd::Done { rows, files, passed },
+        Err(error) => WorkEnd::Failed(os_reason(&error)),
     }
 }

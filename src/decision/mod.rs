@@ -4,8 +4,8 @@
 mod answer;
 mod overrides;
 
-pub use answer::{Conjunct, Decision, DecisionReason, Funds, GroupFunds, Lag, NotEvaluated, Reasons};
-pub use overrides::{Act, Overridden, Override, Passing, Standing, Wish};
+pub use answer::{Decision, DecisionConjunct, DecisionReason, Funds, GroupFunds, Lag, NotEvaluated, Reasons};
+pub use overrides::{NewOverride, Overridden, Override, OverrideAct, OverrideState, Passing};
 
 use std::sync::Arc;
 
@@ -71,8 +71,7 @@ pub const UNCHECKED: &str = "unchecked";
 /// Whether an answer has consequences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = DecisionMode)]
-pub enum Mode {
+pub enum DecisionMode {
     /// The application is journalled; one that is blocked is withdrawn in the same breath.
     #[default]
     Commit,
@@ -82,11 +81,11 @@ pub enum Mode {
 
 /// What the engine is asked. Several applications are decided together: all of them, or none.
 #[derive(Debug)]
-pub struct Question {
+pub struct DecisionQuestion {
     /// The applications, one message each.
     pub block: Block,
     /// Whether the answer has consequences.
-    pub mode: Mode,
+    pub mode: DecisionMode,
     /// How long an allowed application reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.

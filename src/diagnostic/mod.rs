@@ -11,7 +11,7 @@ pub(crate) mod syntax;
 mod system;
 mod words;
 
-pub use engine::{Failure, Refusal, at_run_time, failure};
+pub use engine::{ExpressionProblem, Failure, at_run_time, failure};
 pub use fields::{field_fault, json_fault};
 pub use system::{os_reason, read_text};
 pub use words::{column_of, type_name, value_of};

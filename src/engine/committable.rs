@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Intake, KeptEvents, ListsStep, SavedWatermark, VersionResult};
 use crate::{
-    evaluate::{Evaluation, Held, schedule::PassedTick},
+    evaluate::{Evaluation, WindowUsage, schedule::PassedTick},
     event::{Cents, EventType, Instant, period::JournalStart},
     journal::JournalBlock,
     rule::RuleSet,
@@ -51,7 +51,7 @@ pub struct Committable {
     /// The tick and the rule that this is the evaluation of.
     pub tick: Option<(Instant, String)>,
     /// What windows hold.
-    pub held: Held,
+    pub held: WindowUsage,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.

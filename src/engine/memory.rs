@@ -14,7 +14,7 @@ use datafusion::catalog::TableProvider;
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
     evaluate::{
-        plans::rows::{Rows, RowsTable, Timed, compacted},
+        plans::rows::{RowSource, RowsTable, Timed, compacted},
         schedule::Tables,
     },
     event::{EventType, Instant, event_schema, time::Calendar},
@@ -99,7 +99,7 @@ fn columns_of(kept: &[OneType], event_type: EventType) -> &[usize] {
 #[derive(Debug)]
 struct OfType(Arc<Events>, EventType);
 
-impl Rows for OfType {
+impl RowSource for OfType {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         let kept = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         let of = kept.iter().filter(|of| of.event_type == self.1);
@@ -111,7 +111,7 @@ impl Rows for OfType {
 #[derive(Debug)]
 struct Taken(Vec<Timed>);
 
-impl Rows for Taken {
+impl RowSource for Taken {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         self.0.iter().all(take);
     }

@@ -19,7 +19,7 @@ use tokio::{
     task::JoinError,
 };
 
-pub use self::asked::Asked;
+pub use self::asked::QuestionQueue;
 use self::{order::Sequence, windows::WindowStage};
 use super::{
     Committable, Scheduler, Sequencer, Windowing,
@@ -72,7 +72,7 @@ pub struct Engine {
     /// The rules; a reload puts others in.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the last stage gets of the accepted events.
-    pub record: Record,
+    pub record: OutputDetail,
     /// Evaluates rules on a schedule; without it they are not evaluated.
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment.
@@ -82,7 +82,7 @@ pub struct Engine {
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,
     /// What is asked beside the stream, and what is to be released; `None` where nobody asks.
-    pub asked: Option<Asked>,
+    pub asked: Option<QuestionQueue>,
     /// The clock's time, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
     pub silence: Option<IdleWatch>,
@@ -90,7 +90,7 @@ pub struct Engine {
 
 /// What the last stage gets of the accepted events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub enum OutputDetail {
     /// Nothing.
     Nothing,
     /// A block for the journal.

@@ -21,8 +21,8 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    crowd::{Course, Crowd},
-    guard::Watch,
+    crowd::{Crowd, QueryCourse},
+    guard::QueryDeadline,
     threads,
 };
 use crate::{diagnostic::os_reason, rule::limits::STACK, say};
@@ -37,7 +37,7 @@ static LEFT: Crowd = Crowd::new();
 
 /// What a stream waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
+pub enum PendingWork {
     /// The query of this rule.
     Query(String),
     /// Events are judged again by these lists.
@@ -51,13 +51,13 @@ pub enum Work {
 pub struct Busy {
     /// Rules that are due and not evaluated yet.
     pub pending: AtomicUsize,
-    running: Mutex<Option<(Work, Instant)>>,
+    running: Mutex<Option<(PendingWork, Instant)>>,
     beats: AtomicU64,
 }
 
 impl Busy {
     /// Notes that the stream waits for this, until what is returned is dropped.
-    pub fn with(&self, work: Work) -> impl Drop + use<'_> {
+    pub fn with(&self, work: PendingWork) -> impl Drop + use<'_> {
         struct Ended<'b>(&'b Busy);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
@@ -70,7 +70,7 @@ impl Busy {
 
     /// What the stream waits for, and for how long it has.
     #[must_use]
-    pub fn running(&self) -> Option<(Work, Duration)> {
+    pub fn running(&self) -> Option<(PendingWork, Duration)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().map(|(work, since)| (work.clone(), since.elapsed()))
     }
@@ -79,7 +79,7 @@ impl Busy {
     #[must_use]
     pub fn query(&self) -> Option<(String, Duration)> {
         match self.running() {
-            Some((Work::Query(rule), time)) => Some((rule, time)),
+            Some((PendingWork::Query(rule), time)) => Some((rule, time)),
             _ => None,
         }
     }
@@ -149,7 +149,7 @@ impl From<Broken> for DataFusionError {
 }
 
 /// Held by who waits for a query: it is cancelled when nobody does any more.
-struct Waiting(Arc<Watch>, Arc<Course<'static>>);
+struct Waiting(Arc<QueryDeadline>, Arc<QueryCourse<'static>>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -166,7 +166,7 @@ impl Drop for Waiting {
 pub(crate) async fn run<T, W, F>(owner: &str, time: Duration, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
     if !LEFT.admits(owner, time.min(PATIENCE)).await {
@@ -189,7 +189,7 @@ where
 /// What it fails with before its first row.
 pub(crate) async fn stream<W, F>(time: Duration, work: W) -> Result<SendableRecordBatchStream>
 where
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<SendableRecordBatchStream>>,
 {
     let (rows, taken) = mpsc::channel::<Result<RecordBatch>>(1);
@@ -227,7 +227,7 @@ fn on_a_thread<T, W, F>(
 ) -> Result<Waiting>
 where
     T: Send + 'static,
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
     let unread = |e: std::io::Error| DataFusionError::from(Unread(os_reason(&e)));
@@ -236,7 +236,7 @@ where
         .thread_stack_size(STACK)
         .build()
         .map_err(unread)?;
-    let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(LEFT.course(owner)));
+    let (watch, course) = (Arc::new(QueryDeadline::new(time)), Arc::new(LEFT.course(owner)));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
     let begun = threads::on_one(move || {

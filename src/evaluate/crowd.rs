@@ -64,14 +64,18 @@ impl Crowd {
 
     /// A query that begins.
     #[must_use]
-    pub(crate) fn course(&self, owner: &str) -> Course<'_> {
-        Course { crowd: self, left: (owner.to_owned(), Instant::now()), state: AtomicU8::new(WAITED_FOR) }
+    pub(crate) fn course(&self, owner: &str) -> QueryCourse<'_> {
+        QueryCourse {
+            crowd: self,
+            left: (owner.to_owned(), Instant::now()),
+            state: AtomicU8::new(WAITED_FOR),
+        }
     }
 }
 
 /// Whether a query has ended, and whether anybody waits for it.
 #[derive(Debug)]
-pub(crate) struct Course<'c> {
+pub(crate) struct QueryCourse<'c> {
     crowd: &'c Crowd,
     left: Left,
     state: AtomicU8,
@@ -81,7 +85,7 @@ const WAITED_FOR: u8 = 0;
 const LEFT_BEHIND: u8 = 1;
 const ENDED: u8 = 2;
 
-impl Course<'_> {
+impl QueryCourse<'_> {
     /// Nobody waits for it any more.
     pub(crate) fn leave(&self) {
         // The lock is held meanwhile, so that an end does not come in between.
@@ -129,7 +133,7 @@ mod tests {
     async fn others_wait_while_some_are_left_and_are_refused_only_by_very_many() {
         let crowd = Crowd::new();
         let courses: Vec<_> = (0..MANY).map(|n| crowd.course(&format!("slow{n}"))).collect();
-        courses[..FEW].iter().for_each(Course::leave);
+        courses[..FEW].iter().for_each(QueryCourse::leave);
         let started = Instant::now();
         assert!(crowd.admits("good", SOON).await);
         assert!(started.elapsed() >= SOON, "it waits before it runs beside them");
@@ -140,7 +144,7 @@ mod tests {
             courses[0].end();
         });
         assert!(admitted && started.elapsed() < long / 2, "it begins as soon as one has ended");
-        courses.iter().for_each(Course::leave);
+        courses.iter().for_each(QueryCourse::leave);
         assert_eq!(crowd.count(), MANY - 1, "what has ended is not left");
         let another = crowd.course("another");
         another.leave();

@@ -6,10 +6,10 @@ use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
 /// how the daemon is, and everybody has a session of their own, or begins one.
-pub(crate) type Route = (&'static str, &'static str, Option<Action>);
+pub(crate) type ApiRoute = (&'static str, &'static str, Option<Action>);
 
 /// All of them.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[ApiRoute] = &[
     ("GET", "/-/healthy", None),
     ("GET", "/-/ready", None),
     ("POST", "/-/reload", Some(Action::ReloadRules)),

@@ -12,7 +12,8 @@ use crate::{
 /// What a source does with a record that comes again with other content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+#[schemars(rename = "Mode")]
+pub enum UpsertMode {
     /// It is a conflict: an event does not change.
     #[default]
     Append,

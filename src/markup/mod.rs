@@ -12,13 +12,13 @@ use std::{io, sync::Arc};
 use crate::say;
 
 pub use encoding::decode;
-pub use layout::{Kind, elements};
-pub use pull::{Bounds, Pull, Tag, Token};
-pub use rows::{Summary, to_lines};
+pub use layout::{ElementKind, elements};
+pub use pull::{Bounds, Pull, Tag, XmlToken};
+pub use rows::{DocumentSummary, to_lines};
 
 /// What an XML document is refused for, as a whole.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum DocumentFault {
     /// It is no XML from some line on.
     #[error("{}", say!("it is not well-formed XML: line {line}: {what}", line, what))]
     Damaged {

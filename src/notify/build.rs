@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links, log::Log,
-    template::Templates, webhook::Webhook,
+    Sink, SinkLimits, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links,
+    log::LogSink, template::Templates, webhook::Webhook,
 };
 use crate::{
     clock::Clock,
@@ -45,7 +45,7 @@ pub struct Setup {
 }
 
 /// Lists that may change.
-pub(crate) type Names = Arc<RwLock<Lists>>;
+pub(crate) type SharedLists = Arc<RwLock<Lists>>;
 
 impl Setup {
     /// That of a configuration; its templates are read and tried.
@@ -66,7 +66,7 @@ impl Setup {
             external_url: config.external_url.clone(),
             links: Links::new(config).map(Arc::new),
             metrics,
-            names: Names::default(),
+            names: SharedLists::default(),
         })
     }
 }
@@ -76,8 +76,8 @@ const CONCURRENCY_MAX: usize = 64;
 
 /// How much the sinks take at a time, by name.
 #[must_use]
-pub fn limits(specs: &[SinkSpec]) -> BTreeMap<String, Limits> {
-    let limits = |spec: &SinkSpec| Limits { concurrency: spec.concurrency, per_minute: spec.per_minute };
+pub fn limits(specs: &[SinkSpec]) -> BTreeMap<String, SinkLimits> {
+    let limits = |spec: &SinkSpec| SinkLimits { concurrency: spec.concurrency, per_minute: spec.per_minute };
     specs.iter().map(|spec| (spec.name.clone(), limits(spec))).collect()
 }
 
@@ -128,7 +128,7 @@ fn one(spec: &SinkSpec, setup: &Setup) -> Result<Arc<dyn Sink>, String> {
         (None, Some(spec), None, None, None) => Ok(Arc::new(Alertmanager::new(name, spec, setup)?)),
         (None, None, Some(spec), None, None) => Ok(Arc::new(Webhook::new(spec, setup)?)),
         (None, None, None, Some(spec), None) => Ok(Arc::new(Kafka::new(spec, setup)?)),
-        (None, None, None, None, Some(_)) => Ok(Arc::new(Log)),
+        (None, None, None, None, Some(_)) => Ok(Arc::new(LogSink)),
         _ => Err(say!("give it exactly one of email, alertmanager, webhook, kafka, log")),
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, SendError, Sink};
+use super::{SendError, Sink, SinkLimits};
 use crate::{
     alert::Notification,
     clock::Clock,
@@ -50,7 +50,7 @@ pub struct Delivery {
     /// The sink.
     pub sink: Arc<dyn Sink>,
     /// How much it takes at a time.
-    pub limits: Limits,
+    pub limits: SinkLimits,
     /// The outbox, shared by all deliveries.
     pub outbox: Arc<Mutex<Outbox>>,
     /// Changes when there may be something new.

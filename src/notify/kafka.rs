@@ -23,7 +23,7 @@ use crate::{
     alert::Notification,
     config::sinks::KafkaSinkSpec,
     event::duration,
-    personal::number::Tail,
+    personal::number::NumberTail,
     say,
     source::kafka::{Connection, Reserved, wrong_property},
     text::quoted,
@@ -138,7 +138,7 @@ impl Sink for Kafka {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let producer = self.producer().map_err(SendError::Temporary)?;
         let messages = match self.mask {
-            true => messages(&masked(notification, Tail::Shown), &self.setup),
+            true => messages(&masked(notification, NumberTail::Shown), &self.setup),
             false => messages(notification, &self.setup),
         };
         let reason = reason_word(notification.reason);

@@ -29,7 +29,7 @@ use std::{sync::Arc, time::Duration};
 use crate::alert::{Notification, NotifiedAlert};
 use async_trait::async_trait;
 
-pub(crate) use build::Names;
+pub(crate) use build::SharedLists;
 pub use build::{Setup, build, limits};
 pub use resend::Resender;
 
@@ -49,7 +49,7 @@ pub enum SendError {
 
 /// How much a sink takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct SinkLimits {
     /// Notifications under way at once.
     pub concurrency: usize,
     /// Notifications a minute; `None` is as many as it takes.

@@ -14,7 +14,7 @@ use crate::{
     config::office::Office,
     event::time::Calendar,
     lists::Lists,
-    personal::number::Tail,
+    personal::number::NumberTail,
     rule::Language,
 };
 
@@ -96,9 +96,9 @@ pub struct Attachment {
 #[must_use]
 pub fn render(templates: &Templates, notification: &Notification, style: &Style<'_>) -> Rendered {
     // A subject is read by servers, in lists and on locked screens: it is masked for every sink, and shows no tail either.
-    let head = masked(notification, Tail::Hidden);
+    let head = masked(notification, NumberTail::Hidden);
     let notification = match style.mask {
-        true => Cow::Owned(masked(notification, Tail::Shown)),
+        true => Cow::Owned(masked(notification, NumberTail::Shown)),
         false => Cow::Borrowed(notification),
     };
     let csv = match (style.attach, notification.reason) {

@@ -7,7 +7,7 @@ use crate::{
 
 /// How a severity looks: its words and colours, dark for text and edges, light behind text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct SeverityStyle {
     zh: &'static str,
     en: &'static str,
     /// For text and edges.
@@ -16,7 +16,7 @@ pub(crate) struct Look {
     pub light: &'static str,
 }
 
-impl Look {
+impl SeverityStyle {
     /// That of a severity; without one it says nothing.
     #[must_use]
     pub(crate) const fn of(severity: Option<Severity>) -> Self {

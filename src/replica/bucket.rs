@@ -3,7 +3,7 @@
 use super::{
     folder::Folder,
     s3::S3,
-    settings::{Place, S3Settings},
+    settings::{ReplicaLocation, S3Settings},
 };
 use crate::say;
 
@@ -57,10 +57,10 @@ impl Bucket {
     ///
     /// # Errors
     /// If the settings cannot be used.
-    pub fn open(place: &Place) -> Result<Self, BucketError> {
+    pub fn open(place: &ReplicaLocation) -> Result<Self, BucketError> {
         match place {
-            Place::Folder(path) => Ok(Self::Folder(Folder::new(path.clone()))),
-            Place::S3(settings) => Self::s3(settings),
+            ReplicaLocation::Folder(path) => Ok(Self::Folder(Folder::new(path.clone()))),
+            ReplicaLocation::S3(settings) => Self::s3(settings),
         }
     }
 

@@ -58,7 +58,7 @@ pub struct LakeManifest {
 
 /// What was done.
 #[derive(Debug, Clone, Serialize)]
-pub struct Published {
+pub struct LakePublication {
     /// The manifest.
     pub manifest: String,
     /// Files in it.
@@ -116,13 +116,13 @@ pub fn publish(
     dir: &Path,
     now: Instant,
     keep: TimeDelta,
-) -> Result<Published, ReplicaError> {
+) -> Result<LakePublication, ReplicaError> {
     let (pinned, ()) = Pinned::at(dir, || Ok(()))?;
     let about = pinned.manifest(now)?;
     let manifests = patiently(|| bucket.list(MANIFESTS, ""))?;
     let last = manifests.last().map(|key| read(bucket, key)).transpose()?;
     let mut published =
-        Published { manifest: String::new(), files: 0, rows: 0, new: 0, bytes: 0, deleted: 0 };
+        LakePublication { manifest: String::new(), files: 0, rows: 0, new: 0, bytes: 0, deleted: 0 };
     let mut files = Vec::new();
     for sealed in pinned.sealed()? {
         let known = last.iter().flat_map(|last| &last.files);

@@ -19,9 +19,9 @@ pub enum WhenAway {
 
 /// How a state is replicated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ReplicaSettings {
     /// Where to.
-    pub place: Place,
+    pub place: ReplicaLocation,
     /// The time between two snapshots.
     pub every: Duration,
     /// What becomes of commits while it is away.
@@ -32,7 +32,7 @@ pub struct Settings {
 
 /// A store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ReplicaLocation {
     /// A folder.
     Folder(PathBuf),
     /// A bucket.
@@ -62,7 +62,7 @@ impl std::fmt::Debug for S3Settings {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ReplicaLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "file://{}", path.display()),

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     event::Latest,
     failpoint,
-    store::{Commits, Contents, Ship, Tail, TailNews, Unshipped, finished_files},
+    store::{Commits, Contents, LogTail, Ship, TailNews, Unshipped, finished_files},
 };
 
 /// How long a commit waits before it goes on without the store.
@@ -32,7 +32,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 /// What metrics tell of a replica.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct ReplicaFigures {
     /// Commits that are in the store.
     pub records: AtomicU64,
     /// Bytes that went there.
@@ -51,7 +51,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub(super) struct Line {
     /// What is new here; `None` while the store is away and commits go on without it.
-    pub tail: Option<Tail>,
+    pub tail: Option<LogTail>,
     /// The number of the next record.
     pub next: u64,
     /// What records say of who writes them.
@@ -66,7 +66,7 @@ pub(super) struct Shipper {
     pub bucket: Arc<Bucket>,
     pub dir: PathBuf,
     pub files: Files,
-    pub figures: Arc<Figures>,
+    pub figures: Arc<ReplicaFigures>,
     pub clock: Arc<dyn Clock>,
     when_away: WhenAway,
     line: Mutex<Line>,
@@ -84,7 +84,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shipper {
     pub(super) fn new(
         (bucket, dir, files): (Arc<Bucket>, PathBuf, Files),
-        (figures, clock): (Arc<Figures>, Arc<dyn Clock>),
+        (figures, clock): (Arc<ReplicaFigures>, Arc<dyn Clock>),
         (when_away, takeover_after): (WhenAway, Duration),
         (number, claim): (u64, Head),
     ) -> Self {

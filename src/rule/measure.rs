@@ -18,14 +18,14 @@ use datafusion::{
 
 use super::{
     caps,
-    expression::{Resolved, Scope, project, quoted_word, refuse_volatile, resolve},
+    expression::{ResolvedExpression, Scope, project, quoted_word, refuse_volatile, resolve},
     personal,
-    session::Session,
+    session::PlanningSession,
     window::Measure,
 };
 use crate::{
     diagnostic::{Failure, suggest},
-    personal::Kind,
+    personal::PersonalKind,
     rule::{
         ColumnId,
         plan::{Aggregate, LANES_MAX, Lane, Layout, classify},
@@ -47,13 +47,13 @@ pub struct Measures {
     /// The columns that the measures make.
     pub fields: Vec<Field>,
     /// What they tell of persons.
-    pub personal: Vec<Kind>,
+    pub personal: Vec<PersonalKind>,
 }
 
 /// What planning needs.
 pub(crate) struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
-    pub session: &'p Session,
+    pub session: &'p PlanningSession,
     /// All columns there are, in whose order lanes name theirs.
     pub wide: &'p Schema,
     /// What expressions may name.
@@ -119,7 +119,11 @@ impl Planner<'_> {
     }
 
     /// Takes the aggregates out of an expression and puts their names in.
-    fn split(&self, resolved: &Resolved, planned: &mut Split) -> std::result::Result<Expr, Failure> {
+    fn split(
+        &self,
+        resolved: &ResolvedExpression,
+        planned: &mut Split,
+    ) -> std::result::Result<Expr, Failure> {
         let schema = project(self.wide, &resolved.columns);
         let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| self.session.failure(&e))?;
         let logical = resolved.logical(self.session, &df_schema).map_err(|e| self.session.failure(&e))?;
@@ -213,7 +217,7 @@ struct Split {
     /// The text of each aggregate, by which one that stands twice is known.
     keys: Vec<String>,
     /// What each measure tells of persons.
-    personal: Vec<Kind>,
+    personal: Vec<PersonalKind>,
 }
 
 impl Split {

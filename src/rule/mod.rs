@@ -40,7 +40,7 @@ use serde_json::Value;
 use crate::{event::Instant, finding::words, yaml::Placed};
 
 pub use crate::{
-    finding::{Handling, Mode, Severity},
+    finding::{Handling, RuleMode, Severity},
     text::Language,
 };
 
@@ -55,7 +55,8 @@ pub use set::RuleSet;
 /// How ripe a rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+#[schema(as = Status)]
+pub enum RuleStatus {
     /// May change without notice.
     Experimental,
     /// Settled.
@@ -64,7 +65,7 @@ pub enum Status {
     Deprecated,
 }
 
-words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
+words!(RuleStatus, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
 
 /// A text for users in one or two languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -161,9 +162,9 @@ pub struct Rule {
     /// What is done about a finding.
     pub handling: Handling,
     /// Whether it runs.
-    pub mode: Mode,
+    pub mode: RuleMode,
     /// How ripe it is.
-    pub status: Status,
+    pub status: RuleStatus,
     /// Free words for routing.
     pub tags: Vec<String>,
     /// Who answers for it.

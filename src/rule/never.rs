@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use rust_decimal::Decimal;
 
-use super::{Handling, Mode, Param, Severity};
+use super::{Handling, Param, RuleMode, Severity};
 use crate::{
     diagnostic::{suggest, type_name, value_of},
     event::schema::{FieldKind, field},
@@ -366,7 +366,7 @@ fn choices(name: &str) -> Option<Vec<&'static str>> {
     match name {
         "severity" => Some(words(Severity::WORDS)),
         "handling" => Some(words(Handling::WORDS)),
-        "mode" => Some(words(Mode::WORDS)),
+        "mode" => Some(words(RuleMode::WORDS)),
         _ => match field(name)?.1.kind {
             FieldKind::Choice(words) => Some(words.to_vec()),
             _ => None,

@@ -47,7 +47,7 @@ pub struct Over {
 
 /// Where windows that close begin and end.
 #[derive(Debug, Clone)]
-pub enum Form {
+pub enum WindowForm {
     /// On the calendar: `size` and `slide`.
     Calendar,
     /// With events: a window ends when its key was silent for so long, and where the `size` on the calendar ends: `gap`.
@@ -62,7 +62,7 @@ pub struct Closing {
     /// The columns that make a window of their own for each combination of values.
     pub by: Vec<Placed>,
     /// Where windows begin and end.
-    pub form: Form,
+    pub form: WindowForm,
     /// How long a window is at most.
     pub size: Length,
     /// From one window to the next; the size for windows that do not overlap.
@@ -75,7 +75,7 @@ pub struct Closing {
 
 /// How a window's value is compared with those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum AnomalyMethod {
     /// (x − mean) / sample standard deviation
     Zscore,
     /// 0.6745 · (x − median) / median absolute deviation
@@ -90,7 +90,7 @@ pub enum Method {
     Seasonal,
 }
 
-impl Method {
+impl AnomalyMethod {
     /// The words of the rule language.
     pub const WORDS: &'static [(&'static str, Self)] = &[
         ("zscore", Self::Zscore),
@@ -147,7 +147,7 @@ impl Season {
 pub struct Anomaly {
     /// The measure.
     pub of: Placed,
-    pub method: Method,
+    pub method: AnomalyMethod,
     /// The most windows that it is compared with.
     pub history: usize,
     /// With fewer there is no score.
@@ -185,9 +185,9 @@ impl Closing {
     #[must_use]
     pub fn span(&self) -> String {
         match &self.form {
-            Form::Calendar => self.size.to_string(),
-            Form::Session(gap) => format!("gap {gap}, {}", self.size),
-            Form::From(from, within) => format!("{within} from {}", from.text),
+            WindowForm::Calendar => self.size.to_string(),
+            WindowForm::Session(gap) => format!("gap {gap}, {}", self.size),
+            WindowForm::From(from, within) => format!("{within} from {}", from.text),
         }
     }
 }

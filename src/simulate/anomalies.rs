@@ -2,7 +2,7 @@
 
 /// A kind of anomaly.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Anomaly {
+pub struct AnomalyKind {
     /// What is done.
     pub(super) deed: Deed,
     /// When it begins.
@@ -116,7 +116,7 @@ pub(super) enum Deed {
 macro_rules! anomalies {
     ($($deed:expr, $season:ident, $kind:literal [$($rule:literal)*] $rate:literal x $payments:literal: $note:literal;)*) => {
         /// All kinds of anomalies.
-        pub const ANOMALIES: &[Anomaly] = &[$(Anomaly {
+        pub const ANOMALIES: &[AnomalyKind] = &[$(AnomalyKind {
             deed: $deed, season: Season::$season, kind: $kind, rules: &[$kind, $($rule),*], rate: $rate,
             payments: $payments, note: $note,
         }),*];

@@ -203,12 +203,12 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::{checksums::Changes, migrate};
+    use crate::store::{checksums::SumChanges, migrate};
 
     fn chained(records: i64) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         migrate::migrate(Path::new("here"), &connection, &std::sync::Arc::default()).unwrap();
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         for n in 0..records {
             let (alert, why) = (format!("a{n}"), format!("because {n}"));
             let values = [
@@ -236,7 +236,7 @@ mod tests {
             checksums::check(Path::new("here"), &connection, &checksums::CHAINS).unwrap();
             // The digests of a state from before are the same ones.
             connection.execute_batch("UPDATE alert_history SET digest = x''; DELETE FROM chains").unwrap();
-            ALERTS.begin(&Changes::default().within(&connection)).unwrap();
+            ALERTS.begin(&SumChanges::default().within(&connection)).unwrap();
             assert_eq!(ALERTS.follow(&connection).unwrap(), Ok(head));
         }
     }

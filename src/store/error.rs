@@ -214,14 +214,14 @@ pub enum StoreError {
 
 /// Why a transaction came to nothing. The border of the transaction explains it (`Turns::write`).
 #[derive(Debug)]
-pub enum Failed {
+pub enum TransactionError {
     /// The database failed.
     Database(rusqlite::Error),
     /// It is explained already.
     Store(StoreError),
 }
 
-impl Failed {
+impl TransactionError {
     /// The error of the state in a directory.
     pub fn explained(self, dir: &Path) -> StoreError {
         match self {
@@ -231,13 +231,13 @@ impl Failed {
     }
 }
 
-impl From<rusqlite::Error> for Failed {
+impl From<rusqlite::Error> for TransactionError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<StoreError> for Failed {
+impl From<StoreError> for TransactionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }

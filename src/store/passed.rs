@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, Reader, StoreError,
+    JournalView, Reader, StoreError,
     checksums::{remove_meta, set_meta},
     explain,
 };
@@ -63,7 +63,7 @@ impl Reader {
     }
 }
 
-impl History {
+impl JournalView {
     /// The ticks that were passed without an answer, by their times.
     ///
     /// # Errors

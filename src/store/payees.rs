@@ -10,7 +10,7 @@ use std::{
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 
 use super::{
-    History, Order, Select, StoreError,
+    JournalView, ReadOrder, Select, StoreError,
     search::{Rows, SHOWN},
 };
 use crate::event::{Cents, Column, EventType, Instant, TimeDelta};
@@ -102,7 +102,7 @@ impl PayeesSought {
     /// # Errors
     /// If the state cannot be read, or is damaged.
     pub fn find(&self, dir: &Path, schema: &SchemaRef, time: Duration) -> Result<Payees, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
+        let (history, begun) = (JournalView::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(Instant::MIN).max(earliest);
         let mut end = self.to.unwrap_or(Instant::MAX).min(latest.saturating_add(TimeDelta::MICROSECOND));
@@ -123,14 +123,14 @@ impl PayeesSought {
 
     fn look(
         &self,
-        history: &History,
+        history: &JournalView,
         (from, to): (Instant, Instant),
         sums: &mut Sums,
     ) -> Result<(), StoreError> {
         let types = Some(EventType::Payment.bit());
         let select = Select { from: Some(from), to: Some(to), types, ..Select::default() };
         let places: Vec<usize> = COLUMNS.iter().map(|column| column.index()).collect();
-        for batch in history.scan(&select, Some(&places), Order::Any)? {
+        for batch in history.scan(&select, Some(&places), ReadOrder::Any)? {
             let batch = batch?;
             let payments = Rows::new(&batch, &COLUMNS);
             for row in 0..batch.num_rows() {

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::{
     DATABASE, SCHEMA_VERSION, StoreError,
-    alert_rows::Rows,
+    alert_rows::RowsOrigin,
     alerts, checkpoint,
     conditions::Conditions,
     explain,
-    filter::Wanted,
+    filter::CaseQuery,
     finding_times::monday,
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
@@ -99,7 +99,7 @@ impl Reader {
     /// The outer one if the database cannot be read, the inner one is that of `take`.
     pub fn export_findings<E>(
         &self,
-        wanted: &Wanted,
+        wanted: &CaseQuery,
         mut take: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<(), E>, StoreError> {
         let fail = |error| explain(&self.dir, error);
@@ -120,7 +120,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn findings(&self, wanted: &Wanted) -> Result<Vec<(i64, Finding)>, StoreError> {
+    pub fn findings(&self, wanted: &CaseQuery) -> Result<Vec<(i64, Finding)>, StoreError> {
         let conditions = wanted.page_of_findings(self.alert_rows()?);
         let order = format!("ORDER BY {} DESC, seq DESC", wanted.order_of_findings());
         let sql = limited("SELECT seq, body FROM findings f", &conditions, &order, wanted.filter.limit);
@@ -131,7 +131,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn count_findings(&self, wanted: &Wanted) -> Result<u64, StoreError> {
+    pub fn count_findings(&self, wanted: &CaseQuery) -> Result<u64, StoreError> {
         self.count("findings f", wanted.page_of_findings(self.alert_rows()?))
     }
 
@@ -160,8 +160,8 @@ impl Reader {
         Ok(found.into_iter().skip(left_out).collect())
     }
 
-    fn alert_rows(&self) -> Result<Rows, StoreError> {
-        Rows::of(&self.connection).map_err(|error| explain(&self.dir, error))
+    fn alert_rows(&self) -> Result<RowsOrigin, StoreError> {
+        RowsOrigin::of(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     fn count(&self, table: &str, conditions: Conditions) -> Result<u64, StoreError> {

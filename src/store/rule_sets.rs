@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     AccountError, Cases, Store, StoreError,
     approvals::{self, Judgement},
-    audit::{self, DONE, Deed},
+    audit::{self, AuditedAction, DONE},
     checksums::{self, Summed},
     named::insert,
 };
@@ -19,20 +19,20 @@ use matters::{KINDS, in_force, matter_of, wish};
 
 use crate::{
     access::Actor,
-    approval::{Kind, Matter, Office, Person, State, Verb},
+    approval::{Kind, Matter, MatterState, Office, Person, Verb},
     event::Instant,
-    rule::manifest::Manifest,
+    rule::manifest::RuleManifest,
     say,
     text::quoted,
 };
 
 /// A set of rules that was proposed.
 #[derive(Debug, Clone)]
-pub struct Proposed {
+pub struct ProposedSet {
     /// The digest of its manifest.
     pub digest: String,
     /// What it is made of.
-    pub manifest: Manifest,
+    pub manifest: RuleManifest,
     /// Why.
     pub reason: String,
     /// When.
@@ -105,7 +105,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn all(&self) -> Result<Vec<Proposed>, StoreError> {
+    pub fn all(&self) -> Result<Vec<ProposedSet>, StoreError> {
         let sql = format!("SELECT {SET} ORDER BY proposed_at DESC, digest");
         self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], set)?.collect())
     }
@@ -114,7 +114,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none or several, or the database cannot be read.
-    pub fn one(&self, prefix: &str) -> Result<Proposed, AccountError> {
+    pub fn one(&self, prefix: &str) -> Result<ProposedSet, AccountError> {
         self.cases.read(|c| find(c, prefix))?.map_err(AccountError::Refused)
     }
 
@@ -122,7 +122,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn find(&self, digest: &str) -> Result<Option<Proposed>, StoreError> {
+    pub fn find(&self, digest: &str) -> Result<Option<ProposedSet>, StoreError> {
         self.cases.read(|c| Ok(matching(c, digest)?.pop()))
     }
 
@@ -132,11 +132,11 @@ impl RuleSets {
     /// If it was proposed already, or too many wait.
     pub fn propose(
         &mut self,
-        set: (&Manifest, Option<&LabParams>),
+        set: (&RuleManifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         self.propose_as((Kind::Rules, Value::Null), set, reason, by, now)
     }
 
@@ -147,11 +147,11 @@ impl RuleSets {
     pub fn propose_as(
         &mut self,
         (kind, what): (Kind, Value),
-        (manifest, params): (&Manifest, Option<&LabParams>),
+        (manifest, params): (&RuleManifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let digest = manifest.digest();
         let reason = &approvals::reason(reason).map_err(AccountError::Refused)?;
         let office = std::mem::take(&mut self.office);
@@ -167,7 +167,7 @@ impl RuleSets {
             let known = matching(summed.transaction, &digest)?.pop();
             if let Some(known) = known {
                 let before = approvals::latest(summed.transaction, &KINDS, &digest)?;
-                let is_over = |matter: &Matter| matches!(matter.state, State::Refused | State::Withdrawn);
+                let is_over = |m: &Matter| matches!(m.state, MatterState::Refused | MatterState::Withdrawn);
                 if known.approved.is_some() || !before.as_ref().is_some_and(is_over) {
                     let who = quoted(&known.proposed_by);
                     return Ok(Err(say!("these rules are proposed already, by {who}", who)));
@@ -209,7 +209,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, it is approved already, or who approves it proposed it.
-    pub fn approve(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
+    pub fn approve(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<ProposedSet, AccountError> {
         self.approve_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -223,7 +223,7 @@ impl RuleSets {
         by: &Actor,
         person: &Person,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
         let approved = self.act(&known.digest, |summed| {
@@ -252,7 +252,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, or it is not approved.
-    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
+    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<ProposedSet, AccountError> {
         self.withdraw_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -266,7 +266,7 @@ impl RuleSets {
         by: &Actor,
         person: &Person,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
         let withdrawn = self.act(&known.digest, |summed| {
@@ -342,7 +342,7 @@ impl RuleSets {
         &mut self,
         digest: &str,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<Result<(), String>>,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         self.cases.change(work)?.map_err(AccountError::Refused)?;
         self.one(digest)
     }
@@ -363,10 +363,10 @@ fn tell(
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
 ) -> rusqlite::Result<Result<(), String>> {
-    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail }).map(Ok)
+    audit::record(summed, now, by, AuditedAction { action, subject, result: DONE, detail }).map(Ok)
 }
 
-fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Proposed, String>> {
+fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<ProposedSet, String>> {
     let mut found = if prefix.len() < PREFIX_MIN { Vec::new() } else { matching(connection, prefix)? };
     Ok(match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
@@ -379,18 +379,18 @@ fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Propos
     })
 }
 
-fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Proposed>> {
+fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<ProposedSet>> {
     // A digest has digits and small letters only.
     let sql = format!("SELECT {SET} WHERE digest >= ?1 AND digest < ?1 || 'z' LIMIT 2");
     connection.prepare_cached(&sql)?.query_map([prefix], set)?.collect()
 }
 
-fn set(row: &Row<'_>) -> rusqlite::Result<Proposed> {
+fn set(row: &Row<'_>) -> rusqlite::Result<ProposedSet> {
     let text: String = row.get("manifest")?;
     let (at, who): (Option<Instant>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
-    Ok(Proposed {
+    Ok(ProposedSet {
         digest: row.get("digest")?,
-        manifest: Manifest::read(&text).unwrap_or_default(),
+        manifest: RuleManifest::read(&text).unwrap_or_default(),
         reason: row.get("reason")?,
         proposed_at: row.get("proposed_at")?,
         proposed_by: row.get("proposed_by")?,

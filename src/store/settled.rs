@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Cases, History, StoreError,
-    audit::{self, DONE, Deed},
+    Cases, JournalView, StoreError,
+    audit::{self, AuditedAction, DONE},
     checksums::{meta, set_meta},
     commit, explain,
 };
@@ -27,7 +27,7 @@ const UNTIL: &str = "settled until ";
 const AT: &str = "settled at ";
 const PRINT: &str = "settled print ";
 
-impl History {
+impl JournalView {
     /// What a year was frozen at; `None` if it is open.
     ///
     /// # Errors
@@ -68,7 +68,8 @@ pub fn freeze(dir: &Path, freeze: &Freeze, by: &Actor) -> Result<bool, StoreErro
             set_meta(summed.transaction, &name(prefix), value)?;
         }
         let (subject, detail) = (year.to_string(), format!("until {until}"));
-        let deed = Deed { action: "budget.settle", subject: &subject, result: DONE, detail: &detail };
+        let deed =
+            AuditedAction { action: "budget.settle", subject: &subject, result: DONE, detail: &detail };
         audit::record(summed, at, by, deed)?;
         Ok(true)
     })

@@ -6,7 +6,7 @@ use fiscwatch::{
     access::{Actor, Role, Roles, SealKey},
     approval::Office,
     event::Instant,
-    rule::manifest::Manifest,
+    rule::manifest::RuleManifest,
     store::{Accounts, RuleSets, TokenSpec},
 };
 use serde_json::{Value, json};
@@ -226,7 +226,7 @@ fn a_proposal_and_an_approval_are_there_with_their_records_or_not_at_all() {
     write(&state, "audit.key", &"4f".repeat(32));
     let mut sets = RuleSets::open(&state).unwrap().judged_by(office(&bench));
     let digest = sets
-        .propose((&Manifest::default(), None), "somebody's", &by("赵敏"), Instant::from_micros(1))
+        .propose((&RuleManifest::default(), None), "somebody's", &by("赵敏"), Instant::from_micros(1))
         .unwrap()
         .digest;
     let acts: [(&[&str], &str); 2] = [

@@ -23,7 +23,7 @@ use crate::{
         shards::{beside, folder},
     },
     event::Instant,
-    replica::{Bucket, BucketError, Place},
+    replica::{Bucket, BucketError, ReplicaLocation},
     say,
     source::kafka::Holder,
     telemetry::Metrics,
@@ -40,7 +40,7 @@ pub struct Board {
     /// Where shard 0 listens.
     listen: SocketAddr,
     /// The store below which each has its own.
-    store: Place,
+    store: ReplicaLocation,
     pub topic: String,
     /// The name of this machine in the group.
     pub instance: String,
@@ -220,7 +220,7 @@ impl Board {
                 )));
             }
         }
-        if let Place::Folder(_) = place {
+        if let ReplicaLocation::Folder(_) = place {
             // A folder that is not there is taken for a disk that is not mounted.
             for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
                 bucket.put_new(&format!("{}/{LAYOUT}", folder(number)), &bytes)?;

@@ -73,9 +73,9 @@ pub(crate) enum Task {
 
 /// The versions of a proposal that are kept.
 #[derive(Debug)]
-pub(crate) struct Versions(pub Vec<(i32, u32)>);
+pub(crate) struct ProposalVersions(pub Vec<(i32, u32)>);
 
-impl Versions {
+impl ProposalVersions {
     /// Those of a state.
     ///
     /// # Errors
@@ -210,11 +210,11 @@ impl Task {
         match self {
             Self::Proposal { year, .. } => {
                 // The latest version of the year is the one that was kept just now: one work runs at a time.
-                let versions = Versions::of(&shared.state_dir)?;
+                let versions = ProposalVersions::of(&shared.state_dir)?;
                 let version = versions.0.into_iter().find(|(of, _)| of == year);
                 let endings = ["json", "csv", "xlsx"];
                 let paths = version.iter().flat_map(|version| {
-                    endings.map(|ending| Versions::file(&shared.state_dir, *version, ending))
+                    endings.map(|ending| ProposalVersions::file(&shared.state_dir, *version, ending))
                 });
                 files.extend(paths.filter_map(named));
             }
@@ -245,7 +245,7 @@ fn option(name: &str, path: &Path) -> OsString {
 /// # Errors
 /// If there is no such version.
 fn proposal(shared: &Shared, (year, version): (i32, u32)) -> Result<PathBuf, String> {
-    let path = Versions::file(&shared.state_dir, (year, version), "json");
+    let path = ProposalVersions::file(&shared.state_dir, (year, version), "json");
     match path.exists() {
         true => Ok(absolute(&path)),
         false => Err(say!("there is no version {version} of the proposal of {year}", version, year)),

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use super::{
     super::{
         Intake,
-        ticker::{Stretch, Ticker},
+        ticker::{DueTicks, Ticker},
         watermark::{Owed, Watermark},
     },
     SequenceCause, Sequenced, Sequencer,
@@ -90,7 +90,7 @@ impl Sequencer {
             return None;
         }
         is_due.then(|| {
-            let Stretch { due, rests } = ticker.due(from, to);
+            let DueTicks { due, rests } = ticker.due(from, to);
             if rests {
                 let (from, to) = (ticker.calendar().format(from), ticker.calendar().format(to));
                 tracing::warn!(

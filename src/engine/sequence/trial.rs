@@ -8,10 +8,10 @@ use super::{Sequenced, Sequencer, cuts::Kept};
 use crate::{
     decision::Unanswered,
     decode::Decoded,
-    engine::{dedup::Seen, lookups, ports::PortError},
+    engine::{dedup::Sighting, lookups, ports::PortError},
     evaluate::{Evaluator, Until},
     event::{Column, Instant},
-    ledger::{Ledger, Trial},
+    ledger::{Ledger, TrialScope},
 };
 
 impl Sequencer {
@@ -35,7 +35,7 @@ impl Sequencer {
             if let Some(detail) = lookups::unknown(decoded, row) {
                 return Ok(Some(Unanswered::Unreadable(detail)));
             }
-            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
+            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Sighting::New {
                 return Ok(Some(Unanswered::Known(id.to_owned())));
             }
         }
@@ -44,7 +44,7 @@ impl Sequencer {
 
     /// What a batch of applications would be after it was applied to the ledger, which it is not, for whom to judge.
     #[must_use]
-    pub fn try_out(&self, decoded: &Decoded, trial: Trial, evaluator: &Evaluator) -> Sequenced {
+    pub fn try_out(&self, decoded: &Decoded, trial: TrialScope, evaluator: &Evaluator) -> Sequenced {
         self.group_for(evaluator.rules());
         let calendar = evaluator.calendar();
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);

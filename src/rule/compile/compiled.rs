@@ -162,7 +162,7 @@ pub struct ClosingRule {
     /// How its events are laid out.
     pub layout: Layout,
     /// Where windows begin and end.
-    pub shape: Shape,
+    pub shape: WindowShape,
     /// How long a window is at most.
     pub size: Length,
     /// From one window to the next.
@@ -181,13 +181,13 @@ impl ClosingRule {
     /// Whether a window is a stretch of the calendar.
     #[must_use]
     pub fn is_on_calendar(&self) -> bool {
-        self.shape == Shape::Calendar
+        self.shape == WindowShape::Calendar
     }
 }
 
 /// Where windows that close begin and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum WindowShape {
     /// On the calendar.
     Calendar,
     /// With the events of a key: a window ends when there was none for so long, or where its stretch of the calendar ends.

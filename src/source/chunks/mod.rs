@@ -19,7 +19,7 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 
 use super::{Compression, Encoding, Format, whole};
 use crate::{
-    inspect::{self, Written},
+    inspect::{self, RecordSyntax},
     map::{self, Map},
     say,
     stream::{Dialect, Payload},
@@ -333,8 +333,8 @@ fn is_blank(payload: &Payload) -> bool {
     }
 }
 
-fn written(format: Format) -> Written {
-    if format.encoding == Encoding::Csv { Written::Rows } else { Written::Lines }
+fn written(format: Format) -> RecordSyntax {
+    if format.encoding == Encoding::Csv { RecordSyntax::Rows } else { RecordSyntax::Lines }
 }
 
 /// Arrow's and Parquet's readers panic over some damaged files, which must not stop the stream: it is an error of the file.

@@ -25,7 +25,7 @@ pub(crate) struct Fetched {
 }
 
 /// Receives what librdkafka tells.
-pub(crate) struct Context {
+pub(crate) struct KafkaCallbacks {
     source: Arc<str>,
     /// Calls so far: a look at the queue may have served one instead of finding the queue empty.
     served: AtomicU64,
@@ -35,7 +35,7 @@ pub(crate) struct Context {
     cause: Mutex<Option<String>>,
 }
 
-impl Context {
+impl KafkaCallbacks {
     /// A receiver for the consumer of one topic.
     pub(crate) fn new(source: Arc<str>) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Context {
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for KafkaCallbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.serve();
         match level {
@@ -108,7 +108,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for KafkaCallbacks {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         self.serve();
         if let Err(error) = result {

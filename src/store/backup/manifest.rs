@@ -17,7 +17,7 @@ pub(crate) const MANIFEST: &str = "backup.json";
 
 /// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct BackupManifest {
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
     /// When it was made.
@@ -48,7 +48,7 @@ pub struct Contents {
     pub blake3: String,
 }
 
-impl Manifest {
+impl BackupManifest {
     /// Bytes of all files.
     #[must_use]
     pub fn bytes(&self) -> u64 {

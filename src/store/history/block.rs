@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::{
     super::{StoreError, explain},
     Select, Snapshot,
-    shape::Shape,
+    shape::ScanShape,
 };
 
 use crate::{
@@ -58,7 +58,7 @@ pub(crate) fn list(connection: &Connection, select: &Select) -> rusqlite::Result
 pub(crate) fn read(
     snapshot: &Snapshot,
     info: &BlockInfo,
-    shape: &Shape,
+    shape: &ScanShape,
     select: &Select,
 ) -> Result<RecordBatch, StoreError> {
     let dir = &snapshot.dir;

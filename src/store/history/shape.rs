@@ -15,13 +15,13 @@ use crate::journal::layout::{ARRIVAL, CONTENT_HASH};
 
 /// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Shape {
+pub(crate) struct ScanShape {
     /// The output.
     pub schema: SchemaRef,
     arrival: bool,
 }
 
-impl Shape {
+impl ScanShape {
     /// The columns of `events` at the places in `projection`, or all, and `arrival` if it is asked for.
     ///
     /// # Errors

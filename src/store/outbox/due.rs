@@ -5,7 +5,7 @@ use rusqlite::Row;
 use crate::{
     alert::{
         Alert, Labels,
-        desk::{GroupKey, Matter},
+        desk::{EntryTopic, GroupKey},
     },
     event::Instant,
     store::alerts::from_json,
@@ -30,7 +30,7 @@ pub struct DueEntry {
     /// Its number.
     pub seq: i64,
     /// What about.
-    pub matter: Matter,
+    pub matter: EntryTopic,
     /// When its cause was committed.
     pub received_at: Instant,
     /// Whether something muted it before.
@@ -41,7 +41,7 @@ pub struct DueEntry {
 
 /// What is known of a group that was told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct ToldGroup {
     /// The thread of its notifications.
     pub thread: String,
     /// Its alerts that were told of and are not known to be over.

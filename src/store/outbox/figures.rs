@@ -7,12 +7,12 @@ use rusqlite::{Row, named_params};
 use super::Outbox;
 use crate::{
     event::{Instant, TimeDelta},
-    store::{StoreError, alert_rows::Rows},
+    store::{StoreError, alert_rows::RowsOrigin},
 };
 
 /// What was done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
+pub struct AlertStep {
     /// The line of the history.
     pub seq: i64,
     /// What was done.
@@ -29,7 +29,7 @@ pub struct Done {
 
 /// Whose late alerts are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
+pub enum LateOf {
     /// Those of units.
     Unit,
     /// Those of officers; an empty name for what nobody has.
@@ -71,7 +71,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
+    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<AlertStep>, StoreError> {
         let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
                           h.state IN ('closed', 'dismissed', 'resolved') AS is_over,
                           iif(h.action = 'answer', h.at - (
@@ -81,7 +81,7 @@ impl Outbox {
                                AND i.action IN ('inquire', 'answer') ORDER BY i.seq DESC LIMIT 1) = 'inquire' AS is_first
                    FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit";
         let done = |row: &Row<'_>| {
-            Ok(Done {
+            Ok(AlertStep {
                 seq: row.get("seq")?,
                 action: row.get("action")?,
                 severity: row.get("severity")?,
@@ -101,17 +101,17 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn late(&self, by: Late, now: Instant, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
+    pub fn late(&self, by: LateOf, now: Instant, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let column = match by {
-            Late::Unit => "unit_code",
-            Late::Officer => "owner",
+            LateOf::Unit => "unit_code",
+            LateOf::Officer => "owner",
         };
         self.read(|c| {
             let sql = format!(
                 "SELECT coalesce(a.{column}, '') AS value, count(*) AS late FROM {} a
                  WHERE a.due_at <= :now AND a.state NOT IN ('closed', 'dismissed', 'resolved')
                  GROUP BY 1 ORDER BY 2 DESC, 1",
-                Rows::of(c)?.source()
+                RowsOrigin::of(c)?.source()
             );
             let row = |row: &Row<'_>| Ok((row.get("value")?, row.get("late")?));
             let found: Vec<(String, i64)> = c

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, RwLock};
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler, Sequencer,
+        Committable, Dedup, Engine, EngineError, MemoryTables, Output, OutputDetail, Scheduler, Sequencer,
         Watermark, Windowing,
     },
     evaluate::Evaluator,
@@ -50,7 +50,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
             None,
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
+        record: OutputDetail::Events,
         scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, limits, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 0,
