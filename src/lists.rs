@@ -55,7 +55,7 @@ pub struct RowChanges {
 }
 
 impl Lists {
-    /// Adds a list.
+    /// Adds a list, or puts it in the place of its namesake.
     pub fn insert(&mut self, name: &str, list: List) {
         self.lists.insert(name.to_owned(), Arc::new(list));
     }

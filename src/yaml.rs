@@ -182,7 +182,6 @@ impl<'t> Document<'t> {
 
 /// The fields of a mapping.
 pub struct MappingFields<'n, 't> {
-    /// The mapping's place.
     pub span: Span,
     entries: Vec<(Placed, &'n Node<'t>)>,
 }

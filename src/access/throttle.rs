@@ -33,8 +33,7 @@ struct Failures {
 /// Somebody has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryAfter {
-    /// How long.
-    pub lasts: TimeDelta,
+    pub(crate) lasts: TimeDelta,
     /// Whether they are told so for the first time since they failed.
     pub is_first: bool,
 }

@@ -12,8 +12,7 @@ use crate::{event::Instant, say};
 /// What a unit sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InquiryAnswer {
-    /// Its words.
-    pub text: String,
+    pub(crate) text: String,
     /// Who wrote them, as they call themselves.
     pub name: String,
     /// Its files, which are stored.

@@ -44,18 +44,14 @@ words!(CaseOutcome,
 pub struct Review {
     /// `dismiss` or `close`.
     pub action: Action,
-    /// Who proposed it.
-    pub by: String,
-    /// When.
-    pub at: Instant,
-    /// Why.
-    pub why: String,
+    pub(crate) by: String,
+    pub(crate) at: Instant,
+    pub(crate) why: String,
     /// The outcome that is proposed, of `close`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CaseOutcome>,
-    /// Its amount.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "in_64_bits")]
-    pub amount: Option<Cents>,
+    pub(crate) amount: Option<Cents>,
 }
 
 /// What is known of an alert as a case.
@@ -80,7 +76,7 @@ pub struct Case {
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CaseOutcome>,
-    /// The outcome's amount.
+    /// What the outcome recovered or put right, in cents.
     #[serde(skip_serializing_if = "Option::is_none", with = "in_64_bits")]
     pub outcome_amount: Option<Cents>,
     /// The alert that goes on with it.

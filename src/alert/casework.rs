@@ -22,7 +22,7 @@ pub struct Terms {
     pub due: Option<Date>,
     /// What came of it, for [`Action::Close`].
     pub outcome: Option<CaseOutcome>,
-    /// The outcome's amount.
+    /// What the outcome recovered or put right, in cents.
     pub amount: Option<Cents>,
     /// The alert that goes on with it, for [`Action::Merge`].
     pub into: Option<String>,

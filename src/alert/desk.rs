@@ -39,11 +39,11 @@ pub struct AlertUpdate {
 /// A finding on its way to the store and to its alert.
 #[derive(Debug, Clone)]
 pub struct Filing {
-    /// The finding.
+    /// The finding that is filed under an alert.
     pub finding: Finding,
-    /// Its event time.
+    /// The event time that the finding was made at.
     pub at: Instant,
-    /// Its rule.
+    /// The rule that made it, as it is in force.
     pub rule: Arc<Rule>,
     /// What its columns tell of persons.
     pub personal: Arc<Kinds>,
@@ -75,11 +75,11 @@ impl Filing {
 pub struct Cleared {
     /// How many findings of the same commit were made before it.
     pub before: usize,
-    /// The rule.
+    /// The rule whose condition no longer holds.
     pub rule_id: String,
-    /// The budget line.
+    /// The `budget_line_id` that it no longer holds for.
     pub line: String,
-    /// The event.
+    /// The event after which it does not hold.
     pub event_id: String,
 }
 

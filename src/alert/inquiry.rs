@@ -49,14 +49,14 @@ impl Stage {
     }
 }
 
-/// An alert's letter.
+/// A letter that asks a unit to explain an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inquiry {
     /// How far it has come.
     pub stage: Stage,
     /// When it came there.
     pub at: Instant,
-    /// Who sent it.
+    /// The officer who sent the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The last day for the answer, `YYYY-MM-DD`.
@@ -153,7 +153,7 @@ pub enum Unreachable {
     NoUnit,
     /// The list has no address.
     NoContact {
-        /// The unit's code.
+        /// The code of the unit that has no address.
         unit: String,
         /// The list of contacts.
         list: String,

@@ -109,7 +109,7 @@ impl Worth {
         }
     }
 
-    /// The product.
+    /// The product of all parts, by which alerts are sorted.
     #[must_use]
     pub fn total(&self) -> i64 {
         self.severity * self.amount * self.repeated * self.agreeing * self.precision

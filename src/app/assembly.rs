@@ -41,11 +41,11 @@ pub struct Assembly {
     pub incoming: gate::IncomingBlocks,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
-    /// The loop.
+    /// The loop, ready to be started.
     pub engine: Engine,
-    /// Its last stage.
+    /// Its last stage, which commits to the store.
     pub output: StoreOutput,
-    /// What seals.
+    /// What seals complete days beside the loop.
     pub sealing: SealingParts,
     /// Keeps the log of the database short.
     pub log_mover: LogMover,

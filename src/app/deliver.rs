@@ -52,7 +52,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after the outbox could not be read or written.
 const TROUBLE: Duration = Duration::from_secs(5);
 
-/// The running loop.
 #[derive(Debug)]
 pub(crate) struct DeliverTask {
     task: JoinHandle<()>,

@@ -31,7 +31,6 @@ pub struct StoreOutput {
     in_force: Option<Arc<RuleSet>>,
     /// The counters of the rules in force.
     counters: RuleCounters,
-    /// What commits.
     workers: Workers,
 }
 

@@ -24,7 +24,6 @@ const FETCH_EVERY: u32 = 15;
 
 /// A state that this process has in the store, or will have as soon as the store answers.
 pub(crate) struct Replica {
-    /// Who takes it.
     pub candidate: Candidate,
     /// What was taken; `None` while the store is away.
     pub claimed: Option<Claimed>,

@@ -37,8 +37,7 @@ pub enum MatterState {
 }
 
 impl MatterState {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Waiting,
         Self::Approved,
         Self::InForce,
@@ -48,7 +47,7 @@ impl MatterState {
         Self::Expired,
     ];
 
-    /// Its word.
+    /// The word in JSON and in rows.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -90,12 +89,10 @@ pub struct NewMatter {
     pub kind: Kind,
     /// What it is called where it comes into force: a line, an application, a digest, a list.
     pub subject: String,
-    /// What it is.
-    pub content: Value,
+    pub(crate) content: Value,
     /// Its amount, if it has one.
     pub cents: Option<Cents>,
-    /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Until when it can be approved and used.
     pub expires_at: Option<Instant>,
 }
@@ -103,21 +100,16 @@ pub struct NewMatter {
 /// Something that was proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matter {
-    /// Its number.
-    pub id: i64,
+    pub(crate) id: i64,
     /// What it is about.
     pub kind: Kind,
     /// What it is called where it comes into force.
     pub subject: String,
-    /// What it is.
-    pub content: Value,
-    /// Its amount.
+    pub(crate) content: Value,
     #[serde(with = "cents")]
-    pub cents: Option<Cents>,
-    /// Why.
-    pub reason: String,
-    /// Who proposed it.
-    pub proposed_by: String,
+    pub(crate) cents: Option<Cents>,
+    pub(crate) reason: String,
+    pub(crate) proposed_by: String,
     /// When, by the clock.
     pub proposed_at: Instant,
     /// Until when it can be approved and used.
@@ -202,8 +194,7 @@ impl Matter {
         matches!(self.state, MatterState::Approved | MatterState::InForce | MatterState::Failed)
     }
 
-    /// Who approved it.
-    pub fn approvals(&self) -> impl Iterator<Item = &Act> {
+    pub(crate) fn approvals(&self) -> impl Iterator<Item = &Act> {
         self.acts.iter().filter(|act| act.verb == Verb::Approve)
     }
 

@@ -88,7 +88,7 @@ pub struct Chart {
     pub value: String,
 }
 
-/// A question.
+/// What can be asked, with the words that it is recognised by.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -109,9 +109,8 @@ pub struct Question {
     pub defaults: BTreeMap<ParameterKind, String>,
     /// The query, with its fragments put in.
     pub sql: String,
-    /// What is drawn.
     #[serde(default)]
-    pub chart: Option<Chart>,
+    pub(crate) chart: Option<Chart>,
 }
 
 impl Question {

@@ -19,8 +19,7 @@ const OF_UNITS: &str = "_of_units";
 /// A query that can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// One SELECT.
-    pub sql: String,
+    pub(crate) sql: String,
 }
 
 impl Query {

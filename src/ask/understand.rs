@@ -13,13 +13,13 @@ use super::{
 };
 use crate::event::time::Calendar;
 
-/// Values of parameters.
+/// The values that a question was given, by the kinds of its parameters.
 pub type ParameterValues = BTreeMap<ParameterKind, String>;
 
 /// A question with its parameters, and how well it fits a text.
 #[derive(Debug, Clone)]
 pub struct Meaning {
-    /// The question.
+    /// The question of the catalogue that is meant.
     pub question: &'static Question,
     /// What the text gives.
     pub given: ParameterValues,
@@ -42,7 +42,7 @@ impl Meaning {
 /// What became of a text.
 #[derive(Debug, Clone)]
 pub enum Understood {
-    /// This is meant.
+    /// The one question that is meant, with its values.
     This(Meaning),
     /// One of these may be: the nearest first.
     OneOf(Vec<Meaning>),

@@ -71,7 +71,6 @@ pub struct Clients {
 /// A user of a demo, and what one logs in with to be them.
 #[derive(Debug, Clone)]
 pub struct DemoLogin {
-    /// Their name.
     pub user: String,
     /// Their password, which is made up for one run.
     pub password: String,
@@ -84,7 +83,6 @@ pub struct DemoLogin {
 pub struct OwnTls {
     /// The certificate, and those between it and its authority.
     pub certificate: PathBuf,
-    /// Its private key.
     pub key: PathBuf,
     /// Whose certificates clients may show.
     pub client_ca: Option<PathBuf>,

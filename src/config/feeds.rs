@@ -73,8 +73,7 @@ pub struct PostedSpec {
 /// Where the map of a source is written, to say where a mistake in it stands.
 #[derive(Debug, Clone)]
 pub struct MapPlace {
-    /// The file.
-    pub file: String,
+    pub(crate) file: String,
     /// The keys that lead to the map in it.
     path: Vec<String>,
 }

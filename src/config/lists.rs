@@ -25,7 +25,6 @@ pub struct ListSpecs {
     pub settle: String,
     /// How far back payments are judged again by a list that has changed.
     pub rejudge: String,
-    /// The lists.
     pub named: BTreeMap<String, ListSpec>,
 }
 

@@ -85,7 +85,7 @@ pub struct Config {
     pub currency: Currency,
     /// The sources that bring a history, whose silence does not move the watermark.
     pub backfill: BTreeSet<String>,
-    /// The state directory.
+    /// The directory that the state is kept in.
     pub state_dir: PathBuf,
     /// Where backups are, of which the newest is tried out.
     pub backups: Option<PathBuf>,
@@ -111,7 +111,7 @@ pub struct Config {
     pub skip_wrong_rules: bool,
     /// Which rules come into force.
     pub approval: Approval,
-    /// Changes to rules.
+    /// What the configuration changes about rules, by their ids.
     pub overrides: BTreeMap<String, RuleAdjustment>,
     lists: BTreeMap<String, ListSpec>,
     /// How long the file of a list must have been left alone before it is read again.
@@ -168,7 +168,7 @@ pub struct Config {
     pub audit: AuditSealing,
     /// The language model that may choose a question.
     pub ask: Option<ask::Model>,
-    /// What is logged.
+    /// How much is logged, and how.
     pub log: LogSpec,
     /// What happens with alerts, and who is told.
     pub policy: Arc<Policy>,
@@ -179,14 +179,12 @@ pub struct Config {
 /// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
 pub struct AuditSealing {
-    /// By whose algorithms.
-    pub provider: ProviderName,
+    pub(crate) provider: ProviderName,
     /// The file with the key; in the state directory if it is not named.
     pub key_file: Option<PathBuf>,
     /// The file outside of the state to which seals are added.
     pub head_file: Option<PathBuf>,
-    /// How often.
-    pub every: Duration,
+    pub(crate) every: Duration,
     /// How many records stay in the database at most.
     pub keep_records: u32,
 }
@@ -197,13 +195,13 @@ pub type Readings = HashMap<String, Reading>;
 /// A source, ready to run.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A file.
+    /// One file, which may grow.
     File(FileSource),
-    /// A drop directory.
+    /// A directory that files are dropped into.
     Directory(DirectorySource),
-    /// Standard input.
+    /// Standard input, with its format and map.
     Stdin(Format, Option<Arc<Map>>),
-    /// Kafka topics.
+    /// Topics of a Kafka cluster.
     Kafka(KafkaSource),
     /// A table or query of a database.
     Postgres(Box<PostgresSource>),

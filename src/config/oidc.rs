@@ -54,7 +54,6 @@ fn roles_claim() -> String {
 /// The provider, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Oidc {
-    /// Its address.
     pub issuer: String,
     /// What it calls this program.
     pub client_id: String,

@@ -313,7 +313,6 @@ pub enum ProviderName {
 }
 
 impl ProviderName {
-    /// The algorithms.
     pub(crate) fn provider(self) -> &'static dyn Provider {
         match self {
             Self::International => provider::INTERNATIONAL,

@@ -54,8 +54,7 @@ pub enum Spanning {
 /// The section `shards`.
 #[derive(Debug, Clone)]
 pub struct Shards {
-    /// The consumer group.
-    pub group: String,
+    pub(crate) group: String,
     /// The name of this machine in it.
     pub instance: String,
     /// Where shard 0 listens, and the others port by port after it.
@@ -69,8 +68,7 @@ pub struct Shards {
 /// A shard, as a variable names it: `2`, or by its keeper `2@127.0.0.1:9467`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// The partition.
-    pub number: i32,
+    pub(crate) number: i32,
     /// Where its keeper has it listen; it ends with that keeper.
     pub kept_at: Option<SocketAddr>,
 }

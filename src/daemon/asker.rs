@@ -9,8 +9,7 @@ use crate::{access::Limits, config::ask::Model, event::Instant, personal::Person
 
 /// Rows that an answer has at most.
 pub const ROWS_MAX: usize = 1000;
-/// Bytes of them.
-pub const BYTES_MAX: usize = 4 << 20;
+pub(crate) const BYTES_MAX: usize = 4 << 20;
 
 /// What a column of an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -43,7 +42,7 @@ pub struct Answered {
 /// Answers one SELECT at a time, on a thread that may wait. Of alerts only those within limits are there.
 pub type AnswerQuery = Box<dyn Fn(&Shared, &str, &Limits, Instant) -> Result<Answered, String> + Send + Sync>;
 
-/// Who answers.
+/// What answers questions in plain words beside the loop.
 #[derive(Default)]
 pub struct Asker {
     answer: OnceLock<(AnswerQuery, Option<Model>)>,

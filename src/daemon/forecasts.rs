@@ -24,8 +24,7 @@ const BAD_FOR: Duration = Duration::from_mins(1);
 /// What a budget line is expected to have executed at the end of its year.
 #[derive(Debug, Clone, Copy)]
 pub struct LineForecast {
-    /// The forecast.
-    pub forecast: Forecast,
+    pub(crate) forecast: Forecast,
     /// What the even pace would bring, in cents.
     pub naive: Option<i128>,
     /// What the forecast is made of; `None` for a year that is over.
@@ -49,8 +48,7 @@ pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecast
 pub struct Outlook {
     /// The latest event time that they rest on.
     pub at: Instant,
-    /// What they are.
-    pub made: LineForecasts,
+    pub(crate) made: LineForecasts,
 }
 
 /// What came of making them, and when.

@@ -64,7 +64,6 @@ impl Gate {
     }
 }
 
-/// What comes in.
 pub struct IncomingBlocks {
     /// Blocks of sources, which wait where they stand.
     pub sources: mpsc::Receiver<Block>,

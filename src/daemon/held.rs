@@ -14,17 +14,13 @@ pub(crate) enum HeldBy {
     /// Quiet hours, by their name.
     Quiet(String),
     Silence {
-        /// Its number.
         id: i64,
-        /// Who ordered it.
         author: String,
-        /// When it ends.
         until: Instant,
     },
     /// A graver alert.
     Alert {
         id: String,
-        /// What it says.
         title: String,
     },
 }

@@ -12,7 +12,6 @@ use crate::{
 
 /// The journal that windows are filled from.
 pub(crate) struct StoredPast {
-    /// The state directory.
     pub dir: PathBuf,
     /// The columns of events.
     pub schema: SchemaRef,

@@ -37,7 +37,6 @@ const KEPT: usize = 20;
 pub enum LabVariant {
     /// A rule in force with other constants.
     Params {
-        /// The rule's id.
         rule: String,
         /// The constants that are others.
         params: Map<String, Value>,
@@ -46,17 +45,12 @@ pub enum LabVariant {
     Text(String),
 }
 
-/// A backtest.
 #[derive(Debug)]
 pub struct Job {
-    /// Its number.
     pub id: u64,
-    /// The rule's id.
     pub rule: String,
     pub tried: LabVariant,
-    /// Who asked.
     pub by: String,
-    /// When it began.
     pub begun_at: Instant,
     /// Events that there are to go through.
     pub events: u64,
@@ -68,9 +62,7 @@ pub struct Job {
 /// How a backtest ended.
 #[derive(Debug, Clone)]
 pub enum BacktestEnd {
-    /// With this.
     Done(Arc<LabComparison>),
-    /// Somebody stopped it.
     Stopped,
     /// It could not be done, and why.
     Failed(String),
@@ -87,7 +79,6 @@ impl Job {
 /// Why a backtest does not begin.
 #[derive(Debug)]
 pub(crate) enum BacktestRefused {
-    /// Another one runs.
     Busy(Arc<Job>),
     /// There is no such rule.
     Missing(String),
@@ -97,7 +88,7 @@ pub(crate) enum BacktestRefused {
     Failed(String),
 }
 
-/// The backtests.
+/// The backtests that run or ran, the latest of them.
 #[derive(Debug, Default)]
 pub struct Lab {
     jobs: Mutex<VecDeque<Arc<Job>>>,
@@ -111,9 +102,8 @@ impl Lab {
         self.locked(|jobs| jobs.iter().cloned().collect())
     }
 
-    /// A backtest.
     #[must_use]
-    pub fn job(&self, id: u64) -> Option<Arc<Job>> {
+    pub(crate) fn job(&self, id: u64) -> Option<Arc<Job>> {
         self.locked(|jobs| jobs.iter().find(|job| job.id == id).cloned())
     }
 

@@ -14,7 +14,7 @@ use crate::{
     stream::{Block, Payload},
 };
 
-/// Asks the engine.
+/// The way by which applications reach the engine.
 #[derive(Debug)]
 pub struct Questions {
     /// How applications are decided.
@@ -32,8 +32,7 @@ pub struct DecisionRequest {
     pub mode: DecisionMode,
     /// How long what is allowed reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
-    /// Who asks.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// By which override one application may pass.
     pub overriding: Option<Override>,
 }
@@ -59,7 +58,6 @@ impl Questions {
         self.decoder.decode(&[block(payload.clone())], None)
     }
 
-    /// What reads them.
     #[must_use]
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder

@@ -20,7 +20,6 @@ pub struct Receivers {
     pub sinks: Arc<Sinks>,
     /// How much each takes at a time.
     pub limits: BTreeMap<String, SinkLimits>,
-    /// The reference lists.
     pub lists: Lists,
     names: SharedLists,
     /// Writes drafts of letters; none before the configuration is read.

@@ -81,7 +81,7 @@ impl Signals {
         self
     }
 
-    /// The next signal.
+    /// Waits for the next signal that means something here.
     pub async fn next(&mut self) -> Signal {
         match self.pending.take() {
             Some(pending) => pending,

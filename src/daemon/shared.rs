@@ -58,9 +58,8 @@ const FIELD_NAMES_MAX: usize = 256;
 /// The daemon's shared state.
 #[derive(Debug)]
 pub struct Shared {
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// The balances.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The ledger that the loop changes.
     pub ledger: Arc<RwLock<Ledger>>,
     /// A copy of them for readers.
     pub balances: BalancesCopy,
@@ -74,8 +73,7 @@ pub struct Shared {
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
     pub policy: RwLock<Arc<Policy>>,
-    /// Who is told.
-    pub receivers: tokio::sync::watch::Sender<Receivers>,
+    pub(crate) receivers: tokio::sync::watch::Sender<Receivers>,
     /// Wakes those who tell of alerts.
     pub dispatch: tokio::sync::Notify,
     /// Wakes whoever reads certificates again.
@@ -84,8 +82,7 @@ pub struct Shared {
     pub approved: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
     /// What is told of the replica, if there is one.

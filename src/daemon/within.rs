@@ -24,7 +24,6 @@ impl<'s> LimitedView<'s> {
         Self { shared, limits }
     }
 
-    /// Whether everything is.
     pub(crate) fn is_all(&self) -> bool {
         self.limits.is_none()
     }

@@ -38,13 +38,9 @@ const ROWS: &str = "rows.jsonl";
 
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// Its number.
     pub id: u64,
-    /// What is done.
     pub task: Task,
-    /// Who asked.
     pub by: String,
-    /// When it began.
     pub begun_at: Instant,
     folder: PathBuf,
     stop: AtomicBool,
@@ -63,7 +59,6 @@ pub(crate) enum WorkEnd {
         /// Whether what was checked holds: a table that differs, or a drill that fails, is a result too.
         passed: bool,
     },
-    /// Somebody stopped it.
     Stopped,
     /// It could not be done, and why.
     Failed(String),
@@ -72,7 +67,6 @@ pub(crate) enum WorkEnd {
 /// Why a work does not begin.
 #[derive(Debug)]
 pub(crate) enum WorkRefused {
-    /// Another one runs.
     Busy(Arc<Work>),
     /// It cannot be done here, and why.
     Refused(String),
@@ -92,7 +86,6 @@ impl Works {
         self.works.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// One of them.
     pub(crate) fn one(&self, id: u64) -> Option<Arc<Work>> {
         self.all().into_iter().find(|work| work.id == id)
     }
@@ -126,7 +119,6 @@ impl Work {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Has it stop.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }

@@ -37,7 +37,7 @@ impl Verdict {
     /// All of them, the gravest last.
     pub const ALL: [Self; 3] = [Self::Allow, Self::Explain, Self::Block];
 
-    /// Its word.
+    /// The word in JSON and in metrics.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -94,8 +94,7 @@ pub struct DecisionQuestion {
     pub sources: Arc<[Lag]>,
     /// The clock's time, for the answer.
     pub now: Instant,
-    /// Who asks.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// By which override the application may pass what blocks it; it is alone then.
     pub overriding: Option<Override>,
     /// Told what is decided, before it is stored.
@@ -111,23 +110,21 @@ pub enum Unanswered {
     Known(String),
     /// The override does not let this application pass: why.
     NotOverridden(String),
-    /// The engine ended.
+    /// The engine ended before it could answer.
     Stopping,
 }
 
 /// What is stored of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// The answer.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// The hash of the application's content, by which the same one is known again.
     pub content: u64,
     /// The application's event time.
     pub at: Instant,
     /// When what it reserves is released, by event time; `None` if never.
     pub expires_at: Option<Instant>,
-    /// Who asked.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// When, by the clock.
     pub asked_at: Instant,
 }
@@ -139,10 +136,8 @@ pub struct Release {
     pub due: Instant,
     /// The event time of the withdrawal.
     pub at: Instant,
-    /// The application.
-    pub event_id: String,
-    /// Its line.
-    pub budget_line_id: String,
+    pub(crate) event_id: String,
+    pub(crate) budget_line_id: String,
 }
 
 /// The id of the event that withdraws an application: the same whoever makes it, so that it happens once. It is as long as

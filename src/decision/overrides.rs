@@ -14,8 +14,7 @@ use crate::{
 /// An act of somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideAct {
-    /// Who.
-    pub who: String,
+    pub(crate) who: String,
     /// When, by the clock.
     pub at: Instant,
 }
@@ -23,27 +22,22 @@ pub struct OverrideAct {
 /// The permission for one application to pass what blocked it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
-    /// Its number.
+    /// The number that the store gives it, 0 before that.
     #[serde(skip)]
     pub override_id: i64,
-    /// The blocked application.
-    pub application: String,
-    /// Its line.
-    pub budget_line_id: String,
+    pub(crate) application: String,
+    pub(crate) budget_line_id: String,
     /// What the application is about ([`Decision::subject`]).
     pub subject: String,
     /// The rules that blocked it: others still block.
     pub rules: Vec<String>,
-    /// The largest amount.
-    pub cents: Cents,
-    /// Why.
-    pub reason: String,
+    pub(crate) cents: Cents,
+    pub(crate) reason: String,
     /// Who asked; empty if nobody said who they are.
     pub asked_by: String,
     /// How many people have to grant it.
     pub needed: usize,
-    /// Who did.
-    pub grants: Vec<OverrideAct>,
+    pub(crate) grants: Vec<OverrideAct>,
     /// Until when it is good, by the clock.
     pub expires_at: Instant,
     /// Who took it back.
@@ -76,25 +70,21 @@ pub struct NewOverride {
     pub by: OverrideAct,
     /// Whether that person grants it.
     pub is_granted: bool,
-    /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The largest amount; that of the application without it.
     pub cents: Option<Cents>,
-    /// Until when.
-    pub expires_at: Instant,
+    pub(crate) expires_at: Instant,
 }
 
 /// What passes by an override.
 #[derive(Debug, Clone, Copy)]
 pub struct Passing<'p> {
-    /// Who asks.
-    pub who: &'p str,
+    pub(crate) who: &'p str,
     /// The line of the application.
     pub budget_line_id: &'p str,
     /// What it is about.
     pub subject: &'p str,
-    /// Its amount.
-    pub cents: Cents,
+    pub(crate) cents: Cents,
 }
 
 /// By which override an application passed.
@@ -156,9 +146,8 @@ impl Override {
         })
     }
 
-    /// Where it stands.
     #[must_use]
-    pub fn standing(&self, now: Instant) -> OverrideState {
+    pub(crate) fn standing(&self, now: Instant) -> OverrideState {
         // What passed by it has passed, whatever came after.
         match self {
             _ if self.used_by.is_some() => OverrideState::Used,

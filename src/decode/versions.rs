@@ -60,13 +60,11 @@ pub enum Stated {
 pub struct RowVersion {
     /// What stays the same when it changes.
     pub key: Box<str>,
-    /// What orders it.
     pub version: Version,
     /// The version as it stands there.
     pub shown: Box<str>,
     /// When it changed, if the version is a time that can be one.
     pub changed_at: Option<Instant>,
-    /// What it says.
     pub stated: Stated,
     /// Its first row among the decoded events; of none, where it would be.
     pub row: usize,

@@ -15,10 +15,8 @@ pub type Failure = (String, Option<String>);
 /// A problem that our own code found while an expression was planned or evaluated.
 #[derive(Debug)]
 pub struct ExpressionProblem {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
+    pub(crate) message: String,
+    pub(crate) hint: String,
     /// The word it is about, as it is written; empty if the whole expression is meant.
     pub word: String,
 }

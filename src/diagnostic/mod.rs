@@ -25,7 +25,7 @@ pub struct Diagnostic {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// What is wrong, in a sentence for people.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,

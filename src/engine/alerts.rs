@@ -50,7 +50,7 @@ pub struct MemoryAlerts {
 }
 
 impl MemoryAlerts {
-    /// None yet.
+    /// Nothing is filed yet; quiet hours are those of the calendar.
     pub fn new(calendar: &Arc<Calendar>) -> Self {
         let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
         let (watched, filed) = (Watched::new(), HashSet::new());

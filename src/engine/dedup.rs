@@ -23,9 +23,9 @@ use crate::event::{Instant, TimeDelta};
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sighting {
-    /// Nothing.
+    /// No event of this id was accepted.
     New,
-    /// The same event.
+    /// The same event was accepted before, with the same content.
     Duplicate,
     /// Another event with this id.
     Conflict,

@@ -24,7 +24,6 @@ pub struct ReplayQuery<'w> {
 /// The past of a stream.
 #[derive(Clone)]
 pub struct JournalReplay {
-    /// The events.
     pub history: Arc<dyn History>,
     /// From when on they are complete.
     pub journal: Option<JournalStart>,

@@ -118,7 +118,7 @@ impl RowSource for Taken {
 }
 
 impl MemoryTables {
-    /// Tables without rows.
+    /// Tables that have no rows yet.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>) -> Self {
         let kept = Kept { findings: Vec::new(), alerts: MemoryAlerts::new(calendar) };

@@ -52,7 +52,7 @@ pub enum EngineError {
     Internal(String),
 }
 
-/// The last stage.
+/// The last stage of the loop, which makes batches last.
 pub trait Output: Send {
     /// Makes batches durable, all that are given or none, and tells who waits for them.
     fn commit(
@@ -63,7 +63,7 @@ pub trait Output: Send {
 
 /// The loop with its state.
 pub struct Engine {
-    /// Reads records.
+    /// What makes columns of the bytes of a block.
     pub decoder: Arc<Decoder>,
     /// Holds the ledger, the known events and the watermark.
     pub sequencer: Sequencer,
@@ -91,7 +91,7 @@ pub struct Engine {
 /// What the last stage gets of the accepted events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputDetail {
-    /// Nothing.
+    /// Neither the events nor their block.
     Nothing,
     /// A block for the journal.
     Journal,
@@ -104,8 +104,7 @@ pub enum OutputDetail {
 /// How time passes for sources that are silent.
 #[derive(Clone)]
 pub struct IdleWatch {
-    /// The clock's time.
-    pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
+    pub(crate) now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// How long a source may be silent.
     pub idle: TimeDelta,
     /// How often is looked.

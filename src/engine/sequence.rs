@@ -50,9 +50,9 @@ pub struct Sequencer {
 
 /// A batch, or a part of one, after it was applied to the ledger.
 pub struct Sequenced {
-    /// The accepted events.
+    /// The events that were accepted, in their order.
     pub events: RecordBatch,
-    /// Their types.
+    /// The types of those events, row by row.
     pub types: Vec<EventType>,
     /// The hashes of their ids and contents.
     pub hashes: Vec<(u64, u64)>,
@@ -87,7 +87,7 @@ pub struct Sequenced {
 pub enum SequenceCause {
     /// The loop starts, and ticks may be left over from before.
     Start,
-    /// Events came.
+    /// Events came that move the watermark.
     Events,
     /// No events came for a while, and the clock tells that time has passed.
     Silence,

@@ -43,7 +43,7 @@ impl Ticker {
         Arc::ptr_eq(&self.rules, rules)
     }
 
-    /// The rules.
+    /// The rules whose schedules it follows.
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
@@ -55,7 +55,7 @@ impl Ticker {
         &self.rules.rules[at].rule.id
     }
 
-    /// The calendar.
+    /// The calendar that schedules are meant in.
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.calendar

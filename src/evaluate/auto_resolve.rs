@@ -35,7 +35,6 @@ pub struct Standings {
     other_lines: Vec<Box<str>>,
 }
 
-/// One rule's.
 #[derive(Debug)]
 struct Standing {
     rule_id: String,
@@ -51,7 +50,6 @@ pub struct LapsedCondition {
     /// The row of the event.
     pub row: usize,
     pub rule_id: String,
-    /// The budget line.
     pub line: String,
     pub event_id: String,
 }

@@ -70,7 +70,6 @@ enum Next {
     /// It has to be looked for.
     #[default]
     Unknown,
-    /// There is none.
     Nothing,
     At(i64),
 }
@@ -124,13 +123,11 @@ impl CalendarWindows {
         Self { closed, limit: PANES_MIN, ..Self::default() }
     }
 
-    /// Panes held.
     #[must_use]
     pub(crate) fn panes(&self) -> usize {
         self.held
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, panes, held, .. } = self;
         let beside = || {

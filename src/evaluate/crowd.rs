@@ -25,7 +25,6 @@ pub(crate) struct Crowd(Mutex<BTreeSet<Left>>);
 type Left = (String, Instant);
 
 impl Crowd {
-    /// None yet.
     #[must_use]
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(BTreeSet::new()))
@@ -96,7 +95,6 @@ impl QueryCourse<'_> {
         }
     }
 
-    /// It has ended.
     pub(crate) fn end(&self) {
         let mut left = self.crowd.left();
         if self.state.swap(ENDED, Ordering::SeqCst) == LEFT_BEHIND {

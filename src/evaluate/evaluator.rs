@@ -62,7 +62,6 @@ pub struct Evaluation {
 pub struct FindingOrigin {
     /// The row of the batch that led to it.
     pub row: usize,
-    /// Its time.
     pub at: Instant,
     /// The event's amount; nothing if it is not about an event.
     pub cents: Cents,
@@ -78,9 +77,9 @@ impl Evaluation {
 
 /// Accepted events with the balances after each.
 pub struct Batch<'b> {
-    /// The events.
+    /// The events of the batch as columns.
     pub events: &'b RecordBatch,
-    /// Their types.
+    /// The types of those events, row by row.
     pub types: &'b [EventType],
     /// What the ledger says after each.
     pub after: &'b AfterEvent,
@@ -121,7 +120,7 @@ impl Evaluator {
         Self { rules, calendar }
     }
 
-    /// The rules.
+    /// The rules that it evaluates now.
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules

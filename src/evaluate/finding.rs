@@ -20,7 +20,6 @@ const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::Budge
 pub enum Subject<'s> {
     Event {
         id: &'s str,
-        /// Its time.
         at: Instant,
     },
     /// A window; of its key no other ends when it does.

@@ -165,7 +165,6 @@ fn cell(texts: &StringViewArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
-/// Columns of money.
 struct Money<const N: usize>([Decimal128Builder; N]);
 
 impl<const N: usize> Money<N> {

@@ -30,7 +30,6 @@ pub(crate) struct AccumulatorSize {
 }
 
 impl AccumulatorSize {
-    /// Nothing yet.
     pub(crate) fn of(function: &AggregateFunctionExpr) -> Self {
         let keeps = match of_aggregate(function.fun().name()) {
             // What is kept once is not told by what is given.

@@ -134,7 +134,6 @@ fn kept() -> ReplaceChildrenOptions {
 /// What is looked at besides the time.
 #[derive(Debug, Clone)]
 enum Care {
-    /// Nothing.
     Time,
     /// The rows on the left of a join of all pairs are counted.
     Left(Arc<AtomicU64>),

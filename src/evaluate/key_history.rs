@@ -25,7 +25,6 @@ pub(crate) struct KeyState {
 /// A window that is closed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClosedWindow {
-    /// Where it starts.
     pub start: i64,
     /// The measure that is compared; `None` where it is NULL or there is no anomaly.
     pub value: Option<f64>,

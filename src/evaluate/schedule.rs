@@ -83,8 +83,7 @@ pub trait Tables: Send + Sync {
 pub struct QueryLimits {
     /// Bytes of memory.
     pub memory: usize,
-    /// Time.
-    pub time: Duration,
+    pub(crate) time: Duration,
     /// Rows, each of which is a finding.
     pub rows: usize,
 }
@@ -98,10 +97,8 @@ impl Default for QueryLimits {
 /// A rule that is due.
 #[derive(Debug, Clone)]
 pub struct Due {
-    /// The tick.
-    pub tick: Instant,
-    /// The rule.
-    pub rule: RuleId,
+    pub(crate) tick: Instant,
+    pub(crate) rule: RuleId,
     /// What the ledger holds at this moment, as far as the rule reads it.
     pub ledger: LedgerTables,
     /// The how manieth process begins it, if another ended before it was done; else 0.
@@ -111,19 +108,15 @@ pub struct Due {
 /// A tick of a rule that was passed without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedTick {
-    /// The rule.
-    pub rule: String,
-    /// The tick.
-    pub tick: Instant,
-    /// Why.
-    pub why: Why,
+    pub(crate) rule: String,
+    pub(crate) tick: Instant,
+    pub(crate) why: Why,
 }
 
 /// What came of a rule that was due.
 #[derive(Debug, Default)]
 pub struct Ran {
-    /// What it found.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What happened to it.
     pub counts: RuleCounts,
     /// Why its tick is passed without an answer; `None` if it was answered, or would fail in the same way again.

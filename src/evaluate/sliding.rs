@@ -58,7 +58,6 @@ pub(crate) struct Sliding {
     /// The texts that events have the numbers of.
     texts: Texts,
     scratch: Vec<Tally>,
-    /// Events held.
     rows: usize,
     scale: Scale,
     /// When so many are held, those that are not needed are let go.
@@ -98,7 +97,6 @@ impl Sliding {
         }
     }
 
-    /// Events held.
     #[must_use]
     pub(crate) fn rows(&self) -> usize {
         self.rows
@@ -112,7 +110,6 @@ impl Sliding {
         selected.from.iter().copied().filter(near).min().filter(|from| *from < floor)
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, texts, rows, .. } = self;
         let beside = || keys.bytes() + texts.bytes();

@@ -38,7 +38,7 @@ pub struct Windows {
     start: Option<Instant>,
 }
 
-/// What windows hold.
+/// How many events, panes and bytes windows hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WindowUsage {
     /// Events in sliding windows.
@@ -159,7 +159,7 @@ impl Windows {
         self.sliding.is_empty() && self.closing.iter().all(Option::is_none)
     }
 
-    /// What is held.
+    /// How many events, panes and bytes there are now.
     pub fn held(&mut self) -> WindowUsage {
         let panes = self.closing.iter().flatten().map(ClosingWindows::panes).sum();
         let sliding = self.sliding.iter_mut().map(Sliding::bytes).sum();

@@ -28,10 +28,10 @@ pub struct Cents(i128);
 pub struct Ratio(i128);
 
 impl Cents {
-    /// Nothing.
+    /// No money at all: `0.00`.
     pub const ZERO: Self = Self(0);
 
-    /// So many cents.
+    /// An amount of so many cents.
     #[inline]
     #[must_use]
     pub const fn new(cents: i128) -> Self {
@@ -69,7 +69,7 @@ impl Cents {
 impl Ratio {
     /// Digits after the point.
     pub const SCALE: u32 = 18;
-    /// The whole.
+    /// The whole, of which others are shares.
     pub const ONE: Self = Self(10i128.pow(Self::SCALE));
     /// The largest that `Decimal128(38, 18)` holds; what is larger is held at it.
     pub const MAX: Self = Self(10i128.pow(38) - 1);

@@ -35,11 +35,11 @@ pub enum StampUnit {
 /// What a number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
-    /// An instant.
+    /// An instant, whose zone was written or is UTC.
     Instant(Instant),
-    /// A local day.
+    /// A day of the local calendar.
     Day(Date),
-    /// A local time.
+    /// A local time, whose zone is the source's.
     Local(DateTime),
 }
 

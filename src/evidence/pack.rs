@@ -23,7 +23,6 @@ use crate::{
 pub(crate) struct Material {
     pub facts: PackManifest,
     pub recipe: Recipe,
-    /// The rule's text.
     pub rule: String,
     pub rows: RowsByList,
     /// Events with their places in the journal, in its order.

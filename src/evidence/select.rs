@@ -83,7 +83,6 @@ impl Row<'_> {
 const NAMING: [Column; 2] = [Column::ApplicationId, Column::OriginalEventId];
 const LINES: [Column; 2] = [Column::BudgetLineId, Column::ToBudgetLineId];
 
-/// What was chosen.
 pub(crate) enum Chosen {
     /// Events with their places in the journal, in its order.
     Events(Vec<(i64, Map<String, Value>)>),

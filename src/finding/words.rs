@@ -59,7 +59,7 @@ macro_rules! words {
                 Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
             }
 
-            /// By its word.
+            /// The value of a word, if there is one.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
                 Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)

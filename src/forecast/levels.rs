@@ -38,13 +38,13 @@ pub struct ForecastGroup {
     pub level: ForecastLevel,
     /// `unit_code` or `economic_code`.
     pub code: Box<str>,
-    /// The fiscal year.
+    /// The fiscal year that it is of.
     pub year: i32,
     /// The sum of totals, in cents.
     pub total: i128,
     /// The sum of executed.
     pub executed: i128,
-    /// The forecast.
+    /// What it will have executed at the year's end.
     pub forecast: Forecast,
 }
 

@@ -51,7 +51,7 @@ impl YearPosition {
         Some(Self { year, start, end, now, months: passed, month_end: to, earlier })
     }
 
-    /// The fiscal year.
+    /// The fiscal year that the point lies in.
     #[must_use]
     pub fn year(&self) -> i32 {
         self.year

@@ -45,7 +45,6 @@ pub(crate) struct Sample {
 /// How records are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FileLayout {
-    /// Rows of text.
     Text {
         /// What parts the cells.
         delimiter: u8,
@@ -54,16 +53,12 @@ pub(crate) enum FileLayout {
     },
     /// A sheet of a workbook.
     Workbook {
-        /// Its name.
         sheet: String,
         /// The row that names the columns, from 1.
         header_row: u32,
     },
     /// Elements at a path.
-    Markup {
-        /// The path.
-        rows: String,
-    },
+    Markup { rows: String },
     /// Objects.
     Json,
 }

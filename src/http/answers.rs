@@ -34,7 +34,6 @@ const MAKING: u32 = 24 << 10;
 /// How long a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Room for answers.
 #[derive(Debug)]
 pub(crate) struct Answers {
     room: Arc<Semaphore>,
@@ -83,7 +82,6 @@ pub(crate) async fn answers(State(answers): State<Arc<Answers>>, request: Reques
 /// A body that holds something until it is written.
 pub(crate) struct HoldingBody<T> {
     pub body: Body,
-    /// What it holds.
     pub held: Option<T>,
 }
 

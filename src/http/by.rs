@@ -23,9 +23,7 @@ use crate::{
 /// Who sends a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Requester {
-    /// Who is known.
     pub known: Option<Authenticated>,
-    /// From where.
     pub peer: IpAddr,
     /// The user of this machine, for who comes through the socket: the kernel says so, whether anybody is asked or not.
     pub local: Option<Local>,
@@ -37,9 +35,7 @@ pub(crate) struct Requester {
 /// Somebody who is known, and by what.
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
-    /// Who.
     pub identity: Identity,
-    /// By what.
     pub way: Way,
 }
 
@@ -84,7 +80,6 @@ impl Way {
         }
     }
 
-    /// What was used.
     pub(crate) fn used(&self) -> Used {
         match self {
             Self::Proxy | Self::Certificate | Self::Local => Used::Name,

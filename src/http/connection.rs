@@ -44,7 +44,6 @@ const TROUBLE: Duration = Duration::from_millis(100);
 /// Where a request comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// Through which door.
     pub entrance: Entrance,
     /// The address; that of this machine for who comes through the socket.
     pub peer: IpAddr,

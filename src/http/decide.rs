@@ -172,7 +172,6 @@ fn takes_more(shared: &Shared) -> Result<(), Problem> {
     }
 }
 
-/// What is asked.
 struct Asked {
     /// The applications, one JSON object each.
     records: Vec<Vec<u8>>,

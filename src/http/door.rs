@@ -20,7 +20,6 @@ const ALWAYS: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 pub(crate) struct Door {
     /// What clients are granted.
     pub clients: Clients,
-    /// Who was refused.
     pub refusals: Arc<Refusals>,
     metrics: Arc<Metrics>,
     seats: Mutex<Seats>,

@@ -23,7 +23,6 @@ pub(crate) const UNMASKED: &str = "x-unmasked";
 /// What is shown of persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lens {
-    /// All.
     Whole,
     /// Ends of accounts, first characters of names.
     Masked,

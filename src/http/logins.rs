@@ -33,7 +33,6 @@ const ASKED_AT_A_TIME: usize = 8;
 /// By what somebody is known whose password a directory takes.
 const LDAP: &str = "ldap";
 
-/// Who tries passwords.
 #[derive(Debug)]
 pub struct Logins {
     throttle: Mutex<Throttle>,
@@ -51,7 +50,6 @@ pub struct Claim {
     pub password: Password,
     /// A code of the second factor.
     pub totp: Option<String>,
-    /// The address.
     pub peer: IpAddr,
 }
 

@@ -130,7 +130,6 @@ use stream::Streams;
 use tls::ServerTls;
 use trees::Trees;
 
-/// What handlers share.
 #[derive(Clone)]
 struct Served {
     shared: Arc<Shared>,

@@ -41,7 +41,6 @@ pub(crate) struct RegisterEntry {
     pub alert: AlertView,
     /// Its severity in Chinese.
     pub severity: &'static str,
-    /// What officers wrote.
     pub remarks: String,
     /// How many files it has.
     pub files: u64,
@@ -50,7 +49,6 @@ pub(crate) struct RegisterEntry {
 /// Why there is no register.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRegister {
-    /// Too many cases.
     #[error("{}", say!("a register has {most} cases at most; narrow the filter", most = CASES_MAX))]
     TooMany,
     /// It cannot be read or written.

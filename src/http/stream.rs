@@ -51,7 +51,6 @@ const LENGTH: Duration = Duration::from_mins(10);
 /// How often it is asked whether a reader still may.
 const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
-/// Room for streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
     room: Arc<Semaphore>,
@@ -68,7 +67,6 @@ impl Streams {
 /// Where a reader is.
 #[derive(Debug, Clone, Copy)]
 enum Start {
-    /// It begins now.
     Now,
     /// It knows everything up to this place.
     After(Place),

@@ -30,7 +30,7 @@ pub struct GroupSums {
     pub key: LineGroupKey,
     /// How many lines it has.
     pub lines: u32,
-    /// Their sums.
+    /// The sums of the lines in it.
     pub balances: Balances,
 }
 

@@ -40,7 +40,7 @@ use reversals::Reversals;
 /// The number of a budget line, in the order in which lines were opened.
 pub type LineNumber = u32;
 
-/// All budget lines.
+/// All budget lines with their balances, exact at every commit.
 #[derive(Debug, Default)]
 pub struct Ledger {
     lines: Vec<Line>,

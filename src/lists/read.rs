@@ -24,19 +24,19 @@ pub enum ListError {
     /// The file cannot be read.
     #[error("{path}: {}", os_reason(error))]
     Io {
-        /// The file.
+        /// The file, as the configuration names it.
         path: String,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// A row cannot be read.
     #[error("{path}:{line}: {message}")]
     Row {
-        /// The file.
+        /// The file, as the configuration names it.
         path: String,
-        /// The line.
+        /// The line in the file, counted from 1.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with the row, for people.
         message: String,
     },
 }

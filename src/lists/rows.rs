@@ -22,7 +22,6 @@ impl TextTable {
         Self { columns, text: String::with_capacity(bytes), ends: Vec::new() }
     }
 
-    /// Adds a row.
     pub(crate) fn push<'c>(&mut self, cells: impl Iterator<Item = &'c str>) -> Result<(), TooLarge> {
         for cell in cells {
             self.text.push_str(cell);
@@ -89,7 +88,6 @@ impl Index {
         self.0.iter().map(|row| *row as usize)
     }
 
-    /// Different texts.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

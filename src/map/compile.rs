@@ -24,10 +24,8 @@ use crate::{
 pub struct Mistake {
     /// The keys that lead to it.
     pub path: Vec<String>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 struct Compiler<'s> {

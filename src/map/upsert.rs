@@ -34,7 +34,7 @@ pub struct UpsertShape {
     pub confirmed_at: Option<String>,
 }
 
-/// The same, compiled.
+/// The settings of records that come again, with columns resolved.
 #[derive(Debug)]
 pub struct Upsert {
     /// The columns of the key.
@@ -52,7 +52,7 @@ pub struct Upsert {
 /// What a source brings by itself.
 #[derive(Debug, Clone, Copy)]
 pub enum Versioned<'v> {
-    /// Nothing.
+    /// The record is not one that comes again.
     Not,
     /// Change events, with the place in the log of the database.
     Changes,

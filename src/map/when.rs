@@ -16,7 +16,7 @@ use crate::{event::dress::naked, say, text::quoted};
 /// A condition; unknown (`None`) where a value is missing, as in SQL.
 #[derive(Debug, Clone)]
 pub enum Predicate {
-    /// Both hold.
+    /// Both sides hold, as SQL's AND.
     And(Box<Self>, Box<Self>),
     /// One of them holds.
     Or(Box<Self>, Box<Self>),
@@ -60,8 +60,7 @@ pub enum Comparator {
 /// A value that is compared with a number and is none.
 #[derive(Debug)]
 pub struct NoNumber {
-    /// The column.
-    pub slot: usize,
+    pub(crate) slot: usize,
     /// What stands in it.
     pub found: String,
 }

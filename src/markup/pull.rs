@@ -56,9 +56,9 @@ impl Bounds {
 /// A piece of a document.
 #[derive(Debug)]
 pub enum XmlToken<'b> {
-    /// An element begins.
+    /// An element begins, with its attributes.
     Open(Tag<'b>),
-    /// An element ends.
+    /// The element that was opened last ends.
     Close(BytesEnd<'b>),
     /// Characters, or some of those that belong together.
     Text(Cow<'b, str>),

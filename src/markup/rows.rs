@@ -22,7 +22,7 @@ const OUTPUT_MAX: u64 = 1 << 30;
 /// What was made of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DocumentSummary {
-    /// Rows.
+    /// Rows that were made of the document.
     pub rows: u64,
     /// Those of them that are elements on the way to a row in which there was none.
     pub incomplete: u64,

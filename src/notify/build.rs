@@ -28,9 +28,9 @@ pub struct Setup {
     pub language: Language,
     /// The zone of times that people read.
     pub calendar: Arc<Calendar>,
-    /// The clock.
+    /// What tells texts and sinks the time.
     pub clock: Arc<dyn Clock>,
-    /// The texts.
+    /// The texts of each sink, built in or configured.
     pub templates: Arc<Templates>,
     /// In whose name mails and letters are written.
     pub office: Arc<Office>,
@@ -38,7 +38,7 @@ pub struct Setup {
     pub external_url: Option<String>,
     /// The links by which units answer letters, if they have any.
     pub links: Option<Arc<Links>>,
-    /// What is counted.
+    /// What counts attempts and what came of them.
     pub metrics: Arc<Metrics>,
     /// What codes are called: the lists in force, which change while the sinks stay.
     pub names: Arc<RwLock<Lists>>,

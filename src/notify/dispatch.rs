@@ -42,12 +42,10 @@ const ENTRIES_MAX: usize = 500;
 /// What a round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DispatchReport {
-    /// Notifications made.
-    pub notifications: usize,
+    pub(crate) notifications: usize,
     /// Entries that wait because something mutes them, by what: `silence`, `inhibition`, `quiet_hours`, `storm`.
     pub held: BTreeMap<&'static str, u64>,
-    /// Alerts escalated.
-    pub escalated: usize,
+    pub(crate) escalated: usize,
     /// Alerts that a sink was not told of, because they ended before it would have been.
     pub untold: u64,
     /// Whether more is due already.
@@ -59,7 +57,7 @@ pub struct DispatchReport {
 pub struct Dispatch {
     /// What the configuration says.
     pub policy: Arc<Policy>,
-    /// The sinks.
+    /// The sinks that there are, by name.
     pub sinks: Arc<Sinks>,
     /// The reference lists, for the contacts of units.
     pub lists: Lists,
@@ -68,8 +66,7 @@ pub struct Dispatch {
 /// What rounds know that follow one another: it is read before they begin, so that no commit waits for it.
 #[derive(Debug)]
 pub struct Pass {
-    /// The time.
-    pub now: Instant,
+    pub(crate) now: Instant,
     gravers: Gravers,
 }
 

@@ -19,7 +19,6 @@ pub(crate) enum Trouble {
     Outbox,
     /// Notifications were refused for good.
     Parked,
-    /// Rules fail.
     RuleErrors,
     /// Many records are put into quarantine.
     Quarantine,
@@ -32,7 +31,6 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// All of them.
     pub(crate) const ALL: [Self; 9] = [
         Self::Silent,
         Self::Lag,
@@ -75,7 +73,6 @@ pub(crate) struct HealthFigures {
     pub waiting_for: Vec<String>,
     /// Notifications refused for good.
     pub parked: u64,
-    /// Evaluations that failed.
     pub rule_errors: u64,
     /// Records put into quarantine.
     pub quarantined: u64,
@@ -87,7 +84,6 @@ pub(crate) struct HealthFigures {
     pub reloaded: bool,
 }
 
-/// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthNotice {
     /// What it is about.

@@ -60,7 +60,6 @@ const RESERVED: &[Reserved] = &[
     ("delivery.timeout.ms", || say!("use `timeout`")),
 ];
 
-/// A topic.
 pub(crate) struct Kafka {
     config: ClientConfig,
     topic: String,

@@ -56,7 +56,7 @@ pub struct SinkLimits {
     pub per_minute: Option<u32>,
 }
 
-/// Where notifications go.
+/// A way out: it sends a notification, or says why not.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Delivers one notification. `Ok` only when the receiver has accepted it; cancelling may have delivered it.

@@ -10,7 +10,7 @@ use crate::{
     rule::Language,
 };
 
-/// Every reason.
+/// Every reason, so that a sample of each can be shown.
 pub const REASONS: [Reason; 14] = [
     Reason::First,
     Reason::New,

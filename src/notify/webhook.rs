@@ -19,7 +19,7 @@ use crate::{
     text::hex,
 };
 
-/// A receiver.
+/// A receiver of JSON over HTTP.
 #[derive(Debug)]
 pub struct Webhook {
     client: Client,

@@ -263,7 +263,6 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("group.used_ratio", "本组使用率", "used share of the group"),
 ];
 
-/// The language's code.
 #[must_use]
 pub(crate) fn code(language: Language) -> &'static str {
     pick(language, "zh", "en")

@@ -18,8 +18,7 @@ pub struct PersonalKind(u8);
 const WORDS: [&str; 6] = ["account", "name", "text", "list", "mixed", "typed"];
 
 impl PersonalKind {
-    /// Nothing personal.
-    pub const ORDINARY: Self = Self(0);
+    pub(crate) const ORDINARY: Self = Self(0);
     /// An account, a card, an identity number, or a part of one.
     pub const ACCOUNT: Self = Self(1);
     /// A name that may be a natural person's.

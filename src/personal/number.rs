@@ -8,7 +8,6 @@ use std::borrow::Cow;
 pub(crate) enum NumberTail {
     /// Its last four characters, which officers tell accounts apart by.
     Shown,
-    /// Nothing.
     Hidden,
 }
 

@@ -13,15 +13,15 @@ pub enum BucketError {
     /// It cannot be reached, or has trouble; later it may work.
     #[error("{}", say!("the store {place} is away: {why}", place, why))]
     Away {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
-        /// What it says.
+        /// What was found, as a part of the message.
         why: String,
     },
     /// It will not do it later either.
     #[error("{}", say!("the store {place} refuses: {why}", place, why))]
     Refused {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
         /// What it says, and what to do.
         why: String,
@@ -34,21 +34,21 @@ pub enum BucketError {
         why
     ))]
     Damaged {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
-        /// The object.
+        /// The name of the object in the store.
         key: String,
-        /// What was found.
+        /// What was found, as a part of the message.
         why: String,
     },
 }
 
-/// A store.
+/// An object store, or a folder that stands for one.
 #[derive(Debug)]
 pub enum Bucket {
-    /// A folder.
+    /// A folder of this machine or of a share.
     Folder(Folder),
-    /// A bucket.
+    /// A bucket of an S3 store.
     S3(Box<S3>),
 }
 
@@ -68,7 +68,7 @@ impl Bucket {
         S3::new(settings).map(|s3| Self::S3(Box::new(s3)))
     }
 
-    /// Its URL.
+    /// Its URL, as messages have it.
     #[must_use]
     pub fn place(&self) -> String {
         match self {

@@ -25,10 +25,10 @@ use crate::{
 /// Why a state cannot be replicated or taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// The store.
+    /// The replica's store did not do what it was asked.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The state.
+    /// The state did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Anything else, in words.
@@ -39,12 +39,10 @@ pub enum ReplicaError {
 /// What a state directory knows of the store: under which claim its commits went there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The store.
-    pub to: String,
+    pub(crate) to: String,
     /// The number of the claim.
     pub claim: u64,
-    /// Who claimed.
-    pub writer: String,
+    pub(crate) writer: String,
     /// The record that it was restored as of, if it was and nobody has claimed it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
@@ -146,7 +144,7 @@ pub enum ClaimStatus {
     Free,
     /// Somebody has, or may have.
     Held {
-        /// Who.
+        /// The machine that has the state.
         holder: String,
         /// How long no sign of life has been seen.
         silent: Duration,
@@ -155,7 +153,7 @@ pub enum ClaimStatus {
     },
     /// Somebody has, who goes on without the store: only people can tell whether that one is gone.
     ByHand {
-        /// Who.
+        /// The machine that has the state.
         holder: String,
     },
 }

@@ -26,11 +26,10 @@ const SUPERSEDED: &str = "superseded";
 /// Requests that are under way at the same time.
 const AT_ONCE: usize = 8;
 
-/// What was restored.
+/// What a state was restored from, and how far.
 #[derive(Debug)]
 pub struct Restored {
-    /// The snapshot.
-    pub manifest: SnapshotManifest,
+    pub(crate) manifest: SnapshotManifest,
     /// The last record that is in it.
     pub number: u64,
     /// How many records came after the snapshot.

@@ -18,7 +18,6 @@ const SIGNED_FOR: Duration = Duration::from_mins(5);
 /// Of an answer that refuses so much is read.
 const REFUSAL_MAX: usize = 4096;
 
-/// A bucket.
 #[derive(Debug)]
 pub struct S3 {
     bucket: Bucket,

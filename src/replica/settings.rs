@@ -20,8 +20,7 @@ pub enum WhenAway {
 /// How a state is replicated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaSettings {
-    /// Where to.
-    pub place: ReplicaLocation,
+    pub(crate) place: ReplicaLocation,
     /// The time between two snapshots.
     pub every: Duration,
     /// What becomes of commits while it is away.
@@ -30,26 +29,24 @@ pub struct ReplicaSettings {
     pub takeover_after: Duration,
 }
 
-/// A store.
+/// Where a state is replicated to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplicaLocation {
-    /// A folder.
+    /// A folder of this machine or of a share.
     Folder(PathBuf),
-    /// A bucket.
+    /// A bucket of an S3 store.
     S3(Box<S3Settings>),
 }
 
 /// A bucket that is reached by S3's protocol.
 #[derive(Clone, PartialEq, Eq)]
 pub struct S3Settings {
-    /// The bucket.
-    pub bucket: String,
+    pub(crate) bucket: String,
     /// What all keys begin with: empty, or with a slash at its end.
     pub prefix: String,
     /// The server's address; Amazon's if there is none.
     pub endpoint: Option<String>,
-    /// The region.
-    pub region: String,
+    pub(crate) region: String,
     /// The key's id and the key; those of the environment without them.
     pub key: Option<(String, String)>,
     /// A certificate to trust beside those of the system.

@@ -37,8 +37,7 @@ pub struct ReplicaFigures {
     pub records: AtomicU64,
     /// Bytes that went there.
     pub bytes: AtomicU64,
-    /// Requests that failed.
-    pub failures: AtomicU64,
+    pub(crate) failures: AtomicU64,
     /// When the newest snapshot of this process was made.
     pub snapshot_at: Latest,
     /// Whether every commit is in the store.
@@ -150,7 +149,6 @@ impl Shipper {
         Ok(new)
     }
 
-    /// One try.
     fn attempt(
         &self,
         line: &mut Line,

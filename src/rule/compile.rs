@@ -127,13 +127,13 @@ impl Compiler {
         self.session.failure(error)
     }
 
-    /// The lists.
+    /// The lists that expressions can ask.
     #[must_use]
     pub fn lists(&self) -> &Lists {
         &self.lists
     }
 
-    /// The time zone.
+    /// The zone that local times are meant in.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.zone

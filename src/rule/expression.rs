@@ -32,7 +32,6 @@ pub(crate) struct Scope<'s> {
     pub columns: &'s Schema,
     /// Columns that exist, but not for the rule's triggers.
     pub elsewhere: &'s [&'static str],
-    /// The rule's constants.
     pub params: &'s [(String, Param)],
     pub lists: &'s Lists,
 }

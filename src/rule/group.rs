@@ -39,7 +39,7 @@ pub struct Group {
     pub by: Vec<Placed>,
     /// Which lines there are; without it all.
     pub filter: Option<Placed>,
-    /// Where it stands.
+    /// Where it stands in its file.
     pub span: Span,
 }
 

@@ -28,9 +28,7 @@ use crate::{
 /// What the configuration changes about a rule without editing it.
 #[derive(Debug, Clone, Default)]
 pub struct RuleAdjustment {
-    /// Another mode.
     pub mode: Option<RuleMode>,
-    /// Other constants.
     pub params: BTreeMap<String, Param>,
     /// Constants that people have agreed on in the rule lab, and exceptions (`agreed.rs`). What does not fit the rule any
     /// more is left out: the files may have gone on since.
@@ -47,22 +45,18 @@ impl RuleAdjustment {
 /// One file, for `check`.
 #[derive(Debug)]
 pub struct LoadedFile {
-    /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The rules found in it.
     pub rules: usize,
 }
 
-/// What loading found.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The set; only complete if there are no problems.
     pub set: RuleSet,
-    /// The files read.
     pub files: Vec<LoadedFile>,
     /// Everything that is wrong, in every file.
     pub problems: Vec<Diagnostic>,
-    /// What was read.
     manifest: RuleManifest,
     /// Where rules begin, those with problems too.
     places: Vec<Place>,

@@ -18,7 +18,7 @@ pub struct RuleManifest(BTreeMap<String, String>);
 /// What becomes of a part of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartDifference {
-    /// It is new.
+    /// The part is new in the set.
     Added,
     /// It is another one.
     Changed,

@@ -36,7 +36,7 @@ use crate::{
 
 /// The measures of a rule, planned.
 #[derive(Debug, Clone)]
-pub struct Measures {
+pub(crate) struct Measures {
     /// The values that the aggregates read.
     pub lanes: Vec<Lane>,
     pub aggregates: Vec<Aggregate>,
@@ -50,7 +50,6 @@ pub struct Measures {
     pub personal: Vec<PersonalKind>,
 }
 
-/// What planning needs.
 pub(crate) struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
     pub session: &'p PlanningSession,
@@ -247,25 +246,25 @@ fn result_name(at: usize) -> String {
 impl Measures {
     /// How the events of a window are laid out for these measures alone.
     #[must_use]
-    pub fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.lanes)
     }
 
     /// The types of the columns that the measures make, by name.
     #[must_use]
-    pub fn index_of(&self, name: &str) -> Option<usize> {
+    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name() == name)
     }
 
     /// A hint for a measure that does not exist.
     #[must_use]
-    pub fn suggest(&self, name: &str) -> String {
+    pub(crate) fn suggest(&self, name: &str) -> String {
         suggest(name, self.fields.iter().map(|field| field.name().as_str()))
     }
 
     /// Whether a measure is a number that can be compared with a history.
     #[must_use]
-    pub fn is_number(&self, at: usize) -> bool {
+    pub(crate) fn is_number(&self, at: usize) -> bool {
         let data_type = self.fields[at].data_type();
         data_type.is_integer() || matches!(data_type, DataType::Decimal128(..) | DataType::Float64)
     }

@@ -95,8 +95,7 @@ impl Text {
 pub struct Exception {
     /// Its name, for counts.
     pub name: String,
-    /// The condition.
-    pub when: Placed,
+    pub(crate) when: Placed,
     /// Why it is in order.
     pub reason: String,
     /// The document that says so.
@@ -112,7 +111,7 @@ pub struct Exception {
 pub enum Param {
     /// A whole number or an exact decimal, as written.
     Number(String),
-    /// A text.
+    /// A text, compared as it is written.
     Text(String),
     /// true or false.
     Bool(bool),
@@ -161,7 +160,7 @@ pub struct Rule {
     pub severity: Severity,
     /// What is done about a finding.
     pub handling: Handling,
-    /// Whether it runs.
+    /// Whether it runs, and whether anybody hears of it.
     pub mode: RuleMode,
     /// How ripe it is.
     pub status: RuleStatus,
@@ -175,7 +174,7 @@ pub struct Rule {
     pub false_positives: Vec<String>,
     /// 白名单
     pub exceptions: Vec<Exception>,
-    /// Named constants.
+    /// Constants that expressions name, in their order.
     pub params: Vec<(String, Param)>,
     /// The columns that identify the alert.
     pub key: Vec<Placed>,
@@ -189,7 +188,7 @@ pub struct Rule {
     pub view: View,
     /// The filter before the condition.
     pub filter: Option<Placed>,
-    /// The condition.
+    /// The condition in SQL, with its place in the file.
     pub when: Placed,
     /// Where the rule stands.
     pub span: Span,

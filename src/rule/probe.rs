@@ -22,7 +22,6 @@ use crate::{
 /// What a part is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// The whole rule.
     Whole,
     /// Every event that the rule may be asked of; it shows what `where` reads.
     Asked,

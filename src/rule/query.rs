@@ -52,8 +52,7 @@ pub use session::QuerySession;
 /// A rule that is evaluated at ticks.
 #[derive(Debug, Clone)]
 pub struct ScheduleRule {
-    /// When.
-    pub ticks: Ticks,
+    pub(crate) ticks: Ticks,
     /// The tables that the query reads.
     pub tables: BTreeSet<String>,
     /// Whether it reads a forecast: they are made only for those that do.

@@ -41,7 +41,6 @@ pub struct Over {
     pub since: Option<Placed>,
     /// Whether the event itself counts.
     pub current: bool,
-    /// The aggregates.
     pub measures: Vec<Measure>,
 }
 
@@ -67,7 +66,6 @@ pub struct Closing {
     pub size: Length,
     /// From one window to the next; the size for windows that do not overlap.
     pub slide: Length,
-    /// The aggregates.
     pub measures: Vec<Measure>,
     /// The comparison with the key's own history.
     pub anomaly: Option<Anomaly>,
@@ -145,7 +143,6 @@ impl Season {
 /// A comparison with a key's own history.
 #[derive(Debug, Clone)]
 pub struct Anomaly {
-    /// The measure.
     pub of: Placed,
     pub method: AnomalyMethod,
     /// The most windows that it is compared with.
@@ -163,9 +160,7 @@ pub struct Anomaly {
 /// A query at ticks.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// When.
     pub ticks: Ticks,
-    /// One SELECT.
     pub sql: Placed,
 }
 

@@ -36,9 +36,7 @@ pub(crate) struct LineKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CodeKind {
-    /// The functional class
     Function,
-    /// The economic class
     Class,
     Unit,
 }
@@ -74,7 +72,6 @@ pub(crate) struct Cap {
 pub(crate) struct Past {
     /// What lines executed, or will have by the forecast, by year.
     pub lines: BTreeMap<LineKey, BTreeMap<i32, Cents>>,
-    /// Names of units.
     pub units: BTreeMap<String, String>,
     /// Programmes that missed a target in the last year.
     pub missed: BTreeSet<String>,

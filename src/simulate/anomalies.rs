@@ -3,9 +3,7 @@
 /// A kind of anomaly.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AnomalyKind {
-    /// What is done.
     pub(super) deed: Deed,
-    /// When it begins.
     pub(super) season: Season,
     /// Its name: most are called after the rule that looks for them.
     pub kind: &'static str,

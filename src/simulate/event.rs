@@ -17,7 +17,7 @@ pub type WorldText = Cow<'static, str>;
 pub struct Simulated {
     /// The time of the event.
     pub at: Timestamp,
-    /// The record.
+    /// The record, as it is written.
     pub event: Event,
     /// Which anomaly was planted with this event, if any.
     pub label: Option<Label>,
@@ -38,8 +38,7 @@ pub struct Label {
     pub to: LocalStamp,
     /// What identifies it to findings about a window or a tick.
     pub key: LabelKey,
-    /// What was done.
-    pub note: WorldText,
+    pub(crate) note: WorldText,
 }
 
 /// The columns that an anomaly has in common with the keys of findings.
@@ -48,9 +47,8 @@ pub struct LabelKey {
     /// The unit that pays.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit_code: String,
-    /// The region.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub region_code: String,
+    pub(crate) region_code: String,
     /// The own account that is credited.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub account: String,
@@ -100,11 +98,11 @@ macro_rules! record {
 record! {
     /// When a person entered it.
     recorded_at: LocalStamp,
-    /// Which budget action.
+    /// What a budget event does to its line.
     action: BudgetAction,
     /// The application, payment or other event this one refers to.
     original_event_id: String,
-    /// The line charged.
+    /// The line that is charged.
     budget_line_id: String,
     /// The line that receives a transfer or a correction.
     to_budget_line_id: String,
@@ -143,7 +141,7 @@ record! {
     /// The amount of money.
     #[serde(serialize_with = "as_text")]
     amount: Cents,
-    /// The currency.
+    /// The currency of the amount.
     currency: WorldText,
     /// 用途
     purpose: String,
@@ -165,15 +163,15 @@ record! {
     reason: WorldText,
     /// 绩效指标
     indicator_id: String,
-    /// What is counted.
+    /// What the indicator counts.
     indicator_name: WorldText,
     /// What is to be achieved.
     target: String,
-    /// What is achieved.
+    /// What is achieved so far.
     actual: String,
     /// `at_least` or `at_most`.
     direction: WorldText,
-    /// By when.
+    /// By when the target is due.
     due: String,
     /// `paid`, `partial` or `returned`.
     status: WorldText,
@@ -210,8 +208,7 @@ impl Event {
 /// A moment with the offset of the zone it is told in, written as RFC 3339 with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalStamp {
-    /// The moment.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The offset it is written with.
     pub offset: Offset,
 }

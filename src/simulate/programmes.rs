@@ -28,11 +28,9 @@ const REPORTS: [(Report, i8, i8); 2] = [(Report::Half, 7, 8), (Report::Final, 12
 /// What a statement says beyond the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Report {
-    /// Nothing yet.
     Target,
     /// How far things are in summer.
     Half,
-    /// What was achieved.
     Final,
 }
 

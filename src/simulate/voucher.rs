@@ -100,7 +100,6 @@ pub(super) struct Part {
     pub last: bool,
 }
 
-/// A decided payment.
 #[derive(Debug, Clone)]
 pub(super) struct Voucher {
     pub line: u32,

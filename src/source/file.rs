@@ -42,7 +42,6 @@ pub(crate) struct FileIdentity {
 #[derive(Debug, Clone)]
 pub struct FileSource {
     pub path: PathBuf,
-    /// What it holds.
     pub format: Format,
     /// Whether to wait for more at its end.
     pub follow: bool,
@@ -333,9 +332,7 @@ impl FileSource {
 
 /// How reading a file ended.
 enum End {
-    /// Asked to stop.
     Stopped,
-    /// Everything was read.
     Whole,
     /// It cannot be read further.
     Broken(String),

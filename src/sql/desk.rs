@@ -71,7 +71,6 @@ fn columns(table: &str) -> &'static [(&'static str, Kind)] {
 /// A value as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredValue {
-    /// Nothing.
     Missing,
     /// A number, or an instant in microseconds.
     Number(i64),

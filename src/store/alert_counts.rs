@@ -27,10 +27,8 @@ pub struct AlertCounts {
     pub by_state: Vec<(String, String, u64)>,
     /// By rule, the most first.
     pub rules: Vec<(Option<String>, u64)>,
-    /// By unit.
-    pub units: Vec<(Option<String>, u64)>,
-    /// By owner.
-    pub owners: Vec<(Option<String>, u64)>,
+    pub(crate) units: Vec<(Option<String>, u64)>,
+    pub(crate) owners: Vec<(Option<String>, u64)>,
 }
 
 impl Cases {

@@ -63,7 +63,6 @@ const COLUMNS: &str = "
 /// Where the rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowsOrigin {
-    /// The table.
     Kept,
     /// The alerts themselves, in a state that no daemon of this version has opened yet.
     Made,

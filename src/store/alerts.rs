@@ -32,7 +32,6 @@ impl CauseTimes {
     }
 }
 
-/// What filing did.
 #[derive(Debug, Default)]
 pub(crate) struct Filed {
     /// The alert that each finding was filed under; `None` for one that is not live or not new.

@@ -35,12 +35,10 @@ const REASON_MAX: usize = 500;
 /// What somebody does with a matter.
 #[derive(Debug, Clone)]
 pub struct Judgement<'j> {
-    /// What.
-    pub verb: Verb,
+    pub(crate) verb: Verb,
     /// Who, with which roles.
     pub person: &'j Person,
-    /// Why.
-    pub why: &'j str,
+    pub(crate) why: &'j str,
     /// The digest of what they have seen.
     pub seen: Option<&'j str>,
 }
@@ -246,7 +244,6 @@ const PROPOSE: &str = "approvals.propose";
 const IN_FORCE: &str = "approvals.in_force";
 const FAILED: &str = "approvals.failed";
 
-/// Records an act.
 pub(super) fn tell(
     summed: &Summed<'_>,
     (actor, now): (&Actor, Instant),

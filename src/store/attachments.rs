@@ -84,13 +84,10 @@ impl StoredFile {
 /// A file of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
-    /// Its number.
-    pub seq: i64,
-    /// When it came.
-    pub at: Instant,
-    /// From whom.
-    pub who: String,
-    /// The file.
+    pub(crate) seq: i64,
+    pub(crate) at: Instant,
+    pub(crate) who: String,
+    /// The file that was attached.
     pub file: StoredFile,
 }
 

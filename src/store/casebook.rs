@@ -69,14 +69,12 @@ impl Timing {
 pub struct CaseLine {
     /// The rule's id or the unit's code; empty for alerts without one.
     pub value: String,
-    /// The rule's title.
-    pub title: String,
+    pub(crate) title: String,
     /// Alerts that were opened.
     pub opened: u64,
     /// What they are about together.
     pub amount: Cents,
-    /// Alerts that ended.
-    pub ended: u64,
+    pub(crate) ended: u64,
     /// Those among them that were as suspected: closed.
     pub closed: u64,
     /// Those that were in order.
@@ -98,8 +96,7 @@ impl CaseLine {
 /// A month of cases.
 #[derive(Debug, Clone, Default)]
 pub struct Month {
-    /// All together.
-    pub total: CaseLine,
+    pub(crate) total: CaseLine,
     /// By rule, the most first.
     pub rules: Vec<CaseLine>,
     /// By unit, the most first.

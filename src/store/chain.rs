@@ -33,7 +33,6 @@ pub(crate) const ALERTS: Chain = Chain {
 /// What officers did with silences.
 pub(crate) const SILENCES: Chain =
     Chain { table: &checksums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
-/// Who did what.
 pub(crate) const AUDIT: Chain = Chain {
     table: &checksums::AUDIT,
     columns: "at, who, place, action, subject, result, detail",
@@ -52,7 +51,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Nothing yet.
     pub(crate) const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
 
     /// The end after one more record.
@@ -80,7 +78,6 @@ fn add(hasher: &mut blake3::Hasher, value: ValueRef<'_>) {
 }
 
 impl Chain {
-    /// The table's name.
     pub(crate) fn table(&self) -> &'static str {
         self.table.name
     }
@@ -137,7 +134,6 @@ impl Chain {
         )
     }
 
-    /// Where it ends.
     pub(crate) fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
         let mut read = connection.prepare_cached("SELECT records, head FROM chains WHERE name = ?1")?;
         match read.query_row([self.table.name], |row| Ok((row.get(0)?, row.get(1)?))) {

@@ -40,7 +40,7 @@ impl FromStr for Place {
     }
 }
 
-/// Something new.
+/// Something that a reader does not know yet.
 #[derive(Debug, Clone)]
 pub enum Update {
     /// A finding, with the alert that it is in.

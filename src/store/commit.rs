@@ -28,7 +28,7 @@ use crate::{
 pub struct Commit {
     /// What sequencing left of it.
     pub intake: Intake,
-    /// The accepted events.
+    /// The accepted events as blocks of the journal.
     pub journal: Vec<JournalBlock>,
     /// What the rules found.
     pub findings: Vec<Filing>,

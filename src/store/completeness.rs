@@ -17,7 +17,7 @@ use crate::{
 /// How long before a day confirmations of its payments are looked for: some come early. 31 days.
 const EARLY: TimeDelta = TimeDelta::days(31);
 
-/// A day's statement.
+/// What a source says it sent on a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DayStatement {
     /// What was ordered, and what the bank did.

@@ -5,7 +5,6 @@ use rusqlite::types::Value;
 /// Conditions, all of which hold.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    /// The conditions, joined.
     sql: String,
     /// The values of their question marks, in order.
     pub values: Vec<Value>,

@@ -92,8 +92,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
 /// A decision as it is read.
 #[derive(Debug, Clone)]
 pub struct StoredDecision {
-    /// The answer.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// The hash of the application's content.
     pub content: u64,
     /// The application's event time.

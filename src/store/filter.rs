@@ -97,8 +97,7 @@ pub(crate) const NOBODY: &str = "-";
 /// A filter whose words were understood.
 #[derive(Debug, Clone, Default)]
 pub struct CaseQuery {
-    /// The words.
-    pub filter: CaseFilter,
+    pub(crate) filter: CaseFilter,
     pub(super) now: Instant,
     pub(super) from: Option<Instant>,
     pub(super) to: Option<Instant>,

@@ -22,8 +22,7 @@ const LIMIT: u32 = 100;
 /// An alert in a list.
 #[derive(Debug, Clone)]
 pub struct ListedAlert {
-    /// Its id.
-    pub alert_id: String,
+    pub(crate) alert_id: String,
     /// What the list is sorted by.
     pub place: i64,
 }

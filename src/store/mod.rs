@@ -200,8 +200,7 @@ impl Store {
         decisions::releases(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
-    /// Bounds the quarantine.
-    pub fn limit_quarantine(&mut self, limit: QuarantineLimit) {
+    pub(crate) fn limit_quarantine(&mut self, limit: QuarantineLimit) {
         self.quarantine = limit;
     }
 
@@ -213,7 +212,7 @@ impl Store {
         quarantine::bytes(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
-    /// The state directory.
+    /// The directory that the state is kept in.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir

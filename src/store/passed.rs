@@ -17,7 +17,6 @@ use crate::{
 const KEPT: usize = 1000;
 const PREFIX: &str = "passed ";
 
-/// Notes ticks.
 pub(crate) fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rusqlite::Result<()> {
     if passed.is_empty() {
         return Ok(());

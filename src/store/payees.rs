@@ -38,7 +38,7 @@ const COLUMNS: [Column; 8] = [
 /// What makes a payee: the account, or the name where payments tell none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PayeeKey {
-    /// An account.
+    /// An account number, whoever holds it.
     Account(String),
     /// A name, of payments without an account.
     Name(String),
@@ -83,10 +83,10 @@ pub struct Payee {
     pub units: BTreeMap<String, (String, Cents, u64)>,
 }
 
-/// Who was paid.
+/// Who was paid, the most first.
 #[derive(Debug, Default)]
 pub struct Payees {
-    /// Every payee.
+    /// Everybody who was paid, the most first.
     pub payees: Vec<Payee>,
     /// Payments to payees that there was no room for.
     pub left_out: u64,

@@ -35,7 +35,7 @@ use crate::{
 use rejects::limited;
 pub use rejects::{Overflow, RejectFilter, StoredReject};
 
-/// A reading connection.
+/// A connection that only reads the state.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) dir: PathBuf,
@@ -45,35 +45,28 @@ pub struct Reader {
 /// The state in numbers.
 #[derive(Debug, Clone, Serialize)]
 pub struct StateInfo {
-    /// The directory.
-    pub dir: PathBuf,
-    /// The schema version.
-    pub schema_version: i64,
+    pub(crate) dir: PathBuf,
+    pub(crate) schema_version: i64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Events of the journal, sealed ones included.
     pub events: i64,
     /// Journal blocks that are not sealed.
     pub journal_blocks: i64,
-    /// Sealed files.
-    pub sealed_files: i64,
-    /// Events in them.
-    pub sealed_events: i64,
-    /// Their bytes.
-    pub sealed_bytes: i64,
+    pub(crate) sealed_files: i64,
+    pub(crate) sealed_events: i64,
+    pub(crate) sealed_bytes: i64,
     /// Events that were deleted because they were older than `state.retain`.
     pub retired_events: i64,
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
     /// Event time of the first and last event.
     pub first_at: Option<Instant>,
-    /// The last.
-    pub last_at: Option<Instant>,
-    /// Findings.
-    pub findings: i64,
+    pub(crate) last_at: Option<Instant>,
+    pub(crate) findings: i64,
     /// Records in quarantine that were not replayed.
     pub quarantined: i64,
-    /// Duplicates seen.
+    /// Duplicates that were seen since the first start.
     pub duplicates: i64,
     /// Positions by source and partition.
     pub positions: Vec<(String, String, i64)>,

@@ -33,12 +33,9 @@ pub struct ProposedSet {
     pub digest: String,
     /// What it is made of.
     pub manifest: RuleManifest,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub proposed_at: Instant,
-    /// By whom.
-    pub proposed_by: String,
+    pub(crate) reason: String,
+    pub(crate) proposed_at: Instant,
+    pub(crate) proposed_by: String,
     /// When it was approved, and by whom.
     pub approved: Option<(Instant, String)>,
     /// The constants that it changes beside the configuration; `None` if it does not come from the rule lab.

@@ -41,7 +41,7 @@ pub struct Sought {
     pub before: Option<(Instant, String)>,
 }
 
-/// What was found.
+/// A page of the events that were found.
 #[derive(Debug, Default)]
 pub struct FoundEvents {
     /// The latest first; one row each, with all columns.

@@ -13,12 +13,10 @@ use crate::{access::Actor, event::Instant, journal::layout::arrival};
 /// What a year was frozen at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freeze {
-    /// The fiscal year.
-    pub year: i32,
+    pub(crate) year: i32,
     /// The last place in the journal that it takes in.
     pub until: i64,
-    /// When.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// A digest of the statement, so that another one of the same events is not taken for it.
     pub print: i64,
 }

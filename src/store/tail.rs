@@ -20,7 +20,6 @@ use super::{
 /// Pages as they are after one or more commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Commits {
-    /// Bytes of each.
     pub(crate) page_size: u32,
     /// How many the database has now.
     pub(crate) database_pages: u32,
@@ -30,9 +29,7 @@ pub(crate) struct Commits {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TailNews {
-    /// Nothing was committed.
     Nothing,
-    /// These pages were.
     Pages(Commits),
     /// The log was begun again by somebody else meanwhile.
     Missed,

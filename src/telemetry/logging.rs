@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::{LogFormat, LogSpec};
 
-/// Starts logging.
+/// Starts logging as the configuration says.
 pub fn log(config: &LogSpec) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);

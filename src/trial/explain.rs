@@ -37,9 +37,7 @@ use play::Played;
 
 /// Events of a window that are shown, the latest.
 const EVENTS_MAX: usize = 50;
-/// What is explained.
 pub(crate) struct ExplainRequest<'a> {
-    /// The state directory.
     pub dir: &'a Path,
     /// The time zone and fiscal year.
     pub calendar: &'a Arc<Calendar>,
@@ -63,7 +61,6 @@ pub(crate) struct ExplainRequest<'a> {
 /// What the rule said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventVerdict {
-    /// It found something.
     Found,
     /// An exception took it out.
     Excepted,
@@ -85,7 +82,6 @@ pub(crate) enum EventVerdict {
 pub(crate) struct Holds {
     /// What it is of.
     pub of: Of,
-    /// The condition.
     pub text: String,
     /// Whether it holds; `None` for what was not asked, because `where` does not hold.
     pub holds: Option<bool>,

@@ -54,7 +54,6 @@ impl ForecastScore {
         }
     }
 
-    /// Adds another.
     pub(crate) fn add(&mut self, other: &Self) {
         self.made += other.made;
         self.executed += other.executed;
@@ -100,7 +99,6 @@ pub(crate) struct ForecastTrial {
     groups: Vec<(ForecastLevel, Box<str>, Made)>,
     /// By level, fiscal year and month.
     scores: BTreeMap<(ForecastLevel, i32, u8), ForecastScore>,
-    /// The closed years.
     closed: u32,
     /// Of a year, how many years were closed before it.
     history: BTreeMap<i32, u32>,

@@ -50,7 +50,7 @@ use crate::{
 pub struct JournalRun {
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
-    /// The state directory.
+    /// The state whose journal is gone through.
     pub state_dir: PathBuf,
     /// How much a batch has.
     pub batch: BatchLimits,
@@ -82,9 +82,9 @@ pub struct Progress {
 /// More is to be kept than may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMuch {
-    /// Bytes of windows.
+    /// Windows hold more than so many bytes.
     Windows(u64),
-    /// Findings.
+    /// There are more than so many findings.
     Findings(usize),
 }
 
@@ -128,10 +128,8 @@ pub struct JournalResult {
 pub struct Made {
     /// The number of the journal block after whose events it was made.
     pub block: i64,
-    /// Its time.
-    pub at: Instant,
-    /// The finding.
-    pub finding: Finding,
+    pub(crate) at: Instant,
+    pub(crate) finding: Finding,
 }
 
 /// Runs all events of the journal through the loop. The input ends as it ended when the state was written; `ticks` are
@@ -278,7 +276,6 @@ impl Tables for Past {
     }
 }
 
-/// The last stage.
 struct Gather {
     again: JournalResult,
     tables: Arc<Past>,

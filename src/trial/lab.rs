@@ -36,12 +36,10 @@ pub struct LabResult {
     pub verdicts: [u64; 2],
 }
 
-/// What both found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabComparison {
     /// As the rule is, and as it was tried.
     pub forms: [LabResult; 2],
-    /// Findings of both.
     pub kept: u64,
     /// How many only the tried form has, and the latest of them.
     pub added: (u64, Vec<Finding>),

@@ -38,7 +38,6 @@ pub(crate) struct Pilot {
     pub sample: Vec<Finding>,
 }
 
-/// Gathers findings.
 #[derive(Debug, Default)]
 pub(crate) struct Pilots {
     shadow: BTreeMap<String, Vec<(Date, Finding)>>,

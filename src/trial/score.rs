@@ -40,20 +40,10 @@ pub(crate) struct KnownAnomaly {
 pub(crate) enum LabelError {
     /// A line is no label.
     #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error = json_fault(error)))]
-    Shape {
-        line: usize,
-        /// Why.
-        error: serde_json::Error,
-    },
+    Shape { line: usize, error: serde_json::Error },
     /// A time is no time.
     #[error("{}", say!("line {line}: the time {time}: {error}", line, time = quoted(text), error))]
-    Time {
-        line: usize,
-        /// The time.
-        text: String,
-        /// Why.
-        error: String,
-    },
+    Time { line: usize, text: String, error: String },
 }
 
 /// Labels by what they are matched with.
@@ -81,7 +71,6 @@ struct Known {
 pub(crate) struct RuleScore {
     /// Findings about a labelled anomaly that the rule may find.
     pub right: u64,
-    /// All other findings.
     pub wrong: u64,
     /// Anomalies that are the rule's own.
     pub planted: u64,

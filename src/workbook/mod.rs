@@ -32,7 +32,7 @@ pub struct Options {
 /// A sheet, named in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SheetChoice {
-    /// By its name.
+    /// The sheet of this name.
     Name(String),
     /// By its number from 1, in the order of the tabs.
     Number(usize),
@@ -41,8 +41,7 @@ pub enum SheetChoice {
 /// A sheet of a workbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tab {
-    /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it is shown.
     pub hidden: bool,
 }
@@ -53,7 +52,7 @@ pub enum WorkbookFault {
     /// It is something else.
     #[error("{}", say!("it is {what}, whatever its name says. Open it in Excel and save it as an Excel workbook (.xlsx), or say by `format:` what it is", what))]
     Other {
-        /// What it is.
+        /// What was found instead, as a part of the message.
         what: String,
     },
     /// It asks for a password.
@@ -68,9 +67,9 @@ pub enum WorkbookFault {
     /// A part of it cannot be read.
     #[error("{}", say!("its part {part} is damaged: {what}. Open it in Excel, which repairs what can be repaired, and save it again", part, what))]
     Damaged {
-        /// The part.
+        /// The part of the package, by its path.
         part: String,
-        /// What is wrong.
+        /// What was found instead, as a part of the message.
         what: String,
     },
     /// There is no such sheet.
@@ -78,13 +77,13 @@ pub enum WorkbookFault {
     NoSheet {
         /// What the configuration names.
         wanted: String,
-        /// What there is.
+        /// The sheets that there are, as a part of the message.
         there: String,
     },
     /// No row names the columns.
     #[error("{}", say!("sheet {sheet}: {what}. Say with `header_row:` which row names the columns", sheet, what))]
     NoHeader {
-        /// The sheet.
+        /// The name of the sheet that was asked for.
         sheet: String,
         /// What was found instead.
         what: String,

@@ -12,7 +12,7 @@ use crate::event::{Instant, TimeDelta};
 pub enum EntryTopic {
     /// The alert was opened, or became graver.
     Opened,
-    /// It is over.
+    /// The alert is over, by somebody or by itself.
     Ended,
     /// Nobody acknowledged it in time.
     Escalated,
@@ -25,8 +25,7 @@ pub enum EntryTopic {
 }
 
 impl EntryTopic {
-    /// All of them.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Opened, Self::Ended, Self::Escalated, Self::Explain, Self::Answered, Self::Unanswered];
 
     /// The word in the store.
@@ -52,12 +51,9 @@ impl EntryTopic {
 /// One thing to tell one sink, not yet bundled with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
-    /// What about.
-    pub matter: EntryTopic,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
+    pub(crate) matter: EntryTopic,
+    pub(crate) route: String,
+    pub(crate) sink: String,
     /// The recipient, if it is not for all of the sink's.
     pub recipient: Option<String>,
     /// What it has in common with others that are told together.
@@ -76,7 +72,7 @@ pub enum EntryDue {
         /// `group_interval`
         next: TimeDelta,
     },
-    /// At this instant.
+    /// At this instant, whatever else is waiting.
     Until(Instant),
 }
 

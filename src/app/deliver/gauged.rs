@@ -11,7 +11,6 @@ use crate::{
 /// What the gauges were last made of.
 #[derive(Debug, Default)]
 pub(super) struct Gauged {
-    /// When.
     at: Instant,
     /// The last line of the history that was counted.
     history: i64,

@@ -23,7 +23,6 @@ pub(crate) struct StoredTicks {
 }
 
 impl StoredTicks {
-    /// Reads them.
     pub(crate) fn read(history: &JournalView) -> anyhow::Result<Self> {
         let passed = history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick));
         Ok(Self {

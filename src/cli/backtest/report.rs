@@ -43,7 +43,6 @@ pub(crate) struct BacktestReport {
     stages: Stages,
     started: std::time::Instant,
     progress: ProgressBar,
-    /// What schedules query.
     tables: Arc<MemoryTables>,
     scoring: Option<Scoring>,
     /// The times of the first and the last event.

@@ -95,7 +95,6 @@ fn cells(batch: &RecordBatch, row: usize, config: &Config) -> Vec<Value> {
     batch.columns().iter().map(|column| value(column, row, &config.calendar)).collect()
 }
 
-/// Where rows go.
 trait Rows {
     fn row(&mut self, cells: Vec<Value>) -> anyhow::Result<()>;
     fn end(&mut self) -> anyhow::Result<()>;

@@ -58,7 +58,6 @@ impl TableColumn {
     }
 }
 
-/// Rows under titles.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<TableColumn>,

@@ -15,7 +15,6 @@ pub(crate) struct FactSheet {
 }
 
 impl FactSheet {
-    /// Adds a fact.
     pub(crate) fn add(&mut self, name: impl Into<String>, value: Cell) {
         self.facts.push((name.into(), value));
     }

@@ -45,7 +45,6 @@ pub struct Board {
     /// The name of this machine in the group.
     pub instance: String,
     clock: Arc<dyn Clock>,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The partitions of the topic; 0 until a broker has said it.
     partitions: AtomicUsize,
@@ -82,7 +81,6 @@ pub(crate) struct ShardStatus {
     pub process: Option<u32>,
     /// How often its process ended by itself.
     pub deaths: u32,
-    /// Where it listens.
     pub address: Option<SocketAddr>,
 }
 

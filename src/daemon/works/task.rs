@@ -12,21 +12,12 @@ use crate::{access::Action, daemon::Shared, say};
 /// Where versions of proposals are, in the state directory.
 const PROPOSALS: &str = "proposals";
 
-/// What is done.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     /// 调整台账: the book of adjustments.
-    Adjustments {
-        /// Of which year.
-        year: Option<i32>,
-        /// Of which line.
-        line: Option<String>,
-        /// Of which unit.
-        unit: Option<String>,
-    },
+    Adjustments { year: Option<i32>, line: Option<String>, unit: Option<String> },
     /// 预算建议: a version of next year's proposal.
     Proposal {
-        /// Which year.
         year: i32,
         /// `function`, `class` or `unit`.
         by: String,
@@ -37,7 +28,6 @@ pub(crate) enum Task {
     },
     /// Two versions of a proposal.
     Comparison {
-        /// Which year.
         year: i32,
         /// The older one.
         old: u32,
@@ -46,7 +36,6 @@ pub(crate) enum Task {
     },
     /// 决算: the settlement of a year, or what differs from the bureau's own table.
     Settlement {
-        /// Which year.
         year: i32,
         /// `unit`, `function`, `class` or `line`.
         by: String,
@@ -55,7 +44,6 @@ pub(crate) enum Task {
     },
     /// 公开: what is published of a year.
     Publication {
-        /// Which year.
         year: i32,
         /// The fewest persons of a cell.
         persons: u16,

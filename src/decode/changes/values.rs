@@ -19,7 +19,6 @@ pub(crate) struct Types(HashMap<String, ColumnTypes>);
 /// The types of a row's columns by their names.
 pub(crate) type ColumnTypes = HashMap<String, Type>;
 
-/// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Type {
     /// Connect's type, such as `int64`.

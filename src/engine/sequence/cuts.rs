@@ -214,7 +214,6 @@ pub(super) struct Cut {
     /// After so many events.
     pub(super) rows: usize,
     pub(super) watermark: Watermark,
-    /// Ticks and rules.
     pub(super) due: Vec<(Instant, RuleId)>,
     /// Later ticks are left out.
     pub(super) rests: bool,

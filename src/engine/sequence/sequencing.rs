@@ -26,7 +26,6 @@ pub(super) struct Sequencing {
     times: PrimitiveArray<TimestampMicrosecondType>,
     /// The partition of each block, as the watermark knows it.
     places: Vec<usize>,
-    /// The clock's time.
     pub(super) now: Instant,
     /// Whether each event is accepted.
     pub(super) accepted: Vec<bool>,

@@ -58,7 +58,7 @@ impl Sequencer {
         Sequenced::of(kept, told, self.watermark.clone(), calendar)
     }
 
-    /// The ledger.
+    /// The ledger that the trial reads and leaves as it is.
     #[must_use]
     pub fn ledger(&self) -> &Arc<RwLock<Ledger>> {
         &self.ledger

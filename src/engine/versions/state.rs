@@ -59,8 +59,7 @@ pub struct BankAnswer {
 /// What is known of a record from now on, as it is stored.
 #[derive(Debug, Clone)]
 pub struct VersionChange {
-    /// Its source.
-    pub source: std::sync::Arc<str>,
+    pub(crate) source: std::sync::Arc<str>,
     /// What tells it from others.
     pub key: Box<str>,
     /// What is known of it.

@@ -36,9 +36,7 @@ pub(crate) enum Cells {
     Numbers(Vec<Option<i128>>),
     Floats(Vec<Option<f64>>),
     Texts(StringViewBuilder),
-    /// Lists of text.
     Lists(Box<ListBuilder<StringViewBuilder>>),
-    /// Anything else.
     Values(Vec<ScalarValue>),
 }
 

@@ -99,7 +99,6 @@ pub struct FailedValue {
     pub row: usize,
     /// The lane, or [`KEY`].
     pub lane: usize,
-    /// Why.
     pub error: String,
 }
 

@@ -8,7 +8,6 @@ use crate::rule::plan::{Layout, NULL_TEXT};
 /// An event of a window: its row, and where its text is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowRow<'r> {
-    /// The row.
     pub words: &'r [u64],
     /// Where its text is.
     pub texts: TextsOf<'r>,

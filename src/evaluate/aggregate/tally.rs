@@ -17,19 +17,9 @@ pub(crate) enum Tally {
     /// Rows or values.
     Count(i64),
     /// For `sum`.
-    Sum {
-        /// Values.
-        n: i64,
-        /// Their sum.
-        total: i128,
-    },
+    Sum { n: i64, total: i128 },
     /// The same where single values may have 128 bits.
-    WideSum {
-        /// Values.
-        n: i64,
-        /// Their sum.
-        total: i256,
-    },
+    WideSum { n: i64, total: i256 },
     /// For `min` and `max`.
     Extreme {
         /// `max`
@@ -41,7 +31,6 @@ pub(crate) enum Tally {
     Most {
         /// `max`
         max: bool,
-        /// The extreme value.
         value: Option<i128>,
     },
     /// For `min` and `max` of text that is held.
@@ -55,7 +44,6 @@ pub(crate) enum Tally {
     Best {
         /// `max`
         max: bool,
-        /// The extreme text.
         text: Option<Box<str>>,
     },
     /// For medians.
@@ -120,7 +108,6 @@ impl Tally {
         }
     }
 
-    /// Forgets all events.
     pub(crate) fn clear(&mut self) {
         match self {
             Self::Count(n) => *n = 0,
@@ -295,9 +282,7 @@ impl Tally {
 /// What variances are computed from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moments {
-    /// Values.
     pub n: i64,
-    /// Their sum.
     pub total: i256,
     /// The sum of their squares.
     pub squares: i256,

@@ -23,10 +23,8 @@ use crate::{
 /// What judging windows needs.
 pub(crate) struct Judge<'j> {
     pub rule: &'j CompiledRule,
-    /// Its windows.
     pub view: &'j ClosingRule,
     pub calendar: &'j Calendar,
-    /// The panes.
     pub grid: Grid<'j>,
     /// How late an event may be that still finds all of its windows.
     pub late: TimeDelta,

@@ -12,9 +12,7 @@ use crate::{
 /// The windows of one rule.
 #[derive(Debug)]
 pub(crate) enum ClosingWindows {
-    /// On the calendar.
     Calendar(Box<CalendarWindows>),
-    /// With events.
     Floating(Box<Floating>),
 }
 
@@ -37,13 +35,11 @@ impl ClosingWindows {
         }
     }
 
-    /// Panes held.
     #[must_use]
     pub(crate) fn panes(&self) -> usize {
         either!(self, windows => windows.panes())
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         either!(self, windows => windows.bytes())
     }

@@ -62,7 +62,6 @@ struct Kept {
 #[derive(Debug)]
 pub enum Ready {
     Kept(Box<KeptPlan>),
-    /// None yet.
     ToBeMade,
     /// It is to be planned at every tick.
     Never,

@@ -30,7 +30,6 @@ use crate::{
     rule::query::MOMENT,
 };
 
-/// The tick's time.
 #[derive(Debug, Clone)]
 pub(crate) struct TickTime {
     at: Arc<AtomicI64>,
@@ -45,7 +44,6 @@ impl TickTime {
         Self { at: Arc::default(), zone: Arc::from(zone), signature }
     }
 
-    /// Moves it.
     pub(crate) fn set(&self, at: Instant) {
         self.at.store(at.as_micros(), Ordering::SeqCst);
     }

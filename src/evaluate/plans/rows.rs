@@ -34,7 +34,6 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
-    /// These rows.
     #[must_use]
     pub(crate) fn new(rows: RecordBatch) -> Self {
         let times = rows.column_by_name(FIELDS[Column::OccurredAt.index()].name).and_then(|column| {

@@ -22,7 +22,6 @@ impl Default for KeyRows {
 }
 
 impl KeyRows {
-    /// Their words.
     pub(super) fn words(&self) -> &[u64] {
         match self {
             Self::Few { len, words } => &words[..usize::from(*len)],
@@ -31,7 +30,6 @@ impl KeyRows {
         }
     }
 
-    /// Bytes beside them.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Few { .. } => 0,

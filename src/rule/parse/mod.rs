@@ -279,7 +279,6 @@ fn exceptions<'t>(
     exceptions
 }
 
-/// Constants by name.
 pub(crate) fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)> {
     let entries = d.mapping(node, "params");
     entries
@@ -308,7 +307,6 @@ fn param(node: &Node<'_>) -> Option<Param> {
     }
 }
 
-/// An unquoted constant.
 fn plain_param(text: &str) -> Param {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

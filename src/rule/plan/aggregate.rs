@@ -25,7 +25,6 @@ pub enum AggregateKind {
     Moment {
         /// n − 1 instead of n.
         sample: bool,
-        /// The square root.
         root: bool,
         /// Digits after the point of the values.
         scale: u32,

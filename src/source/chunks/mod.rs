@@ -33,13 +33,13 @@ pub use error::{ReadError, open};
 /// Whole records of a stream.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The records.
+    /// The whole records that were read.
     pub payload: Payload,
     /// The offset of the first: a byte of the uncompressed stream, or a row.
     pub from: u64,
     /// The offset after the last.
     pub to: u64,
-    /// Records before it.
+    /// Records of the file before this chunk.
     pub first_record: u64,
     /// Records before the next.
     pub next_record: u64,

@@ -53,7 +53,6 @@ pub enum Afterwards {
 /// A directory to read.
 #[derive(Debug, Clone)]
 pub struct DirectorySource {
-    /// The directory.
     pub path: PathBuf,
     /// The names of the files to read.
     pub pattern: GlobMatcher,

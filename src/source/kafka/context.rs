@@ -47,7 +47,6 @@ impl KafkaCallbacks {
         }
     }
 
-    /// Calls so far.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::SeqCst)
     }

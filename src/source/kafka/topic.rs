@@ -44,7 +44,6 @@ pub(crate) enum Flow {
     Stop,
 }
 
-/// Reads one topic.
 pub(crate) struct TopicReader<'s> {
     pub source: &'s KafkaSource,
     pub topic: &'s str,

@@ -31,7 +31,6 @@ const NULLS_MAX: usize = 1000;
 /// What trouble with such rows is told under.
 const NULLS: &str = "cursor";
 
-/// Reads a table.
 pub(crate) struct TableReader<'s> {
     source: &'s PostgresSource,
     outlet: &'s Outlet,

@@ -21,13 +21,11 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct PostgresSettings {
     /// Where it is, without a password.
     pub url: String,
-    /// The password.
     pub password: Option<String>,
     /// How the connection is protected.
     pub tls: PostgresTls,
     /// Certificates to trust beside those of the system, PEM.
     pub ca_file: Option<PathBuf>,
-    /// What is read.
     pub relation: Relation,
     /// The columns that tell rows apart.
     pub key: Vec<String>,
@@ -70,12 +68,10 @@ pub enum PostgresTls {
     Off,
 }
 
-/// What is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
     /// A table or view, perhaps with its schema before a point, written as the database stores the names.
     Table(String),
-    /// A query.
     Query(String),
 }
 

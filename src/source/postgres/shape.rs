@@ -24,7 +24,6 @@ const VALUE: &str = "($1::text)";
 /// How a value stands in the text that the server makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnText {
-    /// As it is.
     Plain,
     /// An instant in UTC.
     Zoned,

@@ -10,7 +10,6 @@ pub(crate) const REMEMBERED: usize = 1 << 18;
 /// Rows that are remembered over a restart: they stand in every commit.
 pub(crate) const KEPT: usize = 2048;
 
-/// A row's digest.
 pub(crate) type Digest = u128;
 
 /// The rows of two rounds.

@@ -19,7 +19,6 @@ const ITEM: u64 = 16;
 
 /// What a function is given.
 pub(crate) struct CallInput<'a> {
-    /// Its arguments.
     pub args: &'a [ColumnarValue],
 }
 

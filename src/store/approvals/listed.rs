@@ -13,10 +13,10 @@ use crate::{
 /// What comes first in a list of matters. With equals, the newest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MatterSort {
-    /// The newest.
+    /// What was proposed last comes first.
     #[default]
     Newest,
-    /// The oldest.
+    /// What was proposed first comes first.
     Oldest,
     /// The largest amount; those without one are last.
     Amount,
@@ -64,8 +64,7 @@ pub struct MatterFilter {
     pub states: Vec<MatterState>,
     /// Only those with all of these words, parted by blanks.
     pub text: String,
-    /// What comes first.
-    pub sort: MatterSort,
+    pub(crate) sort: MatterSort,
     /// Only those after this place in the list.
     pub after: Option<MatterPlace>,
 }

@@ -36,7 +36,6 @@ pub struct AuditedAction<'d> {
     pub detail: &'d str,
 }
 
-/// Adds a record.
 pub(crate) fn record(
     summed: &Summed<'_>,
     at: Instant,
@@ -57,16 +56,16 @@ pub(crate) const DONE: &str = "done";
 /// A record as it is read.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditEntry {
-    /// Its number.
+    /// Its number in the log, without gaps.
     pub seq: i64,
-    /// When.
+    /// When it was done, by the daemon's clock.
     #[serde(skip)]
     pub at: Instant,
-    /// Who.
+    /// Who did it, or tried to.
     pub who: String,
-    /// From where.
+    /// The address or socket that it came from.
     pub place: String,
-    /// Did what.
+    /// What was done, as a word of the log.
     pub action: String,
     /// To whom or what.
     pub subject: String,

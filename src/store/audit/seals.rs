@@ -22,8 +22,7 @@ use crate::{
 pub struct Seal {
     /// How many records there were.
     pub records: i64,
-    /// When.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// The digest of the last record, in hexadecimal.
     pub head: String,
     /// The public key, in hexadecimal.
@@ -33,7 +32,6 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// What is signed.
     fn text(records: i64, at: Instant, head: &str) -> String {
         format!("fiscwatch audit seal 1\n{records}\n{}\n{head}\n", at.as_micros())
     }

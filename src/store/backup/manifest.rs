@@ -42,7 +42,6 @@ pub struct BackupManifest {
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// Its size.
     pub bytes: u64,
     /// Its blake3 checksum, in hexadecimal.
     pub blake3: String,

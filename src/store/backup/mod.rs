@@ -36,8 +36,7 @@ const PAGES: i32 = 4096;
 pub struct BackupOptions {
     /// Sealed files are hard links, which take no space and no time, but share their blocks on disk with the state.
     pub link: bool,
-    /// The clock's time.
-    pub now: Instant,
+    pub(crate) now: Instant,
 }
 
 /// Copies the state in `dir` to `target`, which must not exist. A daemon may run on it.

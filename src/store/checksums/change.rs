@@ -33,7 +33,6 @@ impl<'t> SumUpdate<'t> {
         Ok(())
     }
 
-    /// Stores the sum.
     pub(crate) fn end(self) -> rusqlite::Result<()> {
         store(self.transaction, self.table, self.by)
     }
@@ -63,7 +62,6 @@ impl SumChanges {
         Summed { transaction, changes: self }
     }
 
-    /// Stores the sums.
     pub(crate) fn end(&self, transaction: &Connection) -> rusqlite::Result<()> {
         self.0.take().into_values().try_for_each(|(table, by)| store(transaction, table, by))
     }

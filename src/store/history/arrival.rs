@@ -30,7 +30,6 @@ struct Sorted {
     next: usize,
 }
 
-/// The merge.
 pub(crate) struct ByArrival {
     dir: PathBuf,
     /// The first arrival that each file not loaded yet can have, in order.

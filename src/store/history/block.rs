@@ -23,7 +23,6 @@ use crate::{
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockInfo {
-    /// Its number.
     pub seq: i64,
     pub events: i64,
     first_at: Instant,

@@ -82,7 +82,7 @@ impl Snapshot {
     }
 }
 
-/// Batches of events.
+/// Batches of events, one after another, until one fails.
 pub type EventBatches = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
 
 /// Takes some events with their types and places in the journal.

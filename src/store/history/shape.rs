@@ -16,7 +16,6 @@ use crate::journal::layout::{ARRIVAL, CONTENT_HASH};
 /// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanShape {
-    /// The output.
     pub schema: SchemaRef,
     arrival: bool,
 }

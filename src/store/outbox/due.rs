@@ -14,12 +14,9 @@ use crate::{
 /// Some entries that are told together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueGroup {
-    /// What they share.
-    pub group_key: GroupKey,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
+    pub(crate) group_key: GroupKey,
+    pub(crate) route: String,
+    pub(crate) sink: String,
     /// The labels they share.
     pub labels: Labels,
 }
@@ -27,10 +24,8 @@ pub struct DueGroup {
 /// An entry of a group that is due.
 #[derive(Debug, Clone)]
 pub struct DueEntry {
-    /// Its number.
-    pub seq: i64,
-    /// What about.
-    pub matter: EntryTopic,
+    pub(crate) seq: i64,
+    pub(crate) matter: EntryTopic,
     /// When its cause was committed.
     pub received_at: Instant,
     /// Whether something muted it before.

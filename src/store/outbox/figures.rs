@@ -15,10 +15,8 @@ use crate::{
 pub struct AlertStep {
     /// The line of the history.
     pub seq: i64,
-    /// What was done.
-    pub action: String,
-    /// The alert's severity.
-    pub severity: String,
+    pub(crate) action: String,
+    pub(crate) severity: String,
     /// How long after the alert's opening.
     pub after: TimeDelta,
     /// Whether the alert was over by it.
@@ -30,7 +28,7 @@ pub struct AlertStep {
 /// Whose late alerts are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LateOf {
-    /// Those of units.
+    /// The alerts that units answer too late.
     Unit,
     /// Those of officers; an empty name for what nobody has.
     Officer,

@@ -52,7 +52,7 @@ pub(crate) fn add(
 /// A notification that a sink has not accepted yet.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// What to send.
+    /// The notification that is to be sent.
     pub notification: Notification,
     /// How often it was tried.
     pub attempts: u32,

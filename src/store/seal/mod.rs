@@ -54,15 +54,15 @@ pub struct SealOptions {
 pub struct SealReport {
     /// Journal blocks that became files.
     pub blocks: u64,
-    /// Events in them.
+    /// Events that those blocks held.
     pub events: u64,
-    /// Files written.
+    /// Files that were written of them.
     pub files: u64,
     /// Files that one of those replaced.
     pub compacted: u64,
     /// Files deleted because all their events were too old.
     pub retired_files: u64,
-    /// Events in them.
+    /// Events that those files held.
     pub retired_events: u64,
     /// Records that come again which were let go of with their events.
     pub retired_records: u64,
@@ -277,7 +277,7 @@ impl Sealer {
         Turns::of(&self.dir).write(&self.dir, &self.connection, Some(BUSY), work)
     }
 
-    /// The state directory.
+    /// The directory that the state is kept in.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir

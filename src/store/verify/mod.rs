@@ -23,9 +23,9 @@ const TOLD: usize = 20;
 /// One thing that was checked.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What.
+    /// What was compared, in a few words.
     pub name: &'static str,
-    /// How it stands.
+    /// How the comparison ended.
     pub outcome: CheckOutcome,
     /// What was looked at, or why it was not.
     pub detail: String,
@@ -41,7 +41,7 @@ pub struct Check {
 pub enum CheckOutcome {
     /// All is as it should be.
     Ok,
-    /// Something is wrong.
+    /// Something is wrong, and the problems say what.
     Failed,
     /// It cannot be checked.
     Skipped,
@@ -57,7 +57,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds one.
+    /// Counts a problem, and keeps the first of them.
     pub fn add(&mut self, problem: impl Into<String>) {
         self.count += 1;
         if self.told.len() < TOLD {

@@ -36,7 +36,6 @@ const TICKS_MAX: usize = 8;
 /// A tick of a rule on a schedule.
 #[derive(Debug)]
 pub(crate) struct Tick {
-    /// When it was.
     pub at: Instant,
     /// How many rows the query had.
     pub rows: usize,

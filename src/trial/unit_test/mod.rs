@@ -45,19 +45,17 @@ pub struct TestReport {
 /// What became of one test.
 #[derive(Debug)]
 pub struct TestResult {
-    /// The test file.
-    pub file: String,
+    pub(crate) file: String,
     /// The line of the test.
     pub line: usize,
-    /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What is not as expected, in several lines; `None` if everything is.
     pub failure: Option<String>,
     /// The rules that are expected to find something.
     pub finds: BTreeSet<String>,
     /// The rules named by `only` that are expected to find nothing.
     pub spares: BTreeSet<String>,
-    /// Its events.
+    /// The events that it was played with.
     pub events: Vec<Map<String, Value>>,
     /// What was found in them.
     pub findings: Vec<Finding>,

@@ -30,7 +30,6 @@ use crate::{
     yaml::{Document, MappingFields, Node, Placed, is_null},
 };
 
-/// A test file.
 pub(crate) struct Suite {
     pub rules: Vec<PathBuf>,
     pub lists: Lists,
@@ -41,7 +40,6 @@ pub(crate) struct Suite {
     pub cases: Vec<RuleTest>,
 }
 
-/// One test.
 pub(crate) struct RuleTest {
     pub name: Placed,
     pub events: Vec<TestEvent>,

@@ -13,7 +13,7 @@ use crate::{lists::Lists, yaml::Document};
 /// A test as it is written.
 #[derive(Debug)]
 pub struct WrittenTest {
-    /// Its name.
+    /// What the test is called in its file.
     pub name: String,
     /// The rules that are expected to find something.
     pub finds: BTreeSet<String>,

@@ -19,7 +19,6 @@ const CELLS_MAX: u64 = 8_000_000;
 /// Bytes of a file.
 const FILE_MAX: u64 = 128 << 20;
 
-/// An old workbook.
 pub(crate) struct Xls {
     workbook: calamine::Xls<Cursor<Vec<u8>>>,
     /// The hidden rows of each sheet, from 0, by the sheet's place in the file.
@@ -27,7 +26,6 @@ pub(crate) struct Xls {
 }
 
 impl Xls {
-    /// Reads a workbook.
     pub(crate) fn open(file: &mut (impl Read + Seek)) -> Result<Self, WorkbookFault> {
         let mut bytes = Vec::new();
         file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(WorkbookFault::Read)?;
@@ -45,7 +43,6 @@ impl Xls {
         Ok(Self { workbook, hidden })
     }
 
-    /// Its sheets.
     pub(crate) fn tabs(&self) -> Vec<Tab> {
         let tab = |sheet: &calamine::Sheet| Tab {
             name: sheet.name.clone(),
