@@ -91,6 +91,18 @@ impl Ratio {
         Some(bound(quotient.to_i128().unwrap_or(beyond)))
     }
 
+    /// So many millionths, as rates of growth are written.
+    #[must_use]
+    pub(crate) const fn from_millionths(millionths: i128) -> Self {
+        Self(millionths * (Self::ONE.0 / 1_000_000))
+    }
+
+    /// Its whole millionths; what is finer is cut off.
+    #[must_use]
+    pub(crate) const fn as_millionths(self) -> i128 {
+        self.0 / (Self::ONE.0 / 1_000_000)
+    }
+
     /// So many of its last digits.
     #[inline]
     #[must_use]
@@ -118,6 +130,30 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format_scaled(self.0, Self::SCALE);
         f.pad(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Ratios in JSON as whole millionths.
+pub(crate) mod in_millionths {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Ratio;
+
+    /// Writes the number of millionths.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
+    pub(crate) fn serialize<S: Serializer>(ratio: &Ratio, to: S) -> Result<S::Ok, S::Error> {
+        i64::try_from(ratio.as_millionths()).unwrap_or(i64::MAX).serialize(to)
+    }
+
+    /// Reads the number of millionths.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ratio, D::Error> {
+        Ok(Ratio::from_millionths(i64::deserialize(from)?.into()))
     }
 }
 

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Cents, Ratio, money::format_cents},
+    event::{Cents, Ratio, in_millionths, money::format_cents},
     say,
 };
 
 /// Years that are looked back at.
 pub(crate) const YEARS: i32 = 3;
-/// Rates are whole millionths.
-pub(crate) const MILLION: i128 = 1_000_000;
+/// Rates of growth are whole millionths.
+const MILLION: i128 = 1_000_000;
 /// A programme below this share of its target has missed it, in 10⁻¹⁸ as ratios are.
 pub(crate) const MISSED: Ratio = Ratio::from_scaled(850_000_000_000_000_000);
 
@@ -55,8 +55,9 @@ impl CodeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Driver {
     pub name: String,
-    /// In millionths a year.
-    pub rate: i64,
+    /// Of a year, in whole millionths.
+    #[serde(with = "in_millionths")]
+    pub rate: Ratio,
     pub codes: String,
 }
 
@@ -171,12 +172,12 @@ pub(crate) fn propose(
         let mean = trend.mean(&executed)?;
         let code = by.code(key);
         let driver = drivers.iter().filter(|d| code.starts_with(&d.codes)).max_by_key(|d| d.codes.len());
-        let mut rate = driver.map_or(trend.rate, |driver| i128::from(driver.rate));
-        let has_missed = past.missed.contains(&key.project_code) && rate > 0;
+        let mut rate = driver.map_or(trend.rate, |driver| driver.rate);
+        let has_missed = past.missed.contains(&key.project_code) && rate > Ratio::default();
         if has_missed {
-            rate = 0;
+            rate = Ratio::default();
         }
-        let cents = part(mean, MILLION + rate, MILLION)?.max(Cents::ZERO);
+        let cents = grown(mean, rate)?.max(Cents::ZERO);
         lines.push(ProposedLine {
             key: key.clone(),
             unit_name: past.units.get(&key.unit_code).cloned().unwrap_or_default(),
@@ -199,7 +200,7 @@ pub(crate) fn propose(
 fn reason(
     (past, year): (&Past, i32),
     mean: Cents,
-    (rate, driver): (i128, Option<&Driver>),
+    (rate, driver): (Ratio, Option<&Driver>),
     has_missed: bool,
 ) -> String {
     let (last, mean, rate) = (year - 1, format_cents(mean), percent(rate));
@@ -215,8 +216,9 @@ fn reason(
     text
 }
 
-/// Millionths as a percentage with a sign.
-pub(crate) fn percent(millionths: i128) -> String {
+/// A percentage with a sign, of whole millionths.
+pub(crate) fn percent(ratio: Ratio) -> String {
+    let millionths = ratio.as_millionths();
     let sign = if millionths < 0 { '-' } else { '+' };
     let text = crate::event::money::format_scaled(millionths.abs(), 4);
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -227,8 +229,8 @@ pub(crate) fn percent(millionths: i128) -> String {
 struct Trend {
     sums: BTreeMap<i32, Cents>,
     last: i32,
-    /// Millionths a year.
-    rate: i128,
+    /// Of a year, in whole millionths.
+    rate: Ratio,
 }
 
 impl Trend {
@@ -242,13 +244,13 @@ impl Trend {
         let last = year - 1;
         let rate = match (sums.first_key_value(), sums.get(&last)) {
             (Some((first, begun)), Some(ended)) if *first < last => {
-                (*ended - *begun).as_i128().saturating_mul(MILLION)
-                    / i128::from(last - first)
-                    / ended.as_i128()
+                let years = i128::from(last - first);
+                Ratio::of((*ended - *begun).as_i128(), ended.as_i128().saturating_mul(years))
             }
-            _ => 0,
+            _ => None,
         };
-        Self { sums, last, rate }
+        let rate = rate.unwrap_or_default();
+        Self { sums, last, rate: Ratio::from_millionths(rate.as_millionths()) }
     }
 
     /// The mean of a line's years, each at the level of the last.
@@ -261,6 +263,11 @@ impl Trend {
         }
         Ok(Cents::new(sum.as_i128() / i128::try_from(executed.len().max(1)).unwrap_or(1)))
     }
+}
+
+/// What an amount is after a year of growth, rounded to the nearest cent.
+fn grown(cents: Cents, rate: Ratio) -> Result<Cents, String> {
+    part(cents, MILLION + rate.as_millionths(), MILLION)
 }
 
 /// `cents · over / under`, rounded to the nearest cent.
@@ -304,14 +311,16 @@ fn cut(lines: &mut [ProposedLine], within: &[usize], cap: &Cap) -> Result<(), St
     Ok(())
 }
 
-/// How far off a proposal was, and last year's figures plus their growth, in millionths of what was executed.
+/// How far off a proposal was, and last year's figures plus their growth, as shares of what was executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ProposalAccuracy {
     /// Lines that were executed in the year and are proposed.
     pub lines: usize,
-    pub median_error: i128,
+    #[serde(serialize_with = "in_millionths::serialize")]
+    pub median_error: Ratio,
     /// Of last year's executed plus the growth of all lines.
-    pub median_error_of_last_year: i128,
+    #[serde(serialize_with = "in_millionths::serialize")]
+    pub median_error_of_last_year: Ratio,
 }
 
 /// Compares a proposal with what was executed in its year; `None` where nothing was.
@@ -323,12 +332,12 @@ pub(crate) fn measured(past: &Past, proposal: &BudgetProposal) -> Option<Proposa
         let years = past.lines.get(&line.key)?;
         let Some(real) = years.get(&year).copied().filter(|cents| *cents > Cents::ZERO) else { continue };
         let last = years.get(&(year - 1)).copied().unwrap_or_default();
-        let error = |guess: Cents| (guess - real).abs().as_i128().saturating_mul(MILLION) / real.as_i128();
-        ours.push(error(line.cents));
-        theirs.push(error(part(last, MILLION + rate, MILLION).ok()?));
+        let error = |guess: Cents| (guess - real).abs().share_of(real);
+        ours.push(error(line.cents)?);
+        theirs.push(error(grown(last, rate).ok()?)?);
     }
     let lines = ours.len();
-    let median = |errors: &mut Vec<i128>| {
+    let median = |errors: &mut Vec<Ratio>| {
         errors.sort_unstable();
         errors.get(errors.len() / 2).copied()
     };
@@ -372,7 +381,11 @@ mod tests {
         let proposal = propose(&past, 2027, CodeKind::Function, (&[], &[])).unwrap();
         assert_eq!(amounts(&proposal), ["65.00", "65.00"]);
         assert_eq!(proposal.sum, "130.00");
-        let gdp = Driver { name: String::from("gdp"), rate: 52_000, codes: String::from("205") };
+        let gdp = Driver {
+            name: String::from("gdp"),
+            rate: Ratio::from_millionths(52_000),
+            codes: String::from("205"),
+        };
         let driven = propose(&past, 2027, CodeKind::Function, (&[gdp], &[])).unwrap();
         assert_eq!(amounts(&driven), ["63.12", "65.00"]);
         assert!(driven.lines[0].reason.contains("5.2"), "{}", driven.lines[0].reason);

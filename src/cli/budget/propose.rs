@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     decode::Decoder,
     evaluate::tables::budget_lines,
-    event::{self, Cents, Instant, money::format_cents, money::parse_amount},
+    event::{self, Cents, Instant, Ratio, money::format_cents, money::parse_amount},
     ledger::{Attributes, Ledger},
     say,
     settle::propose::{
@@ -177,6 +177,7 @@ fn driver(text: &str) -> anyhow::Result<Driver> {
         .ok()
         .filter(|rate| (-1_000_000..=10_000_000).contains(rate))
         .with_context(wrong)?;
+    let rate = Ratio::from_millionths(rate.into());
     Ok(Driver { name: name.trim().to_owned(), rate, codes: codes.trim().to_owned() })
 }
 
