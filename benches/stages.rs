@@ -19,8 +19,8 @@ use fiscwatch::{
     daemon::load_rules,
     decode::{Decoded, Decoder},
     engine::{
-        Committable, Dedup, Engine, EngineError, Output, Record, SequenceCause, Sequenced, Sequencer, Ticker,
-        Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, Output, OutputDetail, SequenceCause, Sequenced, Sequencer,
+        Ticker, Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
     event::{Instant, TimeDelta},
@@ -88,7 +88,7 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
         windowing: Windowing::new(&evaluator, None, (TimeDelta::MAX, u64::MAX), (None, None), None)
             .expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Nothing,
+        record: OutputDetail::Nothing,
         scheduler: None,
         time_max: Arc::new(|| None),
         parallel: parallel(),

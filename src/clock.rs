@@ -6,13 +6,13 @@ use parking_lot::Mutex;
 
 use crate::event::{Instant, TimeDelta};
 
-/// Tells the time.
+/// Where the time comes from, so that tests can set it.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// What time it is.
     fn now(&self) -> Instant;
 }
 
-/// The wall clock.
+/// The wall clock of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -108,7 +108,7 @@ impl ManualClock {
         Self(std::sync::atomic::AtomicI64::new(at.as_micros()))
     }
 
-    /// Moves the clock.
+    /// Moves the clock to an instant, forwards or back.
     pub fn set(&self, at: Instant) {
         self.0.store(at.as_micros(), std::sync::atomic::Ordering::SeqCst);
     }

@@ -12,7 +12,7 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
-use self::rows::{Index, Rows};
+use self::rows::{Index, TextTable};
 use crate::event::{Instant, normal_name};
 
 pub use codes::{CODE_COLUMNS, CodeColumns};
@@ -33,7 +33,7 @@ pub struct List {
     columns: Vec<(String, ColumnKind)>,
     /// The place of the key among the columns.
     key: usize,
-    rows: Rows,
+    rows: TextTable,
     by_key: Index,
     /// What it holds, as a number: another list has another one.
     print: u64,
@@ -55,7 +55,7 @@ pub struct RowChanges {
 }
 
 impl Lists {
-    /// Adds a list.
+    /// Adds a list, or puts it in the place of its namesake.
     pub fn insert(&mut self, name: &str, list: List) {
         self.lists.insert(name.to_owned(), Arc::new(list));
     }
@@ -118,7 +118,7 @@ impl List {
     pub fn of(columns: &[&str], rows: &[&[&str]]) -> Self {
         let mut list = Self {
             columns: columns.iter().map(|name| ((*name).to_owned(), ColumnKind::by_name(name))).collect(),
-            rows: Rows::new(columns.len(), 0),
+            rows: TextTable::new(columns.len(), 0),
             ..Self::default()
         };
         for row in rows {
@@ -136,7 +136,7 @@ impl List {
         rows: impl Iterator<Item = Vec<String>>,
     ) -> Option<Self> {
         let width = columns.len();
-        let mut list = Self { columns, key, rows: Rows::new(width, 0), ..Self::default() };
+        let mut list = Self { columns, key, rows: TextTable::new(width, 0), ..Self::default() };
         for row in rows {
             list.rows.push((0..width).map(|at| row.get(at).map_or("", String::as_str))).ok()?;
         }

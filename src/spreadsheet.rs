@@ -8,11 +8,11 @@ use crate::event::hidden::is_hidden;
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// A CSV file whose cells are all guarded.
-pub(crate) struct Rows<W: Write> {
+pub(crate) struct GuardedCsv<W: Write> {
     out: csv::Writer<W>,
 }
 
-impl<W: Write> Rows<W> {
+impl<W: Write> GuardedCsv<W> {
     /// For programs: lines end as on Unix.
     pub(crate) fn plain(out: W) -> Self {
         Self { out: csv::Writer::from_writer(out) }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_marked_file_is_what_excel_expects() {
         let mut bytes = Vec::new();
-        let mut rows = Rows::marked(&mut bytes).unwrap();
+        let mut rows = GuardedCsv::marked(&mut bytes).unwrap();
         rows.row(["收款人", "amount"]).unwrap();
         rows.row(["=1", "-1.00"]).unwrap();
         rows.flush().unwrap();

@@ -124,14 +124,14 @@ pub enum Payload {
     Csv {
         /// The names of the columns.
         header: Arc<[String]>,
-        /// The rows.
+        /// The bytes of whole rows, without the header.
         rows: Bytes,
         /// What parts their cells.
         dialect: Dialect,
     },
     /// Messages of a broker: the bytes of each, one after another.
     Messages {
-        /// All messages.
+        /// The bytes of all messages, one after another.
         data: Bytes,
         /// The end of each within `data`, and its offset in the partition.
         ends: Vec<(u32, u64)>,
@@ -155,7 +155,7 @@ pub struct Block {
     pub partition: Arc<str>,
     /// Records of the partition before this block.
     pub first_record: u64,
-    /// The records.
+    /// The records as they were read.
     pub payload: Payload,
     /// About how many there are, for cutting batches and making room.
     pub records: usize,
@@ -335,7 +335,7 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// The stable code.
+    /// The word in metrics and in the quarantine, which never changes.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -368,12 +368,11 @@ impl RejectReason {
 /// A record on its way into quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Why.
+    /// Why the record was refused.
     pub reason: RejectReason,
     /// Why, in words, with the field and the value.
     pub detail: String,
-    /// The source's name.
-    pub source: Arc<str>,
+    pub(crate) source: Arc<str>,
     /// The file, or topic and partition.
     pub partition: Arc<str>,
     /// The line, row or offset in the partition; lines and rows count from 1.

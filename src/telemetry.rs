@@ -33,7 +33,7 @@ const LABEL_BYTES_MAX: usize = 128;
 /// The value that stands for all that are not kept apart.
 pub const OTHER: &str = "other";
 
-/// The daemon's metrics.
+/// The daemon's metrics, as Prometheus scrapes them.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -47,8 +47,7 @@ pub struct Metrics {
     pub commit_duration: Histogram,
     /// Time spent on each rule.
     pub rule_evaluation: prometheus::CounterVec,
-    /// Findings.
-    pub rule_findings: IntCounterVec,
+    pub(crate) rule_findings: IntCounterVec,
     /// Events that an exception of the rule took out.
     pub rule_excepted: IntCounterVec,
     /// Events that a rule could not be evaluated for.
@@ -57,14 +56,12 @@ pub struct Metrics {
     pub rule_precision: GaugeVec,
     /// Alerts that officers confirmed or dismissed, by rule and verdict.
     pub rule_verdicts: IntGaugeVec,
-    /// Records in quarantine.
-    pub quarantined: IntCounterVec,
+    pub(crate) quarantined: IntCounterVec,
     /// Versions of records that come again when they have changed, and what became of them.
     pub row_versions: IntCounterVec,
     /// Records in quarantine without their bytes, because there was no room.
     pub quarantine_overflow: IntCounterVec,
-    /// Bytes in quarantine.
-    pub quarantine_bytes: IntGauge,
+    pub(crate) quarantine_bytes: IntGauge,
     /// Bytes that the quarantine may have.
     pub quarantine_limit: IntGauge,
     /// Applications that were decided before money moved, by what was answered.
@@ -89,10 +86,8 @@ pub struct Metrics {
     pub late: IntCounter,
     /// How far the event time of a source has come.
     pub watermark: GaugeVec,
-    /// What windows hold.
-    pub windows_held: IntGaugeVec,
-    /// Bytes of it.
-    pub window_bytes: IntGaugeVec,
+    pub(crate) windows_held: IntGaugeVec,
+    pub(crate) window_bytes: IntGaugeVec,
     /// Bytes that windows may hold.
     pub window_limit: IntGauge,
     /// From when on the journal holds everything.
@@ -115,8 +110,7 @@ pub struct Metrics {
     pub budget_amount: GaugeVec,
     /// The executed share of the units that spent most.
     pub budget_executed_ratio: GaugeVec,
-    /// Budget lines.
-    pub budget_lines: IntGauge,
+    pub(crate) budget_lines: IntGauge,
     /// Budget lines that spent more than they have.
     pub budget_lines_overspent: IntGauge,
     /// Payments that the bank confirmed and that have not come.
@@ -155,8 +149,7 @@ pub struct Metrics {
     pub log_errors: IntCounter,
     /// Alerts by state and severity.
     pub alerts: IntGaugeVec,
-    /// Alerts escalated.
-    pub alerts_escalated: IntCounter,
+    pub(crate) alerts_escalated: IntCounter,
     /// From the commit of the event to the sink's acceptance.
     pub alert_delivery: HistogramVec,
     /// Attempts to notify, by what came of them.

@@ -148,7 +148,7 @@ impl<'t> Document<'t> {
     }
 
     /// A mapping whose names must be among `known`; the others are problems.
-    pub fn record<'n>(&mut self, node: &'n Node<'t>, what: &str, known: &[&str]) -> Record<'n, 't> {
+    pub fn record<'n>(&mut self, node: &'n Node<'t>, what: &str, known: &[&str]) -> MappingFields<'n, 't> {
         let entries = self.mapping(node, what);
         for (key, _) in &entries {
             if !known.contains(&key.text.as_str()) {
@@ -160,7 +160,7 @@ impl<'t> Document<'t> {
                 );
             }
         }
-        Record { span: node.span, entries }
+        MappingFields { span: node.span, entries }
     }
 
     /// A scalar that is one of `words`.
@@ -181,13 +181,12 @@ impl<'t> Document<'t> {
 }
 
 /// The fields of a mapping.
-pub struct Record<'n, 't> {
-    /// The mapping's place.
+pub struct MappingFields<'n, 't> {
     pub span: Span,
     entries: Vec<(Placed, &'n Node<'t>)>,
 }
 
-impl<'n, 't> Record<'n, 't> {
+impl<'n, 't> MappingFields<'n, 't> {
     /// The value of a field, unless it is missing or null.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'n Node<'t>> {

@@ -17,7 +17,7 @@ macro_rules! table {
         }
 
         impl Action {
-            /// All of them.
+            /// Every action, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$action),*];
 
             /// Its word, in the audit log and in messages.

@@ -9,10 +9,8 @@ use crate::{say, text::quoted};
 /// Prefixes of codes. Without any of a kind, all of that kind are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Of units.
-    pub units: Vec<String>,
-    /// Of regions.
-    pub regions: Vec<String>,
+    pub(crate) units: Vec<String>,
+    pub(crate) regions: Vec<String>,
     /// What else lies below them, by the tables of codes that are in force.
     below: Option<Arc<Below>>,
 }

@@ -6,7 +6,6 @@ use sha2::{Digest as _, Sha256};
 use super::secret;
 use crate::text::hex;
 
-/// The random text.
 #[must_use]
 pub(crate) fn secret() -> String {
     hex(&rand::random::<[u8; 32]>())

@@ -25,7 +25,7 @@ pub use role::{Role, Roles};
 pub use seal::SealKey;
 pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
 pub use session::Session;
-pub use throttle::{Throttle, Wait, network};
+pub use throttle::{RetryAfter, Throttle, network};
 pub use totp::SecondFactor;
 
 use crate::{
@@ -40,8 +40,7 @@ pub struct Identity {
     pub name: String,
     /// Whether it is a program.
     pub is_program: bool,
-    /// What it may.
-    pub roles: Roles,
+    pub(crate) roles: Roles,
 }
 
 impl Identity {
@@ -52,17 +51,15 @@ impl Identity {
     }
 }
 
-/// A person.
+/// A person with roles, as `access` knows them.
 #[derive(Debug, Clone)]
 pub struct User {
     /// As the proxy, or the operating system, names them.
     pub name: String,
-    /// What they may.
-    pub roles: Roles,
+    pub(crate) roles: Roles,
     /// When they were added.
     pub created_at: Instant,
-    /// By whom.
-    pub created_by: String,
+    pub(crate) created_by: String,
     /// Since when they may nothing.
     pub disabled_at: Option<Instant>,
     /// When they were here last, to the minute.
@@ -81,7 +78,7 @@ impl User {
 /// A token, without its secret.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// Its public id.
+    /// What it is told by where the secret must not be.
     pub id: String,
     /// What it is for.
     pub name: String,
@@ -91,8 +88,7 @@ pub struct Token {
     pub roles: Roles,
     /// When it was made.
     pub created_at: Instant,
-    /// By whom.
-    pub created_by: String,
+    pub(crate) created_by: String,
     /// Until when it is good.
     pub expires_at: Instant,
     /// When it was revoked.
@@ -152,14 +148,14 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// Who does something, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// Their name.
+    /// The name in the audit log and in histories.
     pub who: String,
     /// The address or the system's user.
     pub place: String,
 }
 
 impl Actor {
-    /// The daemon itself.
+    /// Whoever acts where no person does: the daemon itself.
     #[must_use]
     pub fn daemon() -> Self {
         Self { who: String::from("fiscwatch"), place: String::from("daemon") }

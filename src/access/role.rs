@@ -38,7 +38,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them.
+    /// Every role, in the order of their duties.
     pub const ALL: [Self; 11] = [
         Self::Officer,
         Self::Supervisor,
@@ -145,7 +145,7 @@ impl Roles {
         self.roles.contains(&role)
     }
 
-    /// Their words.
+    /// The words of the roles, as tables have them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         self.roles.iter().map(|role| role.word().to_owned()).collect()

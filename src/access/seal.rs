@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::provider::{self, Failed, Provider};
+use super::provider::{self, CryptoError, Provider};
 use crate::text::hex;
 
 /// A private key. `Debug` shows its public part only.
@@ -17,11 +17,11 @@ impl SealKey {
     ///
     /// # Errors
     /// If there are none.
-    pub(crate) fn make_by(provider: &'static dyn Provider) -> Result<Self, Failed> {
+    pub(crate) fn make_by(provider: &'static dyn Provider) -> Result<Self, CryptoError> {
         Self::of(provider, Zeroizing::new(provider.make()?))
     }
 
-    fn of(provider: &'static dyn Provider, private: Zeroizing<[u8; 32]>) -> Result<Self, Failed> {
+    fn of(provider: &'static dyn Provider, private: Zeroizing<[u8; 32]>) -> Result<Self, CryptoError> {
         let public = provider.mark().to_owned() + &hex(&provider.public(&private)?);
         Ok(Self { provider, private, public })
     }
@@ -64,7 +64,7 @@ impl SealKey {
     ///
     /// # Errors
     /// If the library has no memory or no random numbers.
-    pub fn sign(&self, message: &[u8]) -> Result<String, Failed> {
+    pub fn sign(&self, message: &[u8]) -> Result<String, CryptoError> {
         Ok(hex(&self.provider.sign(&self.private, message)?))
     }
 }

@@ -35,7 +35,7 @@ impl SecretDigest {
 
 /// A token that was just made. Its text is shown once, and `Debug` does not show it.
 pub struct NewToken {
-    /// Its public id.
+    /// What it is told by where the secret must not be.
     pub id: String,
     /// What is kept of it.
     pub digest: SecretDigest,

@@ -14,9 +14,9 @@ pub(crate) const OF_ONE: usize = 16;
 /// A session, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its public id.
+    /// What it is told by where the secret must not be.
     pub id: String,
-    /// Whose it is.
+    /// The name of the user who logged in.
     pub user: String,
     /// The address that it was begun from.
     pub place: String,

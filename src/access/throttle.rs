@@ -32,9 +32,8 @@ struct Failures {
 
 /// Somebody has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait {
-    /// How long.
-    pub lasts: TimeDelta,
+pub struct RetryAfter {
+    pub(crate) lasts: TimeDelta,
     /// Whether they are told so for the first time since they failed.
     pub is_first: bool,
 }
@@ -54,14 +53,14 @@ impl Throttle {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn attempt(&mut self, name: &str, address: IpAddr, now: Instant) -> Result<(), Wait> {
+    pub fn attempt(&mut self, name: &str, address: IpAddr, now: Instant) -> Result<(), RetryAfter> {
         let keys = keys(name, address);
         for (key, free) in &keys {
             let Some(failures) = self.0.get_mut(key) else { continue };
             let lasts = failures.until(*free).saturating_since(now);
             if lasts > TimeDelta::ZERO {
                 let is_first = !std::mem::replace(&mut failures.told, true);
-                return Err(Wait { lasts, is_first });
+                return Err(RetryAfter { lasts, is_first });
             }
         }
         for (key, _) in keys {
@@ -145,7 +144,7 @@ mod tests {
             assert_eq!(throttle.attempt("王芳", home, Instant::from_micros(now)), Ok(()));
         }
         for seconds in [30, 60, 120, 240, 480, 900, 900] {
-            let wait = |micros, is_first| Err(Wait { lasts: TimeDelta::from_micros(micros), is_first });
+            let wait = |micros, is_first| Err(RetryAfter { lasts: TimeDelta::from_micros(micros), is_first });
             assert_eq!(
                 throttle.attempt("王芳", home, Instant::from_micros(now)),
                 wait(seconds * SECOND, true)

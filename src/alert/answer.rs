@@ -3,17 +3,16 @@
 
 use super::{
     Action, Alert, Desk, State,
-    case::{Facts, FileFact},
-    desk::{AlertUpdate, Matter, Refusal, reason},
+    case::{ChangeFacts, FileFact},
+    desk::{AlertUpdate, EntryTopic, Refusal, reason},
     inquiry::Stage,
 };
 use crate::{event::Instant, say};
 
 /// What a unit sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// Its words.
-    pub text: String,
+pub struct InquiryAnswer {
+    pub(crate) text: String,
     /// Who wrote them, as they call themselves.
     pub name: String,
     /// Its files, which are stored.
@@ -28,7 +27,12 @@ impl Desk {
     ///
     /// # Errors
     /// If there is nothing in it, it is too long, or the alert is over.
-    pub fn answer(&self, mut alert: Alert, answer: &Answer, now: Instant) -> Result<AlertUpdate, Refusal> {
+    pub fn answer(
+        &self,
+        mut alert: Alert,
+        answer: &InquiryAnswer,
+        now: Instant,
+    ) -> Result<AlertUpdate, Refusal> {
         let text = reason(&answer.text).map_err(Refusal::Missing)?;
         if text.is_empty() && answer.files.is_empty() {
             return Err(Refusal::Missing(say!("write an explanation, or add a file: the answer is empty")));
@@ -39,13 +43,13 @@ impl Desk {
         };
         (letter.stage, letter.answered_at) = (Stage::Answered, Some(now));
         let who = respondent(&alert, &answer.name).map_err(Refusal::Missing)?;
-        let facts = Facts { files: answer.files.clone(), ..Facts::default() };
+        let facts = ChangeFacts { files: answer.files.clone(), ..ChangeFacts::default() };
         let why = Some(text.as_str()).filter(|text| !text.is_empty());
         let mut step = self.told(alert, state, (Action::Answer, (&who, why)), facts, now);
         // Whoever asked waits for it; where nobody knows how to reach them, those who know of the alert are told.
-        step.entries.extend(match self.for_officer(&step.alert, Matter::Answered) {
+        step.entries.extend(match self.for_officer(&step.alert, EntryTopic::Answered) {
             Some(entry) => vec![entry],
-            None => self.entries(&step.alert, Matter::Answered, now),
+            None => self.entries(&step.alert, EntryTopic::Answered, now),
         });
         Ok(step)
     }
@@ -62,7 +66,7 @@ impl Desk {
         now: Instant,
     ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Attach).map_err(Refusal::State)?;
-        let facts = Facts { files: vec![file], ..Facts::default() };
+        let facts = ChangeFacts { files: vec![file], ..ChangeFacts::default() };
         Ok(self.told(alert, state, (Action::Attach, (who, None)), facts, now))
     }
 
@@ -78,7 +82,7 @@ impl Desk {
             return Err(Refusal::State(say!("no link is out by which the unit could answer")));
         };
         letter.linked = false;
-        Ok(self.told(alert, state, (Action::Revoke, by), Facts::default(), now))
+        Ok(self.told(alert, state, (Action::Revoke, by), ChangeFacts::default(), now))
     }
 
     /// When it is to be told that a letter failed: at once if no server takes it, and after its last day if nobody answers.

@@ -4,7 +4,7 @@ use crate::say;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// PDF
     Pdf,
     /// PNG
@@ -26,7 +26,7 @@ pub const HEAD: usize = 64 << 10;
 /// The longest name that is kept, in characters.
 const NAME_MAX: usize = 120;
 
-impl Kind {
+impl FileKind {
     /// All of them: what is stored and shown, and the media type that a download has.
     const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Pdf, "pdf", "application/pdf"),
@@ -82,7 +82,7 @@ impl Kind {
 }
 
 /// What a ZIP archive is, by the names of its first parts. One with macros is none.
-fn package(head: &[u8]) -> Option<Kind> {
+fn package(head: &[u8]) -> Option<FileKind> {
     let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
     if has(b"vbaProject") {
         return None;
@@ -90,10 +90,10 @@ fn package(head: &[u8]) -> Option<Kind> {
     // An archive names a part before its content, 30 bytes behind `PK`.
     let first = head.get(30..)?;
     match () {
-        () if first.starts_with(b"OFD.xml") || has(b"OFD.xml") => Some(Kind::Ofd),
+        () if first.starts_with(b"OFD.xml") || has(b"OFD.xml") => Some(FileKind::Ofd),
         () if !has(b"[Content_Types].xml") => None,
-        () if has(b"word/") => Some(Kind::Docx),
-        () if has(b"xl/") => Some(Kind::Xlsx),
+        () if has(b"word/") => Some(FileKind::Docx),
+        () if has(b"xl/") => Some(FileKind::Xlsx),
         () => None,
     }
 }
@@ -155,15 +155,15 @@ mod tests {
 
     #[test]
     fn content_decides_what_a_file_is() {
-        let of = |bytes: &[u8]| Kind::of(bytes, true).ok();
-        assert_eq!(of(b"%PDF-1.7\n"), Some(Kind::Pdf));
-        assert_eq!(of(b"\x89PNG\r\n\x1a\n...."), Some(Kind::Png));
-        assert_eq!(of(b"\xff\xd8\xff\xe0"), Some(Kind::Jpeg));
-        assert_eq!(of(&zip(&["[Content_Types].xml", "word/document.xml"])), Some(Kind::Docx));
-        assert_eq!(of(&zip(&["[Content_Types].xml", "xl/workbook.xml"])), Some(Kind::Xlsx));
-        assert_eq!(of(&zip(&["OFD.xml", "Doc_0/Document.xml"])), Some(Kind::Ofd));
-        assert_eq!(of("凭证号,金额\n1,2.00\n".as_bytes()), Some(Kind::Text));
-        assert_eq!(of(&encoding_rs::GB18030.encode("说明：合同见附件").0), Some(Kind::Text));
+        let of = |bytes: &[u8]| FileKind::of(bytes, true).ok();
+        assert_eq!(of(b"%PDF-1.7\n"), Some(FileKind::Pdf));
+        assert_eq!(of(b"\x89PNG\r\n\x1a\n...."), Some(FileKind::Png));
+        assert_eq!(of(b"\xff\xd8\xff\xe0"), Some(FileKind::Jpeg));
+        assert_eq!(of(&zip(&["[Content_Types].xml", "word/document.xml"])), Some(FileKind::Docx));
+        assert_eq!(of(&zip(&["[Content_Types].xml", "xl/workbook.xml"])), Some(FileKind::Xlsx));
+        assert_eq!(of(&zip(&["OFD.xml", "Doc_0/Document.xml"])), Some(FileKind::Ofd));
+        assert_eq!(of("凭证号,金额\n1,2.00\n".as_bytes()), Some(FileKind::Text));
+        assert_eq!(of(&encoding_rs::GB18030.encode("说明：合同见附件").0), Some(FileKind::Text));
         for wrong in [
             &b"MZ\x90\x00"[..],
             b"\x7fELF",
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_character_may_go_on_behind_the_head() {
         let text = "合同".repeat(HEAD);
-        assert_eq!(Kind::of(&text.as_bytes()[..HEAD], false), Ok(Kind::Text));
+        assert_eq!(FileKind::of(&text.as_bytes()[..HEAD], false), Ok(FileKind::Text));
     }
 
     #[test]

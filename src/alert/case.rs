@@ -14,7 +14,8 @@ use crate::{
 /// What came of a case that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+#[schema(as = Outcome)]
+pub enum CaseOutcome {
     /// 追回资金: money came back; how much has to be said.
     MoneyReturned,
     /// 补齐材料: the papers that were missing are there.
@@ -29,7 +30,7 @@ pub enum Outcome {
     NoFault,
 }
 
-words!(Outcome,
+words!(CaseOutcome,
     MoneyReturned => "money_returned", "追回资金";
     DocumentsSupplied => "documents_supplied", "补齐材料";
     BudgetAdjusted => "budget_adjusted", "调整预算";
@@ -43,18 +44,14 @@ words!(Outcome,
 pub struct Review {
     /// `dismiss` or `close`.
     pub action: Action,
-    /// Who proposed it.
-    pub by: String,
-    /// When.
-    pub at: Instant,
-    /// Why.
-    pub why: String,
+    pub(crate) by: String,
+    pub(crate) at: Instant,
+    pub(crate) why: String,
     /// The outcome that is proposed, of `close`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// Its amount.
+    pub outcome: Option<CaseOutcome>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "in_64_bits")]
-    pub amount: Option<Cents>,
+    pub(crate) amount: Option<Cents>,
 }
 
 /// What is known of an alert as a case.
@@ -78,8 +75,8 @@ pub struct Case {
     pub review: Option<Review>,
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// The outcome's amount.
+    pub outcome: Option<CaseOutcome>,
+    /// What the outcome recovered or put right, in cents.
     #[serde(skip_serializing_if = "Option::is_none", with = "in_64_bits")]
     pub outcome_amount: Option<Cents>,
     /// The alert that goes on with it.
@@ -127,7 +124,8 @@ impl Case {
 /// What a change of the history says beside who and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Facts {
+#[schema(as = Facts)]
+pub struct ChangeFacts {
     /// Whose it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -146,7 +144,7 @@ pub struct Facts {
     pub proposed_by: Option<String>,
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CaseOutcome>,
     /// The outcome's amount, such as `1200.00`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
@@ -172,7 +170,7 @@ pub struct FileFact {
     pub sha256: String,
 }
 
-impl Facts {
+impl ChangeFacts {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -216,18 +214,18 @@ fn is_of_name(c: char) -> bool {
 /// # Errors
 /// What is missing.
 pub(super) fn check_outcome(
-    outcome: Option<Outcome>,
+    outcome: Option<CaseOutcome>,
     amount: Option<Cents>,
     is_asked: bool,
 ) -> Result<(), String> {
-    let words = || Outcome::ALL.iter().map(|(_, word, _)| *word).collect::<Vec<_>>().join(", ");
+    let words = || CaseOutcome::ALL.iter().map(|(_, word, _)| *word).collect::<Vec<_>>().join(", ");
     match outcome {
         None if is_asked => Err(say!(
             "say what came of it before it is closed (alerts.review.outcome): an outcome is one of {words}",
             words = words()
         )),
         None if amount.is_some() => Err(say!("say what came of it: an amount goes with an outcome")),
-        Some(Outcome::MoneyReturned) if amount.is_none_or(|amount| amount <= Cents::ZERO) => {
+        Some(CaseOutcome::MoneyReturned) if amount.is_none_or(|amount| amount <= Cents::ZERO) => {
             Err(say!("say how much money was returned: the amount goes with this outcome"))
         }
         _ => Ok(()),
@@ -257,9 +255,9 @@ mod tests {
         assert!(
             check_outcome(None, Some(Cents::new(1)), false).unwrap_err().contains("goes with an outcome")
         );
-        assert!(check_outcome(Some(Outcome::MoneyReturned), None, false).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(Cents::new(0)), false).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(Cents::new(1)), false).is_ok());
-        assert!(check_outcome(Some(Outcome::NoFault), None, false).is_ok());
+        assert!(check_outcome(Some(CaseOutcome::MoneyReturned), None, false).is_err());
+        assert!(check_outcome(Some(CaseOutcome::MoneyReturned), Some(Cents::new(0)), false).is_err());
+        assert!(check_outcome(Some(CaseOutcome::MoneyReturned), Some(Cents::new(1)), false).is_ok());
+        assert!(check_outcome(Some(CaseOutcome::NoFault), None, false).is_ok());
     }
 }

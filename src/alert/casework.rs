@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::{
     Action, Alert, Desk, HistoryEntry, State,
-    case::{Facts, Outcome, Review, check_outcome, mentions},
+    case::{CaseOutcome, ChangeFacts, Review, check_outcome, mentions},
     desk::{AlertUpdate, Order, Refusal, name},
 };
 use crate::{
@@ -21,8 +21,8 @@ pub struct Terms {
     /// The last day, for [`Action::Postpone`].
     pub due: Option<Date>,
     /// What came of it, for [`Action::Close`].
-    pub outcome: Option<Outcome>,
-    /// The outcome's amount.
+    pub outcome: Option<CaseOutcome>,
+    /// What the outcome recovered or put right, in cents.
     pub amount: Option<Cents>,
     /// The alert that goes on with it, for [`Action::Merge`].
     pub into: Option<String>,
@@ -139,7 +139,7 @@ impl Desk {
             }));
         }
         let from = std::mem::replace(&mut alert.owner, to.clone());
-        let facts = Facts { from, to, ..Facts::default() };
+        let facts = ChangeFacts { from, to, ..ChangeFacts::default() };
         Ok(self.told(alert, state, (Action::Assign, by), facts, now))
     }
 
@@ -163,7 +163,7 @@ impl Desk {
             )));
         }
         self.set_due(&mut alert, due);
-        let facts = Facts { due: Some(due.to_string()), ..Facts::default() };
+        let facts = ChangeFacts { due: Some(due.to_string()), ..ChangeFacts::default() };
         Ok(self.told(alert, state, (Action::Postpone, by), facts, now))
     }
 
@@ -177,7 +177,7 @@ impl Desk {
         let state = alert.state.after(Action::Comment).map_err(Refusal::State)?;
         let mentions = mentions(by.1.unwrap_or_default());
         alert.case.mention(&mentions);
-        let facts = Facts { mentions, ..Facts::default() };
+        let facts = ChangeFacts { mentions, ..ChangeFacts::default() };
         Ok(self.told(alert, state, (Action::Comment, by), facts, now))
     }
 
@@ -185,7 +185,7 @@ impl Desk {
         &self,
         mut alert: Alert,
         by: By<'_>,
-        (outcome, amount): (Option<Outcome>, Option<Cents>),
+        (outcome, amount): (Option<CaseOutcome>, Option<Cents>),
         now: Instant,
     ) -> Result<AlertUpdate, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
@@ -196,7 +196,7 @@ impl Desk {
             return self.propose(alert, review, now);
         }
         (alert.case.outcome, alert.case.outcome_amount) = (outcome, amount);
-        let facts = Facts { outcome, amount: amount.map(format_cents), ..Facts::default() };
+        let facts = ChangeFacts { outcome, amount: amount.map(format_cents), ..ChangeFacts::default() };
         Ok(self.told(alert, state, (Action::Close, by), facts, now))
     }
 
@@ -204,11 +204,11 @@ impl Desk {
     fn propose(&self, mut alert: Alert, review: Review, now: Instant) -> Result<AlertUpdate, Refusal> {
         alert.state.after(review.action).map_err(Refusal::State)?;
         let state = alert.state;
-        let facts = Facts {
+        let facts = ChangeFacts {
             proposed: Some(review.action),
             outcome: review.outcome,
             amount: review.amount.map(format_cents),
-            ..Facts::default()
+            ..ChangeFacts::default()
         };
         let (by, why) = (review.by.clone(), review.why.clone());
         alert.case.review = Some(review);
@@ -225,11 +225,11 @@ impl Desk {
         }
         let state = alert.state.after(review.action).map_err(Refusal::State)?;
         (alert.case.outcome, alert.case.outcome_amount) = (review.outcome, review.amount);
-        let facts = Facts {
+        let facts = ChangeFacts {
             proposed_by: Some(review.by),
             outcome: review.outcome,
             amount: review.amount.map(format_cents),
-            ..Facts::default()
+            ..ChangeFacts::default()
         };
         let why = why.unwrap_or(&review.why);
         Ok(self.told(alert, state, (review.action, (who, Some(why))), facts, now))
@@ -241,7 +241,7 @@ impl Desk {
             return Err(Refusal::State(say!("{who} proposed it, and can withdraw it", who = proposed_by)));
         }
         let (proposed, proposed_by) = (Some(action), Some(proposed_by));
-        let (facts, state) = (Facts { proposed, proposed_by, ..Facts::default() }, alert.state);
+        let (facts, state) = (ChangeFacts { proposed, proposed_by, ..ChangeFacts::default() }, alert.state);
         Ok(self.told(alert, state, (Action::Return, by), facts, now))
     }
 
@@ -253,7 +253,7 @@ impl Desk {
                 who = proposed_by
             )));
         }
-        let (facts, state) = (Facts { proposed: Some(action), ..Facts::default() }, alert.state);
+        let (facts, state) = (ChangeFacts { proposed: Some(action), ..ChangeFacts::default() }, alert.state);
         Ok(self.told(alert, state, (Action::Withdraw, by), facts, now))
     }
 
@@ -292,7 +292,7 @@ impl Desk {
         into.case.merged.push(from.clone());
         into.case.merged.append(&mut alert.case.merged.clone());
         let state = into.state;
-        let facts = |alert: String| Facts { alert: Some(alert), ..Facts::default() };
+        let facts = |alert: String| ChangeFacts { alert: Some(alert), ..ChangeFacts::default() };
         let ended = self.told(alert, State::Closed, (Action::Merge, (who, why)), facts(other), now);
         let goes_on = self.told(into, state, (Action::Absorb, (who, why)), facts(from), now);
         Ok((ended, goes_on))
@@ -304,7 +304,7 @@ impl Desk {
         alert: Alert,
         state: State,
         (action, by): (Action, By<'_>),
-        facts: Facts,
+        facts: ChangeFacts,
         now: Instant,
     ) -> AlertUpdate {
         let step = self.moved(alert, state, (action, by.0, by.1), now);

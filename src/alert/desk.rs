@@ -7,7 +7,7 @@ mod order;
 use std::sync::Arc;
 
 use super::{
-    Action, Alert, BY_ITSELF, Case, Facts, HistoryEntry, Labels, Policy, State,
+    Action, Alert, BY_ITSELF, Case, ChangeFacts, HistoryEntry, Labels, Policy, State,
     inquiry::Stage,
     labels::{SHARD, TYPE},
     route::{ALERT, OFFICERS, Route},
@@ -16,14 +16,14 @@ use crate::{
     event::{EventType, Instant, TimeDelta},
     finding::Finding,
     personal::Kinds,
-    rule::{Mode, Rule, window::View},
+    rule::{Rule, RuleMode, window::View},
     say,
     sql::functions::Workdays,
 };
 
 pub use order::{Order, Refusal, name, reason};
 
-pub use entry::{Entry, GroupKey, GroupKind, Matter, Wait};
+pub use entry::{EntryDue, EntryTopic, GroupKey, GroupKind, OutboxEntry};
 
 /// What is to be stored about an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +33,17 @@ pub struct AlertUpdate {
     /// The line of its history; `None` where only a finding was added.
     pub change: Option<HistoryEntry>,
     /// Who is to be told.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<OutboxEntry>,
 }
 
 /// A finding on its way to the store and to its alert.
 #[derive(Debug, Clone)]
 pub struct Filing {
-    /// The finding.
+    /// The finding that is filed under an alert.
     pub finding: Finding,
-    /// Its event time.
+    /// The event time that the finding was made at.
     pub at: Instant,
-    /// Its rule.
+    /// The rule that made it, as it is in force.
     pub rule: Arc<Rule>,
     /// What its columns tell of persons.
     pub personal: Arc<Kinds>,
@@ -66,7 +66,7 @@ impl Filing {
     /// Whether somebody is to hear of it.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.finding.mode == Mode::Live
+        self.finding.mode == RuleMode::Live
     }
 }
 
@@ -75,11 +75,11 @@ impl Filing {
 pub struct Cleared {
     /// How many findings of the same commit were made before it.
     pub before: usize,
-    /// The rule.
+    /// The rule whose condition no longer holds.
     pub rule_id: String,
-    /// The budget line.
+    /// The `budget_line_id` that it no longer holds for.
     pub line: String,
-    /// The event.
+    /// The event after which it does not hold.
     pub event_id: String,
 }
 
@@ -178,7 +178,7 @@ impl Desk {
         }
         alert.inquiry = Self::draft(&alert, now);
         let change = by_itself(&alert, Action::Opened, now);
-        let mut entries = self.entries(&alert, Matter::Opened, now);
+        let mut entries = self.entries(&alert, EntryTopic::Opened, now);
         entries.extend(self.send_by_itself(&alert));
         self.step(alert, Some(change), entries)
     }
@@ -209,7 +209,7 @@ impl Desk {
         alert.labels.set("severity", finding.severity.word());
         alert.version += 1;
         let change = by_itself(&alert, Action::Raise, now);
-        let entries = self.entries(&alert, Matter::Opened, now);
+        let entries = self.entries(&alert, EntryTopic::Opened, now);
         self.step(alert, Some(change), entries)
     }
 
@@ -301,11 +301,11 @@ impl Desk {
         alert.changed_at = now;
         alert.labels.set("escalation", &alert.escalation.to_string());
         let of_letter = self.tell_of_letter(&mut alert, now);
-        let matter = if of_letter.is_some() { Matter::Unanswered } else { Matter::Escalated };
+        let matter = if of_letter.is_some() { EntryTopic::Unanswered } else { EntryTopic::Escalated };
         let (action, why) = of_letter.unwrap_or((Action::Escalate, None));
         let change = HistoryEntry { why, ..by_itself(&alert, action, now) };
         let mut entries = self.entries(&alert, matter, now);
-        entries.extend(self.for_officer(&alert, matter).filter(|_| matter == Matter::Unanswered));
+        entries.extend(self.for_officer(&alert, matter).filter(|_| matter == EntryTopic::Unanswered));
         self.step(alert, Some(change), entries)
     }
 
@@ -327,61 +327,59 @@ impl Desk {
                 (draft.stage, draft.at) = (Stage::Withdrawn, now);
             }
         }
-        let (who, why, facts) = (who.to_owned(), why.map(str::to_owned), Facts::default());
+        let (who, why, facts) = (who.to_owned(), why.map(str::to_owned), ChangeFacts::default());
         let change = HistoryEntry { at: now, who, action, state, why, facts };
-        let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
+        let entries = if ends { self.entries(&alert, EntryTopic::Ended, now) } else { Vec::new() };
         self.step(alert, Some(change), entries)
     }
 
-    fn step(&self, mut alert: Alert, change: Option<HistoryEntry>, entries: Vec<Entry>) -> AlertUpdate {
+    fn step(&self, mut alert: Alert, change: Option<HistoryEntry>, entries: Vec<OutboxEntry>) -> AlertUpdate {
         alert.escalates_at = self.escalates_at(&alert);
         AlertUpdate { alert, change, entries }
     }
 
     /// The entry for the officer whose letter it is, where the configuration says how officers are reached.
-    pub(super) fn for_officer(&self, alert: &Alert, matter: Matter) -> Option<Entry> {
+    pub(super) fn for_officer(&self, alert: &Alert, matter: EntryTopic) -> Option<OutboxEntry> {
         let sink = self.policy.officers.as_ref()?.sink.clone();
         let mut group = Labels::default();
         group.set(ALERT, &alert.alert_id);
-        let wait = Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
-        Some(Entry { matter, route: OFFICERS.to_owned(), sink, recipient: None, group, wait })
+        let wait = EntryDue::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
+        Some(OutboxEntry { matter, route: OFFICERS.to_owned(), sink, recipient: None, group, wait })
     }
 
     /// The entries for every sink of every route that the alert takes.
-    pub(super) fn entries(&self, alert: &Alert, matter: Matter, now: Instant) -> Vec<Entry> {
+    pub(super) fn entries(&self, alert: &Alert, matter: EntryTopic, now: Instant) -> Vec<OutboxEntry> {
         let Some(root) = &self.policy.routes else { return Vec::new() };
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<OutboxEntry> = Vec::new();
         for route in root.select(&alert.labels) {
-            if matter == Matter::Ended && !route.tell_ended {
+            if matter == EntryTopic::Ended && !route.tell_ended {
                 continue;
             }
             let (group, wait) = self.bundling(route, alert, matter, now);
             for sink in &route.sinks {
-                let route = route.path.clone();
-                let entry =
-                    Entry { matter, route, sink: sink.clone(), recipient: None, group: group.clone(), wait };
-                entries.push(entry);
+                let (route, sink, group) = (route.path.clone(), sink.clone(), group.clone());
+                entries.push(OutboxEntry { matter, route, sink, recipient: None, group, wait });
             }
         }
         entries
     }
 
-    fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: Instant) -> (Labels, Wait) {
-        let at_once = matches!(matter, Matter::Escalated | Matter::Answered | Matter::Unanswered);
+    fn bundling(&self, route: &Route, alert: &Alert, matter: EntryTopic, now: Instant) -> (Labels, EntryDue) {
+        let at_once = matches!(matter, EntryTopic::Escalated | EntryTopic::Answered | EntryTopic::Unanswered);
         if (route.digest || Policy::waits_for_digest(alert.handling)) && !at_once {
-            return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
+            return (Labels::default(), EntryDue::Until(self.policy.next_digest(now)));
         }
         let wait = match at_once {
             // So that whoever has not reacted does, and whoever waits for an answer goes on.
-            true => Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO },
-            false => Wait::Group { first: route.group_wait, next: route.group_interval },
+            true => EntryDue::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO },
+            false => EntryDue::Group { first: route.group_wait, next: route.group_interval },
         };
         (route.group(alert), wait)
     }
 }
 
 fn by_itself(alert: &Alert, action: Action, now: Instant) -> HistoryEntry {
-    let (who, facts) = (BY_ITSELF.to_owned(), Facts::default());
+    let (who, facts) = (BY_ITSELF.to_owned(), ChangeFacts::default());
     HistoryEntry { at: now, who, action, state: alert.state, why: None, facts }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Action, Alert, BY_ITSELF, Desk, Labels,
     case::is_false,
     casework::Terms,
-    desk::{AlertUpdate, Entry, Matter, Order, Refusal, Wait},
+    desk::{AlertUpdate, EntryDue, EntryTopic, Order, OutboxEntry, Refusal},
     policy::Explain,
     route::ALERT,
 };
@@ -49,14 +49,14 @@ impl Stage {
     }
 }
 
-/// An alert's letter.
+/// A letter that asks a unit to explain an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inquiry {
     /// How far it has come.
     pub stage: Stage,
     /// When it came there.
     pub at: Instant,
-    /// Who sent it.
+    /// The officer who sent the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The last day for the answer, `YYYY-MM-DD`.
@@ -153,7 +153,7 @@ pub enum Unreachable {
     NoUnit,
     /// The list has no address.
     NoContact {
-        /// The unit's code.
+        /// The code of the unit that has no address.
         unit: String,
         /// The list of contacts.
         list: String,
@@ -190,27 +190,27 @@ impl Desk {
     }
 
     /// The entry by which a new draft goes out without an officer, where a route says so.
-    pub(super) fn send_by_itself(&self, alert: &Alert) -> Option<Entry> {
+    pub(super) fn send_by_itself(&self, alert: &Alert) -> Option<OutboxEntry> {
         alert.inquiry.as_ref()?;
         let routes = self.policy.routes.as_ref()?.select(&alert.labels);
         let unit = alert.labels.first("unit_code").filter(|_| routes.iter().any(|r| r.send_letters))?;
         let mut group = Labels::default();
         group.set("unit_code", unit);
-        self.letter(group, Wait::Group { first: TimeDelta::MINUTE, next: TimeDelta::HOUR })
+        self.letter(group, EntryDue::Group { first: TimeDelta::MINUTE, next: TimeDelta::HOUR })
     }
 
     /// The entry of a letter that an officer sends: it goes out by itself and at once.
-    pub(super) fn letter_of(&self, alert: &Alert, now: Instant) -> Option<Entry> {
+    pub(super) fn letter_of(&self, alert: &Alert, now: Instant) -> Option<OutboxEntry> {
         let mut group = Labels::default();
         group.set("unit_code", alert.labels.first("unit_code")?);
         group.set(ALERT, &alert.alert_id);
-        self.letter(group, Wait::Until(now))
+        self.letter(group, EntryDue::Until(now))
     }
 
-    fn letter(&self, group: Labels, wait: Wait) -> Option<Entry> {
+    fn letter(&self, group: Labels, wait: EntryDue) -> Option<OutboxEntry> {
         let sink = self.policy.explain.as_ref()?.sink.clone();
         let route = String::from("alerts.explain");
-        Some(Entry { matter: Matter::Explain, route, sink, recipient: None, group, wait })
+        Some(OutboxEntry { matter: EntryTopic::Explain, route, sink, recipient: None, group, wait })
     }
 
     /// Sends an alert's letter: whoever does takes the alert on.

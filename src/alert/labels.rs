@@ -20,7 +20,7 @@ pub(crate) const TYPE: &str = "type";
 pub(crate) const SHARD: &str = "shard";
 
 impl Labels {
-    /// Adds a value.
+    /// Adds a value beside those that the name has.
     pub fn add(&mut self, name: &str, value: &str) {
         let value: String = value.chars().take(VALUE_MAX).collect();
         let values = self.0.entry(name.to_owned()).or_default();

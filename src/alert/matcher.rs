@@ -30,7 +30,7 @@ const OPERATORS: [(&str, Operator); 4] = [
 const MATCHER_MAX: usize = 1000;
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
-/// One matcher.
+/// One comparison of a label with a value or a pattern.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     name: String,

@@ -27,8 +27,8 @@ use crate::{
     personal::Kinds,
 };
 
-pub use answer::Answer;
-pub use case::{Case, Facts, FileFact, Outcome, Review};
+pub use answer::InquiryAnswer;
+pub use case::{Case, CaseOutcome, ChangeFacts, FileFact, Review};
 pub use desk::{Cleared, Desk, Filing};
 pub use inquiry::Inquiry;
 pub use labels::Labels;
@@ -44,7 +44,7 @@ pub use state::{Action, State};
 pub struct Alert {
     /// A digest of the first finding's id: the same history always has the same ids.
     pub alert_id: String,
-    /// The rule.
+    /// The rule that made its findings.
     pub rule_id: String,
     /// The rule's title in the configured language.
     pub title: String,
@@ -58,7 +58,7 @@ pub struct Alert {
     /// latest's; none for what several events show together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
-    /// Where it stands.
+    /// Where it stands in its life.
     pub state: State,
     /// Grows with every change; who changes the alert says which version was seen.
     pub version: i64,
@@ -82,7 +82,7 @@ pub struct Alert {
     /// When it was first acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at: Option<Instant>,
-    /// When it ended.
+    /// When it was closed, dismissed or resolved itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Instant>,
     /// How often it was escalated.
@@ -111,11 +111,10 @@ pub struct Alert {
 /// One line of an alert's history, which only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// When.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// Who: an officer's name, or `fiscwatch`.
     pub who: String,
-    /// What was done.
+    /// The transition that was made.
     pub action: Action,
     /// The state after it.
     pub state: State,
@@ -123,8 +122,8 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What else: to whom, by when, with what outcome.
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
-    pub facts: Facts,
+    #[serde(default, skip_serializing_if = "ChangeFacts::is_empty")]
+    pub facts: ChangeFacts,
 }
 
 /// The name in the history for what the daemon does by itself.

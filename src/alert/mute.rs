@@ -18,17 +18,17 @@ use crate::{
 /// 静默: an officer's order not to be told of some alerts for a while.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Silence {
-    /// A number.
+    /// Its number in the store, 0 before it has one.
     pub silence_id: i64,
     /// What alerts it is about; at least one.
     pub matchers: Matchers,
-    /// From when.
+    /// The first instant at which it holds.
     pub starts_at: Instant,
-    /// Until when.
+    /// The first instant at which it no longer holds.
     pub ends_at: Instant,
-    /// Who ordered it.
+    /// The officer who ordered the silence.
     pub author: String,
-    /// Why.
+    /// Why it was ordered, for whoever looks later.
     pub reason: String,
     /// When it was ordered.
     pub created_at: Instant,
@@ -109,7 +109,6 @@ pub struct QuietHours {
     pub minutes: (u32, u32),
     /// Days of the week on which it starts, Monday first.
     pub weekdays: [bool; 7],
-    /// The time zone.
     pub calendar: Arc<Calendar>,
 }
 

@@ -49,7 +49,7 @@ pub struct Notification {
     /// The recipient, for a sink that has several (an e-mail address).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
-    /// Why.
+    /// What it tells its recipient of.
     pub reason: Reason,
     /// The path of the route, such as `routes[0].routes[2]`.
     pub route: String,

@@ -56,7 +56,7 @@ pub struct Storm {
 /// Whom the unit's explanation is asked from.
 #[derive(Debug, Clone)]
 pub struct Explain {
-    /// The e-mail sink.
+    /// The sink that sends the mail, by its name.
     pub sink: String,
     /// The reference list of the units' contacts.
     pub list: String,
@@ -73,8 +73,7 @@ pub struct Explain {
 /// How officers are reached when their letters are answered or not.
 #[derive(Debug, Clone)]
 pub struct Officers {
-    /// The e-mail sink.
-    pub sink: String,
+    pub(crate) sink: String,
     /// The reference list of officers, by the names under which they act.
     pub list: String,
     /// Its column with the address.
@@ -131,7 +130,7 @@ pub struct Policy {
     pub shard: Option<String>,
     /// The language of titles.
     pub language: Language,
-    /// The local calendar.
+    /// The zone in which quiet hours and workdays are meant.
     pub calendar: Arc<Calendar>,
 }
 

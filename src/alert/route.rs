@@ -31,7 +31,6 @@ pub struct Route {
     pub send_letters: bool,
     /// Whether siblings after a match are tried too.
     pub continues: bool,
-    /// The children.
     pub routes: Vec<Route>,
 }
 

@@ -46,11 +46,11 @@ pub type Said = (u64, u64);
 
 /// What officers said of the alerts of each rule and unit.
 #[derive(Debug, Clone, Default)]
-pub struct Verdicts {
+pub struct VerdictHistory {
     rules: BTreeMap<String, (Said, BTreeMap<String, Said>)>,
 }
 
-impl Verdicts {
+impl VerdictHistory {
     /// Adds what was said of the alerts of a rule and unit, if they have one.
     pub fn add(&mut self, rule: String, unit: Option<String>, said: Said) {
         let (all, units) = self.rules.entry(rule).or_default();
@@ -109,7 +109,7 @@ impl Worth {
         }
     }
 
-    /// The product.
+    /// The product of all parts, by which alerts are sorted.
     #[must_use]
     pub fn total(&self) -> i64 {
         self.severity * self.amount * self.repeated * self.agreeing * self.precision
@@ -118,7 +118,7 @@ impl Worth {
     /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
     /// `others` makes the query of the other rules `o` that found the same, each with what is told of it.
     #[must_use]
-    pub fn sql(verdicts: &Verdicts, others: impl Fn(&str) -> String) -> String {
+    pub fn sql(verdicts: &VerdictHistory, others: impl Fn(&str) -> String) -> String {
         let steps = |column: &str, steps: &[(i64, i64)]| {
             let when = steps.iter().map(|(from, weight)| format!(" WHEN {column} >= {from} THEN {weight}"));
             format!("(CASE{} ELSE 1 END)", when.collect::<String>())
@@ -134,7 +134,7 @@ impl Worth {
     }
 }
 
-impl Verdicts {
+impl VerdictHistory {
     /// The precision in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
     fn sql(&self, of: &str) -> String {
         let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
@@ -198,7 +198,7 @@ mod tests {
         let of = |unit| precision_in(Handling::Warn, (rule, unit));
         assert_eq!(of((0, 0)), precision(Handling::Warn, rule));
         assert_eq!((of((0, 1)), of((0, 4)), of((0, 36)), of((4, 0))), (408, 255, 51, 755));
-        let mut verdicts = Verdicts::default();
+        let mut verdicts = VerdictHistory::default();
         verdicts.add(String::from("a"), Some(String::from("u1")), (3, 1));
         verdicts.add(String::from("a"), None, (1, 0));
         assert_eq!(verdicts.of("a", Some("u1")), ((4, 1), (3, 1)));
@@ -211,7 +211,7 @@ mod tests {
     /// In lists it is computed by SQL.
     #[test]
     fn names_are_texts_in_sql() {
-        let mut verdicts = Verdicts::default();
+        let mut verdicts = VerdictHistory::default();
         verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
         verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
         let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));

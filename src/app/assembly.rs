@@ -16,10 +16,10 @@ use crate::{
     decode::Decoder,
     diagnostic,
     engine::{
-        Asked, Dedup, Engine, Originals, Record, SavedWatermark, Scheduler, Sequencer, Versions, Watermark,
-        Windowing, Workers,
+        Dedup, Engine, Originals, OutputDetail, QuestionQueue, SavedWatermark, Scheduler, Sequencer,
+        Versions, Watermark, Windowing, Workers,
     },
-    evaluate::{Evaluator, Held},
+    evaluate::{Evaluator, WindowUsage},
     rule::RuleSet,
     store::{LogMover, Lookup, Recovered, StateLock, Store},
     stream::{Block, Position},
@@ -36,14 +36,14 @@ pub struct Assembly {
     /// Where sources put their blocks.
     pub blocks: mpsc::Sender<Block>,
     /// Where they and what is posted wait to be cut into batches.
-    pub incoming: gate::Incoming,
+    pub incoming: gate::IncomingBlocks,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
-    /// The loop.
+    /// The loop, ready to be started.
     pub engine: Engine,
-    /// Its last stage.
+    /// Its last stage, which commits to the store.
     pub output: StoreOutput,
-    /// What seals.
+    /// What seals complete days beside the loop.
     pub sealing: SealingParts,
     /// Keeps the log of the database short.
     pub log_mover: LogMover,
@@ -103,11 +103,11 @@ impl Assembly {
                 .comparing(Versions::stored(Lookup::open(store.dir())?)?.within(config.retain_micros())),
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
-            record: Record::Journal,
+            record: OutputDetail::Journal,
             scheduler: Some(Scheduler::new(tables, config.query_limits, Arc::clone(&shared.busy))),
             time_max: time_limit(config, clock),
             parallel,
-            asked: Some(Asked::new(questions, POSTED, store.releases()?)),
+            asked: Some(QuestionQueue::new(questions, POSTED, store.releases()?)),
             bounded: Arc::default(),
             // Input that is read once is whole at its end, and a pause on the way is no news.
             silence: (!options.once).then(|| silence(config, clock)),
@@ -116,7 +116,7 @@ impl Assembly {
         let log_mover = store.log_mover()?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
-        let (incoming, positions) = (gate::Incoming { sources, posted }, recovered.positions);
+        let (incoming, positions) = (gate::IncomingBlocks { sources, posted }, recovered.positions);
         Ok(Self { shared, blocks, incoming, positions, engine, output, sealing, log_mover })
     }
 }
@@ -180,7 +180,7 @@ fn show_recovered(
     shared: &Shared,
     store: &Store,
     watermark: &SavedWatermark,
-    held: Held,
+    held: WindowUsage,
 ) -> anyhow::Result<()> {
     for (source, _, latest) in &watermark.partitions {
         shared.saw_event(source, *latest);

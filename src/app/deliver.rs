@@ -23,7 +23,7 @@ use crate::{
     notify::{
         Resender,
         deliver::Delivery,
-        dispatch::{Dispatch, Report},
+        dispatch::{Dispatch, DispatchReport},
         resend::Current,
     },
     say,
@@ -51,7 +51,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after the outbox could not be read or written.
 const TROUBLE: Duration = Duration::from_secs(5);
 
-/// The running loop.
 #[derive(Debug)]
 pub(crate) struct DeliverTask {
     task: JoinHandle<()>,
@@ -303,7 +302,7 @@ fn rounds(
         }
         let Some(pass) = &pass else { break };
         let mut began = std::time::Instant::now();
-        let report: Report = outbox.round(|round| {
+        let report: DispatchReport = outbox.round(|round| {
             // Its turn has come: from now on others wait for it.
             began = std::time::Instant::now();
             dispatch.round(round, pass)

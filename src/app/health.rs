@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alert::{Notification, Reason},
-    config::alerts::Watch,
+    config::alerts::HealthSettings,
     daemon::Shared,
     event::{Instant, TimeDelta},
     notify::{
         SendError, Sinks,
-        health::{Figures, Health, News, Trouble},
+        health::{Health, HealthFigures, HealthNotice, Trouble},
     },
     say,
     telemetry::sum,
@@ -29,7 +29,7 @@ const SEND: Duration = Duration::from_mins(2);
 const BEAT: Duration = Duration::from_secs(10);
 
 /// Looks after the daemon until it stops.
-pub(crate) async fn look_after(shared: Arc<Shared>, watch: Watch, stop: CancellationToken) {
+pub(crate) async fn look_after(shared: Arc<Shared>, watch: HealthSettings, stop: CancellationToken) {
     let look = look(Arc::clone(&shared), watch.clone());
     let statement = super::statement::keep(Arc::clone(&shared));
     let beat = beat(shared, watch);
@@ -39,7 +39,7 @@ pub(crate) async fn look_after(shared: Arc<Shared>, watch: Watch, stop: Cancella
     }
 }
 
-async fn look(shared: Arc<Shared>, watch: Watch) {
+async fn look(shared: Arc<Shared>, watch: HealthSettings) {
     let mut health = Health::new(watch.thresholds.clone());
     let mut ticks = tokio::time::interval(LOOK);
     let mut last = (i64::MIN, shared.started_at);
@@ -64,10 +64,10 @@ async fn look(shared: Arc<Shared>, watch: Watch) {
     }
 }
 
-fn figures(shared: &Shared, last_event: Instant) -> Figures {
+fn figures(shared: &Shared, last_event: Instant) -> HealthFigures {
     let m = &shared.metrics;
     let waiting = m.outbox_waiting();
-    Figures {
+    HealthFigures {
         last_event,
         lag_records: shared
             .sources
@@ -87,8 +87,8 @@ fn figures(shared: &Shared, last_event: Instant) -> Figures {
 }
 
 /// Says it in the log, and to every sink that is to hear of it. The outbox is left out: it may be what is wrong.
-async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: News, now: Instant) {
-    let News { trouble, is_over, text } = told;
+async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: HealthNotice, now: Instant) {
+    let HealthNotice { trouble, is_over, text } = told;
     match is_over {
         true => tracing::info!(trouble = trouble.word(), "{text}"),
         false => tracing::error!(trouble = trouble.word(), "the daemon is unwell: {text}"),
@@ -135,7 +135,7 @@ fn notification(
 }
 
 /// Tells a dead man's switch that the daemon lives; when it no longer hears of it, it raises the alarm.
-async fn beat(shared: Arc<Shared>, watch: Watch) {
+async fn beat(shared: Arc<Shared>, watch: HealthSettings) {
     let Some((url, every)) = watch.heartbeat else { return };
     let Ok(client) = reqwest::Client::builder().timeout(BEAT).build() else {
         return tracing::error!("no heartbeat is sent: this machine has no TLS");

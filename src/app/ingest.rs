@@ -10,7 +10,6 @@ use crate::{
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
-/// The running sources.
 #[derive(Default)]
 pub(crate) struct SourceTasks {
     tasks: FuturesUnordered<BoxFuture<'static, (String, Result<(), SourceError>)>>,

@@ -55,8 +55,8 @@ pub use output::StoreOutput;
 pub use quarantined::replay;
 pub use query::{line_forecasts, query};
 pub use recheck::{Range, recheck};
-pub use run::{Outcome, run};
-pub use search::{Deed, Search};
+pub use run::{RunOutcome, run};
+pub use search::{JournalEvent, Search};
 use tables::StoredTables;
 
 use deliver::DeliverTask;

@@ -10,10 +10,10 @@ use crate::{
     alert::{Cleared, Filing},
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
-    evaluate::{Held, auto_resolve::Watched},
+    evaluate::{WindowUsage, auto_resolve::Watched},
     event::{Cents, Instant, TimeDelta},
     finding::Finding,
-    personal::number::{self, Tail},
+    personal::number::{self, NumberTail},
     rule::RuleSet,
     store::{Commit, Committed, Store, StoreError},
 };
@@ -31,7 +31,6 @@ pub struct StoreOutput {
     in_force: Option<Arc<RuleSet>>,
     /// The counters of the rules in force.
     counters: RuleCounters,
-    /// What commits.
     workers: Workers,
 }
 
@@ -151,7 +150,7 @@ impl Output for StoreOutput {
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
             // What was wrong may be quoted, and the log goes further than the quarantine.
-            let detail = number::masked_within(&reject.detail, &[], &[], Tail::Hidden);
+            let detail = number::masked_within(&reject.detail, &[], &[], NumberTail::Hidden);
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{detail}");
         }
         if !commit.intake.rejects.is_empty() {
@@ -203,7 +202,7 @@ fn reach(name: &str) -> Result<(), EngineError> {
 }
 
 /// How far event time has come, and what windows hold.
-fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: Held) {
+fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: WindowUsage) {
     let m = &shared.metrics;
     let mut least: BTreeMap<&str, Instant> = BTreeMap::new();
     for (source, _, latest) in &watermark.partitions {

@@ -8,7 +8,7 @@ use super::{Daemon, Ending};
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{NotTaken, RunOptions},
+    daemon::{IngestError, RunOptions},
     rule::RuleSet,
     say,
     store::StoredReject,
@@ -47,12 +47,12 @@ pub async fn replay(
             Err(not_taken) => {
                 daemon.drain(Ending::Soon).await?;
                 bail!(match not_taken {
-                    NotTaken::Full(why) => say!(
+                    IngestError::Full(why) => say!(
                         "{read} records were read again, the others stay in quarantine: {why}",
                         read = total.seen(),
                         why
                     ),
-                    NotTaken::Stopping => say!("the commit failed"),
+                    IngestError::Stopping => say!("the commit failed"),
                 });
             }
         }

@@ -16,19 +16,19 @@ use crate::{
     config::Config,
     daemon::{
         LineForecast, LineForecasts, MakeForecasts,
-        asker::{AnswerQuery, Answered, BYTES_MAX, Cell, ROWS_MAX},
+        asker::{AnswerQuery, Answered, BYTES_MAX, CellContent, ROWS_MAX},
     },
     decode::Decoder,
     diagnostic::at_run_time,
     evaluate::{
         LedgerTables, bounded, forecasts,
-        guard::Watch,
+        guard::QueryDeadline,
         schedule::{self, Due},
         tables::budget_lines,
     },
     event::{Instant, schema::MONEY_SCALE, time::Calendar},
     lists::Lists,
-    personal::Kind,
+    personal::PersonalKind,
     rule::{
         Id,
         compile::Compiler,
@@ -48,7 +48,7 @@ pub async fn query(
     config: &Config,
     sql: &str,
     now: Instant,
-) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
+) -> anyhow::Result<(SendableRecordBatchStream, Vec<PersonalKind>)> {
     let lists = config.read_lists().map_err(|problems| {
         let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{}", text.join("\n"))
@@ -70,7 +70,7 @@ async fn query_over(
     (sql, now): (&str, Instant),
     within: &Limits,
     ledger: impl FnOnce(&ScheduleRule, &mut LedgerTables) -> anyhow::Result<()>,
-) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
+) -> anyhow::Result<(SendableRecordBatchStream, Vec<PersonalKind>)> {
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let (rule, kinds) =
         asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
@@ -121,11 +121,11 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
 /// The rows of an answer, as many as it may have.
 async fn gathered(
     mut rows: SendableRecordBatchStream,
-    kinds: &[Kind],
+    kinds: &[PersonalKind],
     calendar: &Calendar,
 ) -> anyhow::Result<Answered> {
     let schema = rows.schema();
-    let column = |(field, kind): (&Arc<Field>, &Kind)| (field.name().clone(), cell(field), *kind);
+    let column = |(field, kind): (&Arc<Field>, &PersonalKind)| (field.name().clone(), cell(field), *kind);
     let columns = schema.fields().iter().zip(kinds).map(column).collect();
     let mut answered = Answered { columns, ..Answered::default() };
     let mut bytes = 0;
@@ -146,15 +146,15 @@ async fn gathered(
 
 const SHARE_SCALE: i8 = 12;
 
-fn cell(field: &Field) -> Cell {
+fn cell(field: &Field) -> CellContent {
     match field.data_type() {
-        DataType::Decimal128(_, MONEY_SCALE) => Cell::Money,
+        DataType::Decimal128(_, MONEY_SCALE) => CellContent::Money,
         // Shares of one are the finest decimals that there are.
-        DataType::Decimal128(_, scale) if *scale >= SHARE_SCALE => Cell::Share,
-        DataType::Decimal128(..) => Cell::Number,
-        DataType::Timestamp(..) => Cell::Time,
-        data_type if data_type.is_integer() => Cell::Number,
-        _ => Cell::Text,
+        DataType::Decimal128(_, scale) if *scale >= SHARE_SCALE => CellContent::Share,
+        DataType::Decimal128(..) => CellContent::Number,
+        DataType::Timestamp(..) => CellContent::Time,
+        data_type if data_type.is_integer() => CellContent::Number,
+        _ => CellContent::Text,
     }
 }
 
@@ -174,7 +174,7 @@ pub async fn line_forecasts(
     let decoder = Decoder::new(Arc::clone(calendar));
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
     let limit = config.query_limits.time;
-    let watch = Watch::new(limit);
+    let watch = QueryDeadline::new(limit);
     let read = forecasts::read(lines, &context, &tables, calendar, now, &watch);
     let read = tokio::time::timeout(limit, read).await;
     let (forecaster, forecasts) = read.map_err(|_| {

@@ -13,8 +13,8 @@ use crate::{
     event::Instant,
     rule::RuleSet,
     say,
-    store::{Check, History},
-    trial::journal::{Course, replay},
+    store::{Check, JournalView},
+    trial::journal::{JournalRun, replay},
 };
 
 /// Findings from this time on, and before that one.
@@ -40,7 +40,7 @@ impl Range {
 pub async fn recheck(
     config: &Config,
     rules: Arc<RuleSet>,
-    history: &History,
+    history: &JournalView,
     range: Range,
 ) -> anyhow::Result<Vec<Check>> {
     const NAME: &str = "findings again";
@@ -52,12 +52,18 @@ pub async fn recheck(
     let in_force = history.rules_in_force()?;
     let ticks = ticks::StoredTicks::read(history)?;
     let course =
-        Course { parallel: super::parallel(), memory: u64::MAX, findings: usize::MAX, ..config.course() };
+        JournalRun { parallel: super::parallel(), memory: u64::MAX, findings: usize::MAX, ..config.course() };
     let stored = (&watermark, ticks.answered());
     let again = replay(&course, Arc::clone(&rules), history, stored, &Arc::default()).await;
     let again = again.map_err(anyhow::Error::from_boxed);
     let again = again.with_context(|| say!("the journal cannot be replayed"))?;
-    let compared =
-        compare::Compared { rules: &rules, in_force, watermark, ticks, range, calendar: &config.calendar };
+    let compared = compare::RecheckScope {
+        rules: &rules,
+        in_force,
+        watermark,
+        ticks,
+        range,
+        calendar: &config.calendar,
+    };
     compared.checks(history, &again)
 }

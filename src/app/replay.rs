@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Originals,
-        Output, Record, Scheduler, Sequencer, Versions, Windowing, batches,
+        Output, OutputDetail, Scheduler, Sequencer, Versions, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
@@ -35,7 +35,7 @@ pub struct Replay {
     /// What schedules query. The output must [keep](MemoryTables::keep) every batch here.
     pub tables: Arc<MemoryTables>,
     /// What the output gets of the events.
-    pub record: Record,
+    pub record: OutputDetail,
     /// What the files hold, where their names do not tell.
     pub format: Option<Encoding>,
     /// The source whose values are written as those of the files.
@@ -116,7 +116,7 @@ impl Replay {
             files: files.to_vec(),
             ledger: Arc::default(),
             tables,
-            record: Record::Events,
+            record: OutputDetail::Events,
             format,
             read_as: read_as.map(str::to_owned),
             map,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::standby::Door;
+use super::standby::StandbyServer;
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     daemon::reload::{Signal, Signals},
     http::Ports,
-    replica::{BucketError, Candidate, Claimed, Look, Mark, ReplicaError, Settings, WhenAway},
+    replica::{BucketError, Candidate, ClaimStatus, Claimed, Mark, ReplicaError, ReplicaSettings, WhenAway},
     say,
     store::is_state,
 };
@@ -24,7 +24,6 @@ const FETCH_EVERY: u32 = 15;
 
 /// A state that this process has in the store, or will have as soon as the store answers.
 pub(crate) struct Replica {
-    /// Who takes it.
     pub candidate: Candidate,
     /// What was taken; `None` while the store is away.
     pub claimed: Option<Claimed>,
@@ -50,9 +49,9 @@ async fn aside<T: Send + 'static>(
 /// If somebody has it and this is no standby, or it cannot be taken.
 pub(super) async fn take(
     config: &Config,
-    settings: &Settings,
+    settings: &ReplicaSettings,
     signals: &mut Signals,
-    (ports, door): (&Ports, &mut Option<Door>),
+    (ports, door): (&Ports, &mut Option<StandbyServer>),
 ) -> anyhow::Result<Option<Replica>> {
     let mut candidate = Candidate::new(settings, &config.state_dir)?;
     let pause = (settings.takeover_after / LOOKS).min(PAUSE_MAX);
@@ -79,7 +78,7 @@ pub(super) async fn take(
             Err(error) => told.away(&error),
         }
         if door.is_none() {
-            *door = Some(Door::open(config, ports)?);
+            *door = Some(StandbyServer::open(config, ports)?);
         }
         looks += 1;
         if config.standby && looks % FETCH_EVERY == 1 {
@@ -113,16 +112,16 @@ enum Tried {
 /// Looks who has the state, and claims it if nobody has.
 fn try_to_take(candidate: &mut Candidate) -> Result<Tried, ReplicaError> {
     Ok(match candidate.look()? {
-        Look::Free => match candidate.claim(SystemClock.now())? {
+        ClaimStatus::Free => match candidate.claim(SystemClock.now())? {
             Some(claimed) => Tried::Taken(claimed),
             None => Tried::Held { holder: None, lives: true },
         },
-        Look::Held { holder, lives, .. } => Tried::Held { holder: Some(holder), lives },
-        Look::ByHand { holder } => Tried::ByHand { holder },
+        ClaimStatus::Held { holder, lives, .. } => Tried::Held { holder: Some(holder), lives },
+        ClaimStatus::ByHand { holder } => Tried::ByHand { holder },
     })
 }
 
-fn held_by(holder: &str, settings: &Settings) -> anyhow::Error {
+fn held_by(holder: &str, settings: &ReplicaSettings) -> anyhow::Error {
     anyhow!(say!(
         "another instance has the state in the store {place}: {holder}. Stop that one first, or let this one wait (state.standby: true)",
         place = settings.place,
@@ -130,7 +129,7 @@ fn held_by(holder: &str, settings: &Settings) -> anyhow::Error {
     ))
 }
 
-fn only_people_can_tell(holder: &str, config: &Config, settings: &Settings) -> anyhow::Error {
+fn only_people_can_tell(holder: &str, config: &Config, settings: &ReplicaSettings) -> anyhow::Error {
     anyhow!(say!(
         "{holder} had the state in the store {place} last, and gives no sign of life; it goes on without the store when that is away, so what it committed last may not be there. Start it again; or, if it is gone for good, move {dir} away, `fiscwatch state restore --from {place} --to {dir}`, and start this one",
         holder,
@@ -154,7 +153,11 @@ async fn fetch_ahead(candidate: Candidate) -> anyhow::Result<Candidate> {
 ///
 /// # Errors
 /// If it does neither.
-fn goes_on_without(config: &Config, settings: &Settings, error: &ReplicaError) -> anyhow::Result<bool> {
+fn goes_on_without(
+    config: &Config,
+    settings: &ReplicaSettings,
+    error: &ReplicaError,
+) -> anyhow::Result<bool> {
     let is_away = matches!(error, ReplicaError::Bucket(BucketError::Away { .. }));
     let refused = || Err(anyhow!("{error}"));
     match settings.when_away {

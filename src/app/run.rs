@@ -44,7 +44,7 @@ pub async fn run(
     rules: Arc<RuleSet>,
     options: RunOptions,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<RunOutcome> {
     if let Err(error) = private::keep_memory() {
         tracing::warn!("the memory of this process cannot be kept from others: {error}");
     }
@@ -59,9 +59,10 @@ pub async fn run(
     }
     let Some((mut daemon, signals)) = start(&config, rules, (&options, &clock), &ports, signals).await?
     else {
-        return Ok(Outcome::default());
+        return Ok(RunOutcome::default());
     };
-    let tls = http::tls::Tls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
+    let tls =
+        http::tls::ServerTls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
     let socket = listen::local(&config)?;
     let (local, _socket_file) = socket.unzip();
     ports.local = local;
@@ -93,7 +94,7 @@ pub async fn run(
     }
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
-    Ok(Outcome { unread, ..Outcome::of(&shared) })
+    Ok(RunOutcome { unread, ..RunOutcome::of(&shared) })
 }
 
 /// Waits for the state, recovers it and wires the daemon. `None` if we are asked to stop meanwhile.
@@ -195,7 +196,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
 
 /// What came of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// What became of all records.
     pub records: Receipt,
     /// Why not everything was read, and what became of the rest; `None` if it was.
@@ -204,7 +205,7 @@ pub struct Outcome {
     pub files_refused: u64,
 }
 
-impl Outcome {
+impl RunOutcome {
     fn of(shared: &Shared) -> Self {
         let records = *shared.totals.lock();
         let files_refused = shared.sources.values().map(|s| s.told().files_refused).sum();
@@ -299,7 +300,7 @@ async fn until_end(
     let (once, turns) = (options.once, Arc::clone(&daemon.shared.turns));
     let mut end = InputEnd { failed: None, is_full: false, is_read: sources.is_empty() };
     let mut lists = tokio::time::interval(LISTS_EVERY);
-    let mut asked = reload::Asked::default();
+    let mut asked = reload::ReloadRequests::default();
     while !once || !end.is_read {
         tokio::select! {
             result = ended(&mut daemon.engine) => {

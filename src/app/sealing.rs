@@ -18,7 +18,7 @@ use crate::{
     daemon::Shared,
     event::TimeDelta,
     say,
-    store::{SealOptions, Sealer, Sealing, Store, StoreError},
+    store::{SealOptions, SealReport, Sealer, Store, StoreError},
 };
 
 /// What seals, before it has a thread.
@@ -137,14 +137,15 @@ fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared
     Ok(())
 }
 
-fn count(done: &Sealing, shared: &Shared) {
+fn count(done: &SealReport, shared: &Shared) {
     let m = &shared.metrics;
     m.sealed_events.inc_by(done.events);
     m.retired_events.inc_by(done.retired_events);
     m.retired_records.inc_by(done.retired_records);
     m.journal_events.sub(done.retired_events.cast_signed());
     shared.sealed_bytes.store(crate::store::sealed_bytes(&shared.state_dir), Ordering::Relaxed);
-    let Sealing { blocks, events, files, compacted, retired_files, retired_events, retired_records } = done;
+    let SealReport { blocks, events, files, compacted, retired_files, retired_events, retired_records } =
+        done;
     if *retired_files > 0 {
         tracing::info!(
             files = retired_files,

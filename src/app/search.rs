@@ -20,13 +20,13 @@ use crate::{
     rule::compile::Compiler,
     say,
     sql::value,
-    store::{History, JournalTable},
+    store::{JournalTable, JournalView},
 };
 
 /// An event of the journal.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)] // The names are those of events.
-pub struct Deed {
+pub struct JournalEvent {
     pub event_id: String,
     pub occurred_at: String,
     pub unit_code: Option<String>,
@@ -38,7 +38,7 @@ pub struct Deed {
     pub purpose: Option<String>,
 }
 
-impl Deed {
+impl JournalEvent {
     /// Takes accounts and names of persons out of it.
     pub fn mask(&mut self) {
         let columns = [
@@ -60,7 +60,7 @@ impl Deed {
 /// The journal, to be asked for events.
 pub struct Search<'c> {
     config: &'c Config,
-    history: History,
+    history: JournalView,
     session: SessionContext,
 }
 
@@ -72,7 +72,7 @@ impl<'c> Search<'c> {
     pub fn open(config: &'c Config) -> anyhow::Result<Self> {
         let calendar = &config.calendar;
         let compiler = Compiler::new(calendar, Lists::default(), config.language);
-        let history = History::open(&config.state_dir, &event_schema(&calendar.zone_name))?;
+        let history = JournalView::open(&config.state_dir, &event_schema(&calendar.zone_name))?;
         Ok(Self { config, history, session: compiler.session().context(config.query_limits.memory) })
     }
 
@@ -85,7 +85,7 @@ impl<'c> Search<'c> {
         types: &[EventType],
         conditions: Vec<Expr>,
         limit: usize,
-    ) -> anyhow::Result<(Vec<Deed>, bool)> {
+    ) -> anyhow::Result<(Vec<JournalEvent>, bool)> {
         let table = JournalTable::new(self.history.clone(), types);
         let mut rows = self.session.read_table(Arc::new(table)).with_context(journal)?;
         for condition in conditions {
@@ -100,12 +100,12 @@ impl<'c> Search<'c> {
         Ok((deeds, more))
     }
 
-    fn deeds(&self, batch: &RecordBatch) -> Vec<Deed> {
+    fn deeds(&self, batch: &RecordBatch) -> Vec<JournalEvent> {
         let cell = |column: Column, row: usize| {
             let array = batch.column_by_name(column.spec().name)?;
             value(array, row, &self.config.calendar).as_str().map(str::to_owned)
         };
-        let deed = |row: usize| Deed {
+        let deed = |row: usize| JournalEvent {
             event_id: cell(Column::EventId, row).unwrap_or_default(),
             occurred_at: cell(Column::OccurredAt, row).unwrap_or_default(),
             unit_code: cell(Column::UnitCode, row),

@@ -65,7 +65,7 @@ async fn locked(
     config: &Config,
     ports: &Ports,
     signals: &mut Signals,
-    door: &mut Option<Door>,
+    door: &mut Option<StandbyServer>,
 ) -> anyhow::Result<Waited> {
     let pid = match StateLock::acquire(&config.state_dir) {
         Ok(lock) => return Ok(Waited::Locked { lock, replica: None, after_another: false }),
@@ -73,21 +73,21 @@ async fn locked(
         Err(e) => return Err(e.into()),
     };
     tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
-    *door = Some(Door::open(config, ports)?);
+    *door = Some(StandbyServer::open(config, ports)?);
     wait(config, signals).await
 }
 
 /// What answers at the port while the process waits.
-pub(crate) struct Door {
+pub(crate) struct StandbyServer {
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
 
-impl Door {
+impl StandbyServer {
     pub(crate) fn open(config: &Config, ports: &Ports) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let (ports, metrics) = (listen::again(ports)?, Arc::new(Metrics::new()?));
-        let tls = http::tls::Tls::of(&config.clients, &metrics).map_err(|why| anyhow::anyhow!(why))?;
+        let tls = http::tls::ServerTls::of(&config.clients, &metrics).map_err(|why| anyhow::anyhow!(why))?;
         let (clients, state_dir, stopped) = (config.clients.clone(), config.state_dir.clone(), stop.clone());
         let server = tokio::spawn(async move {
             http::serve_standby(ports, metrics, (clients, &state_dir, tls), stopped).await;

@@ -6,7 +6,7 @@ use crate::{
     daemon::{Shared, blocking},
     event::event_schema,
     http::day_span,
-    store::{DayStatement, History},
+    store::{DayStatement, JournalView},
 };
 
 /// How often it is made. It reads the journal of a month.
@@ -28,7 +28,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
 
 fn of_yesterday(shared: &Shared) -> Result<DayStatement, String> {
     let (_, span) = day_span(&shared.calendar, None, shared.clock.now())?;
-    let history = History::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name));
+    let history = JournalView::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name));
     let approved = |line: &str| {
         let ledger = shared.ledger.read();
         ledger.line(line).is_some_and(|(_, attributes)| attributes.approved)

@@ -17,7 +17,7 @@ use crate::{
         desk,
         tables::{self, ALERTS, FINDINGS},
     },
-    store::{Cases, History, JournalTable, LastingTable, Reader, Remembered, Select, Wanted},
+    store::{CaseQuery, Cases, JournalTable, JournalView, LastingTable, Reader, Remembered, Select},
 };
 
 /// The tables of a state directory.
@@ -44,13 +44,13 @@ impl StoredTables {
 
 impl Tables for StoredTables {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
-        let history = History::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
+        let history = JournalView::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
         Ok(Arc::new(JournalTable::new(history, event_types)))
     }
 
     fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
         let (dir, schema) = (self.dir.clone(), Arc::clone(&self.schema));
-        let open = move || Ok((History::open(&dir, &schema)?, Select::default()));
+        let open = move || Ok((JournalView::open(&dir, &schema)?, Select::default()));
         Some(Arc::new(LastingTable::new(&self.schema, event_type, Arc::new(open), &self.remembered)))
     }
 
@@ -63,7 +63,7 @@ impl Tables for StoredTables {
             found.push((at, finding));
             Ok(())
         };
-        reader.export_findings(&Wanted::default(), take).map_err(|e| e.to_string())??;
+        reader.export_findings(&CaseQuery::default(), take).map_err(|e| e.to_string())??;
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(FINDINGS, zone).ok_or("the table of findings has no columns")?;
         in_memory(

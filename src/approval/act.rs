@@ -27,7 +27,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Its word.
+    /// The word in JSON and in signatures.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -42,10 +42,8 @@ impl Verb {
 /// An act of somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// What.
-    pub verb: Verb,
-    /// Who.
-    pub who: String,
+    pub(crate) verb: Verb,
+    pub(crate) who: String,
     /// The roles that they had then, of those that approve.
     #[serde(with = "words")]
     pub roles: Vec<Role>,

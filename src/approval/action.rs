@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Kind, Matter, Wish};
+use super::{Kind, Matter, NewMatter};
 use crate::{
     event::{Cents, Instant, money::parse_amount, time::Calendar},
     say,
@@ -39,7 +39,7 @@ pub fn wish(
     actions: Vec<Map<String, Value>>,
     reason: &str,
     (now, calendar): (Instant, &Calendar),
-) -> Result<Wish, String> {
+) -> Result<NewMatter, String> {
     if !(1..=ACTIONS_MAX).contains(&actions.len()) {
         return Err(say!("one proposal has 1 to {most} budget actions", most = ACTIONS_MAX));
     }
@@ -72,7 +72,7 @@ pub fn wish(
         content.push(Value::Object(action));
     }
     let subject = lines.iter().take(3).cloned().collect::<Vec<_>>().join(" ");
-    Ok(Wish {
+    Ok(NewMatter {
         kind: Kind::Budget,
         subject,
         content: json!({ "actions": content }),

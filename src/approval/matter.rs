@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ApprovalState)]
-pub enum State {
+pub enum MatterState {
     /// 待审批: somebody has to approve it.
     Waiting,
     /// 已批准: everybody has, and it is not yet in force.
@@ -36,9 +36,8 @@ pub enum State {
     Expired,
 }
 
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+impl MatterState {
+    pub(crate) const ALL: [Self; 7] = [
         Self::Waiting,
         Self::Approved,
         Self::InForce,
@@ -48,7 +47,7 @@ impl State {
         Self::Expired,
     ];
 
-    /// Its word.
+    /// The word in JSON and in rows.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -85,17 +84,15 @@ impl State {
 
 /// What somebody wants to be approved.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct NewMatter {
     /// What it is about.
     pub kind: Kind,
     /// What it is called where it comes into force: a line, an application, a digest, a list.
     pub subject: String,
-    /// What it is.
-    pub content: Value,
+    pub(crate) content: Value,
     /// Its amount, if it has one.
     pub cents: Option<Cents>,
-    /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Until when it can be approved and used.
     pub expires_at: Option<Instant>,
 }
@@ -103,21 +100,16 @@ pub struct Wish {
 /// Something that was proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matter {
-    /// Its number.
-    pub id: i64,
+    pub(crate) id: i64,
     /// What it is about.
     pub kind: Kind,
     /// What it is called where it comes into force.
     pub subject: String,
-    /// What it is.
-    pub content: Value,
-    /// Its amount.
+    pub(crate) content: Value,
     #[serde(with = "cents")]
-    pub cents: Option<Cents>,
-    /// Why.
-    pub reason: String,
-    /// Who proposed it.
-    pub proposed_by: String,
+    pub(crate) cents: Option<Cents>,
+    pub(crate) reason: String,
+    pub(crate) proposed_by: String,
     /// When, by the clock.
     pub proposed_at: Instant,
     /// Until when it can be approved and used.
@@ -130,7 +122,7 @@ pub struct Matter {
     /// What was done with it.
     pub acts: Vec<Act>,
     /// Where it stands; whether it has expired, the clock says.
-    pub state: State,
+    pub state: MatterState,
     /// When it came into force, or could not.
     pub ended_at: Option<Instant>,
     /// What became of it.
@@ -144,11 +136,11 @@ impl Matter {
     /// If it cannot be signed.
     pub fn propose(
         id: i64,
-        wish: Wish,
+        wish: NewMatter,
         (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Self, String> {
-        let Wish { kind, subject, content, cents, reason, expires_at } = wish;
+        let NewMatter { kind, subject, content, cents, reason, expires_at } = wish;
         let mut matter = Self {
             id,
             kind,
@@ -162,7 +154,7 @@ impl Matter {
             needed: office.levels.of(kind, cents),
             digest: String::new(),
             acts: Vec::new(),
-            state: State::Waiting,
+            state: MatterState::Waiting,
             ended_at: None,
             outcome: String::new(),
         };
@@ -191,19 +183,18 @@ impl Matter {
 
     /// Where it stands now.
     #[must_use]
-    pub fn state(&self, now: Instant) -> State {
-        let waits = matches!(self.state, State::Waiting | State::Approved);
-        if waits && self.expires_at.is_some_and(|end| now >= end) { State::Expired } else { self.state }
+    pub fn state(&self, now: Instant) -> MatterState {
+        let waits = matches!(self.state, MatterState::Waiting | MatterState::Approved);
+        if waits && self.expires_at.is_some_and(|end| now >= end) { MatterState::Expired } else { self.state }
     }
 
     /// Whether everybody who has to has approved it, whatever became of it.
     #[must_use]
     pub fn was_approved(&self) -> bool {
-        matches!(self.state, State::Approved | State::InForce | State::Failed)
+        matches!(self.state, MatterState::Approved | MatterState::InForce | MatterState::Failed)
     }
 
-    /// Who approved it.
-    pub fn approvals(&self) -> impl Iterator<Item = &Act> {
+    pub(crate) fn approvals(&self) -> impl Iterator<Item = &Act> {
         self.acts.iter().filter(|act| act.verb == Verb::Approve)
     }
 
@@ -235,7 +226,7 @@ impl Matter {
         }
         self.add(Verb::Approve, (person, now, why), office)?;
         if left.is_empty() {
-            self.state = State::Approved;
+            self.state = MatterState::Approved;
         }
         Ok(left.is_empty())
     }
@@ -261,7 +252,7 @@ impl Matter {
             ));
         }
         self.add(Verb::Refuse, (person, now, why), office)?;
-        self.state = State::Refused;
+        self.state = MatterState::Refused;
         Ok(())
     }
 
@@ -279,32 +270,34 @@ impl Matter {
         let approver = self.needed.iter().any(|role| person.roles.contains(role));
         let by_hand = matches!(self.kind, Kind::Rules | Kind::Exception | Kind::Override);
         let can = match self.state(now) {
-            State::Waiting => own || (by_hand && approver),
-            State::Approved => by_hand && (own || approver),
+            MatterState::Waiting => own || (by_hand && approver),
+            MatterState::Approved => by_hand && (own || approver),
             // What is in force stays until something else comes into force.
-            State::InForce => matches!(self.kind, Kind::Rules | Kind::Exception) && approver,
+            MatterState::InForce => matches!(self.kind, Kind::Rules | Kind::Exception) && approver,
             _ => return Err(self.is_over(now)),
         };
         if !can {
             return Err(match self.state(now) {
-                State::Waiting => say!("only who proposed it takes it back; who is to approve it refuses it"),
+                MatterState::Waiting => {
+                    say!("only who proposed it takes it back; who is to approve it refuses it")
+                }
                 _ => say!("it is approved, and cannot be taken back any more: propose what undoes it"),
             });
         }
         self.add(Verb::Withdraw, (person, now, why), office)?;
-        self.state = State::Withdrawn;
+        self.state = MatterState::Withdrawn;
         Ok(())
     }
 
     /// Notes that it came into force, or could not.
     pub fn end(&mut self, came_into_force: bool, now: Instant, outcome: &str) {
-        self.state = if came_into_force { State::InForce } else { State::Failed };
+        self.state = if came_into_force { MatterState::InForce } else { MatterState::Failed };
         (self.ended_at, self.outcome) = (Some(now), outcome.to_owned());
     }
 
     /// What every judgement has to hold.
     fn judged(&self, person: &Person, now: Instant, seen: Option<&str>) -> Result<(), String> {
-        if self.state(now) != State::Waiting {
+        if self.state(now) != MatterState::Waiting {
             return Err(self.is_over(now));
         }
         if seen.is_some_and(|seen| seen != self.digest) {
@@ -325,13 +318,13 @@ impl Matter {
     fn is_over(&self, now: Instant) -> String {
         let id = self.id;
         match self.state(now) {
-            State::Waiting => say!("approval {id} waits to be approved", id),
-            State::Approved => say!("approval {id} is approved already", id),
-            State::InForce => say!("approval {id} is in force already", id),
-            State::Failed => say!("approval {id} was approved and could not come into force", id),
-            State::Refused => say!("approval {id} was refused; propose it again", id),
-            State::Withdrawn => say!("approval {id} was taken back; propose it again", id),
-            State::Expired => say!("approval {id} has expired; propose it again", id),
+            MatterState::Waiting => say!("approval {id} waits to be approved", id),
+            MatterState::Approved => say!("approval {id} is approved already", id),
+            MatterState::InForce => say!("approval {id} is in force already", id),
+            MatterState::Failed => say!("approval {id} was approved and could not come into force", id),
+            MatterState::Refused => say!("approval {id} was refused; propose it again", id),
+            MatterState::Withdrawn => say!("approval {id} was taken back; propose it again", id),
+            MatterState::Expired => say!("approval {id} has expired; propose it again", id),
         }
     }
 

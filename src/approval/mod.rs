@@ -13,7 +13,7 @@ mod tests;
 pub use act::{Act, Verb};
 pub use canonical::{canonical, check_signed};
 pub use levels::{APPROVERS, Level, Levels, SLOTS_MAX, missing};
-pub use matter::{Matter, State, Wish};
+pub use matter::{Matter, MatterState, NewMatter};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,10 +38,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Budget, Self::Override, Self::Rules, Self::Exception, Self::List];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Budget, Self::Override, Self::Rules, Self::Exception, Self::List];
 
-    /// Its word.
+    /// The word in JSON and in rows.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -93,8 +93,7 @@ pub struct Office {
 /// Somebody who proposes or judges.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// Their name.
-    pub who: String,
+    pub(crate) who: String,
     /// Which roles they have of those that approve. Where nobody is asked who they are, anybody has all of them.
     pub roles: Vec<crate::access::Role>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Kind, Wish};
+use super::{Kind, NewMatter};
 use crate::{lists::List, say, text::quoted};
 
 /// The most rows of one matter.
@@ -16,7 +16,7 @@ const CELL_MAX: usize = 500;
 /// Rows of a list that are to be there, and keys that are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rows {
+pub struct ListAmendment {
     /// Rows by their columns; one whose key is there takes its place.
     #[serde(default)]
     pub put: Vec<BTreeMap<String, String>>,
@@ -25,12 +25,12 @@ pub struct Rows {
     pub remove: Vec<String>,
 }
 
-impl Rows {
+impl ListAmendment {
     /// What is proposed by them for a list.
     ///
     /// # Errors
     /// If they do not fit it.
-    pub fn wish(self, (name, list): (&str, &List), reason: &str) -> Result<Wish, String> {
+    pub fn wish(self, (name, list): (&str, &List), reason: &str) -> Result<NewMatter, String> {
         let count = self.put.len() + self.remove.len();
         if !(1..=ROWS_MAX).contains(&count) {
             return Err(say!("one proposal has 1 to {most} rows", most = ROWS_MAX));
@@ -68,7 +68,7 @@ impl Rows {
         if let Some(gone) = self.remove.iter().find(|key| !list.contains(key)) {
             return Err(say!("there is no row {key} to remove", key = quoted(gone)));
         }
-        Ok(Wish {
+        Ok(NewMatter {
             kind: Kind::List,
             subject: name.to_owned(),
             content: json!({ "list": name, "put": self.put, "remove": self.remove }),
@@ -88,7 +88,7 @@ impl Rows {
 
 /// A list with what people agreed on, the oldest first. A column that the file does not have any more is left out.
 #[must_use]
-pub fn applied(list: List, agreed: &[Rows]) -> List {
+pub fn applied(list: List, agreed: &[ListAmendment]) -> List {
     if agreed.is_empty() {
         return list;
     }
@@ -125,11 +125,11 @@ pub fn applied(list: List, agreed: &[Rows]) -> List {
 mod tests {
     use super::*;
 
-    fn rows(put: &[(&str, &str)], remove: &[&str]) -> Rows {
+    fn rows(put: &[(&str, &str)], remove: &[&str]) -> ListAmendment {
         let row = |(key, why): &(&str, &str)| {
             BTreeMap::from([("id", *key), ("why", *why)].map(|(n, v)| (n.to_owned(), v.to_owned())))
         };
-        Rows {
+        ListAmendment {
             put: put.iter().map(row).collect(),
             remove: remove.iter().map(|key| (*key).to_owned()).collect(),
         }
@@ -155,15 +155,15 @@ mod tests {
     #[test]
     fn rows_that_do_not_fit_are_told() {
         let list = List::of(&["id", "why"], &[&["a", "1"]]);
-        let told = |rows: Rows| rows.wish(("black", &list), "r").unwrap_err();
+        let told = |rows: ListAmendment| rows.wish(("black", &list), "r").unwrap_err();
         assert!(told(rows(&[], &[])).contains("1 to 1000 rows"));
         assert!(told(rows(&[("", "x")], &[])).contains("lacks its key, id"));
         assert!(told(rows(&[("b\n", "x")], &[])).contains("on one line"));
         assert!(told(rows(&[], &["q"])).contains("no row"));
         let unknown =
-            Rows { put: vec![BTreeMap::from([(String::from("x"), String::new())])], remove: vec![] };
+            ListAmendment { put: vec![BTreeMap::from([(String::from("x"), String::new())])], remove: vec![] };
         assert!(told(unknown).contains("there is no column"));
         let wish = rows(&[("b", "2")], &["a"]).wish(("black", &list), "r").unwrap();
-        assert_eq!(Rows::of(&wish.content), Some(rows(&[("b", "2")], &["a"])));
+        assert_eq!(ListAmendment::of(&wish.content), Some(rows(&[("b", "2")], &["a"])));
     }
 }

@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::{Kind, Level, Levels, Matter, Office, Person, State, Verb, Wish, check_signed};
+use super::{Kind, Level, Levels, Matter, MatterState, NewMatter, Office, Person, Verb, check_signed};
 use crate::{
     access::{
         Role::{Approver, Supervisor},
@@ -30,11 +30,11 @@ fn at(micros: i64) -> Instant {
     Instant::from_micros(micros)
 }
 
-fn wish(cents: i128) -> Wish {
+fn wish(cents: i128) -> NewMatter {
     let content =
         json!({ "actions": [{ "action": "approve", "amount": "1.00", "z": { "b": 1, "a": [true, null] } }] });
     let (subject, reason) = (String::from("L1"), String::from("因公"));
-    Wish {
+    NewMatter {
         kind: Kind::Budget,
         subject,
         content,
@@ -82,19 +82,19 @@ fn random_acts_do_what_a_plain_model_says() {
         let proposer = rng.random_range(0..PEOPLE.len());
         let mut matter = Matter::propose(1, wish(cents), (&person(proposer), at(0)), &office).unwrap();
         assert_eq!(matter.needed, needed);
-        let (mut approved, mut state): (Vec<usize>, State) = (Vec::new(), State::Waiting);
+        let (mut approved, mut state): (Vec<usize>, MatterState) = (Vec::new(), MatterState::Waiting);
         for step in 0..12 {
             let (who, now) = (rng.random_range(0..PEOPLE.len()), if step > 10 { 1_000 } else { step });
-            let expired = now >= 1_000 && matches!(state, State::Waiting | State::Approved);
+            let expired = now >= 1_000 && matches!(state, MatterState::Waiting | MatterState::Approved);
             let may_judge =
-                state == State::Waiting && !expired && who != proposer && !approved.contains(&who);
+                state == MatterState::Waiting && !expired && who != proposer && !approved.contains(&who);
             let by = person(who);
             match rng.random_range(0..10) {
                 0 => {
-                    let may = state == State::Waiting && !expired && who == proposer;
+                    let may = state == MatterState::Waiting && !expired && who == proposer;
                     assert_eq!(matter.withdraw((&by, at(now), ""), &office).is_ok(), may, "{seed} {step}");
                     if may {
-                        state = State::Withdrawn;
+                        state = MatterState::Withdrawn;
                     }
                 }
                 1 => {
@@ -105,7 +105,7 @@ fn random_acts_do_what_a_plain_model_says() {
                         "{seed} {step}"
                     );
                     if may {
-                        state = State::Refused;
+                        state = MatterState::Refused;
                     }
                 }
                 _ => {
@@ -117,7 +117,7 @@ fn random_acts_do_what_a_plain_model_says() {
                     if may {
                         approved = with;
                         if filled(&needed, &approved) == needed.len() {
-                            state = State::Approved;
+                            state = MatterState::Approved;
                         }
                     }
                 }

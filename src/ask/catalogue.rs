@@ -18,7 +18,7 @@ const WORDS: &str = include_str!("words.yaml");
 )]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AskedFor)]
-pub enum Kind {
+pub enum ParameterKind {
     /// A fiscal year.
     Year,
     /// The first day and the day after the last, parted by `/`.
@@ -51,7 +51,7 @@ pub enum Kind {
     Event,
 }
 
-impl Kind {
+impl ParameterKind {
     /// Its word in the catalogue and in queries.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -88,7 +88,7 @@ pub struct Chart {
     pub value: String,
 }
 
-/// A question.
+/// What can be asked, with the words that it is recognised by.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -100,18 +100,17 @@ pub struct Question {
     pub about: Vec<Vec<String>>,
     /// Parameters that it may have.
     #[serde(default)]
-    pub takes: Vec<Kind>,
+    pub takes: Vec<ParameterKind>,
     /// Parameters that it must have.
     #[serde(default)]
-    pub needs: Vec<Kind>,
+    pub needs: Vec<ParameterKind>,
     /// What stands for parameters that are not given.
     #[serde(default)]
-    pub defaults: BTreeMap<Kind, String>,
+    pub defaults: BTreeMap<ParameterKind, String>,
     /// The query, with its fragments put in.
     pub sql: String,
-    /// What is drawn.
     #[serde(default)]
-    pub chart: Option<Chart>,
+    pub(crate) chart: Option<Chart>,
 }
 
 impl Question {
@@ -126,7 +125,7 @@ impl Question {
 
     /// Whether it has a parameter of this kind.
     #[must_use]
-    pub fn has(&self, kind: Kind) -> bool {
+    pub fn has(&self, kind: ParameterKind) -> bool {
         self.takes.contains(&kind) || self.needs.contains(&kind)
     }
 }

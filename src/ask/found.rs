@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Kind, Names,
+    Names, ParameterKind,
     catalogue::Catalogue,
     dates::stretches,
     numbers::{number, scale},
@@ -18,7 +18,7 @@ use crate::event::time::Calendar;
 /// A value that stands in a text.
 #[derive(Debug, Clone)]
 pub(super) struct Mention {
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// The value; several where it could be one or the other.
     pub values: Vec<String>,
     /// Its place, in bytes of the small text.
@@ -104,14 +104,14 @@ pub(super) fn found(
             all.push(Mention { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true });
         };
         if let Some(year) = stretch.year {
-            add(Kind::Year, year.to_string());
+            add(ParameterKind::Year, year.to_string());
         }
-        add(Kind::Period, format!("{}/{}", stretch.from, stretch.to));
+        add(ParameterKind::Period, format!("{}/{}", stretch.from, stretch.to));
     }
     for (kind, ways) in [
-        (Kind::Class, &catalogue.classes),
-        (Kind::Economic, &catalogue.economics),
-        (Kind::Severity, &catalogue.severities),
+        (ParameterKind::Class, &catalogue.classes),
+        (ParameterKind::Economic, &catalogue.economics),
+        (ParameterKind::Severity, &catalogue.severities),
     ] {
         for (way, code) in ways {
             words(&heard.small, way).for_each(|at| all.push(one(kind, code.clone(), at, 4, false)));
@@ -122,7 +122,7 @@ pub(super) fn found(
     all
 }
 
-fn one(kind: Kind, value: String, at: std::ops::Range<usize>, rank: u8, is_firm: bool) -> Mention {
+fn one(kind: ParameterKind, value: String, at: std::ops::Range<usize>, rank: u8, is_firm: bool) -> Mention {
     Mention { kind, values: vec![value], at, rank, is_firm }
 }
 
@@ -143,8 +143,8 @@ fn quoted(heard: &Heard, all: &mut Vec<Mention>) {
     };
     for captures in QUOTED.iter().flat_map(|pattern| pattern.captures_iter(&heard.plain)) {
         if let (Some(whole), Some(part)) = (captures.get(0), captures.get(1)) {
-            add(Kind::Text, part, whole);
-            add(Kind::Payee, part, whole);
+            add(ParameterKind::Text, part, whole);
+            add(ParameterKind::Payee, part, whole);
         }
     }
     for pattern in [&PAID_ZH, &PAID_TO_ZH, &PAID_EN] {
@@ -152,13 +152,13 @@ fn quoted(heard: &Heard, all: &mut Vec<Mention>) {
             let Some(part) = captures.get(1) else { continue };
             let is_name = !["个人", "谁", "哪", "自然人"].iter().any(|word| part.as_str().contains(word));
             if is_name && !part.as_str().contains(['“', '"', '「', '《']) {
-                all.push(one(Kind::Payee, part.as_str().trim().to_owned(), part.range(), 3, false));
+                all.push(one(ParameterKind::Payee, part.as_str().trim().to_owned(), part.range(), 3, false));
             }
         }
     }
     for captures in WORD.iter().flat_map(|pattern| pattern.captures_iter(&heard.plain)) {
         if let Some(part) = captures.get(1).or_else(|| captures.get(2)) {
-            all.push(one(Kind::Text, part.as_str().to_owned(), part.range(), 3, false));
+            all.push(one(ParameterKind::Text, part.as_str().to_owned(), part.range(), 3, false));
         }
     }
 }
@@ -170,7 +170,7 @@ fn ids(heard: &Heard, all: &mut Vec<Mention>) {
             continue;
         }
         let is_line = id.as_str().to_ascii_uppercase().starts_with("BL");
-        for (kind, is_firm) in [(Kind::Line, is_line), (Kind::Event, !is_line)] {
+        for (kind, is_firm) in [(ParameterKind::Line, is_line), (ParameterKind::Event, !is_line)] {
             all.push(one(kind, id.as_str().to_owned(), id.range(), 0, is_firm));
         }
     }
@@ -190,13 +190,20 @@ fn places(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
         // A code that is not theirs is none: nothing is answered, not even of all other units.
         let unit_values = unit.into_iter().collect();
         if let Some(region) = region.filter(|_| !says_unit) {
-            all.push(one(Kind::Region, region, code.range(), 2, true));
+            all.push(one(ParameterKind::Region, region, code.range(), 2, true));
             continue;
         }
-        all.push(Mention { kind: Kind::Unit, values: unit_values, at: code.range(), rank: 2, is_firm: true });
+        all.push(Mention {
+            kind: ParameterKind::Unit,
+            values: unit_values,
+            at: code.range(),
+            rank: 2,
+            is_firm: true,
+        });
     }
     for (code, name) in names.regions() {
-        words(&heard.plain, name).for_each(|at| all.push(one(Kind::Region, code.to_owned(), at, 5, true)));
+        words(&heard.plain, name)
+            .for_each(|at| all.push(one(ParameterKind::Region, code.to_owned(), at, 5, true)));
     }
     units(heard, names, all);
 }
@@ -221,12 +228,13 @@ fn units(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
     }
     for (at, mut values) in ends {
         // A name that is written whole is that unit's, whoever else ends so.
-        let whole =
-            values.iter().find(|code| names.label(Kind::Unit, code) == Some(&heard.plain[at.clone()]));
+        let whole = values
+            .iter()
+            .find(|code| names.label(ParameterKind::Unit, code) == Some(&heard.plain[at.clone()]));
         if let Some(whole) = whole.cloned() {
             values = vec![whole];
         }
-        all.push(Mention { kind: Kind::Unit, values, at, rank: 2, is_firm: true });
+        all.push(Mention { kind: ParameterKind::Unit, values, at, rank: 2, is_firm: true });
     }
 }
 
@@ -235,7 +243,7 @@ fn rules(heard: &Heard, names: &Names, all: &mut Vec<Mention>) {
         // Nobody writes an id and means something else.
         let is_firm = way == id && id.contains('-');
         words(&heard.small, &way.to_lowercase())
-            .for_each(|at| all.push(one(Kind::Rule, id.to_owned(), at, 3, is_firm)));
+            .for_each(|at| all.push(one(ParameterKind::Rule, id.to_owned(), at, 3, is_firm)));
     }
 }
 
@@ -247,7 +255,7 @@ fn amounts(heard: &Heard, all: &mut Vec<Mention>) {
         let half = if captures.get(4).is_some() { Decimal::new(5, 2) } else { Decimal::ZERO };
         let part = part.or_else(|| Some(value(3)? / Decimal::from(10) + half));
         if let (Some(part), Some(whole)) = (part, captures.get(0)) {
-            all.push(one(Kind::Percent, part.normalize().to_string(), whole.range(), 1, false));
+            all.push(one(ParameterKind::Percent, part.normalize().to_string(), whole.range(), 1, false));
         }
     }
     for captures in AMOUNT.iter().flat_map(|pattern| pattern.captures_iter(text)) {
@@ -266,7 +274,7 @@ fn amounts(heard: &Heard, all: &mut Vec<Mention>) {
         }
         let value = number(digits.as_str()).zip(scale(unit)).and_then(|(n, times)| n.checked_mul(times));
         if let Some(value) = value {
-            all.push(one(Kind::Amount, value.normalize().to_string(), whole.start()..end, 6, true));
+            all.push(one(ParameterKind::Amount, value.normalize().to_string(), whole.start()..end, 6, true));
         }
     }
 }
@@ -279,7 +287,7 @@ fn tops(heard: &Heard, all: &mut Vec<Mention>) {
         let is_year = digits.as_str().len() == 4 && digits.as_str().bytes().all(|b| b.is_ascii_digit());
         // "一条" is any one.
         if let (Some(top), false) = (number(digits.as_str()).filter(|n| *n > Decimal::ONE), is_year) {
-            all.push(one(Kind::Top, top.normalize().to_string(), digits.range(), 7, false));
+            all.push(one(ParameterKind::Top, top.normalize().to_string(), digits.range(), 7, false));
         }
     }
 }

@@ -12,10 +12,10 @@ mod query;
 mod understand;
 mod value;
 
-pub use catalogue::{Kind, Question, catalogue};
+pub use catalogue::{ParameterKind, Question, catalogue};
 pub use names::Names;
 pub use query::{Query, tables_of};
-pub use understand::{Given, Meaning, Understood, candidates, understand};
+pub use understand::{Meaning, ParameterValues, Understood, candidates, understand};
 pub use value::checked;
 
 /// The longest text that is looked at, in characters.

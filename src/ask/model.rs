@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Given, Kind, Names, Question, catalogue, checked};
+use super::{Names, ParameterKind, ParameterValues, Question, catalogue, checked};
 use crate::say;
 
 /// What a model is sent: the questions, today's date and the text; nothing of what is stored.
 #[must_use]
 pub fn asked(model: &str, text: &str, today: jiff::civil::Date, may: &dyn Fn(&Question) -> bool) -> Value {
     let questions = catalogue().questions.iter().filter(|question| may(question)).map(|question| {
-        let kinds = |kinds: &[Kind]| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
+        let kinds = |kinds: &[ParameterKind]| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
         json!({
             "question": question.id,
             "zh": question.phrase(crate::text::Language::Zh),
@@ -42,7 +42,7 @@ pub fn asked(model: &str, text: &str, today: jiff::civil::Date, may: &dyn Fn(&Qu
 struct Chosen {
     question: Option<String>,
     #[serde(default)]
-    params: BTreeMap<Kind, String>,
+    params: BTreeMap<ParameterKind, String>,
 }
 
 /// The question that a model chose, with its parameters; `None` if it says that none fits.
@@ -53,7 +53,7 @@ pub fn chosen(
     answer: &Value,
     names: &Names,
     may: &dyn Fn(&Question) -> bool,
-) -> Result<Option<(&'static Question, Given)>, String> {
+) -> Result<Option<(&'static Question, ParameterValues)>, String> {
     let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
     let text = text.trim().trim_start_matches("```json").trim_matches('`').trim();
     let chosen: Chosen =
@@ -61,7 +61,7 @@ pub fn chosen(
     let Some(id) = chosen.question else { return Ok(None) };
     let question = catalogue().get(&id).filter(|question| may(question));
     let question = question.ok_or_else(|| say!("the model chose a question that is not there"))?;
-    let mut given = Given::new();
+    let mut given = ParameterValues::new();
     for (kind, value) in chosen.params {
         if !question.has(kind) {
             return Err(say!("the model gave a parameter that the question does not have"));

@@ -76,13 +76,15 @@ impl Names {
 
     /// What a value is called, where it has a name.
     #[must_use]
-    pub fn label(&self, kind: super::Kind, value: &str) -> Option<&str> {
+    pub fn label(&self, kind: super::ParameterKind, value: &str) -> Option<&str> {
         match kind {
-            super::Kind::Unit => self.units.get(value).map(String::as_str),
-            super::Kind::Region => {
+            super::ParameterKind::Unit => self.units.get(value).map(String::as_str),
+            super::ParameterKind::Region => {
                 self.regions.get(value).map(String::as_str).filter(|name| !name.is_empty())
             }
-            super::Kind::Rule => self.rules.get(value).and_then(|titles| titles.first()).map(String::as_str),
+            super::ParameterKind::Rule => {
+                self.rules.get(value).and_then(|titles| titles.first()).map(String::as_str)
+            }
             _ => None,
         }
     }

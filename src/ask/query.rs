@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-use super::{Given, Kind, Question};
+use super::{ParameterKind, ParameterValues, Question};
 use crate::access::Limits;
 
 /// Rows where a text names no number.
@@ -19,14 +19,13 @@ const OF_UNITS: &str = "_of_units";
 /// A query that can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// One SELECT.
-    pub sql: String,
+    pub(crate) sql: String,
 }
 
 impl Query {
     /// The query of a question with its parameters, within limits. Values must be [checked](super::checked).
     #[must_use]
-    pub fn of(question: &Question, given: &Given, limits: &Limits) -> Self {
+    pub fn of(question: &Question, given: &ParameterValues, limits: &Limits) -> Self {
         let literal = |name: &str| literal(name, question, given);
         let has_all = |part: &str| names(part).iter().all(|name| literal(name).is_some());
         let template = question.sql.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -67,28 +66,28 @@ fn names(part: &str) -> Vec<String> {
 }
 
 /// A parameter's value as SQL writes it; `None` where it has none.
-fn literal(name: &str, question: &Question, given: &Given) -> Option<String> {
-    let value = |kind: Kind| given.get(&kind).or_else(|| question.defaults.get(&kind)).cloned();
+fn literal(name: &str, question: &Question, given: &ParameterValues) -> Option<String> {
+    let value = |kind: ParameterKind| given.get(&kind).or_else(|| question.defaults.get(&kind)).cloned();
     let day = |part: Option<&str>| Some(format!("DATE {}", text(part?)));
     match name {
-        "from" => day(value(Kind::Period)?.split('/').next()),
-        "to" => day(value(Kind::Period)?.split('/').nth(1)),
-        "year" => value(Kind::Year),
-        "amount" => value(Kind::Amount),
-        "percent" => value(Kind::Percent),
-        "top" => Some(value(Kind::Top).unwrap_or_else(|| ROWS.to_owned())),
+        "from" => day(value(ParameterKind::Period)?.split('/').next()),
+        "to" => day(value(ParameterKind::Period)?.split('/').nth(1)),
+        "year" => value(ParameterKind::Year),
+        "amount" => value(ParameterKind::Amount),
+        "percent" => value(ParameterKind::Percent),
+        "top" => Some(value(ParameterKind::Top).unwrap_or_else(|| ROWS.to_owned())),
         name => {
             let texts = [
-                Kind::Unit,
-                Kind::Region,
-                Kind::Class,
-                Kind::Economic,
-                Kind::Payee,
-                Kind::Text,
-                Kind::Rule,
-                Kind::Severity,
-                Kind::Line,
-                Kind::Event,
+                ParameterKind::Unit,
+                ParameterKind::Region,
+                ParameterKind::Class,
+                ParameterKind::Economic,
+                ParameterKind::Payee,
+                ParameterKind::Text,
+                ParameterKind::Rule,
+                ParameterKind::Severity,
+                ParameterKind::Line,
+                ParameterKind::Event,
             ];
             let kind = texts.into_iter().find(|kind| kind.word() == name)?;
             Some(text(&value(kind)?))
@@ -155,7 +154,7 @@ fn tidy(sql: &str) -> String {
 mod tests {
     use super::{super::catalogue, *};
 
-    fn sql(id: &str, given: &[(Kind, &str)], units: &[&str]) -> String {
+    fn sql(id: &str, given: &[(ParameterKind, &str)], units: &[&str]) -> String {
         let given = given.iter().map(|(kind, value)| (*kind, (*value).to_owned())).collect();
         let units = units.iter().map(|unit| (*unit).to_owned()).collect();
         Query::of(catalogue().get(id).unwrap(), &given, &Limits::new(units, Vec::new()).unwrap()).sql
@@ -168,17 +167,22 @@ mod tests {
             "SELECT occurred_at, event_id, unit_code, unit_name, payee_name, amount, purpose FROM payments \
              ORDER BY amount DESC, event_id LIMIT 50"
         );
-        let full = sql("payments-largest", &[(Kind::Period, "2026-05-01/2026-06-01"), (Kind::Top, "3")], &[]);
+        let full = sql(
+            "payments-largest",
+            &[(ParameterKind::Period, "2026-05-01/2026-06-01"), (ParameterKind::Top, "3")],
+            &[],
+        );
         let part = "FROM payments WHERE occurred_at >= DATE '2026-05-01' AND occurred_at < DATE '2026-06-01' ORDER BY";
         assert!(full.contains(part) && full.ends_with("LIMIT 3"), "{full}");
-        let year = sql("executed-total", &[(Kind::Year, "2026")], &[]);
+        let year = sql("executed-total", &[(ParameterKind::Year, "2026")], &[]);
         assert!(year.contains("WHERE fiscal_year = 2026 GROUP BY"), "{year}");
         assert!(sql("executed-total", &[], &[]).contains("(SELECT max(fiscal_year) FROM budget_lines)"));
     }
 
     #[test]
     fn a_value_stays_a_value() {
-        let sql = sql("payments-to-payee", &[(Kind::Payee, "O'Hara') OR {alerts} $unit [[x]] --")], &[]);
+        let sql =
+            sql("payments-to-payee", &[(ParameterKind::Payee, "O'Hara') OR {alerts} $unit [[x]] --")], &[]);
         assert!(sql.contains("strpos(payee_name, 'O''Hara'') OR {alerts} $unit [[x]] --') > 0"), "{sql}");
     }
 
@@ -186,7 +190,7 @@ mod tests {
     fn every_table_of_every_question_is_within_the_limits() {
         let limits = Limits::new(vec![String::from("101")], vec![String::from("32")]).unwrap();
         for question in &catalogue().questions {
-            let sql = Query::of(question, &Given::new(), &limits).sql;
+            let sql = Query::of(question, &ParameterValues::new(), &limits).sql;
             for table in tables_of(question) {
                 for (at, found) in sql.match_indices(&format!(" {table}")) {
                     let behind = &sql[at + found.len()..];

@@ -6,27 +6,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 
 use super::{
-    Kind, Names, OFFERED, Question,
+    Names, OFFERED, ParameterKind, Question,
     catalogue::{Catalogue, catalogue},
     found::{Heard, Mention, found},
     value::checked,
 };
 use crate::event::time::Calendar;
 
-/// Values of parameters.
-pub type Given = BTreeMap<Kind, String>;
+/// The values that a question was given, by the kinds of its parameters.
+pub type ParameterValues = BTreeMap<ParameterKind, String>;
 
 /// A question with its parameters, and how well it fits a text.
 #[derive(Debug, Clone)]
 pub struct Meaning {
-    /// The question.
+    /// The question of the catalogue that is meant.
     pub question: &'static Question,
     /// What the text gives.
-    pub given: Given,
+    pub given: ParameterValues,
     /// What the question needs and the text does not give.
-    pub missing: Vec<Kind>,
+    pub missing: Vec<ParameterKind>,
     /// Values of which one is meant, where that is not clear.
-    pub unclear: Vec<(Kind, Vec<String>)>,
+    pub unclear: Vec<(ParameterKind, Vec<String>)>,
     /// How well it fits, at most about one and a half.
     pub score: f64,
 }
@@ -42,7 +42,7 @@ impl Meaning {
 /// What became of a text.
 #[derive(Debug, Clone)]
 pub enum Understood {
-    /// This is meant.
+    /// The one question that is meant, with its values.
     This(Meaning),
     /// One of these may be: the nearest first.
     OneOf(Vec<Meaning>),
@@ -86,8 +86,13 @@ fn meaning(
     catalogue: &Catalogue,
 ) -> Meaning {
     let (taken, strays) = parted(question, all);
-    let mut meaning =
-        Meaning { question, given: Given::new(), missing: Vec::new(), unclear: Vec::new(), score: 0.0 };
+    let mut meaning = Meaning {
+        question,
+        given: ParameterValues::new(),
+        missing: Vec::new(),
+        unclear: Vec::new(),
+        score: 0.0,
+    };
     for found in &taken {
         match found.values.as_slice() {
             [value] => {
@@ -100,8 +105,9 @@ fn meaning(
         }
     }
     let unknown = std::mem::take(&mut meaning.missing);
-    let lacks =
-        |kind: &&Kind| !meaning.given.contains_key(kind) && !meaning.unclear.iter().any(|(k, _)| k == *kind);
+    let lacks = |kind: &&ParameterKind| {
+        !meaning.given.contains_key(kind) && !meaning.unclear.iter().any(|(k, _)| k == *kind)
+    };
     meaning.missing = question.needs.iter().filter(lacks).copied().collect();
     let masked = masked(&heard.small, taken.iter().chain(&strays));
     let about = words_of(&masked, catalogue);

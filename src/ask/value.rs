@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::{Kind, Names};
+use super::{Names, ParameterKind};
 use crate::{say, text::quoted};
 
 /// The longest word or name that is looked for, in characters.
@@ -17,50 +17,52 @@ const AMOUNT_MAX: i64 = 10_000_000_000_000_000;
 ///
 /// # Errors
 /// What is wrong with it. Codes that are not there are not repeated: whoever guesses learns nothing.
-pub fn checked(kind: Kind, given: &str, names: &Names) -> Result<String, String> {
+pub fn checked(kind: ParameterKind, given: &str, names: &Names) -> Result<String, String> {
     let given = given.trim();
     if given.is_empty() || given.chars().count() > WORD_MAX || given.chars().any(char::is_control) {
         return Err(say!("{name}: 1 to 100 characters are taken", name = kind.word()));
     }
     let wrong = || say!("{text} is no {name}", text = quoted(given), name = kind.word());
     match kind {
-        Kind::Year => {
+        ParameterKind::Year => {
             let year = given.parse::<i32>().ok().filter(|year| (1900..3000).contains(year));
             year.map(|year| year.to_string()).ok_or_else(wrong)
         }
-        Kind::Period => {
+        ParameterKind::Period => {
             let (from, to) = given.split_once('/').ok_or_else(wrong)?;
             let (from, to): (Date, Date) =
                 (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
             let fits = from < to && (1900..3000).contains(&from.year()) && (1900..3000).contains(&to.year());
             fits.then(|| format!("{from}/{to}")).ok_or_else(wrong)
         }
-        Kind::Unit => names.unit(given).ok_or_else(|| say!("there is no such unit")),
-        Kind::Region => names.region(given).ok_or_else(|| say!("there is no such region")),
-        Kind::Rule => names.rule(given).ok_or_else(|| say!("there is no such rule")),
-        Kind::Class | Kind::Economic => {
+        ParameterKind::Unit => names.unit(given).ok_or_else(|| say!("there is no such unit")),
+        ParameterKind::Region => names.region(given).ok_or_else(|| say!("there is no such region")),
+        ParameterKind::Rule => names.rule(given).ok_or_else(|| say!("there is no such rule")),
+        ParameterKind::Class | ParameterKind::Economic => {
             let is_code = given.len() <= 20 && given.bytes().all(|b| b.is_ascii_alphanumeric());
             is_code.then(|| given.to_owned()).ok_or_else(wrong)
         }
-        Kind::Amount => {
+        ParameterKind::Amount => {
             let amount = given.parse::<Decimal>().ok();
             let amount =
                 amount.filter(|a| a.is_sign_positive() && *a < Decimal::from(AMOUNT_MAX) && a.scale() <= 2);
             amount.map(|amount| amount.normalize().to_string()).ok_or_else(wrong)
         }
-        Kind::Percent => {
+        ParameterKind::Percent => {
             let part = given.parse::<Decimal>().ok();
             let part = part.filter(|p| p.is_sign_positive() && *p <= Decimal::from(10) && p.scale() <= 6);
             part.map(|part| part.normalize().to_string()).ok_or_else(wrong)
         }
-        Kind::Top => {
+        ParameterKind::Top => {
             let top = given.parse::<u32>().ok().filter(|top| (1..=TOP_MAX).contains(top));
             top.map(|top| top.to_string()).ok_or_else(wrong)
         }
-        Kind::Severity => {
+        ParameterKind::Severity => {
             let known = ["critical", "high", "medium", "low"].contains(&given);
             known.then(|| given.to_owned()).ok_or_else(wrong)
         }
-        Kind::Payee | Kind::Text | Kind::Line | Kind::Event => Ok(given.to_owned()),
+        ParameterKind::Payee | ParameterKind::Text | ParameterKind::Line | ParameterKind::Event => {
+            Ok(given.to_owned())
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::table::{Cell, Column, Form, Table};
+use super::table::{Cell, ListFormat, Table, TableColumn};
 use crate::{access::Action, http::ROUTES, say};
 
 #[derive(Debug, Subcommand)]
@@ -17,7 +17,7 @@ pub(crate) enum AccessCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 /// What each command on the state asks for. The others read no state, or are for whoever runs the machine.
@@ -116,10 +116,10 @@ struct Row {
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut table = Table::new([
-        Column::new("action", say!("permission")),
-        Column::new("roles", say!("roles")).shrinks(20),
-        Column::new("requests", say!("requests")).shrinks(16),
-        Column::new("commands", say!("commands")).shrinks(16),
+        TableColumn::new("action", say!("permission")),
+        TableColumn::new("roles", say!("roles")).shrinks(20),
+        TableColumn::new("requests", say!("requests")).shrinks(16),
+        TableColumn::new("commands", say!("commands")).shrinks(16),
     ]);
     let rows: Vec<Row> = Action::ALL.iter().map(|action| row(*action)).collect();
     for (row, action) in rows.iter().zip(Action::ALL) {

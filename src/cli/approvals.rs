@@ -11,11 +11,11 @@ use super::{
     ConfigArg,
     local::person,
     officer::{Officer, line, now},
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::{Action, Role},
-    approval::{Kind, Matter, State, Verb, check_signed},
+    approval::{Kind, Matter, MatterState, Verb, check_signed},
     config::Config,
     daemon::office,
     http::{ApprovalView, Lens},
@@ -49,7 +49,7 @@ pub(crate) struct ListArgs {
     kind: Option<Kind>,
     /// Only those that stand so, such as waiting or refused
     #[arg(long, value_name = "STATE", value_parser = state)]
-    state: Option<State>,
+    state: Option<MatterState>,
     /// Only those with all of these words, in number, subject, reason, proposer or content; rows of lists are not looked into
     #[arg(long, value_name = "WORDS", default_value = "")]
     text: String,
@@ -62,7 +62,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -116,9 +116,9 @@ fn kind(word: &str) -> Result<Kind, String> {
     Kind::parse(word).ok_or_else(|| say!("{text} is none of {words}", text = word, words))
 }
 
-fn state(word: &str) -> Result<State, String> {
-    let words = State::ALL.map(State::word).join(", ");
-    State::parse(word).ok_or_else(|| say!("{text} is none of {words}", text = word, words))
+fn state(word: &str) -> Result<MatterState, String> {
+    let words = MatterState::ALL.map(MatterState::word).join(", ");
+    MatterState::parse(word).ok_or_else(|| say!("{text} is none of {words}", text = word, words))
 }
 
 pub(crate) fn approvals(command: &ApprovalsCommand) -> anyhow::Result<ExitCode> {
@@ -148,19 +148,19 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         .collect();
     let total = cases.matters_total(&filter, now(), None)?;
     let mut table = Table::new([
-        Column::new("approval_id", say!("number")).right(),
-        Column::new("kind", say!("kind")),
-        Column::new("state", say!("state")),
-        Column::new("amount", say!("amount")).right(),
-        Column::new("subject", say!("about")).shrinks(10),
-        Column::new("proposed_by", say!("by")).shrinks(6),
-        Column::new("proposed_at", say!("proposed on")).spare(),
-        Column::new("missing", say!("waits for")),
-        Column::new("reason", say!("reason")).shrinks(10),
+        TableColumn::new("approval_id", say!("number")).right(),
+        TableColumn::new("kind", say!("kind")),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("amount", say!("amount")).right(),
+        TableColumn::new("subject", say!("about")).shrinks(10),
+        TableColumn::new("proposed_by", say!("by")).shrinks(6),
+        TableColumn::new("proposed_at", say!("proposed on")).spare(),
+        TableColumn::new("missing", say!("waits for")),
+        TableColumn::new("reason", say!("reason")).shrinks(10),
     ]);
     for matter in &matters {
         let state = matter.state(now());
-        let waits = state == State::Waiting;
+        let waits = state == MatterState::Waiting;
         let missing = if waits { matter.missing() } else { Vec::new() };
         table.row([
             Cell::text(matter.id.to_string()),
@@ -240,16 +240,16 @@ fn act(
 fn told(matter: &Matter, config: &Config) -> String {
     let id = matter.id;
     match matter.state {
-        State::Waiting => {
+        MatterState::Waiting => {
             let roles: Vec<_> = matter.missing().into_iter().map(Role::titled).collect();
             say!("approval {id} waits for {roles}", id, roles = roles.join(" + "))
         }
-        State::Approved if matches!(matter.kind, Kind::Budget | Kind::List) => say!(
+        MatterState::Approved if matches!(matter.kind, Kind::Budget | Kind::List) => say!(
             "approval {id} is approved, and comes into force by itself while the daemon of {state} runs",
             id,
             state = config.state_dir.display()
         ),
-        State::Approved => say!("approval {id} is approved", id),
+        MatterState::Approved => say!("approval {id} is approved", id),
         other => say!("approval {id}: {state}", id, state = other.word()),
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{ConfigArg, persons::PersonsArg, state::query, table::Form};
+use super::{ConfigArg, persons::PersonsArg, state::query, table::ListFormat};
 use crate::{
     access::{Action, Limits},
     ask::{Meaning, Names, Query, TEXT_MAX, Understood, catalogue, understand},
@@ -32,7 +32,7 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     persons: PersonsArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn ask(args: &AskArgs) -> anyhow::Result<ExitCode> {

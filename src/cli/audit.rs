@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     ConfigArg, remote,
     socket::Socket,
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::Action,
@@ -41,7 +41,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'n', long, default_value_t = 100)]
     limit: u32,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ pub(crate) struct ExportArgs {
     config: ConfigArg,
     /// In which form
     #[arg(long, value_enum, default_value = "jsonl")]
-    format: Format,
+    format: ExportFormat,
     /// Only records after this number
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: i64,
@@ -73,7 +73,7 @@ pub(crate) struct ExportArgs {
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum ExportFormat {
     /// A JSON object a line
     Jsonl,
     /// A message a line as RFC 5424 has it, with the JSON object as its text
@@ -107,14 +107,14 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn empty_table() -> Table {
     Table::new([
-        Column::new("seq", say!("no.")).right(),
-        Column::new("at", say!("time")),
-        Column::new("who", say!("who")).shrinks(8),
-        Column::new("place", say!("from")).shrinks(8),
-        Column::new("action", say!("what")),
-        Column::new("subject", say!("of what")).shrinks(8),
-        Column::new("result", say!("result")),
-        Column::new("detail", say!("detail")).shrinks(10).spare(),
+        TableColumn::new("seq", say!("no.")).right(),
+        TableColumn::new("at", say!("time")),
+        TableColumn::new("who", say!("who")).shrinks(8),
+        TableColumn::new("place", say!("from")).shrinks(8),
+        TableColumn::new("action", say!("what")),
+        TableColumn::new("subject", say!("of what")).shrinks(8),
+        TableColumn::new("result", say!("result")),
+        TableColumn::new("detail", say!("detail")).shrinks(10).spare(),
     ])
 }
 
@@ -225,8 +225,8 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         for entry in &page {
             let object = object(entry, &config.calendar);
             match args.format {
-                Format::Jsonl => writeln!(out, "{object}")?,
-                Format::Syslog => writeln!(out, "{}", syslog(entry, &object, &host))?,
+                ExportFormat::Jsonl => writeln!(out, "{object}")?,
+                ExportFormat::Syslog => writeln!(out, "{}", syslog(entry, &object, &host))?,
             }
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ConfigArg, runtime,
-    table::{Cell, Column, Form, Screen, Sheet, Table, more, plain, separated, title},
+    table::{Cell, FactSheet, ListFormat, Screen, Table, TableColumn, more, plain, separated, title},
 };
 use crate::{
     access::Action,
@@ -23,7 +23,7 @@ use crate::{
     diagnostic::nearest,
     evaluate::tables::budget_lines,
     event::{Cents, Instant, money::format_cents, time::Calendar},
-    forecast::{Basis, Method},
+    forecast::{Basis, ForecastMethod},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -50,7 +50,7 @@ pub(crate) enum BudgetCommand {
     Top {
         /// The measure
         #[arg(long, value_enum, default_value = "overspent")]
-        by: Measure,
+        by: RankBy,
         /// How many
         #[arg(short = 'n', long, default_value_t = 20)]
         limit: usize,
@@ -87,12 +87,12 @@ pub(crate) struct Common {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 /// What `top` sorts by.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Measure {
+pub(crate) enum RankBy {
     /// Executed beyond the total
     Overspent,
     /// Executed
@@ -105,7 +105,7 @@ pub(crate) enum Measure {
     Reserved,
 }
 
-impl Measure {
+impl RankBy {
     fn of(self, line: &Line) -> Cents {
         let b = &line.balances;
         match self {
@@ -165,7 +165,12 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Config) -> anyhow::Result<()> {
+fn show(
+    ledger: &Ledger,
+    (id, at): (&str, Option<&str>),
+    form: ListFormat,
+    config: &Config,
+) -> anyhow::Result<()> {
     let now = at.map_or_else(|| Ok(SystemClock.now()), |at| config.calendar.parse(at)).context("--at")?;
     let Some((line, attributes)) = ledger.line(id) else {
         let near = nearest(id, ledger.lines().map(|(line, _)| &*line.id));
@@ -181,7 +186,7 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
         let table = table(std::iter::once(&object), &columns, &config.calendar);
         return form.print(&table, [&object], &[]);
     }
-    let mut sheet = Sheet::default();
+    let mut sheet = FactSheet::default();
     for (name, value) in &object {
         sheet.add(title(name), cell(name, value, &config.calendar));
     }
@@ -218,11 +223,11 @@ fn forecast(ledger: &Ledger, id: &str, now: Instant, config: &Config) -> anyhow:
 
 /// What a forecast is made of, in words.
 fn told(basis: &Basis, years: &[i32]) -> String {
-    let part = |(method, cents, weight): (Method, _, _)| {
+    let part = |(method, cents, weight): (ForecastMethod, _, _)| {
         let method = match method {
-            Method::Budget => say!("budget and season"),
-            Method::Pace => say!("even pace"),
-            Method::LastYear => say!("as last year"),
+            ForecastMethod::Budget => say!("budget and season"),
+            ForecastMethod::Pace => say!("even pace"),
+            ForecastMethod::LastYear => say!("as last year"),
         };
         say!("{method} {amount} ({weight} %)", method, amount = separated(&format_cents(cents)), weight)
     };
@@ -264,7 +269,7 @@ fn table<'o>(
     calendar: &Calendar,
 ) -> Table {
     let column = |name: &&str| {
-        let column = Column::new(*name, title(name));
+        let column = TableColumn::new(*name, title(name));
         match *name {
             "reserved" | "executed_ratio" | "achievement" => column.right().spare(),
             "target" | "actual" => column.right(),
@@ -280,7 +285,7 @@ fn table<'o>(
     table
 }
 
-fn top(ledger: &Ledger, by: Measure, limit: usize, form: Form, config: &Config) -> anyhow::Result<()> {
+fn top(ledger: &Ledger, by: RankBy, limit: usize, form: ListFormat, config: &Config) -> anyhow::Result<()> {
     let mut lines: Vec<(&Line, &Attributes)> = ledger.lines().collect();
     lines.sort_by(|(a, _), (b, _)| by.of(b).cmp(&by.of(a)).then_with(|| a.id.cmp(&b.id)));
     lines.truncate(limit);
@@ -300,7 +305,7 @@ fn top(ledger: &Ledger, by: Measure, limit: usize, form: Form, config: &Config) 
 fn indicators(
     ledger: &Ledger,
     wanted: &dyn Fn(&Indicator) -> bool,
-    form: Form,
+    form: ListFormat,
     config: &Config,
 ) -> anyhow::Result<()> {
     let columns = ["indicator_id", "indicator_name", "unit_name", "target", "actual", "achievement", "due"];

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     ConfigArg,
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::Action,
@@ -15,7 +15,7 @@ use crate::{
     decode::Decoder,
     http::{CompletenessView, FigureView, day_span},
     say,
-    store::{History, Reader},
+    store::{JournalView, Reader},
 };
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct CompletenessArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
@@ -39,7 +39,7 @@ pub(crate) fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> 
     reader.agrees(&config.calendar)?;
     let ledger = reader.ledger(decoder.schema())?;
     let approved = |line: &str| ledger.line(line).is_some_and(|(_, attributes)| attributes.approved);
-    let statement = History::open(&config.state_dir, decoder.schema())?.completeness(span, &approved)?;
+    let statement = JournalView::open(&config.state_dir, decoder.schema())?.completeness(span, &approved)?;
     let statement = CompletenessView::new(day, &statement);
     args.form.print(&table(&statement), [&statement], &notes(&statement))?;
     Ok(ExitCode::SUCCESS)
@@ -47,9 +47,9 @@ pub(crate) fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> 
 
 fn table(statement: &CompletenessView) -> Table {
     let mut table = Table::new([
-        Column::new("item", say!("item")).shrinks(8),
-        Column::new("count", say!("count")).right(),
-        Column::new("amount", say!("amount")).right(),
+        TableColumn::new("item", say!("item")).shrinks(8),
+        TableColumn::new("count", say!("count")).right(),
+        TableColumn::new("amount", say!("amount")).right(),
     ]);
     let rows = [
         ("ordered", say!("ordered"), &statement.ordered),

@@ -14,7 +14,7 @@ use super::{ConfigArg, local::local, officer::now, persons::PersonsArg, problems
 use crate::{
     access::Action,
     daemon::{load_rules, signing_key, with_adopted},
-    evidence::{self, archive, verify::Report},
+    evidence::{self, archive, verify::PackReport},
     http::evidence as packs,
     private, say,
     store::Cases,
@@ -75,7 +75,7 @@ fn pack(args: &EvidenceArgs, id: &str, output: &Path) -> anyhow::Result<ExitCode
     let id = cases.complete(id)?;
     let config = with_adopted(config).map_err(problems)?;
     let rules = load_rules(&config).map_err(problems)?;
-    let asked = packs::Asked { id: &id, lens, actor: &local(), now: now(), room: ROOM };
+    let asked = packs::EvidenceRequest { id: &id, lens, actor: &local(), now: now(), room: ROOM };
     let bytes = packs::pack((&config, &rules), &mut cases, &asked)?;
     let key = signing_key(&config)?;
     private::write_new(output, &bytes).with_context(|| output.display().to_string())?;
@@ -128,9 +128,9 @@ fn folder(root: &Path) -> std::io::Result<archive::Files> {
     Ok(files)
 }
 
-fn tell(report: &Report, is_key_named: bool) {
+fn tell(report: &PackReport, is_key_named: bool) {
     if let Some(facts) = &report.facts {
-        let evidence::pack::Facts { alert_id, rule_id, made_at, made_by, events, .. } = facts;
+        let evidence::pack::PackManifest { alert_id, rule_id, made_at, made_by, events, .. } = facts;
         let shown = |text: &str| visible(text).into_owned();
         // Where nobody is asked who they are, a pack over the API is made by somebody without a name.
         let who = if made_by.is_empty() { String::from("–") } else { shown(made_by) };

@@ -5,7 +5,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use super::officer::{now, wrong_usage};
 use crate::{
     config::Config,
-    store::{ACTIVE, CaseFilter, SORTS, Wanted},
+    store::{ACTIVE, CaseFilter, CaseQuery, SORTS},
 };
 
 /// What a list is narrowed by.
@@ -77,7 +77,7 @@ impl FilterArgs {
         state: Option<&str>,
         more: CaseFilter,
         config: &Config,
-    ) -> Result<Wanted, std::process::ExitCode> {
+    ) -> Result<CaseQuery, std::process::ExitCode> {
         let filter = self.filter(state, more);
         filter.understood(&config.calendar, now()).map_err(|message| wrong_usage(&message))
     }

@@ -10,7 +10,7 @@ use super::{
     persons::PersonsArg,
     remote,
     socket::Socket,
-    table::{Cell, Column, Form, Table, more, pairs},
+    table::{Cell, ListFormat, Table, TableColumn, more, pairs},
 };
 use crate::{
     access::Action,
@@ -38,7 +38,7 @@ pub(crate) enum FindingsCommand {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
         #[command(flatten)]
-        form: Form,
+        form: ListFormat,
     },
     /// Print all findings as JSON Lines, in the order they were found
     Export {
@@ -151,16 +151,16 @@ fn passed(ticks: &[PassedTick], calendar: &Calendar) -> Option<String> {
 /// Findings, a line each.
 pub(crate) fn finding_table(findings: &[Finding], calendar: &Calendar) -> Table {
     let mut table = Table::new([
-        Column::new("finding_id", say!("finding")).unseen(),
-        Column::new("at", say!("event time")),
-        Column::new("severity", say!("severity")),
-        Column::new("rule_id", say!("rule id")).shrinks(12),
-        Column::new("event_id", say!("event")).shrinks(10).spare(),
-        Column::new("window_start", say!("window from")).unseen(),
-        Column::new("window_end", say!("window to")).unseen(),
-        Column::new("amount", say!("amount")).right().spare(),
-        Column::new("key", say!("key")).shrinks(12).spare(),
-        Column::new("summary", say!("summary")).shrinks(16),
+        TableColumn::new("finding_id", say!("finding")).unseen(),
+        TableColumn::new("at", say!("event time")),
+        TableColumn::new("severity", say!("severity")),
+        TableColumn::new("rule_id", say!("rule id")).shrinks(12),
+        TableColumn::new("event_id", say!("event")).shrinks(10).spare(),
+        TableColumn::new("window_start", say!("window from")).unseen(),
+        TableColumn::new("window_end", say!("window to")).unseen(),
+        TableColumn::new("amount", say!("amount")).right().spare(),
+        TableColumn::new("key", say!("key")).shrinks(12).spare(),
+        TableColumn::new("summary", say!("summary")).shrinks(16),
     ]);
     for f in findings {
         let end = |text: Option<&str>| text.map_or(Cell::Missing, |text| Cell::instant(text, calendar));

@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 
 use super::{
     ConfigArg, EventsArg, runtime,
-    table::{Cell, Column, Screen, Table},
+    table::{Cell, Screen, Table, TableColumn},
 };
 use crate::{
     app::replay::Replay,
-    engine::{Committable, EngineError, Output, Record},
+    engine::{Committable, EngineError, Output, OutputDetail},
     evaluate::{
         forecasts::{self, Forecaster},
         tables::budget_lines,
     },
     event::{EventType, Instant, TimeDelta, time::Calendar},
-    forecast::{Level, Position},
+    forecast::{ForecastLevel, YearPosition},
     ledger::Ledger,
     say,
     sql::tables::EVENT_COLUMNS,
-    trial::forecast::{Score, Trial},
+    trial::forecast::{ForecastScore, ForecastTrial},
 };
 
 /// A last year counts if events reach so far before its end.
@@ -41,7 +41,7 @@ pub(crate) struct ForecastArgs {
 
 pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_beside(&args.events)?;
-    let replay = Replay { record: Record::Whole, ..args.events.replay(&config)? };
+    let replay = Replay { record: OutputDetail::Whole, ..args.events.replay(&config)? };
     let mut months = Months::new(&config.calendar, config.lateness);
     let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::default(), &mut months));
     judged?;
@@ -65,7 +65,7 @@ struct Months {
     latest: Instant,
     /// The month's end that comes next.
     next: Option<Instant>,
-    trial: Trial,
+    trial: ForecastTrial,
 }
 
 impl Months {
@@ -77,7 +77,7 @@ impl Months {
             events: Vec::new(),
             latest: Instant::MIN,
             next: None,
-            trial: Trial::default(),
+            trial: ForecastTrial::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Months {
     }
 
     fn month_end(&self, at: Instant) -> Option<Instant> {
-        Some(Position::at(&self.calendar, at)?.month_end())
+        Some(YearPosition::at(&self.calendar, at)?.month_end())
     }
 
     /// Looks at the month's ends up to a time.
@@ -156,7 +156,7 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| String::from("-"), |share| format!("{:.1} %", share * 100.0))
 }
 
-fn cells(score: &Score) -> [Cell; 5] {
+fn cells(score: &ForecastScore) -> [Cell; 5] {
     let shares = score.shares();
     let share = |at: usize| Cell::text(percent(shares.map(|shares| shares[at])));
     [
@@ -169,8 +169,8 @@ fn cells(score: &Score) -> [Cell; 5] {
 }
 
 /// A table of scores under some columns of their own.
-fn scores(own: impl IntoIterator<Item = Column>) -> Table {
-    let right = |name: &str, title: String| Column::new(name, title).right();
+fn scores(own: impl IntoIterator<Item = TableColumn>) -> Table {
+    let right = |name: &str, title: String| TableColumn::new(name, title).right();
     Table::new(own.into_iter().chain([
         right("forecasts", say!("forecasts")),
         right("naive_error", say!("error of the pace")),
@@ -180,11 +180,11 @@ fn scores(own: impl IntoIterator<Item = Column>) -> Table {
     ]))
 }
 
-fn print(trial: &Trial) {
-    let level = || Column::new("level", say!("level"));
-    let word = |level: Level| Cell::Word(level.word().to_owned(), level_word(level));
+fn print(trial: &ForecastTrial) {
+    let level = || TableColumn::new("level", say!("level"));
+    let word = |level: ForecastLevel| Cell::Word(level.word().to_owned(), level_word(level));
     let by_month = trial.by_month();
-    let mut months = scores([level(), Column::new("month", say!("months over")).right()]);
+    let mut months = scores([level(), TableColumn::new("month", say!("months over")).right()]);
     for ((level, month), score) in &by_month {
         months.row([word(*level), Cell::count(month)].into_iter().chain(cells(score)));
     }
@@ -194,8 +194,8 @@ fn print(trial: &Trial) {
     } else {
         println!("{}", months.render(Screen::stdout()));
     }
-    let year = Column::new("fiscal_year", say!("year")).right();
-    let mut years = scores([level(), year, Column::new("years_before", say!("years before")).right()]);
+    let year = TableColumn::new("fiscal_year", say!("year")).right();
+    let mut years = scores([level(), year, TableColumn::new("years_before", say!("years before")).right()]);
     for ((level, year, history), score) in &trial.by_year() {
         let own = [word(*level), Cell::text(year.to_string()), Cell::count(history)];
         years.row(own.into_iter().chain(cells(score)));
@@ -207,16 +207,16 @@ fn print(trial: &Trial) {
     println!("{text}");
 }
 
-fn level_word(level: Level) -> String {
+fn level_word(level: ForecastLevel) -> String {
     match level {
-        Level::Line => say!("line"),
-        Level::Unit => say!("unit"),
-        Level::EconomicClass => say!("economic class"),
+        ForecastLevel::Line => say!("line"),
+        ForecastLevel::Unit => say!("unit"),
+        ForecastLevel::EconomicClass => say!("economic class"),
     }
 }
 
-fn as_json(trial: &Trial) -> Value {
-    let row = |level: Level, mut row: Value, score: &Score| {
+fn as_json(trial: &ForecastTrial) -> Value {
+    let row = |level: ForecastLevel, mut row: Value, score: &ForecastScore| {
         let shares = score.shares();
         let share = |at: usize| json!(shares.map(|shares| shares[at]));
         row["level"] = json!(level.word());

@@ -21,9 +21,9 @@ use jiff::civil::Date;
 
 use crate::{
     decode::Decoder,
-    event::time::Calendar,
+    event::{EventType, time::Calendar},
     private, say,
-    simulate::{EventType, Plan, Treasury},
+    simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
 };

@@ -139,7 +139,6 @@ fn zh(english: &str) -> &str {
     translate(english, Language::Zh)
 }
 
-/// A value's name.
 fn name(english: &Str) -> Str {
     text::table().get(english.as_str()).map_or_else(|| english.clone(), |chinese| chinese.as_str().into())
 }

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     http::Local,
     say,
-    store::{Accounts, Deed, StoreError},
+    store::{Accounts, AuditedAction, StoreError},
     text::quoted,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
     };
     let is_personal = action == Action::ShowPersonal;
     if !may || is_personal || action.shows() {
-        let deed = Deed {
+        let deed = AuditedAction {
             action: action.word(),
             subject: "",
             result: if may { "done" } else { "refused" },

@@ -11,7 +11,7 @@ use super::{
     officer::{line, now},
     problems, remote, runtime,
     socket::Socket,
-    table::{Cell, Column, Form, Table, more},
+    table::{Cell, ListFormat, Table, TableColumn, more},
 };
 use crate::{
     access::Action,
@@ -61,7 +61,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'n', long, default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -137,14 +137,14 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 /// Notifications, a line each.
 pub(super) fn table(found: &[NoticeView], calendar: &Calendar) -> Table {
     let mut table = Table::new([
-        Column::new("id", say!("notification")),
-        Column::new("created_at", say!("made")),
-        Column::new("to", say!("to")).shrinks(12),
-        Column::new("reason", say!("occasion")),
-        Column::new("alerts", say!("alerts")).right().spare(),
-        Column::new("state", say!("state")),
-        Column::new("attempts", say!("tries")).right().spare(),
-        Column::new("error", say!("the sink said")).shrinks(12),
+        TableColumn::new("id", say!("notification")),
+        TableColumn::new("created_at", say!("made")),
+        TableColumn::new("to", say!("to")).shrinks(12),
+        TableColumn::new("reason", say!("occasion")),
+        TableColumn::new("alerts", say!("alerts")).right().spare(),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("attempts", say!("tries")).right().spare(),
+        TableColumn::new("error", say!("the sink said")).shrinks(12),
     ]);
     for n in found {
         table.row([

@@ -73,7 +73,6 @@ fn logged_in() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Now.
 pub(crate) fn now() -> Instant {
     SystemClock.now()
 }

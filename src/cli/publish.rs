@@ -15,10 +15,10 @@ use crate::{
     event::{Cents, event_schema, money::parse_amount},
     private, say,
     settle::{
-        publish::{Limits, Published, persons, published},
+        publish::{DisclosureLimits, Publication, persons, published},
         statement,
     },
-    store::History,
+    store::JournalView,
 };
 
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
         "0" => Cents::ZERO,
         text => parse_amount(text).context("--least")?,
     };
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     history.agrees(&config.calendar)?;
     let year = args.year;
     let frozen = history.frozen(year)?;
@@ -57,10 +57,10 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
             "the journal does not give the statement any more that was frozen; `fiscwatch state verify` tells whether the state is damaged"
         )
     );
-    let limits = Limits { persons: usize::from(args.persons), least };
+    let limits = DisclosureLimits { persons: usize::from(args.persons), least };
     let known = persons(&history, frozen.until, limits.persons)?;
     let made = published(&statement, &known, limits, (&*config.calendar, config.currency.code()));
-    let Published { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
+    let Publication { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
     written(&args.out, &files.into_iter().collect::<Vec<_>>())?;
     println!(
         "{}",

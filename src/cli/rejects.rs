@@ -14,7 +14,7 @@ use super::{
     persons::PersonsArg,
     remote,
     socket::Socket,
-    table::{Cell, Column, Form, Table, more, visible},
+    table::{Cell, ListFormat, Table, TableColumn, more, visible},
 };
 use crate::{
     access::Action,
@@ -38,7 +38,7 @@ pub(crate) enum RejectsCommand {
         #[command(flatten)]
         persons: PersonsArg,
         #[command(flatten)]
-        form: Form,
+        form: ListFormat,
     },
     /// Print the raw records, one a line, to be corrected and read again
     Export {
@@ -90,7 +90,11 @@ pub(crate) fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn list(args: &FilterArgs, limit: u32, (persons, form): (PersonsArg, Form)) -> anyhow::Result<ExitCode> {
+fn list(
+    args: &FilterArgs,
+    limit: u32,
+    (persons, form): (PersonsArg, ListFormat),
+) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     if let Some(socket) = Socket::of(&config)? {
         let query = json!({ "reason": args.reason, "source": args.source, "replayed": args.replayed });
@@ -119,12 +123,12 @@ fn list(args: &FilterArgs, limit: u32, (persons, form): (PersonsArg, Form)) -> a
 
 pub(super) fn empty_table() -> Table {
     Table::new([
-        Column::new("seq", say!("no.")).right(),
-        Column::new("received_at", say!("received")),
-        Column::new("reason", say!("reason")),
-        Column::new("where", say!("where")).shrinks(14),
-        Column::new("detail", say!("detail")).shrinks(14),
-        Column::new("raw", say!("record")).shrinks(14).spare(),
+        TableColumn::new("seq", say!("no.")).right(),
+        TableColumn::new("received_at", say!("received")),
+        TableColumn::new("reason", say!("reason")),
+        TableColumn::new("where", say!("where")).shrinks(14),
+        TableColumn::new("detail", say!("detail")).shrinks(14),
+        TableColumn::new("raw", say!("record")).shrinks(14).spare(),
     ])
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     audit, findings, notify, rejects,
     socket::Socket,
-    table::{Form, more},
+    table::{ListFormat, more},
 };
 use crate::{config::Config, finding::Finding, http::view::NoticeView, say, store::CaseFilter};
 
@@ -17,7 +17,7 @@ pub(crate) fn findings(
     socket: &Socket,
     config: &Config,
     filter: CaseFilter,
-    (limit, unmasked, form): (u32, bool, &Form),
+    (limit, unmasked, form): (u32, bool, &ListFormat),
 ) -> anyhow::Result<ExitCode> {
     let query = serde_json::to_value(CaseFilter { totals: true, ..filter })?;
     let (rows, page) = socket.rows(("findings", "findings", "before"), &query, limit, unmasked)?;
@@ -28,7 +28,12 @@ pub(crate) fn findings(
 }
 
 /// The latest records of the audit log, oldest first.
-pub(crate) fn audit(socket: &Socket, config: &Config, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
+pub(crate) fn audit(
+    socket: &Socket,
+    config: &Config,
+    limit: u32,
+    form: ListFormat,
+) -> anyhow::Result<ExitCode> {
     let (mut rows, _) = socket.rows(("audit", "entries", "before"), &json!({}), limit, false)?;
     rows.reverse();
     let mut table = audit::empty_table();
@@ -56,7 +61,7 @@ pub(crate) fn rejects(
     socket: &Socket,
     config: &Config,
     query: &Value,
-    (limit, unmasked, form): (u32, bool, &Form),
+    (limit, unmasked, form): (u32, bool, &ListFormat),
 ) -> anyhow::Result<ExitCode> {
     let (rows, page) = socket.rows(("quarantine", "records", "after"), query, limit, unmasked)?;
     let mut table = rejects::empty_table();
@@ -85,7 +90,7 @@ pub(crate) fn notifications(
     socket: &Socket,
     config: &Config,
     query: &Value,
-    (limit, form): (u32, &Form),
+    (limit, form): (u32, &ListFormat),
 ) -> anyhow::Result<ExitCode> {
     let (rows, page) = socket.rows(("notifications", "notifications", "before"), query, limit, false)?;
     let found = rows.into_iter().map(serde_json::from_value).collect::<Result<Vec<NoticeView>, _>>()?;

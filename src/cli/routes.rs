@@ -16,7 +16,7 @@ use crate::{
         route::{ALERT, Passage, Route},
     },
     config::Config,
-    daemon::{Held, held},
+    daemon::{HeldBy, held},
     finding::Handling,
     say,
 };
@@ -173,12 +173,12 @@ fn waits_for_digest(route: &Route, labels: &Labels) -> bool {
 /// What would keep an alert with these labels from being told of now, in words.
 fn holds(config: &Config, labels: &Labels) -> anyhow::Result<Vec<String>> {
     let words = |held| match held {
-        Held::Quiet(name) => say!("quiet hours {name}", name),
-        Held::Silence { id, author, until } => {
+        HeldBy::Quiet(name) => say!("quiet hours {name}", name),
+        HeldBy::Silence { id, author, until } => {
             let (author, end) = (line(&author, 100), Cell::time(until, &config.calendar));
             say!("silence {id} of {author}, until {end}", id, author, end = end.shown())
         }
-        Held::Alert { id, title } => say!("alert {id} ({title})", id, title = line(&title, 100)),
+        HeldBy::Alert { id, title } => say!("alert {id} ({title})", id, title = line(&title, 100)),
     };
     Ok(held(&config.policy, &config.state_dir, labels, now())?.into_iter().map(words).collect())
 }

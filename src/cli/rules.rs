@@ -16,7 +16,7 @@ use super::{
     local::{local, permit, person},
     officer::{line, now},
     problems,
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::{Action, provider, seal::SealKey},
@@ -24,9 +24,9 @@ use crate::{
     daemon::{load_rules, office, with_adopted},
     http::RuleSetView,
     private,
-    rule::{manifest::Difference, pack},
+    rule::{manifest::PartDifference, pack},
     say,
-    store::{Proposed, RuleSets},
+    store::{ProposedSet, RuleSets},
 };
 
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +64,7 @@ pub(crate) struct ShowArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -128,13 +128,13 @@ fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadRules)?;
     let sets = RuleSets::open_read_only(&config.state_dir)?.all()?;
     let mut table = Table::new([
-        Column::new("digest", say!("digest")),
-        Column::new("state", say!("state")),
-        Column::new("proposed_at", say!("proposed on")),
-        Column::new("proposed_by", say!("by")).shrinks(8),
-        Column::new("approved_at", say!("approved on")),
-        Column::new("approved_by", say!("by")).shrinks(8),
-        Column::new("reason", say!("reason")).shrinks(10),
+        TableColumn::new("digest", say!("digest")),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("proposed_at", say!("proposed on")),
+        TableColumn::new("proposed_by", say!("by")).shrinks(8),
+        TableColumn::new("approved_at", say!("approved on")),
+        TableColumn::new("approved_by", say!("by")).shrinks(8),
+        TableColumn::new("reason", say!("reason")).shrinks(10),
     ]);
     for set in &sets {
         let (at, who) = set.approved.clone().unzip();
@@ -155,7 +155,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// How the rules of the configuration stand.
-fn configured(config: &Config, sets: &[Proposed]) -> String {
+fn configured(config: &Config, sets: &[ProposedSet]) -> String {
     let Ok(rules) = with_adopted(config.clone()).and_then(|config| load_rules(&config)) else {
         return say!("the rules of the configuration have mistakes: `fiscwatch check` tells them");
     };
@@ -183,8 +183,8 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let before = others.filter(|other| other.approved.is_some()).max_by_key(|other| other.approved.clone());
     let since = before.as_ref().map(|before| before.manifest.clone()).unwrap_or_default();
     let mut table = Table::new([
-        Column::new("change", say!("change")),
-        Column::new("part", say!("file or setting")).shrinks(20),
+        TableColumn::new("change", say!("change")),
+        TableColumn::new("part", say!("file or setting")).shrinks(20),
     ]);
     let changes = set.manifest.since(&since);
     let rows: Vec<_> = changes.iter().map(|(part, difference)| (word(*difference), *part)).collect();
@@ -206,11 +206,11 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn word(difference: Difference) -> (&'static str, String) {
+fn word(difference: PartDifference) -> (&'static str, String) {
     match difference {
-        Difference::Added => ("added", say!("new")),
-        Difference::Changed => ("changed", say!("changed")),
-        Difference::Removed => ("removed", say!("gone")),
+        PartDifference::Added => ("added", say!("new")),
+        PartDifference::Changed => ("changed", say!("changed")),
+        PartDifference::Removed => ("removed", say!("gone")),
     }
 }
 
@@ -268,7 +268,7 @@ fn judge(args: &JudgeArgs, approves: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(set: &Proposed, config: &Config) -> anyhow::Result<ExitCode> {
+fn told(set: &ProposedSet, config: &Config) -> anyhow::Result<ExitCode> {
     println!("{}", serde_json::to_string(&RuleSetView::new(set, &config.calendar))?);
     Ok(ExitCode::SUCCESS)
 }

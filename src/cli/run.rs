@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{ConfigArg, problems, runtime};
 use crate::{
-    app::{self, Outcome},
+    app::{self, RunOutcome},
     clock::SteadyClock,
     config::Config,
     daemon::{self, RunOptions},
@@ -71,7 +71,7 @@ fn keep(args: &RunArgs, config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Whether a run that ends by itself did what it was for: somebody may look at nothing but its exit code.
-fn judged(outcome: &Outcome) -> ExitCode {
+fn judged(outcome: &RunOutcome) -> ExitCode {
     let Receipt { accepted, duplicates, rejected, skipped } = outcome.records;
     println!(
         "{}",

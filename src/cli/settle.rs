@@ -12,7 +12,7 @@ use super::{
     local::{local, permit},
     officer::now,
     publish::written,
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::Action,
@@ -20,11 +20,11 @@ use crate::{
     event::{Instant, TimeDelta, event_schema},
     say,
     settle::{
-        COLUMNS, Figures, Group, Late, Row, Statement,
-        against::{Compared, Difference, against},
+        COLUMNS, Figures, LateEvent, Statement, StatementLevel, StatementRow,
+        against::{FigureDifference, TableComparison, against},
         late, sheet, statement,
     },
-    store::{Freeze, History, freeze},
+    store::{Freeze, JournalView, freeze},
 };
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) struct SettleArgs {
     config: ConfigArg,
     /// How lines are put together
     #[arg(long, value_enum, default_value = "unit")]
-    by: By,
+    by: LevelChoice,
     /// Freeze the year where the journal ends now: what comes later is listed, and never merged
     #[arg(long)]
     freeze: bool,
@@ -46,12 +46,12 @@ pub(crate) struct SettleArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "freeze")]
     against: Option<PathBuf>,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 /// How lines are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
+pub(crate) enum LevelChoice {
     /// Each by itself
     Line,
     /// By unit
@@ -62,20 +62,20 @@ pub(crate) enum By {
     Class,
 }
 
-impl By {
-    const fn group(self) -> Group {
+impl LevelChoice {
+    const fn group(self) -> StatementLevel {
         match self {
-            Self::Line => Group::Line,
-            Self::Unit => Group::Unit,
-            Self::Function => Group::Function,
-            Self::Class => Group::Class,
+            Self::Line => StatementLevel::Line,
+            Self::Unit => StatementLevel::Unit,
+            Self::Function => StatementLevel::Function,
+            Self::Class => StatementLevel::Class,
         }
     }
 }
 
 pub(crate) fn settle(args: &SettleArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ExportBudget)?;
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     history.agrees(&config.calendar)?;
     let mut frozen = history.frozen(args.year)?;
     let until = frozen.map_or_else(|| history.end(), |freeze| Ok(freeze.until))?;
@@ -101,7 +101,7 @@ pub(crate) fn settle(args: &SettleArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// A statement that does not add up, or is not what was frozen, is none.
-fn check(statement: &Statement, frozen: Option<&Freeze>, history: &History) -> anyhow::Result<()> {
+fn check(statement: &Statement, frozen: Option<&Freeze>, history: &JournalView) -> anyhow::Result<()> {
     anyhow::ensure!(
         history.retired()? == 0 || frozen.is_some(),
         say!("events were deleted for state.retain, so the journal does not give whole years")
@@ -143,29 +143,31 @@ fn freeze_now(config: &Config, statement: &Statement, until: i64) -> anyhow::Res
     Ok(made)
 }
 
-fn table(statement: &Statement, by: By, config: &Config) -> Table {
+fn table(statement: &Statement, by: LevelChoice, config: &Config) -> Table {
     let first = match by {
-        By::Line => ("budget_line_id", say!("budget line")),
-        By::Unit => ("unit_code", say!("unit")),
-        By::Function => ("function_code", say!("function")),
-        By::Class => ("economic_code", say!("economic class")),
+        LevelChoice::Line => ("budget_line_id", say!("budget line")),
+        LevelChoice::Unit => ("unit_code", say!("unit")),
+        LevelChoice::Function => ("function_code", say!("function")),
+        LevelChoice::Class => ("economic_code", say!("economic class")),
     };
-    let mut columns = vec![Column::new(first.0, first.1).shrinks(8)];
+    let mut columns = vec![TableColumn::new(first.0, first.1).shrinks(8)];
     // A table of codes tells what units and classes are called at the end of the year.
     let codes = config.code_tables();
     let end = config
         .calendar
         .fiscal_year(statement.fiscal_year)
         .map_or(Instant::MAX, |year| year.end - TimeDelta::MICROSECOND);
-    let is_named = by == By::Unit || (by != By::Line && codes.codes(first.0).is_some());
-    let called = |row: &Row| match row.unit_name.is_empty() {
+    let is_named = by == LevelChoice::Unit || (by != LevelChoice::Line && codes.codes(first.0).is_some());
+    let called = |row: &StatementRow| match row.unit_name.is_empty() {
         true => codes.code_name(first.0, &row.code, end).unwrap_or_default().to_owned(),
         false => row.unit_name.clone(),
     };
     if is_named {
-        columns.push(Column::new("unit_name", say!("name")).shrinks(8));
+        columns.push(TableColumn::new("unit_name", say!("name")).shrinks(8));
     }
-    columns.extend(COLUMNS.iter().zip(titles()).map(|((name, _), title)| Column::new(*name, title).right()));
+    columns.extend(
+        COLUMNS.iter().zip(titles()).map(|((name, _), title)| TableColumn::new(*name, title).right()),
+    );
     let mut table = Table::new(columns);
     let row = |code: Cell, name: &str, figures: &Figures| {
         let mut cells = vec![code];
@@ -196,7 +198,7 @@ fn titles() -> [String; 9] {
     ]
 }
 
-fn notes(statement: &Statement, frozen: Option<&Freeze>, late: &[Late], config: &Config) -> Vec<String> {
+fn notes(statement: &Statement, frozen: Option<&Freeze>, late: &[LateEvent], config: &Config) -> Vec<String> {
     let (year, block) = (statement.fiscal_year, statement.last_block);
     let mut notes = vec![match frozen {
         Some(freeze) => {
@@ -212,7 +214,7 @@ fn notes(statement: &Statement, frozen: Option<&Freeze>, late: &[Late], config: 
     notes
 }
 
-fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()> {
+fn write(dir: &Path, statement: &Statement, late: &[LateEvent]) -> anyhow::Result<()> {
     let year = statement.fiscal_year;
     let json = serde_json::to_string_pretty(statement)? + "\n";
     let lines = late.iter().map(|event| serde_json::to_string(event).map(|line| line + "\n"));
@@ -225,20 +227,20 @@ fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()>
 }
 
 /// Exit code 1 if something differs.
-fn differences(compared: &Compared, form: Form) -> anyhow::Result<ExitCode> {
+fn differences(compared: &TableComparison, form: ListFormat) -> anyhow::Result<ExitCode> {
     let mut table = Table::new([
-        Column::new("code", say!("code")).shrinks(8),
-        Column::new("column", say!("column")),
-        Column::new("ours", say!("here")).right(),
-        Column::new("theirs", say!("in their table")).right(),
+        TableColumn::new("code", say!("code")).shrinks(8),
+        TableColumn::new("column", say!("column")),
+        TableColumn::new("ours", say!("here")).right(),
+        TableColumn::new("theirs", say!("in their table")).right(),
     ]);
     let money = |amount: &Option<String>| amount.clone().map_or(Cell::Missing, Cell::Money);
-    for Difference { code, column, ours, theirs } in &compared.differences {
+    for FigureDifference { code, column, ours, theirs } in &compared.differences {
         let title = COLUMNS.iter().zip(titles()).find(|((name, _), _)| name == column);
         let title = title.map_or_else(|| say!("the row is missing there"), |(_, title)| title);
         table.row([Cell::text(&**code), Cell::Word((*column).to_owned(), title), money(ours), money(theirs)]);
     }
-    let Compared { figures, rows, differences } = compared;
+    let TableComparison { figures, rows, differences } = compared;
     let count = differences.len();
     let notes =
         [say!("{figures} figures of {rows} rows were compared; {count} differ", figures, rows, count)];

@@ -13,7 +13,7 @@ use super::{
     officer::{Officer, line, now, span, wrong_usage},
     persons::unasked,
     socket::Socket,
-    table::{Cell, Column, Form, Screen, Table, more},
+    table::{Cell, ListFormat, Screen, Table, TableColumn, more},
 };
 use crate::{
     access::Action,
@@ -76,7 +76,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'n', long, default_value_t = 100)]
     limit: u32,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -211,13 +211,13 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn empty_table() -> Table {
     Table::new([
-        Column::new("silence_id", say!("silence")).right(),
-        Column::new("state", say!("state")),
-        Column::new("ends_in", say!("ends in")).right(),
-        Column::new("ends_at", say!("ends")),
-        Column::new("matchers", say!("matchers")).shrinks(12),
-        Column::new("author", say!("author")).shrinks(6),
-        Column::new("reason", say!("reason")).shrinks(10),
+        TableColumn::new("silence_id", say!("silence")).right(),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("ends_in", say!("ends in")).right(),
+        TableColumn::new("ends_at", say!("ends")),
+        TableColumn::new("matchers", say!("matchers")).shrinks(12),
+        TableColumn::new("author", say!("author")).shrinks(6),
+        TableColumn::new("reason", say!("reason")).shrinks(10),
     ])
 }
 

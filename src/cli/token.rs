@@ -8,7 +8,7 @@ use super::{
     ConfigArg,
     local::local,
     officer::{now, wrong_usage},
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::{Action, Role, Roles, token_lasts},
@@ -61,7 +61,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
@@ -125,14 +125,14 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let tokens = Accounts::open_read_only(&config.state_dir)?.tokens()?;
     let views: Vec<_> = tokens.iter().map(|token| TokenView::new(token, &config.calendar, now)).collect();
     let mut table = Table::new([
-        Column::new("id", say!("token")),
-        Column::new("name", say!("for")).shrinks(8),
-        Column::new("user", say!("user")),
-        Column::new("roles", say!("roles")).shrinks(8),
-        Column::new("state", say!("state")),
-        Column::new("expires_at", say!("good until")),
-        Column::new("created_by", say!("by")).spare(),
-        Column::new("used_at", say!("last used")),
+        TableColumn::new("id", say!("token")),
+        TableColumn::new("name", say!("for")).shrinks(8),
+        TableColumn::new("user", say!("user")),
+        TableColumn::new("roles", say!("roles")).shrinks(8),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("expires_at", say!("good until")),
+        TableColumn::new("created_by", say!("by")).spare(),
+        TableColumn::new("used_at", say!("last used")),
     ]);
     for token in &tokens {
         table.row([

@@ -15,7 +15,7 @@ use super::{
     ConfigArg, EventsArg,
     backtest::{days, span_with},
     problems, runtime,
-    table::{Cell, Column, Screen, Table},
+    table::{Cell, Screen, Table, TableColumn},
 };
 use crate::{
     config::Config,
@@ -25,7 +25,7 @@ use crate::{
     rule::{
         Param, Rule,
         compile::Compiler,
-        load::{self, Override},
+        load::{self, RuleAdjustment},
     },
     say,
     text::quoted,
@@ -149,9 +149,9 @@ fn values(args: &TuneArgs, present: &Param) -> anyhow::Result<Vec<Param>> {
 }
 
 /// The rule under a name that tells the value, alive whatever its mode is.
-fn variant(config: &Config, rule: &str, name: &str, value: &Param) -> (String, Override) {
+fn variant(config: &Config, rule: &str, name: &str, value: &Param) -> (String, RuleAdjustment) {
     let mut changes = config.overrides.get(rule).cloned().unwrap_or_default();
-    changes.mode = Some(crate::rule::Mode::Live);
+    changes.mode = Some(crate::rule::RuleMode::Live);
     changes.params.insert(name.to_owned(), value.clone());
     (format!("{rule}@{}", text(value)), changes)
 }
@@ -234,15 +234,15 @@ impl Tuned<'_> {
     fn print(&self) {
         let Counting { findings, keys, errors, payments, span, .. } = self.counting;
         let most = findings.iter().copied().max().unwrap_or(0);
-        let right = |name: &str, title: String| Column::new(name, title).right();
+        let right = |name: &str, title: String| TableColumn::new(name, title).right();
         let mut table = Table::new([
             right("value", self.name.to_owned()),
             right("findings", say!("findings")),
             right("for_1000_payments", say!("for 1,000 payments")),
             right("alerts", say!("alerts")),
             right("alerts_a_day", say!("alerts a day")),
-            Column::new("now", String::new()),
-            Column::new("chart", String::new()).shrinks(8),
+            TableColumn::new("now", String::new()),
+            TableColumn::new("chart", String::new()).shrinks(8),
         ]);
         for (place, value) in self.values.iter().enumerate() {
             let marks =

@@ -10,7 +10,7 @@ use super::{
     local::local,
     officer::{now, wrong_usage},
     password::PasswordArg,
-    table::{Cell, Column, Form, Table},
+    table::{Cell, ListFormat, Table, TableColumn},
 };
 use crate::{
     access::{Action, Limits, Role, Roles, User},
@@ -106,7 +106,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn user(command: &UserCommand) -> anyhow::Result<ExitCode> {
@@ -204,13 +204,13 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let view = |user: &User| UserView::new(user, factors.get(&user.name), &config.calendar);
     let views: Vec<_> = users.iter().map(view).collect();
     let mut table = Table::new([
-        Column::new("name", say!("user")),
-        Column::new("roles", say!("roles")).shrinks(12),
-        Column::new("state", say!("state")),
-        Column::new("login", say!("logs in by")),
-        Column::new("created_at", say!("added on")).spare(),
-        Column::new("created_by", say!("by")).spare(),
-        Column::new("seen_at", say!("last here")),
+        TableColumn::new("name", say!("user")),
+        TableColumn::new("roles", say!("roles")).shrinks(12),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("login", say!("logs in by")),
+        TableColumn::new("created_at", say!("added on")).spare(),
+        TableColumn::new("created_by", say!("by")).spare(),
+        TableColumn::new("seen_at", say!("last here")),
     ]);
     for user in &users {
         let zh = if user.disabled_at.is_some() { "已停用" } else { "有效" };

@@ -5,7 +5,7 @@ mod spec;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    raw::Raw,
+    raw::RawConfig,
     resolve::{Resolver, link_base},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) use spec::{
 
 /// How the daemon looks after itself.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct HealthSettings {
     /// The sinks that are told; all of them without it.
     pub sinks: Option<Vec<String>>,
     /// From when on something is wrong.
@@ -38,7 +38,7 @@ pub struct Watch {
 }
 
 /// Resolves `alerts.watch` and `alerts.heartbeat`.
-pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
+pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &RawConfig) -> HealthSettings {
     let spec = &raw.alerts.watch;
     for sink in spec.sinks.iter().flatten().filter(|name| !raw.sinks.iter().any(|sink| sink.name == **name)) {
         r.problem(no_sink("alerts.watch.sinks", sink));
@@ -62,7 +62,7 @@ pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
         let every = r.micros_from("alerts.heartbeat.every", &spec.every, "1s");
         (spec.url.clone(), every.to_duration())
     });
-    Watch { sinks: spec.sinks.clone(), thresholds, heartbeat }
+    HealthSettings { sinks: spec.sinks.clone(), thresholds, heartbeat }
 }
 
 /// The most workdays until an alert's last day.
@@ -71,7 +71,7 @@ const DUE_MAX: u16 = 250;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Resolves `alerts` and `routes`; what is wrong goes to the resolver.
-pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
+pub(super) fn resolve(r: &mut Resolver<'_>, raw: &RawConfig, calendar: &Arc<Calendar>) -> Policy {
     let spec = &raw.alerts;
     let sinks: Vec<String> = raw.sinks.iter().map(|sink| sink.name.clone()).collect();
     let mut policy = Policy {
@@ -207,7 +207,7 @@ fn files(r: &mut Resolver<'_>, spec: &FilesSpec) -> FileLimits {
     }
 }
 
-fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]) -> Explain {
+fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &RawConfig, sinks: &[String]) -> Explain {
     if !sinks.contains(&spec.sink) {
         r.problem(no_sink("alerts.explain.sink", &spec.sink));
     }
@@ -233,7 +233,7 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
     }
 }
 
-fn officers(r: &mut Resolver<'_>, spec: &OfficersSpec, raw: &Raw, sinks: &[String]) -> Officers {
+fn officers(r: &mut Resolver<'_>, spec: &OfficersSpec, raw: &RawConfig, sinks: &[String]) -> Officers {
     if !sinks.contains(&spec.sink) {
         r.problem(no_sink("alerts.officers.sink", &spec.sink));
     }
@@ -249,7 +249,7 @@ fn officers(r: &mut Resolver<'_>, spec: &OfficersSpec, raw: &Raw, sinks: &[Strin
 }
 
 /// In whose name mails and letters are written.
-pub(super) fn office(r: &mut Resolver<'_>, raw: &Raw) -> Office {
+pub(super) fn office(r: &mut Resolver<'_>, raw: &RawConfig) -> Office {
     let explain = raw.alerts.explain.as_ref();
     let mut text = |key: &str, text: Option<&String>| {
         let text = text.map(|text| text.trim()).filter(|text| !text.is_empty())?;

@@ -37,9 +37,9 @@ impl Default for AskSpec {
 /// A language model, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// Where questions go.
+    /// Where questions are sent to.
     pub url: String,
-    /// Its name there.
+    /// What the model is called there.
     pub name: String,
     /// What the address asks for.
     pub key: Option<Secret>,

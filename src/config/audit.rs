@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Sealing, raw, resolve::Resolver};
+use super::{AuditSealing, raw, resolve::Resolver};
 use crate::{event::duration, say, text::quoted};
 
 fn sealing(text: &str) -> Result<Duration, String> {
@@ -21,8 +21,8 @@ fn kept(records: u32) -> Result<u32, String> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
-        Sealing {
+    pub(super) fn audit_log(&mut self, raw: raw::AuditSpec) -> AuditSealing {
+        AuditSealing {
             provider: raw.provider,
             key_file: raw.key_file.map(|path| self.path(path)),
             head_file: raw.head_file.map(|path| self.path(path)),

@@ -65,13 +65,12 @@ pub struct Clients {
     /// The directory whose passwords people log in by.
     pub directory: Option<Directory>,
     /// Users that anybody can be by one click: of a demo on this machine, never of a configuration.
-    pub offers: Vec<Offer>,
+    pub offers: Vec<DemoLogin>,
 }
 
 /// A user of a demo, and what one logs in with to be them.
 #[derive(Debug, Clone)]
-pub struct Offer {
-    /// Their name.
+pub struct DemoLogin {
     pub user: String,
     /// Their password, which is made up for one run.
     pub password: String,
@@ -84,7 +83,6 @@ pub struct Offer {
 pub struct OwnTls {
     /// The certificate, and those between it and its authority.
     pub certificate: PathBuf,
-    /// Its private key.
     pub key: PathBuf,
     /// Whose certificates clients may show.
     pub client_ca: Option<PathBuf>,
@@ -93,7 +91,7 @@ pub struct OwnTls {
 }
 
 impl Clients {
-    pub(super) fn resolve(resolver: &mut Resolver<'_>, raw: &raw::Raw) -> Self {
+    pub(super) fn resolve(resolver: &mut Resolver<'_>, raw: &raw::RawConfig) -> Self {
         let (http, external_url) = (&raw.http, raw.external_url.as_ref());
         let answer_url = raw.alerts.explain.as_ref().and_then(|explain| explain.answer_url.as_ref());
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
@@ -133,7 +131,7 @@ impl Clients {
                 .filter_map(|address| resolver.value("http.proxies", proxy(address).map(Some)))
                 .collect(),
             tls: own_tls(resolver, http),
-            behind_proxy: http.tls == Some(raw::Tls::Proxy)
+            behind_proxy: http.tls == Some(raw::TlsTermination::Proxy)
                 || http.user_header.is_some()
                 || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
@@ -160,14 +158,14 @@ fn own_tls(resolver: &mut Resolver<'_>, http: &raw::Http) -> Option<OwnTls> {
     let files = [&http.certificate, &http.key, &http.client_ca, &http.client_crl];
     let files = files.map(|path| path.clone().map(|p| resolver.path(p)));
     match (http.tls, files) {
-        (Some(raw::Tls::Own), [_, _, None, Some(_)]) => {
+        (Some(raw::TlsTermination::Own), [_, _, None, Some(_)]) => {
             resolver.problem(say!("http.client_crl needs http.client_ca"));
             None
         }
-        (Some(raw::Tls::Own), [Some(certificate), Some(key), client_ca, client_crl]) => {
+        (Some(raw::TlsTermination::Own), [Some(certificate), Some(key), client_ca, client_crl]) => {
             Some(OwnTls { certificate, key, client_ca, client_crl })
         }
-        (Some(raw::Tls::Own), _) => {
+        (Some(raw::TlsTermination::Own), _) => {
             resolver.problem(say!("http.tls: own needs http.certificate and http.key"));
             None
         }

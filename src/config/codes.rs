@@ -12,7 +12,7 @@ use crate::{
     lists::{CODE_COLUMNS, CodeColumns, List, list_name},
     say,
     text::quoted,
-    workbook::{self, Choice, Options},
+    workbook::{self, Options, SheetChoice},
 };
 
 /// A table of codes.
@@ -102,7 +102,7 @@ pub(super) fn read(spec: &ListSpec, calendar: &Calendar) -> Result<List, String>
 fn of_workbook(spec: &ListSpec) -> Result<List, String> {
     let path = spec.path.display();
     let file = File::open(&spec.path).map_err(|e| format!("{path}: {}", crate::diagnostic::os_reason(&e)))?;
-    let options = Options { sheet: spec.sheet.clone().map(Choice::Name), ..Options::default() };
+    let options = Options { sheet: spec.sheet.clone().map(SheetChoice::Name), ..Options::default() };
     let mut lines = Vec::new();
     let summary = workbook::to_lines(BufReader::new(file), &options, &mut lines)
         .map_err(|fault| format!("{path}: {fault}"))?;

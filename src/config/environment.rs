@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Raw, shape};
+use super::{RawConfig, shape};
 use crate::{
     diagnostic::{Diagnostic, field_fault, nearest},
     say,
@@ -15,7 +15,10 @@ const PREFIX: &str = "FISCWATCH_";
 const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG", "FISCWATCH_SHARD", "FISCWATCH_TOKEN"];
 
 /// Puts the variables over what the file says.
-pub(crate) fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {
+pub(crate) fn apply(
+    raw: RawConfig,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<RawConfig, Diagnostic> {
     let mut ours: Vec<_> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str())).collect();
     if ours.is_empty() {
@@ -97,9 +100,9 @@ fn variable_name(name: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn with(variables: &[(&str, &str)]) -> Result<Raw, Diagnostic> {
+    fn with(variables: &[(&str, &str)]) -> Result<RawConfig, Diagnostic> {
         let owned = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        apply(Raw::default(), owned.collect::<Vec<_>>().into_iter())
+        apply(RawConfig::default(), owned.collect::<Vec<_>>().into_iter())
     }
 
     #[test]
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn a_secret_reaches_the_entry_of_a_list_and_no_message() {
         let yaml = "sinks: [{ name: mail-1, email: { servers: [mx], from: a@b.cn, to: [c@b.cn] } }]";
-        let raw: Raw = serde_saphyr::from_str(yaml).unwrap();
+        let raw: RawConfig = serde_saphyr::from_str(yaml).unwrap();
         let variables = [("FISCWATCH_SINKS__MAIL_1__EMAIL__PASSWORD", "0123")];
         let raw = apply(raw, variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter()).unwrap();
         let password = raw.sinks[0].email.as_ref().unwrap().password.as_ref().unwrap();

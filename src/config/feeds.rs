@@ -16,8 +16,8 @@ use super::{resolve::Resolver, shape, shape::syntax};
 use crate::{
     decode::Reading,
     diagnostic::{Diagnostic, read_text},
-    event::stamp::Unit,
-    map::{Map, MapShape, Mistake, Mode, UpsertShape, Versioned},
+    event::stamp::StampUnit,
+    map::{Map, MapShape, Mistake, UpsertMode, UpsertShape, Versioned},
     say,
     yaml::{Document, Node},
 };
@@ -63,7 +63,7 @@ pub struct PostedSpec {
     /// The IANA name of the zone of times that have none; without it such times are refused.
     pub zone: Option<String>,
     /// What a number counts that is a time, as at a source.
-    pub times: Unit,
+    pub times: StampUnit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
     /// How they become events, if they are none yet, as at a source.
@@ -73,8 +73,7 @@ pub struct PostedSpec {
 /// Where the map of a source is written, to say where a mistake in it stands.
 #[derive(Debug, Clone)]
 pub struct MapPlace {
-    /// The file.
-    pub file: String,
+    pub(crate) file: String,
     /// The keys that lead to the map in it.
     path: Vec<String>,
 }
@@ -82,11 +81,11 @@ pub struct MapPlace {
 /// What is said of the values of a source besides its map.
 #[derive(Default)]
 pub(super) struct Said<'s> {
-    pub mode: Mode,
+    pub mode: UpsertMode,
     pub upsert: Option<&'s UpsertShape>,
     pub versioned: Option<Versioned<'s>>,
     pub zone: Option<&'s str>,
-    pub times: Unit,
+    pub times: StampUnit,
     pub nulls: Option<&'s [String]>,
 }
 
@@ -209,13 +208,13 @@ impl Resolver<'_> {
     ) -> Option<(&'s UpsertShape, Versioned<'s>)> {
         let versioned = said.versioned.unwrap_or(Versioned::Not);
         match (said.mode, said.upsert) {
-            (Mode::Append, None) => None,
-            (Mode::Append, Some(_)) => {
+            (UpsertMode::Append, None) => None,
+            (UpsertMode::Append, Some(_)) => {
                 let hint = Some(say!("write mode: upsert beside it, or take it out"));
                 self.of_source(path, &["upsert"], say!("`upsert` says nothing without `mode: upsert`"), hint);
                 None
             }
-            (Mode::Upsert, _) if !has_map && matches!(versioned, Versioned::Not) => {
+            (UpsertMode::Upsert, _) if !has_map && matches!(versioned, Versioned::Not) => {
                 let message = say!("`mode: upsert` needs a `map` at the source");
                 let hint = say!(
                     "only change events of Debezium and tables of PostgreSQL can be without one (docs/feeds.md)"
@@ -223,12 +222,12 @@ impl Resolver<'_> {
                 self.of_source(path, &["mode"], message, Some(hint));
                 None
             }
-            (Mode::Upsert, None) => {
+            (UpsertMode::Upsert, None) => {
                 let message = say!("`mode: upsert` needs the columns that tell records apart");
                 self.of_source(path, &["mode"], message, Some(UpsertShape::EXAMPLE.to_owned()));
                 None
             }
-            (Mode::Upsert, Some(shape)) => Some((shape, versioned)),
+            (UpsertMode::Upsert, Some(shape)) => Some((shape, versioned)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    oidc::{Groups, is_here},
+    oidc::{GroupRoles, is_here},
     raw,
     resolve::Resolver,
     sinks::Secret,
@@ -87,7 +87,7 @@ pub struct Directory {
     /// The password of `bind_dn`.
     pub bind_password: Option<Secret>,
     /// The groups and their roles, by the names of entries as [`plain`] has them.
-    pub groups: Groups,
+    pub groups: GroupRoles,
 }
 
 /// The name of an entry as it is compared: directories do not tell large letters from small ones, nor blanks after commas.
@@ -141,7 +141,7 @@ impl Resolver<'_> {
             told(self, say!("bind_dn and bind_password_file belong together"));
         }
         let roles = spec.roles.iter().map(|(group, words)| (plain(group), words.clone())).collect();
-        let groups = Groups { claim: spec.groups_attribute.clone(), roles };
+        let groups = GroupRoles { claim: spec.groups_attribute.clone(), roles };
         Some(Directory { spec, bind_password, groups })
     }
 }

@@ -11,7 +11,7 @@ use serde::{
 
 use super::Config;
 use crate::{
-    approval::rows::Rows,
+    approval::rows::ListAmendment,
     lists::{CodeColumns, ColumnKind},
 };
 
@@ -25,7 +25,6 @@ pub struct ListSpecs {
     pub settle: String,
     /// How far back payments are judged again by a list that has changed.
     pub rejudge: String,
-    /// The lists.
     pub named: BTreeMap<String, ListSpec>,
 }
 
@@ -50,7 +49,7 @@ pub struct ListSpec {
     pub codes: Option<CodeColumns>,
     /// Rows that people agreed on beside the file, the oldest first.
     #[serde(skip)]
-    pub agreed: Vec<Rows>,
+    pub agreed: Vec<ListAmendment>,
 }
 
 impl Default for ListSpecs {
@@ -132,7 +131,7 @@ impl JsonSchema for ListSpecs {
 
 impl Config {
     /// Takes the rows of lists that people agreed on: they hold beside what the files say.
-    pub fn take_agreed_rows(&mut self, mut agreed: BTreeMap<String, Vec<Rows>>) {
+    pub fn take_agreed_rows(&mut self, mut agreed: BTreeMap<String, Vec<ListAmendment>>) {
         for (name, spec) in &mut self.lists {
             spec.agreed = agreed.remove(name).unwrap_or_default();
         }

@@ -38,22 +38,22 @@ use crate::{
     decode::Reading,
     diagnostic::{Diagnostic, read_text},
     engine::BatchLimits,
-    evaluate::schedule::Limits,
+    evaluate::schedule::QueryLimits,
     event::{Currency, Instant, TimeDelta, time::Calendar},
     lists::{List, Lists, key_of},
     map::Map,
-    rule::{Language, load::Override},
+    rule::{Language, load::RuleAdjustment},
     say,
     source::{
         Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource, postgres::PostgresSource,
     },
     store::QuarantineLimit,
-    trial::journal::Course,
+    trial::journal::JournalRun,
 };
 
 use decide::Decide;
 use lists::ListSpec;
-pub use raw::{Log, LogFormat, ProviderName, Raw, Tls};
+pub use raw::{LogFormat, LogSpec, ProviderName, RawConfig, TlsTermination};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
@@ -85,14 +85,14 @@ pub struct Config {
     pub currency: Currency,
     /// The sources that bring a history, whose silence does not move the watermark.
     pub backfill: BTreeSet<String>,
-    /// The state directory.
+    /// The directory that the state is kept in.
     pub state_dir: PathBuf,
     /// Where backups are, of which the newest is tried out.
     pub backups: Option<PathBuf>,
     /// Whether to wait when another instance has the state directory.
     pub standby: bool,
     /// Where the state is replicated to.
-    pub replicate: Option<crate::replica::Settings>,
+    pub replicate: Option<crate::replica::ReplicaSettings>,
     /// How the stream is parted among processes and machines.
     pub shards: Option<shards::Shards>,
     /// Events between two checkpoints.
@@ -111,8 +111,8 @@ pub struct Config {
     pub skip_wrong_rules: bool,
     /// Which rules come into force.
     pub approval: Approval,
-    /// Changes to rules.
-    pub overrides: BTreeMap<String, Override>,
+    /// What the configuration changes about rules, by their ids.
+    pub overrides: BTreeMap<String, RuleAdjustment>,
     lists: BTreeMap<String, ListSpec>,
     /// How long the file of a list must have been left alone before it is read again.
     pub list_settle: Duration,
@@ -139,7 +139,7 @@ pub struct Config {
     /// Bytes that windows may hold before no more events are taken.
     pub window_bytes: u64,
     /// What the queries of schedules may use.
-    pub query_limits: Limits,
+    pub query_limits: QueryLimits,
     /// Where notifications go, as written; `notify::build` makes them.
     pub sinks: Vec<sinks::SinkSpec>,
     /// In whose name mails and letters are written.
@@ -159,34 +159,32 @@ pub struct Config {
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// Who speaks TLS with clients.
-    pub tls: Option<raw::Tls>,
+    pub tls: Option<raw::TlsTermination>,
     /// What is asked before money moves.
     pub decide: Decide,
     /// Who has to approve what.
     pub approvals: Levels,
     /// How the audit log is sealed.
-    pub audit: Sealing,
+    pub audit: AuditSealing,
     /// The language model that may choose a question.
     pub ask: Option<ask::Model>,
-    /// What is logged.
-    pub log: Log,
+    /// How much is logged, and how.
+    pub log: LogSpec,
     /// What happens with alerts, and who is told.
     pub policy: Arc<Policy>,
     /// How the daemon looks after itself.
-    pub watch: alerts::Watch,
+    pub watch: alerts::HealthSettings,
 }
 
 /// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
-pub struct Sealing {
-    /// By whose algorithms.
-    pub provider: ProviderName,
+pub struct AuditSealing {
+    pub(crate) provider: ProviderName,
     /// The file with the key; in the state directory if it is not named.
     pub key_file: Option<PathBuf>,
     /// The file outside of the state to which seals are added.
     pub head_file: Option<PathBuf>,
-    /// How often.
-    pub every: Duration,
+    pub(crate) every: Duration,
     /// How many records stay in the database at most.
     pub keep_records: u32,
 }
@@ -197,13 +195,13 @@ pub type Readings = HashMap<String, Reading>;
 /// A source, ready to run.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A file.
+    /// One file, which may grow.
     File(FileSource),
-    /// A drop directory.
+    /// A directory that files are dropped into.
     Directory(DirectorySource),
-    /// Standard input.
+    /// Standard input, with its format and map.
     Stdin(Format, Option<Arc<Map>>),
-    /// Kafka topics.
+    /// Topics of a Kafka cluster.
     Kafka(KafkaSource),
     /// A table or query of a database.
     Postgres(Box<PostgresSource>),
@@ -265,7 +263,7 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let raw: Raw = serde_saphyr::from_str(text).map_err(|e| {
+        let raw: RawConfig = serde_saphyr::from_str(text).map_err(|e| {
             let problems = shape::problems(file, text);
             if problems.is_empty() { vec![shape::syntax(file, &e)] } else { problems }
         })?;
@@ -380,8 +378,8 @@ impl Config {
 
     /// How the journal is gone through once more: one batch at a time, with half of what windows may hold.
     #[must_use]
-    pub fn course(&self) -> Course {
-        Course {
+    pub fn course(&self) -> JournalRun {
+        JournalRun {
             calendar: Arc::clone(&self.calendar),
             state_dir: self.state_dir.clone(),
             batch: BatchLimits { rows: self.batch_rows, wait: self.batch_wait },

@@ -54,7 +54,6 @@ fn roles_claim() -> String {
 /// The provider, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Oidc {
-    /// Its address.
     pub issuer: String,
     /// What it calls this program.
     pub client_id: String,
@@ -67,7 +66,7 @@ pub struct Oidc {
     /// The claim of the user's name.
     pub name_claim: String,
     /// The groups, and the words of their roles and limits.
-    pub groups: Groups,
+    pub groups: GroupRoles,
     /// What the button says.
     pub label: Option<String>,
     /// Where the console is, without a slash at its end.
@@ -76,14 +75,14 @@ pub struct Oidc {
 
 /// What groups of somebody known elsewhere may do here.
 #[derive(Debug, Clone)]
-pub struct Groups {
+pub struct GroupRoles {
     /// The claim or attribute that has them.
     pub claim: String,
     /// The words of the roles and limits of each.
     pub roles: BTreeMap<String, Vec<String>>,
 }
 
-impl Groups {
+impl GroupRoles {
     /// The roles of somebody in these groups.
     ///
     /// # Errors
@@ -134,7 +133,7 @@ impl Resolver<'_> {
             issuer: spec.issuer,
             client_id: spec.client_id,
             name_claim: spec.name_claim,
-            groups: Groups { claim: spec.roles_claim, roles: spec.roles },
+            groups: GroupRoles { claim: spec.roles_claim, roles: spec.roles },
             label: spec.label,
             site: site.trim_end_matches('/').to_owned(),
         })
@@ -192,7 +191,7 @@ mod tests {
         ];
         let roles =
             roles.map(|(name, words)| (name.to_owned(), words.into_iter().map(str::to_owned).collect()));
-        let groups = Groups { claim: "groups".into(), roles: roles.into_iter().collect() };
+        let groups = GroupRoles { claim: "groups".into(), roles: roles.into_iter().collect() };
         let of = |names: &[&str]| groups.roles(names.iter().copied()).map(|roles| roles.to_string());
         assert_eq!(of(&["a", "x", "b"]).unwrap(), "officer supervisor unit:101 unit:102");
         assert_eq!(of(&["c"]).unwrap(), "security");

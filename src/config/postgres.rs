@@ -8,7 +8,7 @@ use super::{resolve::Resolver, sinks::Secret};
 use crate::{
     event::duration,
     say,
-    source::postgres::{Overlap, PostgresSource, Relation, Settings, Tls},
+    source::postgres::{Overlap, PostgresSettings, PostgresSource, PostgresTls, Relation},
     text::quoted,
 };
 
@@ -25,7 +25,7 @@ pub struct PostgresSpec {
     /// How the connection is protected: `verify`, TLS with a certificate that is trusted; `off`, nothing, only for a server
     /// on the same machine or a network of its own.
     #[serde(default)]
-    pub tls: Tls,
+    pub tls: PostgresTls,
     /// Certificates to trust beside those of the system, PEM.
     pub ca_file: Option<PathBuf>,
     /// The table or view to read, with its schema: `pay.voucher`. Capitals count.
@@ -90,7 +90,7 @@ impl Resolver<'_> {
         let password_file = spec.password_file.map(|path| self.path(path));
         let password = Secret::of(password_file.as_deref(), spec.password.as_ref(), "password");
         let password = self.value(&say!("source {name}", name = quoted(name)), password);
-        let settings = Settings {
+        let settings = PostgresSettings {
             url: spec.url,
             password: password.map(|secret| secret.reveal().to_owned()),
             tls: spec.tls,

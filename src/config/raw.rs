@@ -4,7 +4,7 @@ mod http;
 mod sources;
 
 pub(super) use http::Http;
-pub use http::Tls;
+pub use http::TlsTermination;
 pub(super) use sources::{DirectorySpec, FileSpec, SourceSpec};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,7 +14,7 @@ use super::{
     alerts::{AlertSpec, RouteSpec},
     codes::CodeSpec,
     lists::ListSpecs,
-    state::State,
+    state::StateSpec,
 };
 use crate::{
     access::provider::{self, Provider},
@@ -28,7 +28,8 @@ use super::sinks::SinkSpec;
 /// `config/fiscwatch.yaml`.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Raw {
+#[schemars(rename = "Raw")]
+pub struct RawConfig {
     /// The IANA name of the zone that days, hours and years are counted in.
     pub time_zone: String,
     /// The first day of the fiscal year, `MM-DD`.
@@ -44,7 +45,7 @@ pub struct Raw {
     /// Where events come from.
     pub sources: Vec<SourceSpec>,
     /// Where the state is kept.
-    pub state: State,
+    pub state: StateSpec,
     /// The partitions of the source's topic, each taken in by a process of its own on one of several machines; all by this
     /// process without it.
     pub shards: Option<super::shards::ShardsSpec>,
@@ -76,12 +77,12 @@ pub struct Raw {
     /// Questions in plain words.
     pub ask: super::ask::AskSpec,
     /// The audit log.
-    pub audit: Audit,
+    pub audit: AuditSpec,
     /// What is logged.
-    pub log: Log,
+    pub log: LogSpec,
 }
 
-impl Default for Raw {
+impl Default for RawConfig {
     fn default() -> Self {
         Self {
             time_zone: String::from("Asia/Shanghai"),
@@ -91,7 +92,7 @@ impl Default for Raw {
             language: Language::default(),
             bureau: None,
             sources: Vec::new(),
-            state: State::default(),
+            state: StateSpec::default(),
             shards: None,
             rules: Rules::default(),
             lists: ListSpecs::default(),
@@ -106,8 +107,8 @@ impl Default for Raw {
             decide: DecideSpec::default(),
             approvals: super::approvals::ApprovalsSpec::default(),
             ask: super::ask::AskSpec::default(),
-            audit: Audit::default(),
-            log: Log::default(),
+            audit: AuditSpec::default(),
+            log: LogSpec::default(),
         }
     }
 }
@@ -271,7 +272,8 @@ impl Default for EngineSpec {
 /// The audit log: how its end is sealed, and how much of it the database keeps.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Audit {
+#[schemars(rename = "Audit")]
+pub struct AuditSpec {
     /// Whose algorithms seal the log and sign evidence: `international` (SHA-256, Ed25519) or `national` (SM3, SM2). What was
     /// sealed before stays as it is.
     pub provider: ProviderName,
@@ -287,7 +289,7 @@ pub struct Audit {
     pub keep_records: u32,
 }
 
-impl Default for Audit {
+impl Default for AuditSpec {
     fn default() -> Self {
         Self {
             provider: ProviderName::International,
@@ -311,7 +313,6 @@ pub enum ProviderName {
 }
 
 impl ProviderName {
-    /// The algorithms.
     pub(crate) fn provider(self) -> &'static dyn Provider {
         match self {
             Self::International => provider::INTERNATIONAL,
@@ -323,14 +324,15 @@ impl ProviderName {
 /// What is logged.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Log {
+#[schemars(rename = "Log")]
+pub struct LogSpec {
     /// `text` or `json`.
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `fiscwatch=debug`.
     pub level: String,
 }
 
-impl Default for Log {
+impl Default for LogSpec {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: String::from("info") }
     }

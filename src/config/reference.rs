@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Map, Value};
 
-use super::Raw;
+use super::RawConfig;
 use crate::text::{Language, translate};
 
 const BEGINNING: &str = "# Configuration
@@ -32,7 +32,7 @@ pub fn reference_texts() -> BTreeSet<String> {
 }
 
 fn page(language: Language) -> Page {
-    let schema = schemars::schema_for!(Raw);
+    let schema = schemars::schema_for!(RawConfig);
     let root = schema.as_object().cloned().unwrap_or_default();
     let none = Map::new();
     let types = root.get("$defs").and_then(Value::as_object).unwrap_or(&none).clone();

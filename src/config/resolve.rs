@@ -17,18 +17,18 @@ use super::{
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
-    raw::Raw,
+    raw::RawConfig,
     shards::Shard,
     state::retention,
 };
 use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
-    evaluate::schedule::Limits,
-    event::{Currency, Instant, TimeDelta, duration, stamp::Unit, time::Calendar},
+    evaluate::schedule::QueryLimits,
+    event::{Currency, Instant, TimeDelta, duration, stamp::StampUnit, time::Calendar},
     map::{Map, Versioned},
     paths::from_folder,
-    rule::{Mode, Param, load::Override},
+    rule::{Param, RuleMode, load::RuleAdjustment},
     say,
     source::{Encoding, Format, directory::DirectorySource, file::FileSource, kafka::MessageFormat},
     store::QuarantineLimit,
@@ -93,7 +93,7 @@ pub(super) struct Resolver<'f> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn resolve(mut self, raw: Raw, shard: Option<Shard>) -> Result<Config, Vec<Diagnostic>> {
+    pub(super) fn resolve(mut self, raw: RawConfig, shard: Option<Shard>) -> Result<Config, Vec<Diagnostic>> {
         let calendar = Arc::new(self.calendar(&raw));
         let mut policy = alerts::resolve(&mut self, &raw, &calendar);
         policy.shard = shard.map(|shard| shard.number.to_string());
@@ -247,10 +247,10 @@ impl Resolver<'_> {
         TimeDelta::of(duration)
     }
 
-    fn query_limits(&mut self, mib: usize, time: &str) -> Limits {
+    fn query_limits(&mut self, mib: usize, time: &str) -> QueryLimits {
         let mib = self.within("engine.query_memory_mib", mib, (1, 1 << 24));
         let time = self.value("engine.query_time", duration(time));
-        Limits { memory: mib << 20, time, ..Limits::default() }
+        QueryLimits { memory: mib << 20, time, ..QueryLimits::default() }
     }
 
     /// A number that is neither too small nor too large: one that was changed in silence would be believed.
@@ -297,7 +297,7 @@ impl Resolver<'_> {
         from_folder(self.base, path)
     }
 
-    fn calendar(&mut self, raw: &Raw) -> Calendar {
+    fn calendar(&mut self, raw: &RawConfig) -> Calendar {
         let start =
             raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
         let (month, day) = start.unwrap_or((0, 0));
@@ -356,7 +356,7 @@ impl Resolver<'_> {
         sources
     }
 
-    fn readings(&mut self, raw: &Raw) -> Readings {
+    fn readings(&mut self, raw: &RawConfig) -> Readings {
         let posted = &raw.http.events;
         let said = Said {
             zone: posted.zone.as_deref(),
@@ -389,7 +389,7 @@ impl Resolver<'_> {
         &mut self,
         key: &str,
         zone: Option<&str>,
-        times: Unit,
+        times: StampUnit,
         nulls: Option<&[String]>,
     ) -> Reading {
         let zone = zone.and_then(|name| self.value(key, zone_named(name).map(Some)));
@@ -420,9 +420,9 @@ impl Resolver<'_> {
         }
     }
 
-    fn rule_override(&mut self, id: &str, raw: raw::RuleOverride) -> Override {
+    fn rule_override(&mut self, id: &str, raw: raw::RuleOverride) -> RuleAdjustment {
         let mode = raw.mode.and_then(|word| {
-            let mode = Mode::WORDS.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
+            let mode = RuleMode::WORDS.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
             if mode.is_none() {
                 self.problem(say!(
                     "rules.overrides.{id}.mode cannot be {word}: use live, shadow or disabled",
@@ -447,6 +447,6 @@ impl Resolver<'_> {
                 }
             }
         }
-        Override { mode, params, ..Override::default() }
+        RuleAdjustment { mode, params, ..RuleAdjustment::default() }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Raw;
+use super::RawConfig;
 use crate::{
     diagnostic::{Diagnostic, nearest, suggest},
     say,
@@ -14,7 +14,7 @@ use saphyr::YamlData;
 
 /// Every mistake in the shape of a configuration; none if it is no YAML, which serde says better.
 pub(crate) fn problems(file: &str, text: &str) -> Vec<Diagnostic> {
-    problems_of::<Raw>(file, text, &say!("the configuration"))
+    problems_of::<RawConfig>(file, text, &say!("the configuration"))
 }
 
 /// The same for a text that is to be read as a `T`, which is called `whole`.

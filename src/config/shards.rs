@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Source, raw, raw::Raw, resolve::Resolver, resolve::address};
+use super::{Config, Source, raw, raw::RawConfig, resolve::Resolver, resolve::address};
 use crate::{diagnostic::Diagnostic, replica::WhenAway, say, source::kafka::KafkaSource, text::quoted};
 
 /// The variable that says which shard a process is, and with `@` where its keeper has it listen.
@@ -54,8 +54,7 @@ pub enum Spanning {
 /// The section `shards`.
 #[derive(Debug, Clone)]
 pub struct Shards {
-    /// The consumer group.
-    pub group: String,
+    pub(crate) group: String,
     /// The name of this machine in it.
     pub instance: String,
     /// Where shard 0 listens, and the others port by port after it.
@@ -69,8 +68,7 @@ pub struct Shards {
 /// A shard, as a variable names it: `2`, or by its keeper `2@127.0.0.1:9467`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// The partition.
-    pub number: i32,
+    pub(crate) number: i32,
     /// Where its keeper has it listen; it ends with that keeper.
     pub kept_at: Option<SocketAddr>,
 }
@@ -110,7 +108,7 @@ pub(crate) fn folder(number: i32) -> String {
 ///
 /// # Errors
 /// If it is none, or there are no shards.
-pub(super) fn named(raw: &Raw, variables: &[(String, String)]) -> Result<Option<Shard>, Diagnostic> {
+pub(super) fn named(raw: &RawConfig, variables: &[(String, String)]) -> Result<Option<Shard>, Diagnostic> {
     let Some((_, text)) = variables.iter().find(|(name, _)| name == VARIABLE) else { return Ok(None) };
     let place = format!("${VARIABLE}");
     let shard = text.parse().map_err(|why| Diagnostic::of_file(&place, why, None))?;
@@ -124,7 +122,7 @@ pub(super) fn named(raw: &Raw, variables: &[(String, String)]) -> Result<Option<
 }
 
 /// The configuration of a shard: what all have in common stays, what one state or one machine can have only once is its own.
-pub(super) fn derive(raw: &mut Raw, shard: Shard) {
+pub(super) fn derive(raw: &mut RawConfig, shard: Shard) {
     let own = folder(shard.number);
     for source in &mut raw.sources {
         if let Some(kafka) = &mut source.kafka {
@@ -194,7 +192,7 @@ impl Shards {
 
 impl Resolver<'_> {
     /// The section, with what a configuration with shards cannot have.
-    pub(super) fn shards(&mut self, raw: &Raw, own: Option<Shard>) -> Option<Shards> {
+    pub(super) fn shards(&mut self, raw: &RawConfig, own: Option<Shard>) -> Option<Shards> {
         let spec = raw.shards.as_ref()?;
         let kafka = match &raw.sources[..] {
             [source] => source.kafka.as_ref().filter(|kafka| kafka.topics.len() == 1),
@@ -234,11 +232,11 @@ impl Resolver<'_> {
     }
 
     /// What belongs to one state and has no meaning, or another one, for several.
-    fn not_with_shards(&mut self, raw: &Raw) {
+    fn not_with_shards(&mut self, raw: &RawConfig) {
         let keys = [
             ("http.ingest", raw.http.ingest.is_some()),
             ("http.scrape", raw.http.scrape.is_some()),
-            ("http.tls: own", raw.http.tls == Some(raw::Tls::Own)),
+            ("http.tls: own", raw.http.tls == Some(raw::TlsTermination::Own)),
             ("decide.kafka", raw.decide.kafka.is_some()),
             ("rules.require_approval", raw.rules.require_approval),
         ];
@@ -298,7 +296,7 @@ state: { dir: state, backups: /b, replicate: { to: 's3://b/p/', when_away: wait 
 http: { socket: /run/f.sock, listen: '127.0.0.1:9464' }
 audit: { head_file: head }
 ";
-        let mut raw: Raw = serde_saphyr::from_str(text).unwrap();
+        let mut raw: RawConfig = serde_saphyr::from_str(text).unwrap();
         derive(&mut raw, Shard { number: 3, kept_at: None });
         assert_eq!(raw.state.dir, PathBuf::from("state/shard-3"));
         assert_eq!(raw.state.backups, Some(PathBuf::from("/b/shard-3")));

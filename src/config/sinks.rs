@@ -199,15 +199,14 @@ pub struct LogSinkSpec {}
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret.
+    /// Keeps a text that is never shown.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// What it hides.
     #[must_use]
-    pub fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 

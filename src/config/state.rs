@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::{TimeDelta, duration},
-    replica::{Named, Place, S3Settings, Settings, WhenAway},
+    replica::{Named, ReplicaLocation, ReplicaSettings, S3Settings, WhenAway},
     say,
     store::WhenFull,
     text::quoted,
@@ -23,7 +23,8 @@ use crate::{
 /// The state directory.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct State {
+#[schemars(rename = "State")]
+pub struct StateSpec {
     /// The directory.
     pub dir: PathBuf,
     /// A folder with backups of it (`fiscwatch state backup`), of which the newest is tried out from the console.
@@ -46,7 +47,7 @@ pub struct State {
     pub quarantine_full: WhenFull,
 }
 
-impl Default for State {
+impl Default for StateSpec {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("state"),
@@ -141,16 +142,16 @@ impl Config {
     ///
     /// # Errors
     /// If it is no URL of a store.
-    pub fn replica_at(&self, url: &str) -> Result<Settings, String> {
+    pub fn replica_at(&self, url: &str) -> Result<ReplicaSettings, String> {
         let named: Named = url.parse()?;
         let usual = ReplicateSpec::to(url);
         let like = self.replicate.as_ref().map(|settings| &settings.place);
         let place = match (named, like) {
-            (Named::Folder(path), _) => Place::Folder(apart(path, &self.state_dir)?),
-            (Named::Bucket(bucket, prefix), Some(Place::S3(s3))) => {
-                Place::S3(Box::new(S3Settings { bucket, prefix, ..(**s3).clone() }))
+            (Named::Folder(path), _) => ReplicaLocation::Folder(apart(path, &self.state_dir)?),
+            (Named::Bucket(bucket, prefix), Some(ReplicaLocation::S3(s3))) => {
+                ReplicaLocation::S3(Box::new(S3Settings { bucket, prefix, ..(**s3).clone() }))
             }
-            (Named::Bucket(bucket, prefix), _) => Place::S3(Box::new(S3Settings {
+            (Named::Bucket(bucket, prefix), _) => ReplicaLocation::S3(Box::new(S3Settings {
                 bucket,
                 prefix,
                 endpoint: None,
@@ -160,7 +161,7 @@ impl Config {
             })),
         };
         let like = self.replicate.as_ref();
-        Ok(Settings {
+        Ok(ReplicaSettings {
             place,
             every: like.map_or(Duration::from_hours(1), |like| like.every),
             when_away: like.map_or(WhenAway::default(), |like| like.when_away),
@@ -179,7 +180,7 @@ impl Resolver<'_> {
         spec: Option<ReplicateSpec>,
         standby: bool,
         state_dir: &Path,
-    ) -> Option<Settings> {
+    ) -> Option<ReplicaSettings> {
         let spec = spec?;
         if standby && spec.when_away == WhenAway::GoOn {
             self.problem(say!(
@@ -207,8 +208,8 @@ impl Resolver<'_> {
                 self.problem(say!("state.replicate.to: {problem}", problem));
                 return None;
             }
-            Ok(Named::Folder(path)) => Place::Folder(path),
-            Ok(Named::Bucket(bucket, prefix)) => Place::S3(Box::new(S3Settings {
+            Ok(Named::Folder(path)) => ReplicaLocation::Folder(path),
+            Ok(Named::Bucket(bucket, prefix)) => ReplicaLocation::S3(Box::new(S3Settings {
                 bucket,
                 prefix,
                 endpoint: spec.endpoint,
@@ -224,7 +225,7 @@ impl Resolver<'_> {
                 false => Ok(time),
             }
         };
-        Some(Settings {
+        Some(ReplicaSettings {
             place,
             every: self.value("state.replicate.every", at_least(&spec.every, Duration::from_secs(10))),
             when_away: spec.when_away,

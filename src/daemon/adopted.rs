@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     NotReloaded, Shared,
-    lab::{NotBegun, others},
+    lab::{BacktestRefused, others},
     reload::{configured_rules_with, reload},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     event::Instant,
     rule::{RuleSet, agreed::Agreed},
     say,
-    store::{AccountError, Cases, LabParams, Proposed, RuleSets, StoreError},
+    store::{AccountError, Cases, LabParams, ProposedSet, RuleSets, StoreError},
     text::quoted,
 };
 
@@ -64,15 +64,15 @@ pub(super) fn set_adopted(config: &mut Config, params: &LabParams) {
 pub(crate) fn changed_rules(
     shared: &Shared,
     changes: &BTreeMap<String, Map<String, Value>>,
-) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
-    let failed = |error: StoreError| NotBegun::Failed(error.to_string());
+) -> Result<(Arc<RuleSet>, LabParams), BacktestRefused> {
+    let failed = |error: StoreError| BacktestRefused::Failed(error.to_string());
     let mut params =
         RuleSets::open_read_only(&shared.state_dir).and_then(|sets| sets.adopted()).map_err(failed)?;
     let in_force = shared.rules_in_force();
     for (rule, changes) in changes {
         let present = in_force.rules.iter().find(|compiled| compiled.rule.id == *rule);
-        let present =
-            present.ok_or_else(|| NotBegun::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
+        let present = present
+            .ok_or_else(|| BacktestRefused::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
         let changes = others(present, changes)?.into_iter().map(|(name, value)| (name, value.to_json()));
         params.entry(rule.clone()).or_default().extend(changes);
     }
@@ -87,8 +87,8 @@ pub(crate) fn excepted_rules(
     shared: &Shared,
     rule: &str,
     exception: &Agreed,
-) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
-    let failed = |error: StoreError| NotBegun::Failed(error.to_string());
+) -> Result<(Arc<RuleSet>, LabParams), BacktestRefused> {
+    let failed = |error: StoreError| BacktestRefused::Failed(error.to_string());
     let mut params =
         RuleSets::open_read_only(&shared.state_dir).and_then(|sets| sets.adopted()).map_err(failed)?;
     let (name, value) = exception.entry();
@@ -96,11 +96,11 @@ pub(crate) fn excepted_rules(
     let (rules, params) = compiled(shared, params)?;
     let of_rule = rules.rules.iter().find(|compiled| compiled.rule.id == rule);
     let of_rule =
-        of_rule.ok_or_else(|| NotBegun::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
+        of_rule.ok_or_else(|| BacktestRefused::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
     let fits = of_rule.rule.exceptions.iter().any(|known| known.agreed.as_ref() == Some(exception));
     match fits {
         true => Ok((rules, params)),
-        false => Err(NotBegun::Wrong(vec![Diagnostic::of_file(
+        false => Err(BacktestRefused::Wrong(vec![Diagnostic::of_file(
             rule,
             say!("the rule judges nothing that has a unit, so no unit can be left out of it"),
             Some(say!("write the exception into the rule's file")),
@@ -108,10 +108,10 @@ pub(crate) fn excepted_rules(
     }
 }
 
-fn compiled(shared: &Shared, params: LabParams) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
+fn compiled(shared: &Shared, params: LabParams) -> Result<(Arc<RuleSet>, LabParams), BacktestRefused> {
     // Rules are compiled for one at a time.
     let _alone = shared.reloads.alone();
-    let rules = configured_rules_with(shared, &params).map_err(NotBegun::Wrong)?;
+    let rules = configured_rules_with(shared, &params).map_err(BacktestRefused::Wrong)?;
     Ok((rules, params))
 }
 
@@ -136,7 +136,11 @@ impl From<AccountError> for NotInForce {
 ///
 /// # Errors
 /// If it is not approved, the files are others now, or something is wrong with them.
-pub(crate) fn put_into_force(shared: &Shared, id: &str, by: &Actor) -> Result<(Proposed, usize), NotInForce> {
+pub(crate) fn put_into_force(
+    shared: &Shared,
+    id: &str,
+    by: &Actor,
+) -> Result<(ProposedSet, usize), NotInForce> {
     let mut sets = RuleSets::open(&shared.state_dir).map_err(AccountError::from)?;
     let set = sets.one(id)?;
     if set.approved.is_none() {

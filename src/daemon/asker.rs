@@ -5,18 +5,17 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::Shared;
-use crate::{access::Limits, config::ask::Model, event::Instant, personal::Kind, say};
+use crate::{access::Limits, config::ask::Model, event::Instant, personal::PersonalKind, say};
 
 /// Rows that an answer has at most.
 pub const ROWS_MAX: usize = 1000;
-/// Bytes of them.
-pub const BYTES_MAX: usize = 4 << 20;
+pub(crate) const BYTES_MAX: usize = 4 << 20;
 
 /// What a column of an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AnswerCell)]
-pub enum Cell {
+pub enum CellContent {
     /// A text.
     Text,
     /// A whole number.
@@ -33,7 +32,7 @@ pub enum Cell {
 #[derive(Debug, Default)]
 pub struct Answered {
     /// Names of columns, what they hold, and what they tell of persons.
-    pub columns: Vec<(String, Cell, Kind)>,
+    pub columns: Vec<(String, CellContent, PersonalKind)>,
     /// The rows, as they are stored: nothing of persons is masked.
     pub rows: Vec<Vec<Value>>,
     /// Whether there were more than an answer has.
@@ -43,7 +42,7 @@ pub struct Answered {
 /// Answers one SELECT at a time, on a thread that may wait. Of alerts only those within limits are there.
 pub type AnswerQuery = Box<dyn Fn(&Shared, &str, &Limits, Instant) -> Result<Answered, String> + Send + Sync>;
 
-/// Who answers.
+/// What answers questions in plain words beside the loop.
 #[derive(Default)]
 pub struct Asker {
     answer: OnceLock<(AnswerQuery, Option<Model>)>,

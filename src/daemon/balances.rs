@@ -16,7 +16,7 @@ use crate::ledger::{Ledger, LedgerCopy};
 /// How many times as long as it took to make it a copy is good for, at least.
 const GOOD_FOR: u32 = 10;
 
-/// The latest copy.
+/// The latest copy of the ledger that readers were given.
 #[derive(Debug, Default)]
 pub struct BalancesCopy(Mutex<Option<Held>>);
 

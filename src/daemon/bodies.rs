@@ -83,9 +83,8 @@ impl Body {
         Ok(())
     }
 
-    /// What it holds.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 

@@ -24,8 +24,7 @@ const BAD_FOR: Duration = Duration::from_mins(1);
 /// What a budget line is expected to have executed at the end of its year.
 #[derive(Debug, Clone, Copy)]
 pub struct LineForecast {
-    /// The forecast.
-    pub forecast: Forecast,
+    pub(crate) forecast: Forecast,
     /// What the even pace would bring, in cents.
     pub naive: Option<i128>,
     /// What the forecast is made of; `None` for a year that is over.
@@ -49,8 +48,7 @@ pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, Instant) -> Result<LineForecast
 pub struct Outlook {
     /// The latest event time that they rest on.
     pub at: Instant,
-    /// What they are.
-    pub made: LineForecasts,
+    pub(crate) made: LineForecasts,
 }
 
 /// What came of making them, and when.
@@ -58,18 +56,18 @@ type Kept = (std::time::Instant, Result<Arc<Outlook>, String>);
 
 /// Forecasts, made when they are asked for.
 #[derive(Default)]
-pub struct Forecasts {
+pub struct ForecastCache {
     make: OnceLock<Arc<MakeForecasts>>,
     kept: Mutex<Option<Kept>>,
 }
 
-impl std::fmt::Debug for Forecasts {
+impl std::fmt::Debug for ForecastCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forecasts").finish_non_exhaustive()
     }
 }
 
-impl Forecasts {
+impl ForecastCache {
     /// Says who makes them; the first one stays.
     pub fn are_made_by(&self, make: MakeForecasts) {
         let _ = self.make.set(Arc::new(make));

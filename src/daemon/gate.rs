@@ -64,8 +64,7 @@ impl Gate {
     }
 }
 
-/// What comes in.
-pub struct Incoming {
+pub struct IncomingBlocks {
     /// Blocks of sources, which wait where they stand.
     pub sources: mpsc::Receiver<Block>,
     /// Posted events, whose senders wait for an answer.
@@ -75,12 +74,12 @@ pub struct Incoming {
 /// Hands blocks on as long as windows have room. Posted ones are dropped meanwhile, which tells their senders that they are
 /// not taken. At `closing` it hands on what is waiting and no more.
 pub(crate) async fn hand_on(
-    incoming: Incoming,
+    incoming: IncomingBlocks,
     out: mpsc::Sender<Block>,
     gate: Arc<Gate>,
     closing: CancellationToken,
 ) {
-    let Incoming { mut sources, mut posted } = incoming;
+    let IncomingBlocks { mut sources, mut posted } = incoming;
     let (mut sources_end, mut posted_end) = (false, false);
     while !(sources_end && posted_end) {
         let has_room = !gate.is_full() || closing.is_cancelled();

@@ -11,21 +11,17 @@ use crate::{
 
 /// What holds an alert back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum HeldBy {
     /// Quiet hours, by their name.
     Quiet(String),
     Silence {
-        /// Its number.
         id: i64,
-        /// Who ordered it.
         author: String,
-        /// When it ends.
         until: Instant,
     },
     /// A graver alert.
     Alert {
         id: String,
-        /// What it says.
         title: String,
     },
 }
@@ -39,9 +35,9 @@ pub(crate) fn held(
     state: &Path,
     labels: &Labels,
     now: Instant,
-) -> Result<Vec<Held>, StoreError> {
+) -> Result<Vec<HeldBy>, StoreError> {
     let mut held: Vec<_> =
-        policy.quiet(labels, now).map(|name| Held::Quiet(name.to_owned())).into_iter().collect();
+        policy.quiet(labels, now).map(|name| HeldBy::Quiet(name.to_owned())).into_iter().collect();
     let cases = match Cases::open_read_only(state) {
         Ok(cases) => cases,
         // A configuration can be tried before the first start.
@@ -49,12 +45,12 @@ pub(crate) fn held(
         Err(error) => return Err(error),
     };
     let silences = cases.in_force(now)?.into_iter().filter(|silence| silence.matchers.matches(labels));
-    held.extend(silences.map(|s| Held::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
+    held.extend(silences.map(|s| HeldBy::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
     // The same index as where notifications are made: nothing is held back there that is not told here.
     let gravers = Gravers::read(policy, |severity, rule| cases.open_labels(severity, rule))?;
     for id in gravers.of(policy, labels) {
         let title = cases.title(id)?.unwrap_or_default();
-        held.push(Held::Alert { id: id.to_owned(), title });
+        held.push(HeldBy::Alert { id: id.to_owned(), title });
     }
     Ok(held)
 }

@@ -12,7 +12,6 @@ use crate::{
 
 /// The journal that windows are filled from.
 pub(crate) struct StoredPast {
-    /// The state directory.
     pub dir: PathBuf,
     /// The columns of events.
     pub schema: SchemaRef,
@@ -25,6 +24,6 @@ impl History for StoredPast {
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError> {
-        Ok(store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
+        Ok(store::JournalView::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
     }
 }

@@ -18,16 +18,16 @@ use crate::{
     diagnostic::{Diagnostic, os_reason, suggest},
     event::{Instant, schema::event_schema},
     rule::{
-        Mode, RuleSet,
+        RuleMode, RuleSet,
         compile::{CompiledRule, Compiler},
         load,
     },
     say,
-    store::History,
+    store::JournalView,
     text::quoted,
     trial::{
         journal::Progress,
-        lab::{self, Beside},
+        lab::{self, LabComparison},
     },
 };
 
@@ -35,10 +35,9 @@ use crate::{
 const KEPT: usize = 20;
 
 #[derive(Debug, Clone)]
-pub enum Tried {
+pub enum LabVariant {
     /// A rule in force with other constants.
     Params {
-        /// The rule's id.
         rule: String,
         /// The constants that are others.
         params: Map<String, Value>,
@@ -47,31 +46,24 @@ pub enum Tried {
     Text(String),
 }
 
-/// A backtest.
 #[derive(Debug)]
 pub struct Job {
-    /// Its number.
     pub id: u64,
-    /// The rule's id.
     pub rule: String,
-    pub tried: Tried,
-    /// Who asked.
+    pub tried: LabVariant,
     pub by: String,
-    /// When it began.
     pub begun_at: Instant,
     /// Events that there are to go through.
     pub events: u64,
     /// How far it is.
     pub progress: Arc<Progress>,
-    end: Mutex<Option<(Instant, End)>>,
+    end: Mutex<Option<(Instant, BacktestEnd)>>,
 }
 
 /// How a backtest ended.
 #[derive(Debug, Clone)]
-pub enum End {
-    /// With this.
-    Done(Arc<Beside>),
-    /// Somebody stopped it.
+pub enum BacktestEnd {
+    Done(Arc<LabComparison>),
     Stopped,
     /// It could not be done, and why.
     Failed(String),
@@ -80,15 +72,14 @@ pub enum End {
 impl Job {
     /// How it ended and when; `None` while it runs.
     #[must_use]
-    pub fn end(&self) -> Option<(Instant, End)> {
+    pub fn end(&self) -> Option<(Instant, BacktestEnd)> {
         self.end.lock().clone()
     }
 }
 
 /// Why a backtest does not begin.
 #[derive(Debug)]
-pub(crate) enum NotBegun {
-    /// Another one runs.
+pub(crate) enum BacktestRefused {
     Busy(Arc<Job>),
     /// There is no such rule.
     Missing(String),
@@ -98,7 +89,7 @@ pub(crate) enum NotBegun {
     Failed(String),
 }
 
-/// The backtests.
+/// The backtests that run or ran, the latest of them.
 #[derive(Debug, Default)]
 pub struct Lab {
     jobs: Mutex<VecDeque<Arc<Job>>>,
@@ -112,9 +103,8 @@ impl Lab {
         self.locked(|jobs| jobs.iter().cloned().collect())
     }
 
-    /// A backtest.
     #[must_use]
-    pub fn job(&self, id: u64) -> Option<Arc<Job>> {
+    pub(crate) fn job(&self, id: u64) -> Option<Arc<Job>> {
         self.locked(|jobs| jobs.iter().find(|job| job.id == id).cloned())
     }
 
@@ -127,9 +117,9 @@ impl Lab {
     }
 
     /// Takes a backtest in, unless one runs.
-    fn take(&self, job: Arc<Job>) -> Result<(), NotBegun> {
+    fn take(&self, job: Arc<Job>) -> Result<(), BacktestRefused> {
         self.locked(|jobs| match jobs.iter().find(|job| job.end().is_none()) {
-            Some(running) => Err(NotBegun::Busy(Arc::clone(running))),
+            Some(running) => Err(BacktestRefused::Busy(Arc::clone(running))),
             None => {
                 jobs.truncate(KEPT - 1);
                 jobs.push_front(job);
@@ -143,9 +133,13 @@ impl Lab {
 ///
 /// # Errors
 /// If another one runs, or what is tried is wrong.
-pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>, NotBegun> {
+pub(crate) fn begin(
+    shared: &Arc<Shared>,
+    tried: LabVariant,
+    by: String,
+) -> Result<Arc<Job>, BacktestRefused> {
     if let Some(running) = shared.lab.running() {
-        return Err(NotBegun::Busy(running));
+        return Err(BacktestRefused::Busy(running));
     }
     let (config, lists) = {
         let watched = shared.lists.lock();
@@ -153,8 +147,8 @@ pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Ar
     };
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let (rule, rules) = forms(&shared.rules_in_force(), &config, &compiler, &tried)?;
-    let failed = |e: String| NotBegun::Failed(e);
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))
+    let failed = |e: String| BacktestRefused::Failed(e);
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name))
         .map_err(|e| failed(e.to_string()))?;
     let job = Arc::new(Job {
         id: shared.lab.last.fetch_add(1, Ordering::Relaxed) + 1,
@@ -170,29 +164,29 @@ pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Ar
     let (shared, running) = (Arc::clone(shared), Arc::clone(&job));
     let work = move || {
         let worked = std::panic::AssertUnwindSafe(|| run(&config, rules, &running, &history));
-        let broke = |_| End::Failed(say!("the backtest broke off; please report this"));
+        let broke = |_| BacktestEnd::Failed(say!("the backtest broke off; please report this"));
         let end = std::panic::catch_unwind(worked).unwrap_or_else(broke);
         let mut ended = running.end.lock();
         *ended = Some((shared.clock.now(), end));
     };
     let begun = std::thread::Builder::new().name(String::from("lab")).spawn(work);
     if let Err(e) = begun {
-        let end = End::Failed(os_reason(&e));
+        let end = BacktestEnd::Failed(os_reason(&e));
         *job.end.lock() = Some((job.begun_at, end));
     }
     Ok(job)
 }
 
-fn run(config: &Config, rules: Arc<RuleSet>, job: &Job, history: &History) -> End {
+fn run(config: &Config, rules: Arc<RuleSet>, job: &Job, history: &JournalView) -> BacktestEnd {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return End::Failed(os_reason(&e)),
+        Err(e) => return BacktestEnd::Failed(os_reason(&e)),
     };
     let result = runtime.block_on(lab::beside(&config.course(), rules, &job.rule, history, &job.progress));
     match result {
-        _ if job.progress.stop.is_cancelled() => End::Stopped,
-        Ok(beside) => End::Done(Arc::new(beside)),
-        Err(e) => End::Failed(e.to_string()),
+        _ if job.progress.stop.is_cancelled() => BacktestEnd::Stopped,
+        Ok(beside) => BacktestEnd::Done(Arc::new(beside)),
+        Err(e) => BacktestEnd::Failed(e.to_string()),
     }
 }
 
@@ -201,26 +195,27 @@ fn forms(
     in_force: &RuleSet,
     config: &Config,
     compiler: &Compiler,
-    tried: &Tried,
-) -> Result<(String, Arc<RuleSet>), NotBegun> {
+    tried: &LabVariant,
+) -> Result<(String, Arc<RuleSet>), BacktestRefused> {
     let find = |id: &str| in_force.rules.iter().find(|compiled| compiled.rule.id == id);
     let (id, other) = match tried {
-        Tried::Text(text) => {
+        LabVariant::Text(text) => {
             let file = say!("the text that is tried");
-            let rule = load::of_text(&file, text, compiler, &config.calendar).map_err(NotBegun::Wrong)?;
+            let rule =
+                load::of_text(&file, text, compiler, &config.calendar).map_err(BacktestRefused::Wrong)?;
             (rule.rule.id.clone(), rule)
         }
-        Tried::Params { rule, params } => {
+        LabVariant::Params { rule, params } => {
             let present = find(rule).ok_or_else(|| {
                 let hint = suggest(rule, in_force.rules.iter().map(|known| known.rule.id.as_str()));
-                NotBegun::Missing(say!("there is no rule {id}: {hint}", id = quoted(rule), hint))
+                BacktestRefused::Missing(say!("there is no rule {id}: {hint}", id = quoted(rule), hint))
             })?;
             let mut changes = config.overrides.get(rule).cloned().unwrap_or_default();
             changes.params.extend(others(present, params)?);
             let variant = [(rule.clone(), changes)];
             let set = load::variants(&config.rule_paths, compiler, &config.calendar, rule, &variant);
-            let rules = set.map_err(NotBegun::Wrong)?.rules;
-            let other = rules.last().cloned().ok_or_else(|| NotBegun::Missing(rule.clone()))?;
+            let rules = set.map_err(BacktestRefused::Wrong)?.rules;
+            let other = rules.last().cloned().ok_or_else(|| BacktestRefused::Missing(rule.clone()))?;
             (rule.clone(), other)
         }
     };
@@ -233,7 +228,7 @@ fn forms(
 fn named(rule: &CompiledRule, name: String) -> CompiledRule {
     let mut rule = rule.clone();
     let inner = Arc::make_mut(&mut rule.rule);
-    (inner.id, inner.mode) = (name, Mode::Live);
+    (inner.id, inner.mode) = (name, RuleMode::Live);
     rule
 }
 
@@ -241,9 +236,9 @@ fn named(rule: &CompiledRule, name: String) -> CompiledRule {
 pub(super) fn others(
     rule: &CompiledRule,
     given: &Map<String, Value>,
-) -> Result<BTreeMap<String, crate::rule::Param>, NotBegun> {
+) -> Result<BTreeMap<String, crate::rule::Param>, BacktestRefused> {
     let wrong = |message: String, hint: String| {
-        NotBegun::Wrong(vec![Diagnostic::of_file("params", message, Some(hint))])
+        BacktestRefused::Wrong(vec![Diagnostic::of_file("params", message, Some(hint))])
     };
     let params = &rule.rule.params;
     let one = |(name, value): (&String, &Value)| {

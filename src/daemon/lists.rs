@@ -10,7 +10,7 @@ use std::{
 
 use super::Shared;
 use crate::{
-    approval::rows::Rows,
+    approval::rows::ListAmendment,
     config::{Config, lists::ListSpec},
     diagnostic::Diagnostic,
     evaluate::Evaluator,
@@ -220,7 +220,7 @@ pub(crate) fn refresh(shared: &Shared) -> bool {
 }
 
 /// Has the lists read again of which people agreed on other rows; the next look at the files does it.
-pub(crate) fn take_agreed(shared: &Shared, agreed: BTreeMap<String, Vec<Rows>>) {
+pub(crate) fn take_agreed(shared: &Shared, agreed: BTreeMap<String, Vec<ListAmendment>>) {
     let mut watched = shared.lists.lock();
     let mut config = Config::clone(&watched.config);
     config.take_agreed_rows(agreed);

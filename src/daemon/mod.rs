@@ -36,18 +36,18 @@ pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
 pub(crate) use blocking::blocking;
 pub use bodies::{Bodies, Body, Full};
-pub use forecasts::{Forecasts, LineForecast, LineForecasts, MakeForecasts, Outlook};
+pub use forecasts::{ForecastCache, LineForecast, LineForecasts, MakeForecasts, Outlook};
 pub use gate::Gate;
 pub use gauges::scrape_gauges;
-pub(crate) use held::{Held, held};
+pub(crate) use held::{HeldBy, held};
 pub use lab::Lab;
 pub(crate) use office::{carry_out, check_actions, office};
-pub use questions::{Applications, Questions};
+pub use questions::{DecisionRequest, Questions};
 pub use reload::{NotReloaded, reload};
 pub(crate) use rules::spanning;
 pub use rules::{approved_rules_to_start, load_rules, rules_to_start};
-pub use shared::{NotTaken, POSTED, Shared};
-pub(crate) use within::Within;
+pub use shared::{IngestError, POSTED, Shared};
+pub(crate) use within::LimitedView;
 
 /// How the daemon runs.
 #[derive(Debug, Clone, Default)]

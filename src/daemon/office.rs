@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{NotTaken, POSTED, Shared, audit_key::signing_key, blocking, lists, waiting};
+use super::{IngestError, POSTED, Shared, audit_key::signing_key, blocking, lists, waiting};
 use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
@@ -175,8 +175,8 @@ async fn budget(shared: &Arc<Shared>, matter: &Matter) -> Result<Effect, String>
     failpoint::reach("approval.approved").map_err(|error| error.to_string())?;
     let submitted = shared.submit(POSTED, Payload::JsonLines(lines.into()), Vec::new()).await;
     let receipt = submitted.map_err(|why| match why {
-        NotTaken::Full(why) => why,
-        NotTaken::Stopping => String::from("the daemon stops"),
+        IngestError::Full(why) => why,
+        IngestError::Stopping => String::from("the daemon stops"),
     })?;
     failpoint::reach("approval.journalled").map_err(|error| error.to_string())?;
     // What a run before this one handed in is known by its id.

@@ -70,7 +70,6 @@ impl QuarantineGauge {
         }
     }
 
-    /// For the status.
     #[must_use]
     pub fn status(&self) -> Value {
         let bytes = self.bytes.load(Ordering::Relaxed);

@@ -9,32 +9,31 @@ use super::Shared;
 use crate::{
     access::Actor,
     config::{Config, decide::Decide},
-    decision::{Decision, Lag, Mode, Override, Question, Unanswered},
+    decision::{Decision, DecisionMode, DecisionQuestion, Lag, Override, Unanswered},
     decode::{Decoded, Decoder},
     event::TimeDelta,
     stream::{Block, Payload},
 };
 
-/// Asks the engine.
+/// The way by which applications reach the engine.
 #[derive(Debug)]
 pub struct Questions {
     /// How applications are decided.
     pub config: Decide,
     decoder: Arc<Decoder>,
-    asked: Mutex<Option<mpsc::Sender<Question>>>,
+    asked: Mutex<Option<mpsc::Sender<DecisionQuestion>>>,
 }
 
 /// Applications to be decided together.
 #[derive(Debug, Clone)]
-pub struct Applications {
+pub struct DecisionRequest {
     /// The records, one message each.
     pub payload: Payload,
     /// Whether the answer has consequences.
-    pub mode: Mode,
+    pub mode: DecisionMode,
     /// How long what is allowed reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
-    /// Who asks.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// By which override one application may pass.
     pub overriding: Option<Override>,
 }
@@ -42,7 +41,11 @@ pub struct Applications {
 impl Questions {
     /// Asks the engine behind `asked`; nobody without it.
     #[must_use]
-    pub fn new(config: &Config, decoder: &Arc<Decoder>, asked: Option<mpsc::Sender<Question>>) -> Self {
+    pub fn new(
+        config: &Config,
+        decoder: &Arc<Decoder>,
+        asked: Option<mpsc::Sender<DecisionQuestion>>,
+    ) -> Self {
         Self { config: config.decide.clone(), decoder: Arc::clone(decoder), asked: Mutex::new(asked) }
     }
 
@@ -56,7 +59,6 @@ impl Questions {
         self.decoder.decode(&[block(payload.clone())], None)
     }
 
-    /// What reads them.
     #[must_use]
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
@@ -75,27 +77,27 @@ impl Shared {
     /// If the engine does not answer them.
     pub async fn decide(
         &self,
-        applications: Applications,
+        applications: DecisionRequest,
         (sources, is_stale): (Arc<[Lag]>, bool),
     ) -> Result<Vec<Decision>, Unanswered> {
-        let Applications { payload, mode, expires_in, actor, overriding } = applications;
+        let DecisionRequest { payload, mode, expires_in, actor, overriding } = applications;
         let asked = self.questions.asked.lock().clone();
         let asked = asked.ok_or(Unanswered::Stopping)?;
         let (receipt, committed) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
-        let block = Block { receipt: (mode == Mode::Commit).then_some(receipt), ..block(payload) };
+        let block = Block { receipt: (mode == DecisionMode::Commit).then_some(receipt), ..block(payload) };
         let now = self.clock.now();
         let question =
-            Question { block, mode, expires_in, is_stale, sources, now, actor, overriding, answer };
+            DecisionQuestion { block, mode, expires_in, is_stale, sources, now, actor, overriding, answer };
         asked.send(question).await.map_err(|_| Unanswered::Stopping)?;
         drop(asked);
         let decisions = answered.await.map_err(|_| Unanswered::Stopping)??;
-        if mode == Mode::Commit {
+        if mode == DecisionMode::Commit {
             committed.await.map_err(|_| Unanswered::Stopping)?;
         }
         for decision in &decisions {
             let labels = [decision.decision.word()];
-            if mode == Mode::Commit {
+            if mode == DecisionMode::Commit {
                 self.metrics.decisions.with_label_values(&labels).inc();
                 self.metrics.decisions_unchecked.inc_by(u64::from(decision.unchecked));
                 let used = u64::from(decision.overridden.is_some());

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     diagnostic::Diagnostic,
     lists::Lists,
-    notify::{self, Limits, Names, Setup, Sinks, letter::Drafts},
+    notify::{self, Setup, SharedLists, SinkLimits, Sinks, letter::Drafts},
     telemetry::Metrics,
 };
 
@@ -16,10 +16,9 @@ use crate::{
 pub struct Receivers {
     pub sinks: Arc<Sinks>,
     /// How much each takes at a time.
-    pub limits: BTreeMap<String, Limits>,
-    /// The reference lists.
+    pub limits: BTreeMap<String, SinkLimits>,
     pub lists: Lists,
-    names: Names,
+    names: SharedLists,
     /// Writes drafts of letters; none before the configuration is read.
     pub drafts: Option<Arc<Drafts>>,
 }

@@ -38,7 +38,7 @@ use crate::{
     evaluate::Evaluator,
     rule::RuleSet,
     say,
-    store::{Accounts, Deed, LabParams, Reader, StoreError, Turns},
+    store::{Accounts, AuditedAction, LabParams, Reader, StoreError, Turns},
 };
 
 /// What a signal asks for.
@@ -82,7 +82,7 @@ impl Signals {
         self
     }
 
-    /// The next signal.
+    /// Waits for the next signal that means something here.
     pub async fn next(&mut self) -> Signal {
         match self.pending.take() {
             Some(pending) => pending,
@@ -234,7 +234,7 @@ fn record(shared: &Shared, by: Actor, rules: Option<usize>) {
             Some(rules) => ("done", format!("{rules} rules")),
             None => ("refused", String::new()),
         };
-        let deed = Deed { action: Action::ReloadRules.word(), subject: "", result, detail: &detail };
+        let deed = AuditedAction { action: Action::ReloadRules.word(), subject: "", result, detail: &detail };
         if let Err(error) = Accounts::open(&dir).and_then(|mut accounts| accounts.record(&by, deed, now)) {
             tracing::warn!("the reload could not be recorded: {error}");
         }
@@ -244,12 +244,12 @@ fn record(shared: &Shared, by: Actor, rules: Option<usize>) {
 /// What the loop of the daemon asks for: a reload, where a signal wanted one, and lists that have changed. It goes on
 /// meanwhile, and asks again before long.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct ReloadRequests {
     reload: bool,
     running: Option<JoinHandle<bool>>,
 }
 
-impl Asked {
+impl ReloadRequests {
     /// A signal asks for a reload. Several are one.
     pub fn reload(&mut self) {
         self.reload = true;

@@ -8,7 +8,7 @@ use crate::{
     diagnostic::Diagnostic,
     lists::Lists,
     rule::{
-        self, Mode, RuleSet,
+        self, RuleMode, RuleSet,
         compile::{CompiledRule, Compiler},
         locality::Locality,
     },
@@ -75,7 +75,7 @@ pub(crate) fn spanning(config: &Config, rules: &[CompiledRule]) -> Vec<Diagnosti
     if config.shards.as_ref().is_none_or(|shards| shards.spanning == Spanning::Apart) {
         return Vec::new();
     }
-    let live = rules.iter().filter(|rule| rule.rule.mode == Mode::Live);
+    let live = rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
     // What can be done is the same for all of them, and said once.
     let mut hint = Some(say!(
         "run it in another fiscwatch without shards that reads the whole topic, and set it to disabled here (rules.overrides); or, if each shard by itself is what you mean, shards.spanning: apart"

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    Asker, BalancesCopy, Bodies, Forecasts, Gate, Lab, RunOptions,
+    Asker, BalancesCopy, Bodies, ForecastCache, Gate, Lab, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -29,7 +29,7 @@ use crate::{
     diagnostic::Diagnostic,
     evaluate::{
         Evaluator,
-        bounded::{Busy, Work},
+        bounded::{Busy, PendingWork},
         condition::RuleCounts,
     },
     event::{Instant, Latest, TimeDelta, time::Calendar},
@@ -59,14 +59,13 @@ const FIELD_NAMES_MAX: usize = 256;
 /// The daemon's shared state.
 #[derive(Debug)]
 pub struct Shared {
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// The balances.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The ledger that the loop changes.
     pub ledger: Arc<RwLock<Ledger>>,
     /// A copy of them for readers.
     pub balances: BalancesCopy,
     /// What the end of the year is expected to bring.
-    pub forecasts: Forecasts,
+    pub forecasts: ForecastCache,
     /// Findings counted by time, as far as they were asked for.
     pub finding_times: TimesKept,
     /// Who answers questions in plain words.
@@ -75,8 +74,7 @@ pub struct Shared {
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
     pub policy: RwLock<Arc<Policy>>,
-    /// Who is told.
-    pub receivers: tokio::sync::watch::Sender<Receivers>,
+    pub(crate) receivers: tokio::sync::watch::Sender<Receivers>,
     /// Wakes those who tell of alerts.
     pub dispatch: tokio::sync::Notify,
     /// Wakes whoever reads certificates again.
@@ -85,12 +83,11 @@ pub struct Shared {
     pub approved: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
     /// What is told of the replica, if there is one.
-    pub replica: std::sync::OnceLock<Arc<crate::replica::Figures>>,
+    pub replica: std::sync::OnceLock<Arc<crate::replica::ReplicaFigures>>,
     /// Who writes to the state, and who waits.
     pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
@@ -153,7 +150,7 @@ pub struct Shared {
 
 /// Why events are not taken.
 #[derive(Debug)]
-pub enum NotTaken {
+pub enum IngestError {
     /// Windows have no room; this says so.
     Full(String),
     /// The daemon is stopping.
@@ -182,7 +179,7 @@ impl Shared {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
             balances: BalancesCopy::default(),
-            forecasts: Forecasts::default(),
+            forecasts: ForecastCache::default(),
             finding_times: TimesKept::default(),
             asker: Asker::default(),
             evaluator: Arc::clone(evaluator),
@@ -293,7 +290,7 @@ impl Shared {
 
     /// What the stream waits for, and for how long it has, if that is noticeable.
     #[must_use]
-    pub fn busy_with(&self) -> Option<(Work, Duration)> {
+    pub fn busy_with(&self) -> Option<(PendingWork, Duration)> {
         self.busy.running().filter(|(_, time)| *time > NOTICEABLE)
     }
 
@@ -343,9 +340,9 @@ impl Shared {
         read_as: &str,
         payload: Payload,
         replays: Vec<i64>,
-    ) -> Result<Receipt, NotTaken> {
+    ) -> Result<Receipt, IngestError> {
         let taken = self.hand_in(read_as, payload, replays).await;
-        taken.ok_or_else(|| self.takes_no_more().map_or(NotTaken::Stopping, NotTaken::Full))
+        taken.ok_or_else(|| self.takes_no_more().map_or(IngestError::Stopping, IngestError::Full))
     }
 
     async fn hand_in(&self, read_as: &str, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {

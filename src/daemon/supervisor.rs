@@ -92,7 +92,6 @@ pub(crate) fn recovering() {
     tell(&[NotifyState::Status(&say!("recovering the state"))]);
 }
 
-/// Everything runs.
 pub(crate) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status(&say!("ready"))]);
 }
@@ -112,7 +111,6 @@ pub(crate) struct Reloading {
     was_ready: bool,
 }
 
-/// A reload begins.
 pub(crate) fn reloading(was_ready: bool) -> Reloading {
     if let (true, Ok(now)) = (was_ready, NotifyState::monotonic_usec_now()) {
         tell(&[NotifyState::Reloading, now]);

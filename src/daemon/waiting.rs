@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Shared, Within};
+use super::{LimitedView, Shared};
 use crate::{
     access::User,
     alert::{Labels, Notification, Reason, policy::Officers},
-    approval::{Matter, Person, State},
+    approval::{Matter, MatterState, Person},
     event::{Instant, TimeDelta},
     say,
     store::{Accounts, Cases, MatterFilter, Outbox, StoreError},
@@ -43,7 +43,7 @@ pub(super) async fn look(shared: &Arc<Shared>, mut known: BTreeSet<String>) -> B
 }
 
 fn whole(shared: &Shared, known: &mut BTreeSet<String>) -> Result<(), StoreError> {
-    let filter = MatterFilter { states: vec![State::Waiting], ..MatterFilter::default() };
+    let filter = MatterFilter { states: vec![MatterState::Waiting], ..MatterFilter::default() };
     let now = shared.clock.now();
     let waiting = Cases::open_read_only(&shared.state_dir)?.matters(&filter, (now, usize::MAX), None)?;
     let waiting: Vec<Matter> = waiting.into_iter().map(|(_, matter)| matter).collect();
@@ -104,7 +104,7 @@ fn letters(
     for user in users.iter().filter(|user| user.disabled_at.is_none()) {
         let address = list.value(&user.name, column).map(str::trim).filter(|address| !address.is_empty());
         let Some(address) = address else { continue };
-        let within = Within::new(shared, user.roles.limits().clone());
+        let within = LimitedView::new(shared, user.roles.limits().clone());
         let person = Person::of(&user.name, &user.roles);
         for matter in waiting.iter().filter(|matter| waits_for(matter, &person) && within.has(matter)) {
             for (word, is_due) in [("asked", is_new(matter, now)), ("reminded", ends_soon(matter, now))] {

@@ -11,18 +11,17 @@ use crate::{
 };
 
 /// What is there for somebody.
-pub(crate) struct Within<'s> {
+pub(crate) struct LimitedView<'s> {
     shared: &'s Shared,
     limits: Limits,
 }
 
-impl<'s> Within<'s> {
+impl<'s> LimitedView<'s> {
     /// What is there within these limits.
     pub(crate) fn new(shared: &'s Shared, limits: Limits) -> Self {
         Self { shared, limits }
     }
 
-    /// Whether everything is.
     pub(crate) fn is_all(&self) -> bool {
         self.limits.is_none()
     }

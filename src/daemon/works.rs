@@ -21,7 +21,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-pub(crate) use task::{Task, Versions};
+pub(crate) use task::{ProposalVersions, Task};
 
 use super::Shared;
 use crate::{diagnostic::os_reason, event::Instant, private, say};
@@ -41,22 +41,18 @@ const ROWS: &str = "rows.jsonl";
 
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// Its number.
     pub id: u64,
-    /// What is done.
     pub task: Task,
-    /// Who asked.
     pub by: String,
-    /// When it began.
     pub begun_at: Instant,
     folder: PathBuf,
     stop: AtomicBool,
-    end: Mutex<Option<(Instant, End)>>,
+    end: Mutex<Option<(Instant, WorkEnd)>>,
 }
 
 /// How a work ended.
 #[derive(Debug, Clone)]
-pub(crate) enum End {
+pub(crate) enum WorkEnd {
     /// With so many rows, and these files.
     Done {
         /// Rows of its result.
@@ -66,7 +62,6 @@ pub(crate) enum End {
         /// Whether what was checked holds: a table that differs, or a drill that fails, is a result too.
         passed: bool,
     },
-    /// Somebody stopped it.
     Stopped,
     /// It could not be done, and why.
     Failed(String),
@@ -74,8 +69,7 @@ pub(crate) enum End {
 
 /// Why a work does not begin.
 #[derive(Debug)]
-pub(crate) enum NotBegun {
-    /// Another one runs.
+pub(crate) enum WorkRefused {
     Busy(Arc<Work>),
     /// It cannot be done here, and why.
     Refused(String),
@@ -95,7 +89,6 @@ impl Works {
         self.works.lock().iter().cloned().collect()
     }
 
-    /// One of them.
     pub(crate) fn one(&self, id: u64) -> Option<Arc<Work>> {
         self.all().into_iter().find(|work| work.id == id)
     }
@@ -109,10 +102,10 @@ impl Works {
     }
 
     /// Takes a work in, unless one runs.
-    fn take(&self, work: Arc<Work>) -> Result<(), NotBegun> {
+    fn take(&self, work: Arc<Work>) -> Result<(), WorkRefused> {
         let mut works = self.works.lock();
         if let Some(running) = works.iter().find(|work| work.end().is_none()) {
-            return Err(NotBegun::Busy(Arc::clone(running)));
+            return Err(WorkRefused::Busy(Arc::clone(running)));
         }
         works.push_front(work);
         let kept = works.len().min(KEPT);
@@ -125,22 +118,27 @@ impl Works {
 
 impl Work {
     /// How it ended and when; `None` while it runs.
-    pub(crate) fn end(&self) -> Option<(Instant, End)> {
+    pub(crate) fn end(&self) -> Option<(Instant, WorkEnd)> {
         self.end.lock().clone()
     }
 
-    /// Has it stop.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
     /// Some of its rows, from the one of a number on.
+    ///
+    /// # Errors
+    /// If they cannot be read, or one of them is no JSON.
     pub(crate) fn rows(&self, from: usize, most: usize) -> std::io::Result<Vec<serde_json::Value>> {
+        if !self.task.has_rows() {
+            return Ok(Vec::new());
+        }
         let rows = BufReader::new(File::open(self.folder.join(ROWS))?).lines().skip(from).take(most);
         rows.map(|row| Ok(serde_json::from_str(&row?)?)).collect()
     }
 
-    fn finish(&self, now: Instant, end: End) {
+    fn finish(&self, now: Instant, end: WorkEnd) {
         *self.end.lock() = Some((now, end));
     }
 }
@@ -153,8 +151,8 @@ pub(crate) fn begin(
     shared: &Arc<Shared>,
     (task, file): (Task, Option<(String, Vec<u8>)>),
     (by, language): (String, &str),
-) -> Result<Arc<Work>, NotBegun> {
-    let failed = |error: std::io::Error| NotBegun::Failed(os_reason(&error));
+) -> Result<Arc<Work>, WorkRefused> {
+    let failed = |error: std::io::Error| WorkRefused::Failed(os_reason(&error));
     let folder = shared.state_dir.join(FOLDER);
     let id = shared.works.last.fetch_add(1, Ordering::Relaxed) + 1;
     if id == 1 {
@@ -165,13 +163,13 @@ pub(crate) fn begin(
     let (work, args) = {
         let begun_at = shared.clock.now();
         let args = task.args(shared, &folder, file.as_ref().map(|(name, _)| name.as_str()));
-        let args = args.map_err(NotBegun::Refused)?;
+        let args = args.map_err(WorkRefused::Refused)?;
         let (stop, end) = (AtomicBool::new(false), Mutex::default());
         (Arc::new(Work { id, task, by, begun_at, folder: folder.clone(), stop, end }), args)
     };
     shared.works.take(Arc::clone(&work))?;
     let not_begun = |error: std::io::Error| {
-        work.finish(shared.clock.now(), End::Failed(os_reason(&error)));
+        work.finish(shared.clock.now(), WorkEnd::Failed(os_reason(&error)));
         failed(error)
     };
     // Its thread is there before the command: without one nobody would see the end of it.
@@ -180,7 +178,7 @@ pub(crate) fn begin(
     let watch = move || {
         let Ok(child) = handed_over.recv() else { return };
         let end = watch(child, &running, &theirs);
-        if matches!(end, End::Stopped) {
+        if matches!(end, WorkEnd::Stopped) {
             // What it had written by then is nobody's result.
             let _ = fs::remove_dir_all(&running.folder);
         }
@@ -223,24 +221,25 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Waits for a command, unless somebody stops it.
-fn watch(mut child: Child, work: &Work, shared: &Shared) -> End {
+fn watch(mut child: Child, work: &Work, shared: &Shared) -> WorkEnd {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return ended(status, work, shared),
             Ok(None) => {}
-            Err(error) => return End::Failed(os_reason(&error)),
+            Err(error) => return WorkEnd::Failed(os_reason(&error)),
         }
         if work.stop.load(Ordering::SeqCst) {
             let _ = child.kill();
             let _ = child.wait();
-            return End::Stopped;
+            return WorkEnd::Stopped;
         }
         std::thread::sleep(LOOK);
     }
 }
 
-fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
-    let rows = File::open(work.folder.join(ROWS)).map_or(0, |file| BufReader::new(file).lines().count());
+fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> WorkEnd {
+    let count = |file| BufReader::new(file).lines().count();
+    let rows = if work.task.has_rows() { File::open(work.folder.join(ROWS)).map_or(0, count) } else { 0 };
     let passed = status.success();
     let is_result = work.task.may_fail() && status.code() == Some(1) && rows > 0;
     if !passed && !is_result {
@@ -248,14 +247,14 @@ fn ended(status: ExitStatus, work: &Work, shared: &Shared) -> End {
         let trouble = File::open(work.folder.join("trouble"));
         let _ = trouble.and_then(|file| file.take(TROUBLE_MAX).read_to_string(&mut said));
         let said = said.trim().trim_start_matches("fiscwatch: ").to_owned();
-        return End::Failed(if said.is_empty() {
+        return WorkEnd::Failed(if said.is_empty() {
             say!("the command ended without an error message")
         } else {
             said
         });
     }
     match work.task.files(shared, &work.folder) {
-        Ok(files) => End::Done { rows, files, passed },
-        Err(error) => End::Failed(os_reason(&error)),
+        Ok(files) => WorkEnd::Done { rows, files, passed },
+        Err(error) => WorkEnd::Failed(os_reason(&error)),
     }
 }

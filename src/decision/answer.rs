@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Mode, Overridden, Verdict};
+use super::{DecisionMode, Overridden, Verdict};
 use crate::{
     event::Cents,
     finding::{Finding, Handling, Severity},
@@ -18,7 +18,7 @@ pub struct Decision {
     /// What is answered.
     pub decision: Verdict,
     /// Whether it has consequences.
-    pub mode: Mode,
+    pub mode: DecisionMode,
     /// Whether this is the answer of an earlier time, to the same application.
     #[serde(default)]
     pub replayed: bool,
@@ -109,7 +109,7 @@ pub struct DecisionReason {
     pub when: String,
     /// What the condition joins by `and`, each with the values that it compares; all of them hold.
     #[serde(default)]
-    pub conjuncts: Vec<Conjunct>,
+    pub conjuncts: Vec<DecisionConjunct>,
     /// What it is based on.
     pub basis: Option<String>,
     /// The finding that is stored of it.
@@ -118,8 +118,7 @@ pub struct DecisionReason {
 
 /// A part of a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = DecisionConjunct)]
-pub struct Conjunct {
+pub struct DecisionConjunct {
     /// As the rule has it.
     pub text: String,
     /// The values of the columns, measures and parameters that it names, with personal data masked.

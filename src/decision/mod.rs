@@ -4,8 +4,8 @@
 mod answer;
 mod overrides;
 
-pub use answer::{Conjunct, Decision, DecisionReason, Funds, GroupFunds, Lag, NotEvaluated, Reasons};
-pub use overrides::{Act, Overridden, Override, Passing, Standing, Wish};
+pub use answer::{Decision, DecisionConjunct, DecisionReason, Funds, GroupFunds, Lag, NotEvaluated, Reasons};
+pub use overrides::{NewOverride, Overridden, Override, OverrideAct, OverrideState, Passing};
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Verdict {
     /// All of them, the gravest last.
     pub const ALL: [Self; 3] = [Self::Allow, Self::Explain, Self::Block];
 
-    /// Its word.
+    /// The word in JSON and in metrics.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -71,8 +71,7 @@ pub const UNCHECKED: &str = "unchecked";
 /// Whether an answer has consequences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = DecisionMode)]
-pub enum Mode {
+pub enum DecisionMode {
     /// The application is journalled; one that is blocked is withdrawn in the same breath.
     #[default]
     Commit,
@@ -82,11 +81,11 @@ pub enum Mode {
 
 /// What the engine is asked. Several applications are decided together: all of them, or none.
 #[derive(Debug)]
-pub struct Question {
+pub struct DecisionQuestion {
     /// The applications, one message each.
     pub block: Block,
     /// Whether the answer has consequences.
-    pub mode: Mode,
+    pub mode: DecisionMode,
     /// How long an allowed application reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.
@@ -95,8 +94,7 @@ pub struct Question {
     pub sources: Arc<[Lag]>,
     /// The clock's time, for the answer.
     pub now: Instant,
-    /// Who asks.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// By which override the application may pass what blocks it; it is alone then.
     pub overriding: Option<Override>,
     /// Told what is decided, before it is stored.
@@ -112,23 +110,21 @@ pub enum Unanswered {
     Known(String),
     /// The override does not let this application pass: why.
     NotOverridden(String),
-    /// The engine ended.
+    /// The engine ended before it could answer.
     Stopping,
 }
 
 /// What is stored of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// The answer.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// The hash of the application's content, by which the same one is known again.
     pub content: u64,
     /// The application's event time.
     pub at: Instant,
     /// When what it reserves is released, by event time; `None` if never.
     pub expires_at: Option<Instant>,
-    /// Who asked.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// When, by the clock.
     pub asked_at: Instant,
 }
@@ -140,10 +136,8 @@ pub struct Release {
     pub due: Instant,
     /// The event time of the withdrawal.
     pub at: Instant,
-    /// The application.
-    pub event_id: String,
-    /// Its line.
-    pub budget_line_id: String,
+    pub(crate) event_id: String,
+    pub(crate) budget_line_id: String,
 }
 
 /// The id of the event that withdraws an application: the same whoever makes it, so that it happens once. It is as long as

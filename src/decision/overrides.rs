@@ -13,9 +13,8 @@ use crate::{
 
 /// An act of somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Act {
-    /// Who.
-    pub who: String,
+pub struct OverrideAct {
+    pub(crate) who: String,
     /// When, by the clock.
     pub at: Instant,
 }
@@ -23,31 +22,26 @@ pub struct Act {
 /// The permission for one application to pass what blocked it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
-    /// Its number.
+    /// The number that the store gives it, 0 before that.
     #[serde(skip)]
     pub override_id: i64,
-    /// The blocked application.
-    pub application: String,
-    /// Its line.
-    pub budget_line_id: String,
+    pub(crate) application: String,
+    pub(crate) budget_line_id: String,
     /// What the application is about ([`Decision::subject`]).
     pub subject: String,
     /// The rules that blocked it: others still block.
     pub rules: Vec<String>,
-    /// The largest amount.
-    pub cents: Cents,
-    /// Why.
-    pub reason: String,
+    pub(crate) cents: Cents,
+    pub(crate) reason: String,
     /// Who asked; empty if nobody said who they are.
     pub asked_by: String,
     /// How many people have to grant it.
     pub needed: usize,
-    /// Who did.
-    pub grants: Vec<Act>,
+    pub(crate) grants: Vec<OverrideAct>,
     /// Until when it is good, by the clock.
     pub expires_at: Instant,
     /// Who took it back.
-    pub revoked: Option<Act>,
+    pub revoked: Option<OverrideAct>,
     /// The application that passed by it.
     #[serde(skip)]
     pub used_by: Option<String>,
@@ -56,8 +50,7 @@ pub struct Override {
 /// Where an override stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = OverrideState)]
-pub enum Standing {
+pub enum OverrideState {
     /// Another person has to grant it.
     Waiting,
     /// It can be used.
@@ -72,30 +65,26 @@ pub enum Standing {
 
 /// What an override is to be.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct NewOverride {
     /// Who wants it, and when: somebody who grants it, or asks others to.
-    pub by: Act,
+    pub by: OverrideAct,
     /// Whether that person grants it.
     pub is_granted: bool,
-    /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The largest amount; that of the application without it.
     pub cents: Option<Cents>,
-    /// Until when.
-    pub expires_at: Instant,
+    pub(crate) expires_at: Instant,
 }
 
 /// What passes by an override.
 #[derive(Debug, Clone, Copy)]
 pub struct Passing<'p> {
-    /// Who asks.
-    pub who: &'p str,
+    pub(crate) who: &'p str,
     /// The line of the application.
     pub budget_line_id: &'p str,
     /// What it is about.
     pub subject: &'p str,
-    /// Its amount.
-    pub cents: Cents,
+    pub(crate) cents: Cents,
 }
 
 /// By which override an application passed.
@@ -115,7 +104,7 @@ impl Override {
     ///
     /// # Errors
     /// If there is nothing to override, or this person may not grant it.
-    pub fn of(decision: &Decision, wish: &Wish) -> Result<Self, String> {
+    pub fn of(decision: &Decision, wish: &NewOverride) -> Result<Self, String> {
         let blocks = |reason: &&DecisionReason| Verdict::of(reason.handling) == Verdict::Block;
         let blocking = decision.reasons.iter().filter(blocks);
         let rules: Vec<_> = blocking.map(|reason| reason.rule_id.clone()).collect();
@@ -157,31 +146,30 @@ impl Override {
         })
     }
 
-    /// Where it stands.
     #[must_use]
-    pub fn standing(&self, now: Instant) -> Standing {
+    pub(crate) fn standing(&self, now: Instant) -> OverrideState {
         // What passed by it has passed, whatever came after.
         match self {
-            _ if self.used_by.is_some() => Standing::Used,
-            _ if self.revoked.is_some() => Standing::Revoked,
-            _ if now >= self.expires_at => Standing::Expired,
-            _ if self.grants.len() < self.needed => Standing::Waiting,
-            _ => Standing::InForce,
+            _ if self.used_by.is_some() => OverrideState::Used,
+            _ if self.revoked.is_some() => OverrideState::Revoked,
+            _ if now >= self.expires_at => OverrideState::Expired,
+            _ if self.grants.len() < self.needed => OverrideState::Waiting,
+            _ => OverrideState::InForce,
         }
     }
 
     /// Whether it was used, or still can be: no second one is granted beside it.
     #[must_use]
     pub fn stands(&self, now: Instant) -> bool {
-        !matches!(self.standing(now), Standing::Revoked | Standing::Expired)
+        !matches!(self.standing(now), OverrideState::Revoked | OverrideState::Expired)
     }
 
     /// Has another person grant it.
     ///
     /// # Errors
     /// If it needs nobody, or not this person.
-    pub fn grant(&mut self, grant: Act) -> Result<(), String> {
-        if self.standing(grant.at) != Standing::Waiting {
+    pub fn grant(&mut self, grant: OverrideAct) -> Result<(), String> {
+        if self.standing(grant.at) != OverrideState::Waiting {
             return Err(self.is_over(grant.at));
         }
         is_another(&grant.who, &self.asked_by)?;
@@ -196,8 +184,8 @@ impl Override {
     ///
     /// # Errors
     /// If it is over already.
-    pub fn revoke(&mut self, act: Act) -> Result<(), String> {
-        if !matches!(self.standing(act.at), Standing::Waiting | Standing::InForce) {
+    pub fn revoke(&mut self, act: OverrideAct) -> Result<(), String> {
+        if !matches!(self.standing(act.at), OverrideState::Waiting | OverrideState::InForce) {
             return Err(self.is_over(act.at));
         }
         self.revoked = Some(act);
@@ -211,7 +199,7 @@ impl Override {
     pub fn lets_pass(&self, passing: Passing<'_>, now: Instant) -> Result<(), String> {
         let Passing { who, budget_line_id, subject, cents } = passing;
         let standing = self.standing(now);
-        if standing != Standing::InForce {
+        if standing != OverrideState::InForce {
             return Err(self.is_over(now));
         }
         if self.grants.iter().any(|act| act.who == who) {
@@ -248,16 +236,16 @@ impl Override {
     fn is_over(&self, now: Instant) -> String {
         let id = self.override_id;
         match self.standing(now) {
-            Standing::Used => {
+            OverrideState::Used => {
                 let application = quoted(self.used_by.as_deref().unwrap_or_default());
                 say!("override {id} was used: {application} has passed by it", id, application)
             }
-            Standing::Revoked => say!("override {id} was taken back", id),
-            Standing::Expired => say!("override {id} has expired", id),
-            Standing::Waiting => {
+            OverrideState::Revoked => say!("override {id} was taken back", id),
+            OverrideState::Expired => say!("override {id} has expired", id),
+            OverrideState::Waiting => {
                 say!("override {id} is above the limit: another person has to grant it too", id)
             }
-            Standing::InForce => say!("override {id} is granted already", id),
+            OverrideState::InForce => say!("override {id} is granted already", id),
         }
     }
 }
@@ -274,8 +262,8 @@ fn is_another(who: &str, asked_by: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn act(who: &str, at: i64) -> Act {
-        Act { who: who.to_owned(), at: Instant::from_micros(at) }
+    fn act(who: &str, at: i64) -> OverrideAct {
+        OverrideAct { who: who.to_owned(), at: Instant::from_micros(at) }
     }
 
     fn granted(needed: usize) -> Override {
@@ -328,7 +316,7 @@ mod tests {
     #[test]
     fn two_are_two_people_and_neither_is_the_asker() {
         let mut two = granted(2);
-        assert_eq!(two.standing(Instant::from_micros(5)), Standing::Waiting);
+        assert_eq!(two.standing(Instant::from_micros(5)), OverrideState::Waiting);
         assert!(two.lets_pass(SAME, Instant::from_micros(5)).is_err());
         assert!(two.grant(act("王芳", 5)).is_err() && two.grant(act("platform", 5)).is_err());
         assert!(two.grant(act("李雷", 10)).is_err(), "too late");

@@ -64,7 +64,7 @@ impl<T: Copy + Default> Sparse<T> {
 /// One column under construction.
 #[derive(Debug)]
 pub(crate) enum ColumnBuilder {
-    /// Views into the buffers of [`Columns`].
+    /// Views into the buffers of [`ColumnBuilders`].
     Text(Sparse<u128>),
     /// Cents, or millionths.
     Decimal(Sparse<i128>),
@@ -76,14 +76,14 @@ pub(crate) enum ColumnBuilder {
 
 /// All columns of a batch under construction, and the buffers that text lies in.
 #[derive(Debug)]
-pub(crate) struct Columns {
+pub(crate) struct ColumnBuilders {
     builders: Vec<ColumnBuilder>,
     /// Buffers that are complete: the blocks, and for each the unescaped text that is not in it.
     buffers: Vec<Buffer>,
     rows_expected: usize,
 }
 
-impl Columns {
+impl ColumnBuilders {
     pub(crate) fn new(fields: &[FieldSpec], rows_expected: usize) -> Self {
         let builders = fields
             .iter()

@@ -7,7 +7,7 @@ use ::csv::ByteRecord;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::row::{Cell, RowBuilder};
+use super::row::{RawCell, RowBuilder};
 use crate::{
     event::{Column, FieldKind, schema},
     say,
@@ -80,25 +80,25 @@ fn blank_lines(bytes: &[u8], from: usize, to: usize) -> u64 {
 }
 
 /// Columns that have the names of fields.
-pub(crate) struct Columns<'h> {
+pub(crate) struct FieldColumns<'h> {
     header: &'h [String],
     known: Vec<Option<(usize, &'static schema::FieldSpec)>>,
 }
 
-impl<'h> Columns<'h> {
+impl<'h> FieldColumns<'h> {
     pub(crate) fn new(header: &'h [String]) -> Self {
         Self { header, known: header.iter().map(|name| schema::field(name)).collect() }
     }
 }
 
-impl Take for Columns<'_> {
+impl Take for FieldColumns<'_> {
     fn take(
         &mut self,
         fields: &ByteRecord,
         (record, start, end): (u64, usize, usize),
         rows: &mut RowBuilder<'_>,
     ) {
-        let mut cells = [const { Cell::Absent }; Column::COUNT];
+        let mut cells = [const { RawCell::Absent }; Column::COUNT];
         for ((name, column), bytes) in self.header.iter().zip(&self.known).zip(fields) {
             let Some((column, spec)) = *column else {
                 rows.unknown_field(name);
@@ -110,7 +110,7 @@ impl Take for Columns<'_> {
             };
             cells[column] = match spec.kind {
                 FieldKind::Tags if !text.is_empty() => tags(text),
-                _ => Cell::text(text),
+                _ => RawCell::text(text),
             };
         }
         rows.row(&mut cells, record, start, end);
@@ -118,8 +118,8 @@ impl Take for Columns<'_> {
 }
 
 /// Tags in one cell.
-pub(crate) fn tags(text: &str) -> Cell<'_> {
-    Cell::List(text.split(';').map(|tag| Cow::Borrowed(tag.trim())).collect())
+pub(crate) fn tags(text: &str) -> RawCell<'_> {
+    RawCell::List(text.split(';').map(|tag| Cow::Borrowed(tag.trim())).collect())
 }
 
 /// A row as a JSON object of texts, for quarantine: without its header it could not be read again. A row that does not fit

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{row::Cell, words::kind};
+use super::{row::RawCell, words::kind};
 use crate::{
     event::{FieldKind, schema::FIELDS},
     say,
@@ -116,42 +116,42 @@ pub(crate) fn unknown_value(column: usize, value: &str) -> Fault {
     (RejectReason::UnknownValue, text)
 }
 
-pub(crate) fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+pub(crate) fn wrong_type(column: usize, cell: &RawCell<'_>, wanted: &str) -> Fault {
     if let Some(fault) = found_by_reader(FIELDS[column].name, cell) {
         return fault;
     }
     let found = match cell {
-        Cell::Absent => "nothing",
-        Cell::Text(_) | Cell::Owned(_) => "text",
-        Cell::Number(_) => "a number",
-        Cell::Cents(_) => "a decimal",
-        Cell::Micros(_) | Cell::Local(_) => "a timestamp",
-        Cell::List(_) => "a list",
-        Cell::Other(name) => name,
-        Cell::Inexact(_) | Cell::Told => "a value out of range",
+        RawCell::Absent => "nothing",
+        RawCell::Text(_) | RawCell::Owned(_) => "text",
+        RawCell::Number(_) => "a number",
+        RawCell::Cents(_) => "a decimal",
+        RawCell::Micros(_) | RawCell::Local(_) => "a timestamp",
+        RawCell::List(_) => "a list",
+        RawCell::Other(name) => name,
+        RawCell::Inexact(_) | RawCell::Told => "a value out of range",
     };
     let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
     (RejectReason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
 }
 
 /// What a reader of ours found to be wrong with a value.
-fn found_by_reader(name: &str, cell: &Cell<'_>) -> Option<Fault> {
+fn found_by_reader(name: &str, cell: &RawCell<'_>) -> Option<Fault> {
     Some(match cell {
-        Cell::Other(ROUNDED) => (
+        RawCell::Other(ROUNDED) => (
             RejectReason::Inexact,
             say!(
                 "{name} is a floating-point number with more digits than it holds exactly. Have it stored as numeric, or leave it out",
                 name
             ),
         ),
-        Cell::Other(ENCODED) => (
+        RawCell::Other(ENCODED) => (
             RejectReason::Inexact,
             say!(
                 "{name} is a decimal that the connector wrote as bytes or as a floating-point number: set decimal.handling.mode=string there",
                 name
             ),
         ),
-        Cell::Other(UNSTATED) => (
+        RawCell::Other(UNSTATED) => (
             RejectReason::BadTime,
             say!(
                 "{name} is a number, which Debezium writes for days, milliseconds or microseconds, and the schema that says it is not in the message: set value.converter.schemas.enable=true at the connector, or have the column written as a text with its zone",
@@ -162,9 +162,9 @@ fn found_by_reader(name: &str, cell: &Cell<'_>) -> Option<Fault> {
     })
 }
 
-pub(crate) fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
+pub(crate) fn absent_or_wrong(column: usize, cell: &RawCell<'_>) -> Fault {
     match cell {
-        Cell::Absent => missing(column),
+        RawCell::Absent => missing(column),
         _ => wrong_type(column, cell, "a string"),
     }
 }

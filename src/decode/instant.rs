@@ -5,7 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Reading,
     fault::{Fault, absent_or_wrong, shorten},
-    row::Cell,
+    row::RawCell,
     text,
 };
 use crate::{
@@ -32,29 +32,29 @@ impl Instants<'_> {
     ///
     /// # Errors
     /// If it is none, or one that there cannot be.
-    pub(crate) fn read(&self, column: usize, cell: &Cell<'_>) -> Result<Instant, Fault> {
+    pub(crate) fn read(&self, column: usize, cell: &RawCell<'_>) -> Result<Instant, Fault> {
         let name = FIELDS[column].name;
         let bad = |shown: &str, why: TimeError| {
             (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(shown)))
         };
         let at = match cell {
-            Cell::Text(text) if text::is_scientific(text) => {
+            RawCell::Text(text) if text::is_scientific(text) => {
                 return Err((
                     RejectReason::Inexact,
                     text::lost_digits(name, &format!("{:?}", shorten(text))),
                 ));
             }
-            Cell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,
-            Cell::Owned(text) => self.time_of(text).map_err(|e| bad(text, e))?,
-            Cell::Number(number) => self.time_of_number(number).map_err(|e| bad(number, e))?,
-            Cell::Cents(cents) => {
+            RawCell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,
+            RawCell::Owned(text) => self.time_of(text).map_err(|e| bad(text, e))?,
+            RawCell::Number(number) => self.time_of_number(number).map_err(|e| bad(number, e))?,
+            RawCell::Cents(cents) => {
                 let number = format_cents(*cents);
                 self.time_of_number(&number).map_err(|e| bad(&number, e))?
             }
-            Cell::Micros(micros) => {
+            RawCell::Micros(micros) => {
                 check_years(Instant::from_micros(*micros)).map_err(|e| bad(&micros.to_string(), e))?
             }
-            Cell::Local(micros) => self.time_of_clock(*micros).map_err(|(shown, e)| bad(&shown, e))?,
+            RawCell::Local(micros) => self.time_of_clock(*micros).map_err(|(shown, e)| bad(&shown, e))?,
             _ => return Err(absent_or_wrong(column, cell)),
         };
         if column != Column::OccurredAt.index() || self.bounds.contain(at) {

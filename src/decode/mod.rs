@@ -274,7 +274,7 @@ impl Decoder {
             builder.start_block(block);
             let reading = self.reading_of(block);
             if reading.is_debezium()
-                && let Some(changes) = changes::Changes::of(block, reading.map().map(AsRef::as_ref))
+                && let Some(changes) = changes::ChangeMessages::of(block, reading.map().map(AsRef::as_ref))
             {
                 match reading.map() {
                     Some(map) => {
@@ -296,7 +296,7 @@ impl Decoder {
                     json::messages(data, ends, &mut json::Parser::default(), &mut builder);
                 }
                 Payload::Csv { header, rows, dialect } => {
-                    let mut columns = csv::Columns::new(header);
+                    let mut columns = csv::FieldColumns::new(header);
                     csv::rows(*dialect, header, rows, block.first_record, &mut columns, &mut builder);
                 }
                 Payload::Table(table) => table::rows(table, block.first_record, &mut builder),

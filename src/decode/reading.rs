@@ -5,12 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use super::{row::Cell, text::Shape};
+use super::{row::RawCell, text::Shape};
 use crate::{
     event::{
         FieldKind,
         dress::{naked, trim},
-        stamp::Unit,
+        stamp::StampUnit,
     },
     map::Map,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     zone: Option<TimeZone>,
-    times: Unit,
+    times: StampUnit,
     nulls: Nulls,
     /// Whether they were read before: what the journal holds stays as it is.
     stored: bool,
@@ -33,7 +33,7 @@ impl Reading {
     /// The zone of times without one, the unit of numbers that are times, and the words for a missing value; without
     /// `nulls` those that programs write by themselves.
     #[must_use]
-    pub fn new(zone: Option<TimeZone>, times: Unit, nulls: Option<&[String]>) -> Self {
+    pub fn new(zone: Option<TimeZone>, times: StampUnit, nulls: Option<&[String]>) -> Self {
         let nulls = nulls.map_or_else(Nulls::default, |words| Nulls::of(words.iter().map(String::as_str)));
         Self { zone, times, nulls, stored: false, debezium: false, map: None }
     }
@@ -70,7 +70,7 @@ impl Reading {
         self.zone.as_ref()
     }
 
-    pub(super) const fn times(&self) -> Unit {
+    pub(super) const fn times(&self) -> StampUnit {
         self.times
     }
 
@@ -80,36 +80,36 @@ impl Reading {
 
     /// Leaves of a cell what is meant by it.
     #[inline]
-    pub(super) fn undress(&self, cell: &mut Cell<'_>, kind: FieldKind) -> Left {
+    pub(super) fn undress(&self, cell: &mut RawCell<'_>, kind: FieldKind) -> Left {
         match cell {
-            Cell::Text(text) => match self.look(text, kind) {
+            RawCell::Text(text) => match self.look(text, kind) {
                 None => *cell = self.undressed(text, kind),
                 Some(shape) => return Left::Text(shape),
             },
-            Cell::Owned(text) if self.look(text, kind).is_none() => {
+            RawCell::Owned(text) if self.look(text, kind).is_none() => {
                 *cell = match self.undressed(text, kind) {
-                    Cell::Text(text) => Cell::Owned(text.to_owned()),
-                    Cell::Owned(text) => Cell::Owned(text),
-                    _ => Cell::Absent,
+                    RawCell::Text(text) => RawCell::Owned(text.to_owned()),
+                    RawCell::Owned(text) => RawCell::Owned(text),
+                    _ => RawCell::Absent,
                 };
             }
-            Cell::List(items) if !items.is_empty() && !self.stored => {
+            RawCell::List(items) if !items.is_empty() && !self.stored => {
                 self.undress_items(items, kind);
                 if items.is_empty() {
-                    *cell = Cell::Absent;
+                    *cell = RawCell::Absent;
                 }
             }
             _ => return Left::Text(Shape::Other),
         }
-        if matches!(cell, Cell::Absent) { Left::Nothing } else { Left::Text(Shape::Other) }
+        if matches!(cell, RawCell::Absent) { Left::Nothing } else { Left::Text(Shape::Other) }
     }
 
     fn undress_items(&self, items: &mut Vec<Cow<'_, str>>, kind: FieldKind) {
         items.retain_mut(|item| {
             let owned = match self.undressed(item, kind) {
-                Cell::Text(text) if text.len() == item.len() => return true,
-                Cell::Text(text) => text.to_owned(),
-                Cell::Owned(text) => text,
+                RawCell::Text(text) if text.len() == item.len() => return true,
+                RawCell::Text(text) => text.to_owned(),
+                RawCell::Owned(text) => text,
                 _ => return false,
             };
             *item = Cow::Owned(owned);
@@ -120,7 +120,7 @@ impl Reading {
     /// Whether a text is what is meant by it.
     pub(super) fn leaves(&self, text: &str, kind: FieldKind) -> bool {
         self.look(text, kind).is_some()
-            || matches!(self.undressed(text, kind), Cell::Text(left) if left.len() == text.len())
+            || matches!(self.undressed(text, kind), RawCell::Text(left) if left.len() == text.len())
     }
 
     /// A quick look that most values pass: the shape of a text that is certainly not dressed.
@@ -141,14 +141,14 @@ impl Reading {
         (plain && !self.nulls.contain(text)).then_some(shape)
     }
 
-    fn undressed<'t>(&self, text: &'t str, kind: FieldKind) -> Cell<'t> {
+    fn undressed<'t>(&self, text: &'t str, kind: FieldKind) -> RawCell<'t> {
         let text = naked(text, is_free(kind));
         if text.is_empty() || self.nulls.contain(&text) {
-            return Cell::Absent;
+            return RawCell::Absent;
         }
         match text {
-            Cow::Borrowed(text) => Cell::Text(text),
-            Cow::Owned(text) => Cell::Owned(text),
+            Cow::Borrowed(text) => RawCell::Text(text),
+            Cow::Owned(text) => RawCell::Owned(text),
         }
     }
 }
@@ -234,11 +234,11 @@ mod tests {
     const NAME: FieldKind = FieldKind::Text(TextKind::Name);
 
     fn read(reading: &Reading, text: &str, kind: FieldKind) -> Option<String> {
-        let mut cell = Cell::Text(text);
+        let mut cell = RawCell::Text(text);
         reading.undress(&mut cell, kind);
         match cell {
-            Cell::Text(text) => Some(text.to_owned()),
-            Cell::Owned(text) => Some(text),
+            RawCell::Text(text) => Some(text.to_owned()),
+            RawCell::Owned(text) => Some(text),
             _ => None,
         }
     }
@@ -274,7 +274,7 @@ mod tests {
             }
         }
         assert_eq!(read(&reading, "nullify", CODE).as_deref(), Some("nullify"));
-        let own = Reading::new(None, Unit::default(), Some(&["0".to_owned()]));
+        let own = Reading::new(None, StampUnit::default(), Some(&["0".to_owned()]));
         assert_eq!((read(&own, "0", CODE), read(&own, "-", CODE).as_deref()), (None, Some("-")));
         assert_eq!(read(&Reading::stored(), " '-", CODE).as_deref(), Some(" '-"));
     }

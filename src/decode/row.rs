@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
-    columns::Columns,
+    columns::ColumnBuilders,
     fault::{Fault, Faults, absent_or_wrong, missing, other_currency, shorten, unknown_value, wrong_type},
     instant::Instants,
     reading::Left,
@@ -30,7 +30,7 @@ use crate::{
     stream::{Block, Payload, Reject, RejectReason},
 };
 
-pub(crate) use cell::Cell;
+pub(crate) use cell::RawCell;
 use kind::{check_action, event_type};
 
 /// The bits of all event types.
@@ -53,7 +53,7 @@ pub(crate) struct RowBuilder<'c> {
     /// How the values of the current block are written.
     reading: &'c Reading,
     bounds: TimeBounds,
-    columns: Columns,
+    columns: ColumnBuilders,
     types: Vec<EventType>,
     ids: Vec<u64>,
     contents: Vec<u64>,
@@ -74,7 +74,7 @@ pub(crate) struct RowBuilder<'c> {
 
 impl<'c> RowBuilder<'c> {
     pub(crate) fn new(decoder: &'c Decoder, bounds: TimeBounds, rows: usize) -> Self {
-        let mut columns = Columns::new(FIELDS, rows);
+        let mut columns = ColumnBuilders::new(FIELDS, rows);
         // The side buffer's place is held from the start and filled at the end.
         let side_buffer = columns.add_buffer(Buffer::from(&[] as &[u8]));
         Self {
@@ -134,7 +134,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Checks a record and appends it, or puts it among the rejects. `start..end` is its place in the block.
-    pub(crate) fn row(&mut self, cells: &mut [Cell<'_>], record: u64, start: usize, end: usize) {
+    pub(crate) fn row(&mut self, cells: &mut [RawCell<'_>], record: u64, start: usize, end: usize) {
         self.faulty_row(cells, Faults::default(), "", (record, start, end));
     }
 
@@ -142,7 +142,7 @@ impl<'c> RowBuilder<'c> {
     /// does not.
     pub(crate) fn faulty_row(
         &mut self,
-        cells: &mut [Cell<'_>],
+        cells: &mut [RawCell<'_>],
         faults: Faults,
         place: &str,
         (record, start, end): (u64, usize, usize),
@@ -208,7 +208,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// The instant in a cell, if it is one.
-    pub(crate) fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<Instant> {
+    pub(crate) fn instant(&self, column: usize, cell: &RawCell<'_>) -> Option<Instant> {
         self.instants().read(column, cell).ok()
     }
 
@@ -225,7 +225,7 @@ impl<'c> RowBuilder<'c> {
 
     fn append(
         &mut self,
-        cells: &mut [Cell<'_>],
+        cells: &mut [RawCell<'_>],
         row: usize,
         mut faults: Faults,
     ) -> Result<(EventType, u64, u64), Faults> {
@@ -240,16 +240,16 @@ impl<'c> RowBuilder<'c> {
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
             let left = reading.undress(cell, field.kind);
             match cell {
-                Cell::Told => {}
-                Cell::Absent if must(field.required) && !by_line(column) => match left {
+                RawCell::Told => {}
+                RawCell::Absent if must(field.required) && !by_line(column) => match left {
                     Left::Nothing => faults.emptied(column),
                     Left::Text(_) => faults.missing(column),
                 },
                 _ if field.on & bit == 0 => {}
-                Cell::Absent if column == Column::Currency.index() => {
+                RawCell::Absent if column == Column::Currency.index() => {
                     content = content.wrapping_add(self.text(column, row, currency));
                 }
-                Cell::Absent => {}
+                RawCell::Absent => {}
                 // What a faulty row has put into its columns is taken back, but for tags.
                 _ if column == Column::TagList.index() && faults.any() => {}
                 _ => match self.value(column, row, cell, left.shape()) {
@@ -260,12 +260,12 @@ impl<'c> RowBuilder<'c> {
         }
         let event_type = match event_type {
             Ok(event_type) => event_type,
-            Err(_) if matches!(cells[Column::Type.index()], Cell::Absent) => {
+            Err(_) if matches!(cells[Column::Type.index()], RawCell::Absent) => {
                 faults.missing(Column::Type.index());
                 return Err(faults);
             }
             Err(fault) => {
-                if !matches!(cells[Column::Type.index()], Cell::Told) {
+                if !matches!(cells[Column::Type.index()], RawCell::Told) {
                     faults.add(Column::Type.index(), fault);
                 }
                 EventType::Payment
@@ -282,9 +282,9 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Appends one value, of this shape if it is text, and returns its share of the content hash.
-    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>, shape: Shape) -> Result<u64, Fault> {
+    fn value(&mut self, column: usize, row: usize, cell: &RawCell<'_>, shape: Shape) -> Result<u64, Fault> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
-        if let Cell::Inexact(shown) = cell {
+        if let RawCell::Inexact(shown) = cell {
             let shown = format!("{:?}", shorten(shown));
             return Err((RejectReason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
         }
@@ -323,7 +323,7 @@ impl<'c> RowBuilder<'c> {
                 Ok(hash(year.into()))
             }
             FieldKind::Tags => {
-                let Cell::List(tags) = cell else {
+                let RawCell::List(tags) = cell else {
                     return Err(wrong_type(column, cell, "a list of strings"));
                 };
                 if !self.reading.is_stored() {

@@ -12,26 +12,27 @@ use arrow::{
 };
 use bytes::Bytes;
 
-use super::row::{Cell, RowBuilder};
+use super::row::{RawCell, RowBuilder};
 use crate::event::{Column, schema};
 
 /// Decodes the rows of a table.
 pub(crate) fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
-    let mut columns: Vec<Option<(Reader, Option<NullBuffer>)>> = (0..Column::COUNT).map(|_| None).collect();
+    let mut columns: Vec<Option<(ColumnReader, Option<NullBuffer>)>> =
+        (0..Column::COUNT).map(|_| None).collect();
     for (field, array) in table.schema_ref().fields().iter().zip(table.columns()) {
         match schema::field(field.name()) {
-            Some((column, _)) => columns[column] = Some((Reader::new(array), array.logical_nulls())),
+            Some((column, _)) => columns[column] = Some((ColumnReader::new(array), array.logical_nulls())),
             None => (0..table.num_rows()).for_each(|_| rows.unknown_field(field.name())),
         }
     }
-    let mut cells = vec![Cell::Absent; Column::COUNT];
+    let mut cells = vec![RawCell::Absent; Column::COUNT];
     for row in 0..table.num_rows() {
         for (cell, reader) in cells.iter_mut().zip(&columns) {
             *cell = match reader {
                 Some((reader, nulls)) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
                     reader.cell(row)
                 }
-                _ => Cell::Absent,
+                _ => RawCell::Absent,
             };
         }
         rows.row(&mut cells, first_record + row as u64 + 1, row, row);
@@ -39,7 +40,7 @@ pub(crate) fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder
 }
 
 /// A column in one of the few shapes that cells are read from.
-pub(crate) enum Reader {
+pub(crate) enum ColumnReader {
     Text(ArrayRef),
     /// Decimals with this many digits after the point.
     Decimal(ArrayRef, u32),
@@ -53,7 +54,7 @@ pub(crate) enum Reader {
     Other(ArrayRef),
 }
 
-impl Reader {
+impl ColumnReader {
     pub(crate) fn new(array: &ArrayRef) -> Self {
         let to = |target: &DataType| cast(array, target).ok();
         match array.data_type() {
@@ -100,38 +101,42 @@ impl Reader {
         }
     }
 
-    pub(crate) fn cell(&self, row: usize) -> Cell<'_> {
+    pub(crate) fn cell(&self, row: usize) -> RawCell<'_> {
         if self.array().is_null(row) {
             // It was there before it was cast.
-            return Cell::Other("a value out of range");
+            return RawCell::Other("a value out of range");
         }
         match self {
-            Self::Text(array) => Cell::text(array.as_string_view().value(row)),
+            Self::Text(array) => RawCell::text(array.as_string_view().value(row)),
             Self::Decimal(array, scale) => decimal(array.as_primitive::<Decimal128Type>().value(row), *scale),
-            Self::Micros(array) => Cell::Micros(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-            Self::Clock(array) => Cell::Local(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-            Self::Integer(_, texts) => texts[row].as_deref().map_or(Cell::Absent, Cell::Number),
+            Self::Micros(array) => {
+                RawCell::Micros(array.as_primitive::<TimestampMicrosecondType>().value(row))
+            }
+            Self::Clock(array) => RawCell::Local(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+            Self::Integer(_, texts) => texts[row].as_deref().map_or(RawCell::Absent, RawCell::Number),
             Self::List(array) => {
                 let list = array.as_list::<i32>().value(row);
                 let items: Option<Vec<_>> = list.as_string_view().iter().collect();
-                items.map_or(Cell::Other("a list that is not of strings"), |items| {
-                    Cell::List(items.into_iter().map(|item| Cow::Owned(item.to_owned())).collect())
+                items.map_or(RawCell::Other("a list that is not of strings"), |items| {
+                    RawCell::List(items.into_iter().map(|item| Cow::Owned(item.to_owned())).collect())
                 })
             }
-            Self::Other(array) if array.data_type().is_floating() => Cell::Other("a floating-point number"),
-            Self::Other(_) => Cell::Other("of a column type that no field can have"),
+            Self::Other(array) if array.data_type().is_floating() => {
+                RawCell::Other("a floating-point number")
+            }
+            Self::Other(_) => RawCell::Other("of a column type that no field can have"),
         }
     }
 }
 
 /// Cents, or text where the value is no whole number of cents and the amount check must say so.
-fn decimal(value: i128, scale: u32) -> Cell<'static> {
+fn decimal(value: i128, scale: u32) -> RawCell<'static> {
     if scale <= 2
         && let Some(cents) = value.checked_mul(10i128.pow(2 - scale))
     {
-        return Cell::Cents(cents);
+        return RawCell::Cents(cents);
     }
-    Cell::Owned(crate::event::money::format_scaled(value, scale))
+    RawCell::Owned(crate::event::money::format_scaled(value, scale))
 }
 
 /// A row as a JSON object of texts, for quarantine.

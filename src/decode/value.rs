@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     fault::{Fault, shorten, wrong_type},
-    row::Cell,
+    row::RawCell,
     text::{self, Shape},
 };
 use crate::{
@@ -22,16 +22,16 @@ use crate::{
 /// Years that can be fiscal years.
 pub(crate) const YEARS: std::ops::Range<i32> = 1900..3000;
 
-pub(crate) fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
+pub(crate) fn text_of<'a>(cell: &'a RawCell<'_>) -> Option<&'a str> {
     match cell {
-        Cell::Text(text) => Some(text),
-        Cell::Owned(text) => Some(text),
+        RawCell::Text(text) => Some(text),
+        RawCell::Owned(text) => Some(text),
         _ => None,
     }
 }
 
 /// In JSON an exponent is a way of writing numbers; in a text it tells of a cell that a spreadsheet has rounded.
-fn check_exact(column: usize, cell: &Cell<'_>) -> Result<(), Fault> {
+fn check_exact(column: usize, cell: &RawCell<'_>) -> Result<(), Fault> {
     match text_of(cell).filter(|text| text::is_scientific(text)) {
         None => Ok(()),
         Some(text) => Err((
@@ -55,12 +55,12 @@ pub(crate) fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fau
     tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
 }
 
-pub(crate) fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+pub(crate) fn amount(column: usize, cell: &RawCell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
     let result = match cell {
-        Cell::Text(text) | Cell::Number(text) => parse_amount(text),
-        Cell::Owned(text) => parse_amount(text),
-        Cell::Cents(cents) => check_amount(Cents::new(*cents)),
+        RawCell::Text(text) | RawCell::Number(text) => parse_amount(text),
+        RawCell::Owned(text) => parse_amount(text),
+        RawCell::Cents(cents) => check_amount(Cents::new(*cents)),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map(Cents::as_i128).map_err(|e| {
@@ -71,11 +71,11 @@ pub(crate) fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
 }
 
 /// A number as messages show it.
-fn shown<'c>(cell: &'c Cell<'_>) -> Cow<'c, str> {
+fn shown<'c>(cell: &'c RawCell<'_>) -> Cow<'c, str> {
     match cell {
-        Cell::Text(text) | Cell::Number(text) => Cow::Borrowed(text),
-        Cell::Owned(text) => Cow::Borrowed(text),
-        Cell::Cents(cents) => Cow::Owned(format_cents(*cents)),
+        RawCell::Text(text) | RawCell::Number(text) => Cow::Borrowed(text),
+        RawCell::Owned(text) => Cow::Borrowed(text),
+        RawCell::Cents(cents) => Cow::Owned(format_cents(*cents)),
         _ => Cow::default(),
     }
 }
@@ -91,12 +91,12 @@ fn is_base64(text: &str) -> bool {
         && has(|byte| byte.is_ascii_digit() || *byte == b'=')
 }
 
-pub(crate) fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+pub(crate) fn number(column: usize, cell: &RawCell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
     let result = match cell {
-        Cell::Text(text) | Cell::Number(text) => parse_number(text),
-        Cell::Owned(text) => parse_number(text),
-        Cell::Cents(cents) => number::scaled(*cents, 2),
+        RawCell::Text(text) | RawCell::Number(text) => parse_number(text),
+        RawCell::Owned(text) => parse_number(text),
+        RawCell::Cents(cents) => number::scaled(*cents, 2),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map_err(|e| {
@@ -104,10 +104,10 @@ pub(crate) fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     })
 }
 
-pub(crate) fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
+pub(crate) fn year(column: usize, cell: &RawCell<'_>) -> Result<i32, Fault> {
     let text = match cell {
-        Cell::Text(text) | Cell::Number(text) => text,
-        Cell::Owned(text) => text.as_str(),
+        RawCell::Text(text) | RawCell::Number(text) => text,
+        RawCell::Owned(text) => text.as_str(),
         _ => return Err(wrong_type(column, cell, "a year of four digits")),
     };
     let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());

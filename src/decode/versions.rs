@@ -60,13 +60,11 @@ pub enum Stated {
 pub struct RowVersion {
     /// What stays the same when it changes.
     pub key: Box<str>,
-    /// What orders it.
     pub version: Version,
     /// The version as it stands there.
     pub shown: Box<str>,
     /// When it changed, if the version is a time that can be one.
     pub changed_at: Option<Instant>,
-    /// What it says.
     pub stated: Stated,
     /// Its first row among the decoded events; of none, where it would be.
     pub row: usize,
@@ -121,7 +119,7 @@ impl Decoder {
 
 /// What becomes of a record at a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum VersionEffect {
     /// 支付申请
     Application,
     /// 支付
@@ -138,7 +136,7 @@ pub(crate) enum Role {
     Recalled,
 }
 
-impl Role {
+impl VersionEffect {
     const fn word(self) -> &'static str {
         match self {
             Self::Application => "application",
@@ -154,8 +152,8 @@ impl Role {
 
 /// The id of an event that follows from a version of a record: the same whenever it is made.
 #[must_use]
-pub(crate) fn derived_id(record: &str, shown: &str, role: Role) -> String {
-    let slash = if role == Role::Payment { "" } else { "/" };
+pub(crate) fn derived_id(record: &str, shown: &str, role: VersionEffect) -> String {
+    let slash = if role == VersionEffect::Payment { "" } else { "/" };
     let plain = shown.bytes().all(|byte| byte.is_ascii_graphic());
     let id = format!("{record}@{shown}{slash}{word}", word = role.word());
     if plain && id.chars().count() <= EVENT_ID_CHARS {
@@ -175,7 +173,7 @@ pub(crate) fn application_id(record: &str) -> String {
     if record.chars().count() + tail.len() <= EVENT_ID_CHARS {
         return format!("{record}{tail}");
     }
-    derived_id(record, "", Role::Application)
+    derived_id(record, "", VersionEffect::Application)
 }
 
 /// What of an event's content is of interest: not when somebody entered it.
@@ -227,14 +225,20 @@ mod tests {
 
     #[test]
     fn ids_are_short_enough_and_told_apart() {
-        assert_eq!(derived_id("V1", "17", Role::Payment), "V1@17");
+        assert_eq!(derived_id("V1", "17", VersionEffect::Payment), "V1@17");
         assert_eq!(
-            derived_id("V1", "2026-03-05T10:00:00+08:00", Role::Paid),
+            derived_id("V1", "2026-03-05T10:00:00+08:00", VersionEffect::Paid),
             "V1@2026-03-05T10:00:00+08:00/paid"
         );
         assert_eq!(application_id("V1"), "V1/application");
-        let roles =
-            [Role::Application, Role::Payment, Role::Withdrawal, Role::Reversal, Role::Paid, Role::Returned];
+        let roles = [
+            VersionEffect::Application,
+            VersionEffect::Payment,
+            VersionEffect::Withdrawal,
+            VersionEffect::Reversal,
+            VersionEffect::Paid,
+            VersionEffect::Returned,
+        ];
         let long = "凭".repeat(64);
         let mut ids = std::collections::BTreeSet::new();
         for record in ["V1", &long] {

@@ -10,9 +10,7 @@ pub(crate) struct Oddity {
     /// The position in characters.
     pub at: usize,
     pub text: String,
-    /// What is wrong.
     pub message: String,
-    /// What to write.
     pub hint: String,
 }
 

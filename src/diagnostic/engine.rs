@@ -14,25 +14,23 @@ pub type Failure = (String, Option<String>);
 
 /// A problem that our own code found while an expression was planned or evaluated.
 #[derive(Debug)]
-pub struct Refusal {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
+pub struct ExpressionProblem {
+    pub(crate) message: String,
+    pub(crate) hint: String,
     /// The word it is about, as it is written; empty if the whole expression is meant.
     pub word: String,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for ExpressionProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ExpressionProblem {}
 
-impl From<Refusal> for DataFusionError {
-    fn from(refusal: Refusal) -> Self {
+impl From<ExpressionProblem> for DataFusionError {
+    fn from(refusal: ExpressionProblem) -> Self {
         Self::External(Box::new(refusal))
     }
 }
@@ -41,7 +39,7 @@ impl From<Refusal> for DataFusionError {
 #[must_use]
 pub fn failure(error: &DataFusionError) -> Failure {
     match error.find_root() {
-        DataFusionError::External(inner) => match inner.downcast_ref::<Refusal>() {
+        DataFusionError::External(inner) => match inner.downcast_ref::<ExpressionProblem>() {
             Some(refusal) => (refusal.message.clone(), Some(refusal.hint.clone())),
             // What our own code says of a table or a limit.
             None if inner.is::<DataFusionError>() => told(&inner.to_string()),
@@ -70,7 +68,7 @@ pub fn at_run_time(error: &DataFusionError) -> String {
 fn word_of(error: &DataFusionError) -> &str {
     match error.find_root() {
         DataFusionError::External(inner) => {
-            inner.downcast_ref::<Refusal>().map_or("", |refusal| &refusal.word)
+            inner.downcast_ref::<ExpressionProblem>().map_or("", |refusal| &refusal.word)
         }
         _ => "",
     }

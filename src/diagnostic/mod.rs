@@ -11,7 +11,7 @@ pub(crate) mod syntax;
 mod system;
 mod words;
 
-pub use engine::{Failure, Refusal, at_run_time, failure};
+pub use engine::{ExpressionProblem, Failure, at_run_time, failure};
 pub use fields::{field_fault, json_fault};
 pub use system::{os_reason, read_text};
 pub use words::{column_of, type_name, value_of};
@@ -25,7 +25,7 @@ pub struct Diagnostic {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// What is wrong, in a sentence for people.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,

@@ -12,7 +12,7 @@ use crate::{
     alert::{self, Alert, Cleared, Desk, Filing, Policy},
     evaluate::{
         Evaluation,
-        auto_resolve::{Lost, Watched},
+        auto_resolve::{LapsedCondition, Watched},
     },
     event::time::Calendar,
     rule::Language,
@@ -25,7 +25,12 @@ pub fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
     let lost = standings.lost(watched, findings, found);
     let before = |row: usize| found.partition_point(|found| found.row <= row);
     lost.into_iter()
-        .map(|Lost { row, rule_id, line, event_id }| Cleared { before: before(row), rule_id, line, event_id })
+        .map(|LapsedCondition { row, rule_id, line, event_id }| Cleared {
+            before: before(row),
+            rule_id,
+            line,
+            event_id,
+        })
         .collect()
 }
 
@@ -45,7 +50,7 @@ pub struct MemoryAlerts {
 }
 
 impl MemoryAlerts {
-    /// None yet.
+    /// Nothing is filed yet; quiet hours are those of the calendar.
     pub fn new(calendar: &Arc<Calendar>) -> Self {
         let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
         let (watched, filed) = (Watched::new(), HashSet::new());

@@ -11,8 +11,7 @@ use crate::stream::Block;
 /// When a batch is full.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// This many records.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Or this long after its first record.
     pub wait: Duration,
 }

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Intake, KeptEvents, ListsStep, SavedWatermark, VersionResult};
 use crate::{
-    evaluate::{Evaluation, Held, schedule::PassedTick},
+    evaluate::{Evaluation, WindowUsage, schedule::PassedTick},
     event::{Cents, EventType, Instant, period::JournalStart},
     journal::JournalBlock,
     rule::RuleSet,
@@ -32,8 +32,7 @@ pub struct Committable {
     pub paid: Cents,
     /// The earliest event time of the batch.
     pub first_at: Option<Instant>,
-    /// The latest one.
-    pub last_at: Option<Instant>,
+    pub(crate) last_at: Option<Instant>,
     /// Findings with their event times, and what happened to each rule.
     pub evaluation: Evaluation,
     /// The rules that the batch was judged by.
@@ -50,8 +49,7 @@ pub struct Committable {
     pub journal_start: Option<JournalStart>,
     /// The tick and the rule that this is the evaluation of.
     pub tick: Option<(Instant, String)>,
-    /// What windows hold.
-    pub held: Held,
+    pub(crate) held: WindowUsage,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
@@ -77,8 +75,7 @@ pub struct Stages {
     pub decode: Duration,
     /// Duplicates and ledger.
     pub sequence: Duration,
-    /// Windows.
-    pub windows: Duration,
+    pub(crate) windows: Duration,
     /// Rules, and encoding the journal block.
     pub evaluate: Duration,
 }

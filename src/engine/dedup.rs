@@ -22,10 +22,10 @@ use crate::event::{Instant, TimeDelta};
 
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Nothing.
+pub enum Sighting {
+    /// No event of this id was accepted.
     New,
-    /// The same event.
+    /// The same event was accepted before, with the same content.
     Duplicate,
     /// Another event with this id.
     Conflict,
@@ -141,9 +141,9 @@ impl Dedup {
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
-    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: Instant) -> Result<Seen, PortError> {
+    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: Instant) -> Result<Sighting, PortError> {
         match self.look(event_id, id, content)? {
-            Seen::New => {}
+            Sighting::New => {}
             known => return Ok(known),
         }
         let day = day_of(at);
@@ -155,14 +155,14 @@ impl Dedup {
             self.leaving.remove(&day);
         }
         self.move_on(at);
-        Ok(Seen::New)
+        Ok(Sighting::New)
     }
 
     /// Says whether an event is known, without knowing it from now on.
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
-    pub fn look(&mut self, event_id: &str, id: u64, content: u64) -> Result<Seen, PortError> {
+    pub fn look(&mut self, event_id: &str, id: u64, content: u64) -> Result<Sighting, PortError> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
             return Ok(told(*known, content));
         }
@@ -172,7 +172,7 @@ impl Dedup {
         {
             return Ok(told(known, content));
         }
-        Ok(Seen::New)
+        Ok(Sighting::New)
     }
 
     /// The times that an event can have of which the id is known, from and before; `None` if it is new.
@@ -259,8 +259,8 @@ impl Dedup {
     }
 }
 
-fn told(known: u64, content: u64) -> Seen {
-    if (known ^ content) & !DAY_MASK == 0 { Seen::Duplicate } else { Seen::Conflict }
+fn told(known: u64, content: u64) -> Sighting {
+    if (known ^ content) & !DAY_MASK == 0 { Sighting::Duplicate } else { Sighting::Conflict }
 }
 
 fn shard_of(id: u64) -> usize {
@@ -307,11 +307,11 @@ mod tests {
     fn tells_new_duplicate_and_conflict() {
         let mut dedup = Dedup::default();
         let mut see = |id, content: u64| dedup.see("", id, content << DAY_BITS, Instant::EPOCH).unwrap();
-        assert_eq!(see(7, 1), Seen::New);
-        assert_eq!(see(7, 1), Seen::Duplicate);
-        assert_eq!(see(7, 2), Seen::Conflict);
-        assert_eq!(see(7, 1), Seen::Duplicate);
-        assert_eq!(see(u64::MAX, 1), Seen::New);
+        assert_eq!(see(7, 1), Sighting::New);
+        assert_eq!(see(7, 1), Sighting::Duplicate);
+        assert_eq!(see(7, 2), Sighting::Conflict);
+        assert_eq!(see(7, 1), Sighting::Duplicate);
+        assert_eq!(see(u64::MAX, 1), Sighting::New);
         assert_eq!(dedup.len(), 2);
     }
 

@@ -10,14 +10,14 @@ use arrow::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    Committable, EngineError, Intake, KeptEvents, Record, SequenceCause, Sequenced, Stages, VersionResult,
-    Windowing,
+    Committable, EngineError, Intake, KeptEvents, OutputDetail, SequenceCause, Sequenced, Stages,
+    VersionResult, Windowing,
 };
 use crate::{
-    evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
+    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared, WindowUsage},
     event::{Cents, Column, EventType, Instant},
     journal::JournalBlock,
-    ledger::Trial,
+    ledger::TrialScope,
     stream::Block,
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct InFlight {
     /// The largest event time before and in the batch, if there is any.
     pub latest: Option<Instant>,
     /// What windows hold after it.
-    pub held: Held,
+    pub held: WindowUsage,
     /// Time spent so far.
     pub stages: Stages,
     /// What it takes of the room between sequencing and the commit.
@@ -42,7 +42,7 @@ pub(crate) struct InFlight {
     /// were decided, as many as one request may ask of.
     pub is_small: bool,
     /// It is only tried out: how, and who is told what would be found.
-    pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,
+    pub trial: Option<(TrialScope, oneshot::Sender<Evaluation>)>,
 }
 
 /// Judges the events of a batch by themselves.
@@ -70,7 +70,7 @@ pub(crate) fn prepare(
         unknown_fields,
         step,
         latest,
-        held: Held::default(),
+        held: WindowUsage::default(),
         stages,
         room: None,
         turn: None,
@@ -106,7 +106,7 @@ impl InFlight {
         self,
         prepared: Prepared,
         moved: Moved,
-        record: Record,
+        record: OutputDetail,
     ) -> Result<Committable, EngineError> {
         let started = std::time::Instant::now();
         let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, turn, .. } = self;
@@ -114,10 +114,10 @@ impl InFlight {
         let evaluation = prepared.conclude(moved);
         let encode =
             || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
-        let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
-        let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
+        let journal = (record == OutputDetail::Journal && !s.types.is_empty()).then(encode).transpose()?;
+        let keep = record == OutputDetail::Events && rules.session.is_some() && !s.types.is_empty();
         let events = keep.then(|| KeptEvents::new(&s.events, &s.types, &rules));
-        let whole = (record == Record::Whole).then(|| (s.events.clone(), s.types.clone()));
+        let whole = (record == OutputDetail::Whole).then(|| (s.events.clone(), s.types.clone()));
         let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
         let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What is wanted of the past.
-pub struct Wanted<'w> {
+pub struct ReplayQuery<'w> {
     /// The first instant; `None` for all of history.
     pub from: Option<Instant>,
     /// The columns of the event schema.
@@ -24,7 +24,6 @@ pub struct Wanted<'w> {
 /// The past of a stream.
 #[derive(Clone)]
 pub struct JournalReplay {
-    /// The events.
     pub history: Arc<dyn History>,
     /// From when on they are complete.
     pub journal: Option<JournalStart>,
@@ -37,7 +36,11 @@ impl JournalReplay {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn replay(&self, wanted: &Wanted<'_>, take: &mut dyn FnMut(&Batch<'_>)) -> Result<usize, PortError> {
+    pub fn replay(
+        &self,
+        wanted: &ReplayQuery<'_>,
+        take: &mut dyn FnMut(&Batch<'_>),
+    ) -> Result<usize, PortError> {
         let mut ledger = Ledger::default();
         ledger.group_by(wanted.groupings);
         ledger.whole_from(self.journal.map(|journal| journal.year));
@@ -82,7 +85,7 @@ mod tests {
     fn every_batch_is_a_beat() {
         let past = JournalReplay { history: Arc::new(Batches(3)), journal: None, busy: Arc::default() };
         let wanted =
-            Wanted { from: Some(Instant::from_micros(7)), columns: &[], balances: true, groupings: &[] };
+            ReplayQuery { from: Some(Instant::from_micros(7)), columns: &[], balances: true, groupings: &[] };
         let mut seen = Vec::new();
         assert_eq!(past.replay(&wanted, &mut |_| seen.push(past.busy.beats())).unwrap(), 0);
         assert_eq!((seen, past.busy.beats()), (vec![0, 1, 2], 3));

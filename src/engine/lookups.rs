@@ -10,7 +10,7 @@ use arrow::{
 };
 
 use super::{
-    dedup::{Dedup, Seen},
+    dedup::{Dedup, Sighting},
     plausible::Plausible,
     ports::PortError,
 };
@@ -97,7 +97,7 @@ fn approvals(
             .as_ref()
             .is_some_and(|bound| bound.refuses(Instant::from_micros(times.value(row))).is_some());
         let (id, content) = (decoded.ids[row], decoded.contents[row]);
-        if refused || before.contains(&id) || known.look(ids.value(row), id, content)? != Seen::New {
+        if refused || before.contains(&id) || known.look(ids.value(row), id, content)? != Sighting::New {
             continue;
         }
         before.insert(id);

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
     evaluate::{
-        plans::rows::{Rows, RowsTable, Timed, compacted},
+        plans::rows::{RowSource, RowsTable, Timed, compacted},
         schedule::Tables,
     },
     event::{EventType, Instant, event_schema, time::Calendar},
@@ -100,7 +100,7 @@ fn columns_of(kept: &[OneType], event_type: EventType) -> &[usize] {
 #[derive(Debug)]
 struct OfType(Arc<Events>, EventType);
 
-impl Rows for OfType {
+impl RowSource for OfType {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         let kept = self.0.0.read();
         let of = kept.iter().filter(|of| of.event_type == self.1);
@@ -112,14 +112,14 @@ impl Rows for OfType {
 #[derive(Debug)]
 struct Taken(Vec<Timed>);
 
-impl Rows for Taken {
+impl RowSource for Taken {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         self.0.iter().all(take);
     }
 }
 
 impl MemoryTables {
-    /// Tables without rows.
+    /// Tables that have no rows yet.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>) -> Self {
         let kept = Kept { findings: Vec::new(), alerts: MemoryAlerts::new(calendar) };

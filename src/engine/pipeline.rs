@@ -20,7 +20,7 @@ use tokio::{
     task::JoinError,
 };
 
-pub use self::asked::Asked;
+pub use self::asked::QuestionQueue;
 use self::{order::Sequence, windows::WindowStage};
 use super::{
     Committable, Scheduler, Sequencer, Windowing,
@@ -53,7 +53,7 @@ pub enum EngineError {
     Internal(String),
 }
 
-/// The last stage.
+/// The last stage of the loop, which makes batches last.
 pub trait Output: Send {
     /// Makes batches durable, all that are given or none, and tells who waits for them.
     fn commit(
@@ -64,7 +64,7 @@ pub trait Output: Send {
 
 /// The loop with its state.
 pub struct Engine {
-    /// Reads records.
+    /// What makes columns of the bytes of a block.
     pub decoder: Arc<Decoder>,
     /// Holds the ledger, the known events and the watermark.
     pub sequencer: Sequencer,
@@ -73,7 +73,7 @@ pub struct Engine {
     /// The rules; a reload puts others in.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the last stage gets of the accepted events.
-    pub record: Record,
+    pub record: OutputDetail,
     /// Evaluates rules on a schedule; without it they are not evaluated.
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment.
@@ -83,7 +83,7 @@ pub struct Engine {
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,
     /// What is asked beside the stream, and what is to be released; `None` where nobody asks.
-    pub asked: Option<Asked>,
+    pub asked: Option<QuestionQueue>,
     /// The clock's time, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
     pub silence: Option<IdleWatch>,
@@ -91,8 +91,8 @@ pub struct Engine {
 
 /// What the last stage gets of the accepted events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
-    /// Nothing.
+pub enum OutputDetail {
+    /// Neither the events nor their block.
     Nothing,
     /// A block for the journal.
     Journal,
@@ -105,8 +105,7 @@ pub enum Record {
 /// How time passes for sources that are silent.
 #[derive(Clone)]
 pub struct IdleWatch {
-    /// The clock's time.
-    pub now: Arc<dyn Fn() -> Instant + Send + Sync>,
+    pub(crate) now: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// How long a source may be silent.
     pub idle: TimeDelta,
     /// How often is looked.

@@ -31,8 +31,7 @@ pub struct KnownEvent {
     pub id: u64,
     /// The hash of its content.
     pub content: u64,
-    /// Its time.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// Its journal block; `None` if it is in a sealed file.
     pub block: Option<i64>,
 }
@@ -106,9 +105,9 @@ pub trait History: Send + Sync {
 /// A rule that was evaluated at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticked {
-    /// The tick.
+    /// The instant of event time that was due.
     pub at: Instant,
-    /// The rule.
+    /// The rule whose schedule was due.
     pub rule_id: String,
     /// The journal block after which it was.
     pub block: i64,

@@ -16,7 +16,6 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// After one event.
     #[must_use]
     pub fn new(at: Instant) -> Self {
         Self { first: at, second: None, newest: true, clock: None }

@@ -23,7 +23,6 @@ const BYTES: usize = 32 << 20;
 /// Conflicts of a batch that are looked into; a flood of them must not hold the stream.
 const LOOKS: usize = 32;
 
-/// The latest events.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     /// The events, and the bytes of a copy.

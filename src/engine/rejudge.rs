@@ -10,14 +10,14 @@ use arrow::{array::AsArray, compute::max, datatypes::TimestampMicrosecondType};
 
 use super::{
     Committable,
-    journal_replay::{JournalReplay, Wanted},
+    journal_replay::{JournalReplay, ReplayQuery},
     ports::PortError,
 };
 use crate::{
-    evaluate::{Evaluation, Evaluator, Moved, bounded::Work},
+    evaluate::{Evaluation, Evaluator, Moved, bounded::PendingWork},
     event::{Column, Instant, TimeDelta},
     lists::Lists,
-    rule::{Mode, RuleSet, compile::CompiledRule},
+    rule::{RuleMode, RuleSet, compile::CompiledRule},
 };
 
 /// Findings that one change of lists brings at most, as a query has rows at most.
@@ -71,7 +71,7 @@ impl Rejudging {
     fn rules(&self, evaluator: &Evaluator) -> RuleSet {
         let changed = self.changed(&evaluator.rules().lists);
         let asks = |rule: &CompiledRule| {
-            rule.rule.mode != Mode::Disabled && rule.asks(&changed) && !rule.reads_original()
+            rule.rule.mode != RuleMode::Disabled && rule.asks(&changed) && !rule.reads_original()
         };
         if self.back == TimeDelta::ZERO || changed.is_empty() {
             RuleSet::default()
@@ -111,7 +111,7 @@ impl Rejudging {
                 "the daemon ended so many times while it judged events again by these lists: they stay as they were judged"
             );
         } else if !rules.rules.is_empty() {
-            let _busy = past.busy.with(Work::Lists(lists.clone()));
+            let _busy = past.busy.with(PendingWork::Lists(lists.clone()));
             let from = latest.map(|latest| latest.saturating_sub(self.back));
             results = again(evaluator, rules, past, from, &lists)?;
         }
@@ -140,7 +140,7 @@ fn again(
     let judging = Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar()));
     let columns: Vec<usize> = (0..Column::COUNT).collect();
     let (mut results, mut findings, mut reached) = (Vec::new(), 0, Ok(()));
-    let wanted = Wanted { from, columns: &columns, balances, groupings: &groupings };
+    let wanted = ReplayQuery { from, columns: &columns, balances, groupings: &groupings };
     let events = past.replay(&wanted, &mut |batch| {
         let here = crate::failpoint::reach("lists.batch");
         reached = std::mem::replace(&mut reached, Ok(())).and(here);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::{
     evaluate::{
         Evaluation, Evaluator,
-        bounded::{Busy, Work},
+        bounded::{Busy, PendingWork},
         condition::RuleCounts,
         evaluator::FindingOrigin,
-        schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
+        schedule::{self, Due, Means, PassedTick, QueryLimits, Ran, Tables, Why},
     },
     event::Cents,
     rule::ById,
@@ -29,7 +29,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// With tables from there, and queries within these limits.
     #[must_use]
-    pub fn new(tables: Arc<dyn Tables>, limits: Limits, busy: Arc<Busy>) -> Self {
+    pub fn new(tables: Arc<dyn Tables>, limits: QueryLimits, busy: Arc<Busy>) -> Self {
         Self { means: Means { tables, limits, plans: Arc::default() }, busy }
     }
 
@@ -42,7 +42,7 @@ impl Scheduler {
     ) -> (Evaluation, Option<PassedTick>) {
         let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
         let rule = &rules.rules[due.rule].rule;
-        let _busy = self.busy.with(Work::Query(rule.id.clone()));
+        let _busy = self.busy.with(PendingWork::Query(rule.id.clone()));
         let Ran { findings, counts, passed } = match due.attempt {
             attempt if attempt >= ATTEMPTS_MAX => {
                 let ended = attempt - 1;

@@ -14,13 +14,13 @@ use sequencing::{Sequencing, name, on_lines_of_payments};
 
 use super::{
     Intake, Noted,
-    dedup::{Dedup, Seen},
+    dedup::{Dedup, Sighting},
     lookups,
     originals::Originals,
     ports::PortError,
     recent::Recent,
     ticker::Ticker,
-    versions::{Judges, Resolved, VersionResult, Versions},
+    versions::{Judges, ResolvedVersions, VersionResult, Versions},
     watermark::Watermark,
 };
 use crate::{
@@ -51,9 +51,9 @@ pub struct Sequencer {
 
 /// A batch, or a part of one, after it was applied to the ledger.
 pub struct Sequenced {
-    /// The accepted events.
+    /// The events that were accepted, in their order.
     pub events: RecordBatch,
-    /// Their types.
+    /// The types of those events, row by row.
     pub types: Vec<EventType>,
     /// The hashes of their ids and contents.
     pub hashes: Vec<(u64, u64)>,
@@ -88,7 +88,7 @@ pub struct Sequenced {
 pub enum SequenceCause {
     /// The loop starts, and ticks may be left over from before.
     Start,
-    /// Events came.
+    /// Events came that move the watermark.
     Events,
     /// No events came for a while, and the clock tells that time has passed.
     Silence,
@@ -205,14 +205,14 @@ impl Sequencer {
         }
         let seen = self.dedup.see(sequencing.event_ids.value(row), id, content, at)?;
         match seen {
-            Seen::New => self.accept(sequencing, (row, at), ticker)?,
-            Seen::Duplicate => sequencing.count_duplicate(row),
-            Seen::Conflict => {
+            Sighting::New => self.accept(sequencing, (row, at), ticker)?,
+            Sighting::Duplicate => sequencing.count_duplicate(row),
+            Sighting::Conflict => {
                 let detail = self.recent.conflict(&sequencing.decoded.events, row, &sequencing.accepted);
                 sequencing.reject(row, RejectReason::Conflict, detail);
             }
         }
-        Ok(seen == Seen::New)
+        Ok(seen == Sighting::New)
     }
 
     /// Moves the watermark by an event, and cuts the batch where it passes a tick.
@@ -296,7 +296,11 @@ impl Sequencer {
     }
 
     /// The events of a batch with all that they lack, and those that versions lead to in the place of these.
-    fn resolve(&mut self, mut decoded: Decoded, rules: &RuleSet) -> Result<(Decoded, Resolved), PortError> {
+    fn resolve(
+        &mut self,
+        mut decoded: Decoded,
+        rules: &RuleSet,
+    ) -> Result<(Decoded, ResolvedVersions), PortError> {
         self.group_for(rules);
         self.look_up(&mut decoded)?;
         let judges = Judges::new(&mut self.dedup, self.watermark.known_plausible());

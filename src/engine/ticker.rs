@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     event::{Instant, TimeDelta, tick::Ticks, time::Calendar},
-    rule::{Mode, RuleId, RuleSet, compile::CompiledView},
+    rule::{RuleId, RuleMode, RuleSet, compile::CompiledView},
 };
 
 /// How long schedules go on while no event comes: 366 days. After that they rest until events come again, so that a
@@ -28,7 +28,7 @@ impl Ticker {
     /// The schedules of these rules.
     #[must_use]
     pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>) -> Self {
-        let live = rules.rules.entries().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
+        let live = rules.rules.entries().filter(|(_, rule)| rule.rule.mode != RuleMode::Disabled);
         let schedules = live.filter_map(|(at, rule)| match &rule.view {
             CompiledView::Schedule(schedule) => Some((at, schedule.ticks.clone())),
             _ => None,
@@ -43,7 +43,7 @@ impl Ticker {
         Arc::ptr_eq(&self.rules, rules)
     }
 
-    /// The rules.
+    /// The rules whose schedules it follows.
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
@@ -55,7 +55,7 @@ impl Ticker {
         &self.rules.rules[at].rule.id
     }
 
-    /// The calendar.
+    /// The calendar that schedules are meant in.
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
@@ -80,7 +80,7 @@ impl Ticker {
 
     /// The ticks after `from` and not after `to`, between which no event was.
     #[must_use]
-    pub fn due(&self, from: Instant, to: Instant) -> Stretch {
+    pub fn due(&self, from: Instant, to: Instant) -> DueTicks {
         let until = to.min(from.saturating_add(RESTS_AFTER));
         let mut due = Vec::new();
         let mut rests = false;
@@ -97,13 +97,13 @@ impl Ticker {
             }
         }
         due.sort_unstable();
-        Stretch { due, rests }
+        DueTicks { due, rests }
     }
 }
 
 /// What is due after a stretch of time.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Stretch {
+pub struct DueTicks {
     /// The ticks in the order of time, with the rules that are due, in rule order.
     pub due: Vec<(Instant, RuleId)>,
     /// The stretch is so long that later ticks are left out.

@@ -10,18 +10,18 @@ use std::{
 
 use super::{
     Committable,
-    journal_replay::{JournalReplay, Wanted},
+    journal_replay::{JournalReplay, ReplayQuery},
     ports::{History, PortError},
     rejudge::Rejudging,
 };
 use crate::{
     evaluate::{
-        Backfill, Evaluator, Held, Moved, Prepared, Until, Windows,
-        bounded::{Busy, Work},
+        Backfill, Evaluator, Moved, Prepared, Until, WindowUsage, Windows,
+        bounded::{Busy, PendingWork},
         windows::Empty,
     },
     event::{Instant, TimeDelta, period::JournalStart},
-    ledger::Trial,
+    ledger::TrialScope,
     rule::{RuleId, RuleSet, WindowId, compile::CompiledView},
     say,
 };
@@ -189,7 +189,7 @@ impl Windowing {
     }
 
     /// What windows hold. Where that is more than they may, they let go of what none of them needs.
-    pub fn held(&mut self) -> Held {
+    pub fn held(&mut self) -> WindowUsage {
         let held = self.windows.held();
         let bytes: u64 = held.bytes.iter().sum();
         if bytes <= self.limit.max(self.lightened) {
@@ -235,12 +235,12 @@ impl Windowing {
         lightens: bool,
     ) -> Result<bool, PortError> {
         let Some(past) = self.past() else { return Ok(true) };
-        let _busy = past.busy.with(Work::Windows);
+        let _busy = past.busy.with(PendingWork::Windows);
         let started = std::time::Instant::now();
         let (windows, columns) = (&mut self.windows, filling.columns());
         // Windows hold nothing of groups.
         let (columns, balances) = (&columns, filling.balances());
-        let wanted = Wanted { from: filling.from(), columns, balances, groupings: &[] };
+        let wanted = ReplayQuery { from: filling.from(), columns, balances, groupings: &[] };
         let mut is_enough = false;
         let events = past.replay(&wanted, &mut |batch| {
             if is_enough {
@@ -314,7 +314,7 @@ impl Windowing {
     }
 
     /// Measures the windows that the events of a batch would have, and takes none of them in.
-    pub fn try_out(&mut self, prepared: &Prepared, trial: Trial) -> Moved {
+    pub fn try_out(&mut self, prepared: &Prepared, trial: TrialScope) -> Moved {
         let mut moved = self.windows.try_out(prepared, trial);
         self.refuse_beyond(&mut moved);
         moved

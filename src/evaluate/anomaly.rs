@@ -1,11 +1,11 @@
 //! A window's value against its key's history. Scores are statistics, not money: they are floats, computed
 //! in the order of the windows from exact values, so that they are the same on every run.
 
-use crate::rule::window::{Anomaly, Direction, Method};
+use crate::rule::window::{Anomaly, AnomalyMethod, Direction};
 
 /// How a value compares with those before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Score {
+pub(crate) struct AnomalyScore {
     /// How far it is from what is usual.
     pub score: f64,
     /// What is usual: the mean, the median or the weighted mean.
@@ -17,43 +17,43 @@ const MAD_TO_SIGMA: f64 = 0.6745;
 
 /// The score of `x` against `history`, the oldest value first; `None` with fewer than `min_history` values.
 #[must_use]
-pub(crate) fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<Score> {
+pub(crate) fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<AnomalyScore> {
     if history.len() < anomaly.min_history.max(1) {
         return None;
     }
     let (score, baseline) = match anomaly.method {
-        Method::Zscore => {
+        AnomalyMethod::Zscore => {
             let mean = mean(history);
             (in_units(x - mean, deviation(history, mean)?), mean)
         }
-        Method::Mad | Method::Seasonal => {
+        AnomalyMethod::Mad | AnomalyMethod::Seasonal => {
             let mut values = history.to_vec();
             let median = median(&mut values);
             values.iter_mut().for_each(|value| *value = (*value - median).abs());
             (MAD_TO_SIGMA * in_units(x - median, self::median(&mut values)), median)
         }
-        Method::Iqr => {
+        AnomalyMethod::Iqr => {
             let sorted = sorted(history.iter().copied());
             let (low, high) = (quantile(&sorted, 0.25), quantile(&sorted, 0.75));
             let beyond = if x > high { x - high } else { (x - low).min(0.0) };
             (in_units(beyond, high - low), quantile(&sorted, 0.5))
         }
-        Method::Ewma => {
+        AnomalyMethod::Ewma => {
             let (mean, deviation) = weighted(history, anomaly.alpha)?;
             (in_units(x - mean, deviation), mean)
         }
-        Method::Ratio => {
+        AnomalyMethod::Ratio => {
             let mean = mean(history);
             (in_units(x, mean), mean)
         }
     };
     let score = match (anomaly.direction, anomaly.method) {
         // A share of the mean has no side.
-        (_, Method::Ratio) | (Direction::Above, _) => score,
+        (_, AnomalyMethod::Ratio) | (Direction::Above, _) => score,
         (Direction::Below, _) => -score,
         (Direction::Both, _) => score.abs(),
     };
-    Some(Score { score, baseline })
+    Some(AnomalyScore { score, baseline })
 }
 
 /// A distance in units of a spread. Without a spread, every other value is infinitely far away.
@@ -126,13 +126,13 @@ mod tests {
     use super::*;
     use crate::{rule::window::Season, yaml::Placed};
 
-    fn anomaly(method: Method, direction: Direction) -> Anomaly {
+    fn anomaly(method: AnomalyMethod, direction: Direction) -> Anomaly {
         let of = Placed { text: String::new(), span: saphyr_parser::Span::default() };
         let season = Season::Weekday;
         Anomaly { of, method, history: 90, min_history: 2, direction, season, alpha: 0.5 }
     }
 
-    fn of(method: Method, x: f64, history: &[f64]) -> f64 {
+    fn of(method: AnomalyMethod, x: f64, history: &[f64]) -> f64 {
         score(&anomaly(method, Direction::Above), x, history).unwrap().score
     }
 
@@ -151,16 +151,16 @@ mod tests {
     fn scores_are_what_the_formulas_say() {
         let history = [2.0, 4.0, 4.0, 5.0, 10.0];
         // Mean 5, squares 9 + 1 + 1 + 0 + 25 over 4: deviation 3.
-        assert_eq!(of(Method::Zscore, 11.0, &history), 2.0);
+        assert_eq!(of(AnomalyMethod::Zscore, 11.0, &history), 2.0);
         // Median 4, distances 2 0 0 1 6: 1.
-        assert_eq!(of(Method::Mad, 14.0, &history), 6.745);
+        assert_eq!(of(AnomalyMethod::Mad, 14.0, &history), 6.745);
         // Quartiles 4 and 5.
-        assert_eq!(of(Method::Iqr, 7.5, &history), 2.5);
-        assert_eq!(of(Method::Iqr, 3.0, &history), -1.0);
-        assert_eq!(of(Method::Iqr, 4.5, &history), 0.0);
-        assert_eq!(of(Method::Ratio, 15.0, &history), 3.0);
+        assert_eq!(of(AnomalyMethod::Iqr, 7.5, &history), 2.5);
+        assert_eq!(of(AnomalyMethod::Iqr, 3.0, &history), -1.0);
+        assert_eq!(of(AnomalyMethod::Iqr, 4.5, &history), 0.0);
+        assert_eq!(of(AnomalyMethod::Ratio, 15.0, &history), 3.0);
         // pandas.Series([1, 2, 4]).ewm(alpha=0.5): mean 3.0, std 1.5811388.
-        let ewma = score(&anomaly(Method::Ewma, Direction::Above), 10.0, &[1.0, 2.0, 4.0]).unwrap();
+        let ewma = score(&anomaly(AnomalyMethod::Ewma, Direction::Above), 10.0, &[1.0, 2.0, 4.0]).unwrap();
         assert_eq!(ewma.baseline, 3.0);
         assert!((ewma.score - 7.0 / 1.581_138_830_084_189_8).abs() < 1e-12, "{}", ewma.score);
     }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     #[allow(clippy::float_cmp)]
     fn without_a_spread_every_other_value_is_infinitely_far() {
-        for method in [Method::Zscore, Method::Mad, Method::Iqr, Method::Ewma] {
+        for method in [AnomalyMethod::Zscore, AnomalyMethod::Mad, AnomalyMethod::Iqr, AnomalyMethod::Ewma] {
             assert_eq!(of(method, 3.0, &[3.0, 3.0, 3.0]), 0.0, "{method:?}");
             assert_eq!(of(method, 4.0, &[3.0, 3.0, 3.0]), f64::INFINITY, "{method:?}");
             assert_eq!(of(method, 2.0, &[3.0, 3.0, 3.0]), f64::NEG_INFINITY, "{method:?}");
@@ -178,10 +178,11 @@ mod tests {
     #[test]
     #[allow(clippy::float_cmp)]
     fn directions_turn_the_score() {
-        let with = |direction| score(&anomaly(Method::Zscore, direction), 1.0, &[2.0, 4.0]).unwrap().score;
+        let with =
+            |direction| score(&anomaly(AnomalyMethod::Zscore, direction), 1.0, &[2.0, 4.0]).unwrap().score;
         let above = with(Direction::Above);
         assert!(above < 0.0);
         assert_eq!((with(Direction::Below), with(Direction::Both)), (-above, -above));
-        assert!(score(&anomaly(Method::Zscore, Direction::Above), 1.0, &[2.0]).is_none());
+        assert!(score(&anomaly(AnomalyMethod::Zscore, Direction::Above), 1.0, &[2.0]).is_none());
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     event::{Column, time::Calendar},
     finding::Finding,
     ledger::columns::BUDGET_COLUMNS,
-    rule::{ColumnId, Mode, RuleSet},
+    rule::{ColumnId, RuleMode, RuleSet},
 };
 
 /// The conditions of a batch's rules after each of its events.
@@ -35,7 +35,6 @@ pub struct Standings {
     other_lines: Vec<Box<str>>,
 }
 
-/// One rule's.
 #[derive(Debug)]
 struct Standing {
     rule_id: String,
@@ -47,11 +46,10 @@ struct Standing {
 
 /// A condition that is not true after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct LapsedCondition {
     /// The row of the event.
     pub row: usize,
     pub rule_id: String,
-    /// The budget line.
     pub line: String,
     pub event_id: String,
 }
@@ -66,7 +64,7 @@ impl Standings {
         let mut standings = Self::default();
         let others = LazyCell::new(|| other_lines(rules, batch, calendar));
         let other_rows = batch.after.others.as_ref().map_or(0, |others| others.rows.len());
-        let conditions = rules.rules.iter().filter(|rule| rule.rule.mode == Mode::Live);
+        let conditions = rules.rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
         for (rule, condition) in conditions.filter_map(|rule| Some((rule, rule.clears.as_ref()?))) {
             // What fails here is counted where the rule itself is judged; a line that cannot be judged is not cleared.
             let mut counts = RuleCounts::default();
@@ -94,7 +92,12 @@ impl Standings {
 
     /// The conditions that were lost for watched lines, in the order of the events. Lines that findings of this batch
     /// are about are watched from their event on, and lost ones no longer.
-    pub fn lost(&self, watched: &mut Watched, findings: &[Finding], found: &[FindingOrigin]) -> Vec<Lost> {
+    pub fn lost(
+        &self,
+        watched: &mut Watched,
+        findings: &[Finding],
+        found: &[FindingOrigin],
+    ) -> Vec<LapsedCondition> {
         let (Some(ids), Some(lines)) = (&self.ids, &self.lines) else { return Vec::new() };
         let (ids, lines) = (ids.as_string_view(), lines.as_string_view());
         let mut lost = Vec::new();
@@ -113,7 +116,12 @@ impl Standings {
                 let mut lose = |line: &str| {
                     if watched.remove(line) {
                         let (rule_id, line) = (standing.rule_id.clone(), line.to_owned());
-                        lost.push(Lost { row, rule_id, line, event_id: ids.value(row).to_owned() });
+                        lost.push(LapsedCondition {
+                            row,
+                            rule_id,
+                            line,
+                            event_id: ids.value(row).to_owned(),
+                        });
                     }
                 };
                 if !standing.events.value(row) {

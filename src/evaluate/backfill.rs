@@ -89,13 +89,13 @@ impl Backfill {
 }
 
 /// When the events of a batch were.
-pub(crate) struct Times<'b> {
+pub(crate) struct EventTimes<'b> {
     of: &'b [i64],
     /// The first and the last; `None` without events.
     span: Option<(i64, i64)>,
 }
 
-impl<'b> Times<'b> {
+impl<'b> EventTimes<'b> {
     /// The times of a batch.
     #[must_use]
     pub(crate) fn new(events: &'b RecordBatch) -> Self {

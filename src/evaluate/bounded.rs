@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    crowd::{Course, Crowd},
-    guard::Watch,
+    crowd::{Crowd, QueryCourse},
+    guard::QueryDeadline,
     threads,
 };
 use crate::{diagnostic::os_reason, rule::limits::STACK, say};
@@ -38,7 +38,7 @@ static LEFT: Crowd = Crowd::new();
 
 /// What a stream waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
+pub enum PendingWork {
     /// The query of this rule.
     Query(String),
     /// Events are judged again by these lists.
@@ -52,13 +52,13 @@ pub enum Work {
 pub struct Busy {
     /// Rules that are due and not evaluated yet.
     pub pending: AtomicUsize,
-    running: Mutex<Option<(Work, Instant)>>,
+    running: Mutex<Option<(PendingWork, Instant)>>,
     beats: AtomicU64,
 }
 
 impl Busy {
     /// Notes that the stream waits for this, until what is returned is dropped.
-    pub fn with(&self, work: Work) -> impl Drop + use<'_> {
+    pub fn with(&self, work: PendingWork) -> impl Drop + use<'_> {
         struct Ended<'b>(&'b Busy);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
@@ -71,7 +71,7 @@ impl Busy {
 
     /// What the stream waits for, and for how long it has.
     #[must_use]
-    pub fn running(&self) -> Option<(Work, Duration)> {
+    pub fn running(&self) -> Option<(PendingWork, Duration)> {
         let running = self.running.lock();
         running.as_ref().map(|(work, since)| (work.clone(), since.elapsed()))
     }
@@ -80,7 +80,7 @@ impl Busy {
     #[must_use]
     pub fn query(&self) -> Option<(String, Duration)> {
         match self.running() {
-            Some((Work::Query(rule), time)) => Some((rule, time)),
+            Some((PendingWork::Query(rule), time)) => Some((rule, time)),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl From<Broken> for DataFusionError {
 }
 
 /// Held by who waits for a query: it is cancelled when nobody does any more.
-struct Waiting(Arc<Watch>, Arc<Course<'static>>);
+struct Waiting(Arc<QueryDeadline>, Arc<QueryCourse<'static>>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -167,7 +167,7 @@ impl Drop for Waiting {
 pub(crate) async fn run<T, W, F>(owner: &str, time: Duration, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
     if !LEFT.admits(owner, time.min(PATIENCE)).await {
@@ -190,7 +190,7 @@ where
 /// What it fails with before its first row.
 pub(crate) async fn stream<W, F>(time: Duration, work: W) -> Result<SendableRecordBatchStream>
 where
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<SendableRecordBatchStream>>,
 {
     let (rows, taken) = mpsc::channel::<Result<RecordBatch>>(1);
@@ -228,7 +228,7 @@ fn on_a_thread<T, W, F>(
 ) -> Result<Waiting>
 where
     T: Send + 'static,
-    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    W: FnOnce(Arc<QueryDeadline>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
     let unread = |e: std::io::Error| DataFusionError::from(Unread(os_reason(&e)));
@@ -237,7 +237,7 @@ where
         .thread_stack_size(STACK)
         .build()
         .map_err(unread)?;
-    let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(LEFT.course(owner)));
+    let (watch, course) = (Arc::new(QueryDeadline::new(time)), Arc::new(LEFT.course(owner)));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
     let begun = threads::on_one(move || {

@@ -17,11 +17,11 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    aggregate::{Output, Packed, Row, TextsOf},
+    aggregate::{AggregateColumn, Packed, TextsOf, WindowRow},
     condition::{RuleCounts, RuleTable, judge, value},
-    finding::{Place, Subject},
+    finding::{FindingRow, Subject},
     key::KeyHasher,
-    key_history::Key,
+    key_history::KeyState,
     pane::Pane,
     scale::Scale,
     sliding::Selected,
@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(crate) use judge::Judge;
-pub(crate) use state::State;
+pub(crate) use state::ClosingWindows;
 pub(crate) use until::Until;
 
 /// Panes that are held without asking whether they are still needed.
@@ -45,7 +45,7 @@ const WAITING: usize = 4096;
 
 /// The windows of one rule.
 #[derive(Debug, Default)]
-pub(crate) struct Closing {
+pub(crate) struct CalendarWindows {
     keys: Keys,
     /// Panes with events, by their starts, with the keys that have events in them.
     panes: BTreeMap<i64, Vec<u128>>,
@@ -62,7 +62,7 @@ pub(crate) struct Closing {
     waiting: Waiting,
 }
 
-type Keys = HashMap<u128, Key, BuildHasherDefault<KeyHasher>>;
+type Keys = HashMap<u128, KeyState, BuildHasherDefault<KeyHasher>>;
 
 /// The end of the first window that has events and is not closed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,7 +70,6 @@ enum Next {
     /// It has to be looked for.
     #[default]
     Unknown,
-    /// There is none.
     Nothing,
     At(i64),
 }
@@ -79,7 +78,7 @@ enum Next {
 #[derive(Debug, Default)]
 struct Waiting {
     windows: Vec<Window>,
-    outputs: Vec<Output>,
+    outputs: Vec<AggregateColumn>,
 }
 
 impl Waiting {
@@ -87,7 +86,7 @@ impl Waiting {
     fn add(&mut self, judge: &Judge<'_>, panes: &[&Pane], window: Window) {
         let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
         if self.outputs.is_empty() {
-            self.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
+            self.outputs = aggregates.iter().map(|aggregate| AggregateColumn::new(aggregate, 1)).collect();
         }
         Pane::merge(aggregates, layout, panes, &mut self.outputs);
         self.windows.push(window);
@@ -117,20 +116,18 @@ fn values(by: &[KeyPart], table: &RuleTable, row: usize) -> Box<[ScalarValue]> {
     by.iter().map(|part| of(part).unwrap_or(ScalarValue::Null)).collect()
 }
 
-impl Closing {
+impl CalendarWindows {
     /// Windows without events, of which those up to `closed` are over.
     #[must_use]
     pub(crate) fn new(closed: Until) -> Self {
         Self { closed, limit: PANES_MIN, ..Self::default() }
     }
 
-    /// Panes held.
     #[must_use]
     pub(crate) fn panes(&self) -> usize {
         self.held
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, panes, held, .. } = self;
         let beside = || {
@@ -138,7 +135,7 @@ impl Closing {
             starts + keys.allocation_size()
         };
         scale.weigh((*held + keys.len(), keys.len()), beside, |some| {
-            keys.values().skip(some.start).take(some.len()).map(Key::bytes).sum()
+            keys.values().skip(some.start).take(some.len()).map(KeyState::bytes).sum()
         })
     }
 
@@ -229,9 +226,9 @@ impl Closing {
             return Vec::new();
         }
         let hash = selected.keys[place];
-        let key = self.keys.entry(hash).or_insert_with(|| Key {
+        let key = self.keys.entry(hash).or_insert_with(|| KeyState {
             by: values(&judge.view.by, table, selected.rows[place] as usize),
-            ..Key::default()
+            ..KeyState::default()
         });
         let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
         let pane = key.panes.get_or_insert_with(stretch.start.as_micros(), || {
@@ -241,7 +238,7 @@ impl Closing {
             Pane::new(aggregates, layout)
         });
         let Packed { texts, beside, .. } = &selected.packed;
-        let row = Row { words: row, texts: TextsOf::Batch(texts, place) };
+        let row = WindowRow { words: row, texts: TextsOf::Batch(texts, place) };
         if let Err(e) = pane.add(aggregates, layout, row, (beside, place)) {
             counts.fail(&at_run_time(&e));
         }
@@ -313,7 +310,7 @@ impl Closing {
         let mut keys: Vec<u128> = panes.flat_map(|(_, keys)| keys.iter().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
-        let label = |hash: u128| self.keys.get(&hash).map(Key::label);
+        let label = |hash: u128| self.keys.get(&hash).map(KeyState::label);
         let mut labelled: Vec<_> = keys.into_iter().map(|hash| (label(hash), hash)).collect();
         labelled.sort_by(|(a, _), (b, _)| a.cmp(b));
         labelled.into_iter().map(|(_, hash)| hash).collect()
@@ -355,7 +352,7 @@ impl Closing {
             if let Some(past) = past {
                 past.found = true;
             }
-            let place = Place { table: &table, row, more: &[], more_row: 0 };
+            let place = FindingRow { table: &table, row, more: &[], more_row: 0 };
             let finding = Finding::new(j.rule, &place, Subject::Window(window.stretch), j.calendar);
             found.push(Closed { row: window.row, at: window.stretch.end, finding });
         }

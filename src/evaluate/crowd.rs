@@ -24,7 +24,6 @@ pub(crate) struct Crowd(Mutex<BTreeSet<Left>>);
 type Left = (String, Instant);
 
 impl Crowd {
-    /// None yet.
     #[must_use]
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(BTreeSet::new()))
@@ -63,14 +62,18 @@ impl Crowd {
 
     /// A query that begins.
     #[must_use]
-    pub(crate) fn course(&self, owner: &str) -> Course<'_> {
-        Course { crowd: self, left: (owner.to_owned(), Instant::now()), state: AtomicU8::new(WAITED_FOR) }
+    pub(crate) fn course(&self, owner: &str) -> QueryCourse<'_> {
+        QueryCourse {
+            crowd: self,
+            left: (owner.to_owned(), Instant::now()),
+            state: AtomicU8::new(WAITED_FOR),
+        }
     }
 }
 
 /// Whether a query has ended, and whether anybody waits for it.
 #[derive(Debug)]
-pub(crate) struct Course<'c> {
+pub(crate) struct QueryCourse<'c> {
     crowd: &'c Crowd,
     left: Left,
     state: AtomicU8,
@@ -80,7 +83,7 @@ const WAITED_FOR: u8 = 0;
 const LEFT_BEHIND: u8 = 1;
 const ENDED: u8 = 2;
 
-impl Course<'_> {
+impl QueryCourse<'_> {
     /// Nobody waits for it any more.
     pub(crate) fn leave(&self) {
         // The lock is held meanwhile, so that an end does not come in between.
@@ -91,7 +94,6 @@ impl Course<'_> {
         }
     }
 
-    /// It has ended.
     pub(crate) fn end(&self) {
         let mut left = self.crowd.left();
         if self.state.swap(ENDED, Ordering::SeqCst) == LEFT_BEHIND {
@@ -128,7 +130,7 @@ mod tests {
     async fn others_wait_while_some_are_left_and_are_refused_only_by_very_many() {
         let crowd = Crowd::new();
         let courses: Vec<_> = (0..MANY).map(|n| crowd.course(&format!("slow{n}"))).collect();
-        courses[..FEW].iter().for_each(Course::leave);
+        courses[..FEW].iter().for_each(QueryCourse::leave);
         let started = Instant::now();
         assert!(crowd.admits("good", SOON).await);
         assert!(started.elapsed() >= SOON, "it waits before it runs beside them");
@@ -139,7 +141,7 @@ mod tests {
             courses[0].end();
         });
         assert!(admitted && started.elapsed() < long / 2, "it begins as soon as one has ended");
-        courses.iter().for_each(Course::leave);
+        courses.iter().for_each(QueryCourse::leave);
         assert_eq!(crowd.count(), MANY - 1, "what has ended is not left");
         let another = crowd.course("another");
         another.leave();

@@ -14,9 +14,9 @@ use arrow::{
 use super::{
     Backfill,
     auto_resolve::Standings,
-    backfill::Times,
+    backfill::EventTimes,
     condition::{RuleCounts, RuleTable, judge, judge_by, mask},
-    finding::{Place, Subject},
+    finding::{FindingRow, Subject},
     measures::measured_columns,
     select::{Compacts, select},
     shared_parts::SharedParts,
@@ -32,7 +32,7 @@ use crate::{
         original::ORIGINAL_COLUMNS,
     },
     rule::{
-        ById, ColumnId, Mode, RuleId, RuleSet, WindowId,
+        ById, ColumnId, RuleId, RuleMode, RuleSet, WindowId,
         compile::{CompiledRule, CompiledView, Condition},
     },
 };
@@ -62,7 +62,6 @@ pub struct Evaluation {
 pub struct FindingOrigin {
     /// The row of the batch that led to it.
     pub row: usize,
-    /// Its time.
     pub at: Instant,
     /// The event's amount; nothing if it is not about an event.
     pub cents: Cents,
@@ -78,9 +77,9 @@ impl Evaluation {
 
 /// Accepted events with the balances after each.
 pub struct Batch<'b> {
-    /// The events.
+    /// The events of the batch as columns.
     pub events: &'b RecordBatch,
-    /// Their types.
+    /// The types of those events, row by row.
     pub types: &'b [EventType],
     /// What the ledger says after each.
     pub after: &'b AfterEvent,
@@ -121,7 +120,7 @@ impl Evaluator {
         Self { rules, calendar }
     }
 
-    /// The rules.
+    /// The rules that it evaluates now.
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
@@ -140,7 +139,7 @@ impl Evaluator {
         let mut prepared = self.prepared(batch, &|column| filling.reads(column));
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);
-        let times = Times::new(batch.events);
+        let times = EventTimes::new(batch.events);
         let shared = SharedParts::new(&self.rules.in_parts.shared);
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, from) in &filling.closing {
@@ -169,7 +168,7 @@ impl Evaluator {
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.entries() {
             let mut closing = None;
-            if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
+            if rule.rule.mode != RuleMode::Disabled && rule.rule.trigger & present != 0 {
                 let mask = mask(&mut masks, rule.rule.trigger, batch.types);
                 closing = prepared.prepare_rule(number, rule, mask, &shared);
             }
@@ -340,7 +339,7 @@ impl Prepared {
             // Its windows hold the same events, by other keys.
             let first = windows.first().and_then(|window| window.window);
             let Some(selected) = first.and_then(|window| self.windows.get(window)) else { continue };
-            if measured.is_empty() || rule.rule.mode == Mode::Disabled || selected.rows.is_empty() {
+            if measured.is_empty() || rule.rule.mode == RuleMode::Disabled || selected.rows.is_empty() {
                 continue;
             }
             let Some(compact) = &selected.compact else { continue };
@@ -374,7 +373,7 @@ impl Prepared {
     }
 
     fn finding(&self, hit: Hit, measures: &[ArrayRef]) -> Finding {
-        let place = Place { table: &self.table, row: hit.row, more: measures, more_row: hit.place };
+        let place = FindingRow { table: &self.table, row: hit.row, more: measures, more_row: hit.place };
         let ids = self.table.of_batch()[Column::EventId.into()].as_string_view();
         let subject = Subject::Event { id: ids.value(hit.row), at: time(&self.table, hit.row) };
         Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)

@@ -20,7 +20,6 @@ const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::Budge
 pub enum Subject<'s> {
     Event {
         id: &'s str,
-        /// Its time.
         at: Instant,
     },
     /// A window; of its key no other ends when it does.
@@ -42,7 +41,7 @@ impl Subject<'_> {
 }
 
 /// The row that a finding was made on: in the rule's table, and in the columns behind those of the table.
-pub struct Place<'p> {
+pub struct FindingRow<'p> {
     pub table: &'p RuleTable,
     pub row: usize,
     /// Columns behind those of the table.
@@ -51,7 +50,7 @@ pub struct Place<'p> {
     pub more_row: usize,
 }
 
-impl Place<'_> {
+impl FindingRow<'_> {
     fn cell(&self, column: ColumnId) -> (&ArrayRef, usize) {
         match column.number().checked_sub(self.table.of_batch().len()) {
             None => (&self.table.of_batch()[column], self.row),
@@ -66,7 +65,12 @@ const ID_LENGTH: usize = 32;
 impl Finding {
     /// The finding of `rule` on a row of its table.
     #[must_use]
-    pub fn new(rule: &CompiledRule, place: &Place<'_>, subject: Subject<'_>, calendar: &Calendar) -> Self {
+    pub fn new(
+        rule: &CompiledRule,
+        place: &FindingRow<'_>,
+        subject: Subject<'_>,
+        calendar: &Calendar,
+    ) -> Self {
         let named = |columns: &[ColumnId]| -> Map<String, Value> {
             let cell = |at: ColumnId| {
                 let (array, row) = place.cell(at);
@@ -126,7 +130,7 @@ impl Finding {
 }
 
 /// Those of [`LABELS`] that the rule's table has.
-fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<String, Value> {
+fn labels(rule: &CompiledRule, place: &FindingRow<'_>, calendar: &Calendar) -> Map<String, Value> {
     let mut labels = Map::new();
     for name in LABELS.map(|column| column.spec().name) {
         if let Some(at) = ColumnId::of(&rule.columns, name) {

@@ -15,10 +15,10 @@ use datafusion::{
 };
 use futures::StreamExt;
 
-use super::{bounded::Unread, guard::Watch, schedule::Tables};
+use super::{bounded::Unread, guard::QueryDeadline, schedule::Tables};
 use crate::{
     event::{BudgetAction, EventType, Instant, time::Calendar},
-    forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
+    forecast::{Early, Forecast, ForecastLevel, Forecasts, LineYear, YearPosition, forecast},
     ledger::columns::BALANCE_TYPE,
     say,
     sql::tables::{EVENT_COLUMNS, EVENT_TYPES, forecasts_schema, with_forecasts},
@@ -27,7 +27,7 @@ use crate::{
 /// The lines of a moment, and what became of them.
 pub(crate) struct Forecaster<'b> {
     lines: Vec<LineYear<'b>>,
-    position: Position,
+    position: YearPosition,
 }
 
 impl<'b> Forecaster<'b> {
@@ -53,7 +53,7 @@ impl<'b> Forecaster<'b> {
             is_known: true,
         };
         let lines = (0..lines.num_rows()).map(line).collect();
-        Some(Self { lines, position: Position::at(calendar, now)? })
+        Some(Self { lines, position: YearPosition::at(calendar, now)? })
     }
 
     /// What earlier events say of earlier years.
@@ -74,12 +74,17 @@ impl<'b> Forecaster<'b> {
 
     /// Where in the year it is.
     #[must_use]
-    pub(crate) fn position(&self) -> &Position {
+    pub(crate) fn position(&self) -> &YearPosition {
         &self.position
     }
 
     /// Reads the events: all of them, for only those that tell all of a line tell something of it.
-    async fn read(&mut self, context: &SessionContext, tables: &dyn Tables, watch: &Watch) -> Result<()> {
+    async fn read(
+        &mut self,
+        context: &SessionContext,
+        tables: &dyn Tables,
+        watch: &QueryDeadline,
+    ) -> Result<()> {
         let mut early = self.early();
         if early.is_empty() {
             return Ok(());
@@ -108,7 +113,7 @@ pub(crate) async fn read<'b>(
     tables: &dyn Tables,
     calendar: &Calendar,
     now: Instant,
-    watch: &Watch,
+    watch: &QueryDeadline,
 ) -> Result<(Forecaster<'b>, Forecasts)> {
     let beyond = || DataFusionError::External(say!("there is no fiscal year for this time").into());
     let mut forecaster = Forecaster::new(lines, calendar, now).ok_or_else(beyond)?;
@@ -160,7 +165,6 @@ fn cell(texts: &StringViewArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
-/// Columns of money.
 struct Money<const N: usize>([Decimal128Builder; N]);
 
 impl<const N: usize> Money<N> {
@@ -206,12 +210,13 @@ pub(crate) fn table(forecaster: &Forecaster<'_>, forecasts: &Forecasts) -> Optio
     };
     let named = |code| Some(code).filter(|code: &&str| !code.is_empty());
     for (line, forecast) in forecaster.lines.iter().zip(&forecasts.lines) {
-        let codes = [Some(Level::Line.word()), Some(line.id), named(line.unit), named(line.class)];
+        let codes = [Some(ForecastLevel::Line.word()), Some(line.id), named(line.unit), named(line.class)];
         row(codes, line.year, (line.total, line.executed), forecast.as_ref());
     }
     for group in &forecasts.groups {
         let code = |level| Some(&*group.code).filter(|_| group.level == level);
-        let codes = [Some(group.level.word()), None, code(Level::Unit), code(Level::EconomicClass)];
+        let codes =
+            [Some(group.level.word()), None, code(ForecastLevel::Unit), code(ForecastLevel::EconomicClass)];
         row(codes, Some(group.year), (group.total, group.executed), Some(&group.forecast));
     }
     let mut columns: Vec<ArrayRef> =

@@ -11,9 +11,9 @@ use datafusion::{
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::aggregate::{Output, Texts};
+use super::aggregate::{AggregateColumn, Texts};
 use crate::{
-    diagnostic::Refusal,
+    diagnostic::ExpressionProblem,
     rule::plan::{Layout, NULL_TEXT, Others},
     sql::functions::{
         capped,
@@ -23,14 +23,13 @@ use crate::{
 
 /// How much an aggregate of `DataFusion`'s is given of one window, as far as it keeps it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Weight {
+pub(crate) struct AccumulatorSize {
     keeps: Keeps,
     bytes: u64,
     values: u64,
 }
 
-impl Weight {
-    /// Nothing yet.
+impl AccumulatorSize {
     pub(crate) fn of(function: &AggregateFunctionExpr) -> Self {
         let keeps = match of_aggregate(function.fun().name()) {
             // What is kept once is not told by what is given.
@@ -63,7 +62,7 @@ impl Weight {
     ///
     /// # Errors
     /// If it is more.
-    pub(crate) fn within(self, function: &AggregateFunctionExpr) -> Result<(), Refusal> {
+    pub(crate) fn within(self, function: &AggregateFunctionExpr) -> Result<(), ExpressionProblem> {
         match self.keeps {
             Keeps::Numbers => Ok(()),
             Keeps::Values => capped::values(function.fun().name(), self.bytes),
@@ -105,7 +104,7 @@ pub(crate) fn list(
     (layout, lane): (&Layout, usize),
     words: &[u64],
     held: &Texts,
-    output: &mut Output,
+    output: &mut AggregateColumn,
 ) {
     let different = different(layout, lane, words);
     let text = |word: &u64| (*word != NULL_TEXT).then(|| held.get(*word as u32));
@@ -155,7 +154,7 @@ pub(crate) fn evaluate(
 ) -> Result<ScalarValue, DataFusionError> {
     let mut accumulator = function.create_accumulator()?;
     let rows: Vec<_> = events.iter().filter_map(|row| row[beside].as_deref()).collect();
-    let mut weight = Weight::of(function);
+    let mut weight = AccumulatorSize::of(function);
     if !function.is_distinct() {
         rows.iter().for_each(|row| weight.add(row));
         weight.within(function)?;

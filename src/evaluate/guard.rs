@@ -34,7 +34,7 @@ use datafusion::{
 };
 use futures::Stream;
 
-use crate::{diagnostic::Refusal, say, sql::functions::sizes};
+use crate::{diagnostic::ExpressionProblem, say, sql::functions::sizes};
 
 /// Pairs of rows that a join without an equality compares at once, and in all.
 const PAIRS_AT_ONCE: u64 = 4_000_000;
@@ -44,13 +44,13 @@ const ITEMS_AT_ONCE: u64 = 32 << 10;
 
 /// The time of one query, and whether anybody still waits for it.
 #[derive(Debug)]
-pub struct Watch {
+pub struct QueryDeadline {
     limit: Duration,
     until: Instant,
     cancelled: AtomicBool,
 }
 
-impl Watch {
+impl QueryDeadline {
     /// From now on.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
@@ -100,12 +100,15 @@ impl From<TimeOver> for DataFusionError {
 ///
 /// # Errors
 /// If it cannot be put together again.
-pub(crate) fn guarded(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn guarded(
+    plan: Arc<dyn ExecutionPlan>,
+    watch: &Arc<QueryDeadline>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(Guard::around(inside(plan, watch)?, watch, Care::Time))
 }
 
 /// The same with guards below the step only.
-fn inside(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<Arc<dyn ExecutionPlan>> {
+fn inside(plan: Arc<dyn ExecutionPlan>, watch: &Arc<QueryDeadline>) -> Result<Arc<dyn ExecutionPlan>> {
     let pairs = Arc::new(AtomicU64::new(0));
     let joins_pairs = plan.is::<NestedLoopJoinExec>() || plan.is::<CrossJoinExec>();
     let keeps = plan.is::<WindowAggExec>() || plan.is::<BoundedWindowAggExec>();
@@ -131,7 +134,6 @@ fn kept() -> ReplaceChildrenOptions {
 /// What is looked at besides the time.
 #[derive(Debug, Clone)]
 enum Care {
-    /// Nothing.
     Time,
     /// The rows on the left of a join of all pairs are counted.
     Left(Arc<AtomicU64>),
@@ -147,12 +149,16 @@ enum Care {
 #[derive(Debug)]
 struct Guard {
     input: Arc<dyn ExecutionPlan>,
-    watch: Arc<Watch>,
+    watch: Arc<QueryDeadline>,
     care: Care,
 }
 
 impl Guard {
-    fn around(input: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>, care: Care) -> Arc<dyn ExecutionPlan> {
+    fn around(
+        input: Arc<dyn ExecutionPlan>,
+        watch: &Arc<QueryDeadline>,
+        care: Care,
+    ) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self { input, watch: Arc::clone(watch), care })
     }
 }
@@ -224,7 +230,7 @@ impl ExecutionPlan for Guard {
 /// The rows of a step that is looked after.
 struct Guarded {
     input: SendableRecordBatchStream,
-    watch: Arc<Watch>,
+    watch: Arc<QueryDeadline>,
     care: Care,
     kept: MemoryReservation,
     pairs: u64,
@@ -288,8 +294,8 @@ fn rows_of_lists(batch: &RecordBatch) -> usize {
     batch.num_rows()
 }
 
-fn too_many_pairs() -> Refusal {
-    Refusal {
+fn too_many_pairs() -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("a join without an equality compares more than {most} pairs of rows", most = PAIRS),
         hint: say!("join ON a column of one table = a column of the other, or group the rows first"),
         word: String::from("join"),

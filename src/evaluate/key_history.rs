@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 use super::{closing::Judge, pane::Pane, timeline::Timeline};
 use crate::{
     event::{Instant, period::Stretch},
-    rule::window::{Method, Season},
+    rule::window::{AnomalyMethod, Season},
 };
 
 /// What is known of a key.
 #[derive(Debug, Default)]
-pub(crate) struct Key {
+pub(crate) struct KeyState {
     /// The values of `by`.
     pub by: Box<[ScalarValue]>,
     /// By their starts.
@@ -25,7 +25,6 @@ pub(crate) struct Key {
 /// A window that is closed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClosedWindow {
-    /// Where it starts.
     pub start: i64,
     /// The measure that is compared; `None` where it is NULL or there is no anomaly.
     pub value: Option<f64>,
@@ -33,7 +32,7 @@ pub(crate) struct ClosedWindow {
     pub found: bool,
 }
 
-impl Key {
+impl KeyState {
     /// Bytes beside the key itself.
     pub(crate) fn bytes(&self) -> usize {
         let by: usize = self.by.iter().map(ScalarValue::size).sum();
@@ -59,7 +58,7 @@ impl Key {
     pub(crate) fn forget(&mut self, j: &Judge<'_>, floor: i64) {
         let needed = match &j.view.anomaly {
             None => 0,
-            Some((anomaly, _)) if anomaly.method == Method::Seasonal => match anomaly.season {
+            Some((anomaly, _)) if anomaly.method == AnomalyMethod::Seasonal => match anomaly.season {
                 Season::Weekday => anomaly.history * 7,
                 Season::Month => anomaly.history * 12,
                 Season::DayOfMonth => anomaly.history * 31,
@@ -84,7 +83,8 @@ pub(crate) fn label(by: &[ScalarValue]) -> SmallVec<[Cow<'_, str>; 2]> {
 
 impl Judge<'_> {
     fn same_season(&self, a: i64, b: i64) -> bool {
-        let Some((anomaly, _)) = self.view.anomaly.as_ref().filter(|(a, _)| a.method == Method::Seasonal)
+        let Some((anomaly, _)) =
+            self.view.anomaly.as_ref().filter(|(a, _)| a.method == AnomalyMethod::Seasonal)
         else {
             return true;
         };

@@ -10,9 +10,9 @@ use arrow::{
 use datafusion::common::{Result, ScalarValue};
 
 use super::{
-    aggregate::{Failed, KEY, array},
+    aggregate::{FailedValue, KEY, array},
     condition::RuleCounts,
-    sliding::{Measured, Selected},
+    sliding::{Selected, WindowResults},
 };
 use crate::{
     diagnostic::at_run_time,
@@ -56,13 +56,13 @@ pub(crate) fn compute(
 /// `failed`.
 pub(crate) fn measured_columns(
     window: &OverWindow,
-    measured: &Measured,
+    measured: &WindowResults,
     selected: &Selected,
     failed: &mut [bool],
     counts: &mut RuleCounts,
 ) -> Vec<ArrayRef> {
     // What goes wrong for another rule that shares the window is not this one's business.
-    let own = |f: &&Failed| f.lane == KEY || window.lanes.contains(&f.lane);
+    let own = |f: &&FailedValue| f.lane == KEY || window.lanes.contains(&f.lane);
     let values = selected.failed.iter().filter(own).map(|f| (f.row, &f.error));
     let results =
         window.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));

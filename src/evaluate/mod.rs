@@ -40,4 +40,4 @@ pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use finding::finding_id;
 pub use ledger_tables::LedgerTables;
 pub(crate) use panes::windows_of;
-pub use windows::{Held, Moved, Windows};
+pub use windows::{Moved, WindowUsage, Windows};

@@ -9,10 +9,10 @@ use datafusion::{
 };
 
 use super::{
-    aggregate::{Beside, Output, Row, Tally, Texts},
-    foreign::{self, Weight},
+    aggregate::{AggregateColumn, LaneValues, Tally, Texts, WindowRow},
+    foreign::{self, AccumulatorSize},
 };
-use crate::rule::plan::{Aggregate, Kind, Layout};
+use crate::rule::plan::{Aggregate, AggregateKind, Layout};
 
 /// What is kept of the events of a pane.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Pane {
 struct Partial {
     accumulator: Box<dyn Accumulator>,
     waiting: Vec<Box<[ScalarValue]>>,
-    weight: Weight,
+    weight: AccumulatorSize,
 }
 
 /// Values that wait at most.
@@ -37,7 +37,7 @@ const WAITING: usize = 64;
 impl Partial {
     fn new(function: &AggregateFunctionExpr) -> Result<Self> {
         let accumulator = function.create_accumulator()?;
-        Ok(Self { accumulator, waiting: Vec::new(), weight: Weight::of(function) })
+        Ok(Self { accumulator, waiting: Vec::new(), weight: AccumulatorSize::of(function) })
     }
 
     fn bytes(&self) -> usize {
@@ -115,15 +115,15 @@ impl Pane {
         &mut self,
         aggregates: &[Aggregate],
         layout: &Layout,
-        row: Row<'_>,
-        (beside, place): (&[Beside], usize),
+        row: WindowRow<'_>,
+        (beside, place): (&[LaneValues], usize),
     ) -> Result<()> {
         for (number, (tally, aggregate)) in self.tallies.iter_mut().zip(aggregates).enumerate() {
             let (Some(function), Some(lane)) = (aggregate.kind.function(), aggregate.lane) else {
                 tally.add(layout, aggregate.lane, row, 0);
                 continue;
             };
-            let values = if let Kind::Listed(_) = aggregate.kind {
+            let values = if let AggregateKind::Listed(_) = aggregate.kind {
                 let value = || row.texts.text(layout, lane, row.words).map(str::to_owned);
                 Layout::has(row.words, lane).then(|| Box::from([ScalarValue::Utf8View(value())]))
             } else {
@@ -143,7 +143,12 @@ impl Pane {
     }
 
     /// Adds the aggregates over several panes to `outputs`, one for each aggregate.
-    pub(crate) fn merge(aggregates: &[Aggregate], layout: &Layout, panes: &[&Self], outputs: &mut [Output]) {
+    pub(crate) fn merge(
+        aggregates: &[Aggregate],
+        layout: &Layout,
+        panes: &[&Self],
+        outputs: &mut [AggregateColumn],
+    ) {
         // Panes hold their texts themselves.
         let none = Texts::default();
         for (number, (aggregate, output)) in aggregates.iter().zip(outputs).enumerate() {
@@ -163,7 +168,7 @@ impl Pane {
     fn evaluate(function: &AggregateFunctionExpr, number: usize, panes: &[&Self]) -> Result<ScalarValue> {
         let mut accumulator = function.create_accumulator()?;
         let parts = || panes.iter().flat_map(|pane| &pane.others).filter(|(n, _)| *n == number);
-        let mut weight = Weight::of(function);
+        let mut weight = AccumulatorSize::of(function);
         parts().for_each(|(_, partial)| weight.merge(partial.borrow().weight));
         weight.within(function)?;
         for (_, partial) in parts() {

@@ -17,9 +17,9 @@ use super::{
     LedgerTables,
     bounded::{self, Unread},
     condition::{RuleCounts, RuleTable, judge_all},
-    finding::{Place, Subject},
+    finding::{FindingRow, Subject},
     forecasts,
-    guard::{Watch, guarded},
+    guard::{QueryDeadline, guarded},
     plans::{KeptPlan, Plans, Ready},
 };
 use crate::{
@@ -80,16 +80,15 @@ pub trait Tables: Send + Sync {
 
 /// What a query may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct QueryLimits {
     /// Bytes of memory.
     pub memory: usize,
-    /// Time.
-    pub time: Duration,
+    pub(crate) time: Duration,
     /// Rows, each of which is a finding.
     pub rows: usize,
 }
 
-impl Default for Limits {
+impl Default for QueryLimits {
     fn default() -> Self {
         Self { memory: 512 << 20, time: Duration::from_mins(1), rows: 100_000 }
     }
@@ -98,10 +97,8 @@ impl Default for Limits {
 /// A rule that is due.
 #[derive(Debug, Clone)]
 pub struct Due {
-    /// The tick.
-    pub tick: Instant,
-    /// The rule.
-    pub rule: RuleId,
+    pub(crate) tick: Instant,
+    pub(crate) rule: RuleId,
     /// What the ledger holds at this moment, as far as the rule reads it.
     pub ledger: LedgerTables,
     /// The how manieth process begins it, if another ended before it was done; else 0.
@@ -111,19 +108,15 @@ pub struct Due {
 /// A tick of a rule that was passed without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedTick {
-    /// The rule.
-    pub rule: String,
-    /// The tick.
-    pub tick: Instant,
-    /// Why.
-    pub why: Why,
+    pub(crate) rule: String,
+    pub(crate) tick: Instant,
+    pub(crate) why: Why,
 }
 
 /// What came of a rule that was due.
 #[derive(Debug, Default)]
 pub struct Ran {
-    /// What it found.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What happened to it.
     pub counts: RuleCounts,
     /// Why its tick is passed without an answer; `None` if it was answered, or would fail in the same way again.
@@ -146,7 +139,7 @@ pub struct Means {
     /// Where the tables come from.
     pub tables: Arc<dyn Tables>,
     /// What a query may use.
-    pub limits: Limits,
+    pub limits: QueryLimits,
     /// The plans that are kept.
     pub plans: Arc<Plans>,
 }
@@ -172,7 +165,7 @@ pub async fn run(
             let rule = &rules.rules[due.rule].rule.id;
             bounded::run(rule, time, move |watch| asked.rows(watch)).await
         }
-        false => asked.rows(Arc::new(Watch::new(time))).await,
+        false => asked.rows(Arc::new(QueryDeadline::new(time))).await,
     };
     let mut ran = match queried {
         Ok(rows) => {
@@ -195,7 +188,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn rows(self, watch: Arc<Watch>) -> Result<RecordBatch> {
+    async fn rows(self, watch: Arc<QueryDeadline>) -> Result<RecordBatch> {
         let (CompiledView::Schedule(view), Some(session)) =
             (&self.rules.rules[self.due.rule].view, &self.rules.session)
         else {
@@ -218,7 +211,7 @@ impl Asked {
         &self,
         view: &ScheduleRule,
         session: &QuerySession,
-        watch: &Arc<Watch>,
+        watch: &Arc<QueryDeadline>,
     ) -> Option<Result<RecordBatch>> {
         let Means { tables, limits, plans } = &self.means;
         let (rule, due) = (self.due.rule, &self.due);
@@ -249,7 +242,7 @@ impl Asked {
 }
 
 /// All rows of a query, unless they are too many or too long.
-async fn collected(mut stream: SendableRecordBatchStream, limits: Limits) -> Result<RecordBatch> {
+async fn collected(mut stream: SendableRecordBatchStream, limits: QueryLimits) -> Result<RecordBatch> {
     let external = |e: String| DataFusionError::External(e.into());
     let schema = stream.schema();
     let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
@@ -284,7 +277,7 @@ pub async fn start(
     due: &Due,
     tables: &dyn Tables,
     calendar: &Calendar,
-    watch: &Arc<Watch>,
+    watch: &Arc<QueryDeadline>,
 ) -> Result<SendableRecordBatchStream> {
     let unread = |e: String| DataFusionError::from(Unread(e));
     let missing = || DataFusionError::External("a table is missing".into());
@@ -345,7 +338,7 @@ fn judged(
     let found = judge_all(rule, &table, &|_| tick, counts);
     let mut ids = std::collections::BTreeSet::new();
     let finding = |row: usize| {
-        let place = Place { table: &table, row, more: &[], more_row: 0 };
+        let place = FindingRow { table: &table, row, more: &[], more_row: 0 };
         Finding::new(rule, &place, Subject::Tick(tick), calendar)
     };
     // A query without ORDER BY gives its rows in any order, and rows with one key are one finding: the first in an

@@ -13,7 +13,7 @@ use datafusion::common::{Result, ScalarValue};
 use parking_lot::Mutex;
 
 use super::{
-    aggregate::{Failed, KEY, Packed, add_hashes, array},
+    aggregate::{FailedValue, KEY, Packed, add_hashes, array},
     condition::RuleTable,
     key::SEED,
     sliding::Selected,
@@ -51,7 +51,8 @@ pub(crate) fn select(
         }
         // Planning has checked the types, so this is a bug: it is counted for every event.
         (Err(e), _) | (_, Err(e)) => {
-            let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: at_run_time(&e) }).collect();
+            let failed =
+                (0..rows.len()).map(|row| FailedValue { row, lane: 0, error: at_run_time(&e) }).collect();
             let words = vec![0; rows.len() * layout.stride()];
             (Packed { words, ..Packed::default() }, vec![0; rows.len()], failed)
         }
@@ -113,7 +114,7 @@ impl Compact {
     ///
     /// # Errors
     /// If a column's type has no row format.
-    fn keys(&self, by: &[KeyPart]) -> Result<(Vec<u128>, Vec<Failed>)> {
+    fn keys(&self, by: &[KeyPart]) -> Result<(Vec<u128>, Vec<FailedValue>)> {
         let (mut keys, mut failed) = (vec![0u128; self.rows.len()], Vec::new());
         for (number, part) in by.iter().enumerate() {
             match part {
@@ -131,7 +132,7 @@ impl Compact {
     }
 
     /// The values of an expression. Where it fails for a row, they are computed one by one, and that of the row is NULL.
-    fn computed(&self, expression: &Condition, failed: &mut Vec<Failed>) -> Result<ArrayRef> {
+    fn computed(&self, expression: &Condition, failed: &mut Vec<FailedValue>) -> Result<ArrayRef> {
         let batch = self.batch(&expression.inputs, &expression.schema)?;
         if let Ok(values) = array(&expression.expr, &batch) {
             return Ok(values);
@@ -142,7 +143,7 @@ impl Compact {
             values.push(match array(&expression.expr, &batch.slice(row, 1)) {
                 Ok(value) => value,
                 Err(e) => {
-                    failed.push(Failed { row, lane: KEY, error: at_run_time(&e) });
+                    failed.push(FailedValue { row, lane: KEY, error: at_run_time(&e) });
                     none.to_array()?
                 }
             });

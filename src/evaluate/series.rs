@@ -6,12 +6,12 @@ mod texts;
 use datafusion::common::ScalarValue;
 
 use super::{
-    aggregate::{Output, Row, Tally, Texts, TextsOf},
+    aggregate::{AggregateColumn, Tally, Texts, TextsOf, WindowRow},
     foreign,
 };
-use crate::rule::plan::{Kind, Layout, Others, WindowPlan};
+use crate::rule::plan::{AggregateKind, Layout, Others, WindowPlan};
 
-use rows::Rows;
+use rows::KeyRows;
 pub(crate) use texts::{hold, release};
 
 /// Keys with fewer events in their window are added up again for each event, which is faster than keeping tallies, and
@@ -20,7 +20,7 @@ const HOT: u32 = 48;
 
 /// The events of one key.
 #[derive(Debug, Default)]
-pub(crate) struct Series(Rows);
+pub(crate) struct Series(KeyRows);
 
 /// What only some keys have.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ struct Hot {
 
 /// How to take an event out again that was only tried out.
 #[derive(Debug)]
-pub(crate) struct Tried {
+pub(crate) struct TriedEvent {
     place: u32,
     hot: Option<Hot>,
 }
@@ -77,7 +77,7 @@ impl Arrival<'_> {
 }
 
 /// What the series of a window share.
-pub(crate) struct Shared<'s> {
+pub(crate) struct SeriesContext<'s> {
     /// A tally for each aggregate, to add up windows in.
     pub scratch: &'s mut [Tally],
     /// The texts that rows have the numbers of.
@@ -127,8 +127,8 @@ impl Series {
     }
 
     /// The row, with the texts that it has the numbers of.
-    fn whole<'r>(&'r self, plan: &WindowPlan, held: &'r Texts, place: u32) -> Row<'r> {
-        Row { words: self.row(plan, place), texts: TextsOf::Held(held) }
+    fn whole<'r>(&'r self, plan: &WindowPlan, held: &'r Texts, place: u32) -> WindowRow<'r> {
+        WindowRow { words: self.row(plan, place), texts: TextsOf::Held(held) }
     }
 
     fn others(&self) -> &[Others] {
@@ -187,20 +187,20 @@ impl Series {
         &mut self,
         plan: &WindowPlan,
         arrival: Arrival<'_>,
-        shared: Shared<'_>,
-        outputs: &mut [Output],
-    ) -> Tried {
+        shared: SeriesContext<'_>,
+        outputs: &mut [AggregateColumn],
+    ) -> TriedEvent {
         let hot = self.0.extra().and_then(|extra| extra.hot.clone());
         let place = match self.is_latest(plan, arrival.at()) {
             true => self.end(plan),
             false => self.search(plan, |time| time <= arrival.at()),
         };
         self.observe(plan, arrival, shared, outputs);
-        Tried { place, hot }
+        TriedEvent { place, hot }
     }
 
     /// Takes the event out again that was tried out last. Says whether none is left.
-    pub(crate) fn undo(&mut self, plan: &WindowPlan, Tried { place, hot }: Tried) -> bool {
+    pub(crate) fn undo(&mut self, plan: &WindowPlan, TriedEvent { place, hot }: TriedEvent) -> bool {
         let (at, stride) = (place as usize * plan.layout.stride(), plan.layout.stride());
         self.0.cut(at..at + stride);
         if let Some(extra) = self.0.extra_mut() {
@@ -217,8 +217,8 @@ impl Series {
         &mut self,
         plan: &WindowPlan,
         arrival: Arrival<'_>,
-        shared: Shared<'_>,
-        outputs: &mut [Output],
+        shared: SeriesContext<'_>,
+        outputs: &mut [AggregateColumn],
     ) {
         if self.is_latest(plan, arrival.at()) {
             self.append(plan, arrival, shared, outputs);
@@ -236,10 +236,10 @@ impl Series {
         &mut self,
         plan: &WindowPlan,
         arrival: Arrival<'_>,
-        shared: Shared<'_>,
-        outputs: &mut [Output],
+        shared: SeriesContext<'_>,
+        outputs: &mut [AggregateColumn],
     ) {
-        let Shared { scratch, texts } = shared;
+        let SeriesContext { scratch, texts } = shared;
         let (place, from) = (self.end(plan), arrival.from);
         self.place(plan, place, arrival);
         let Some(mut hot) = self.take_hot() else {
@@ -286,10 +286,10 @@ impl Series {
         &mut self,
         plan: &WindowPlan,
         arrival: Arrival<'_>,
-        shared: Shared<'_>,
-        outputs: &mut [Output],
+        shared: SeriesContext<'_>,
+        outputs: &mut [AggregateColumn],
     ) {
-        let Shared { scratch, texts } = shared;
+        let SeriesContext { scratch, texts } = shared;
         let (place, from) = (self.search(plan, |time| time <= arrival.at()), arrival.from);
         self.place(plan, place, arrival);
         let hot = self.take_hot();
@@ -342,7 +342,7 @@ impl Series {
                 continue;
             }
             for (words, place) in words.chunks_exact(stride).zip(lo..) {
-                let row = Row { words, texts: TextsOf::Held(held) };
+                let row = WindowRow { words, texts: TextsOf::Held(held) };
                 tally.add(&plan.layout, aggregate.lane, row, place);
             }
         }
@@ -354,14 +354,14 @@ impl Series {
         texts: &Texts,
         tallies: &[Tally],
         (lo, end): (u32, u32),
-        outputs: &mut [Output],
+        outputs: &mut [AggregateColumn],
     ) {
         for ((aggregate, tally), output) in plan.aggregates.iter().zip(tallies).zip(outputs) {
             match (&aggregate.kind, aggregate.lane) {
-                (Kind::Listed(function), Some(lane)) => {
+                (AggregateKind::Listed(function), Some(lane)) => {
                     foreign::list(function, (&plan.layout, lane), self.words(plan, lo, end), texts, output);
                 }
-                (Kind::Other(function), Some(lane)) => {
+                (AggregateKind::Other(function), Some(lane)) => {
                     let events = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();
                     output.push_value(foreign::evaluate(function, plan.layout.beside(lane), events));
                 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, new_null_array};
 
 use super::{
-    aggregate::{Failed, Output, Packed, Tally, Texts},
+    aggregate::{AggregateColumn, FailedValue, Packed, Tally, Texts},
     keys::{Keys, NOWHERE},
     scale::Scale,
     select::Compact,
-    series::{Arrival, Series, Shared, Tried, hold, release},
+    series::{Arrival, Series, SeriesContext, TriedEvent, hold, release},
 };
-use crate::{diagnostic::at_run_time, ledger::Trial, rule::plan::WindowPlan};
+use crate::{diagnostic::at_run_time, ledger::TrialScope, rule::plan::WindowPlan};
 
 /// Events of a window that are held without asking whether they are still needed.
 const ROWS_MIN: usize = 1 << 20;
@@ -34,14 +34,14 @@ pub struct Selected {
     /// The values that the aggregates read.
     pub packed: Packed,
     /// Values that could not be computed: they are missing in the window.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<FailedValue>,
     /// The rows as columns; `None` where there is none.
     pub compact: Option<Arc<Compact>>,
 }
 
 /// The results for the selected events of a batch; nothing at all where none was selected.
 #[derive(Debug, Default)]
-pub struct Measured {
+pub struct WindowResults {
     /// A column for each aggregate.
     pub columns: Vec<ArrayRef>,
     /// For each aggregate the events, by their place among the selected ones, that it failed for.
@@ -58,7 +58,6 @@ pub(crate) struct Sliding {
     /// The texts that events have the numbers of.
     texts: Texts,
     scratch: Vec<Tally>,
-    /// Events held.
     rows: usize,
     scale: Scale,
     /// When so many are held, those that are not needed are let go.
@@ -98,7 +97,6 @@ impl Sliding {
         }
     }
 
-    /// Events held.
     #[must_use]
     pub(crate) fn rows(&self) -> usize {
         self.rows
@@ -112,7 +110,6 @@ impl Sliding {
         selected.from.iter().copied().filter(near).min().filter(|from| *from < floor)
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, texts, rows, .. } = self;
         let beside = || keys.bytes() + texts.bytes();
@@ -144,9 +141,9 @@ impl Sliding {
     }
 
     /// Takes in the events of a batch, one after another, and measures the window of each.
-    pub(crate) fn observe(&mut self, selected: &Selected) -> Measured {
+    pub(crate) fn observe(&mut self, selected: &Selected) -> WindowResults {
         if selected.rows.is_empty() {
-            return Measured::default();
+            return WindowResults::default();
         }
         let plan = Arc::clone(&self.plan);
         let mut outputs = outputs(&plan, selected);
@@ -158,22 +155,22 @@ impl Sliding {
             place += 1;
             series.observe(plan, arrival, state.shared, &mut outputs);
         });
-        Measured { beyond, ..measured(&plan, outputs, selected) }
+        WindowResults { beyond, ..measured(&plan, outputs, selected) }
     }
 
     /// Measures the windows that the events would have, and takes none of them in.
-    pub(crate) fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
+    pub(crate) fn try_out(&mut self, selected: &Selected, trial: TrialScope) -> WindowResults {
         if selected.rows.is_empty() {
-            return Measured::default();
+            return WindowResults::default();
         }
         let Self { plan, keys, texts, scratch, floor, .. } = self;
         let mut beyond = Vec::new();
         let mut outputs = outputs(plan, selected);
-        let mut held: Vec<(u128, Tried)> = Vec::new();
+        let mut held: Vec<(u128, TriedEvent)> = Vec::new();
         let mut tried = Vec::with_capacity(selected.packed.words.len());
         let rows = selected.packed.words.chunks_exact(plan.layout.stride());
         for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
-            if trial == Trial::Apart {
+            if trial == TrialScope::Apart {
                 undo(plan, keys, &mut held);
             }
             let start = tried.len();
@@ -183,13 +180,13 @@ impl Sliding {
             if floor.is_some_and(|floor| *from < floor) {
                 beyond.push(i);
             }
-            let shared = Shared { scratch, texts };
+            let shared = SeriesContext { scratch, texts };
             let place = keys.place(*key);
             held.push((*key, keys.at(place).try_out(plan, arrival, shared, &mut outputs)));
         }
         undo(plan, keys, &mut held);
         // A text is given back when no series can ask for it any more.
-        let measured = Measured { beyond, ..measured(plan, outputs, selected) };
+        let measured = WindowResults { beyond, ..measured(plan, outputs, selected) };
         tried.chunks_exact(plan.layout.stride()).for_each(|row| release(plan, row, texts));
         measured
     }
@@ -213,7 +210,7 @@ impl Sliding {
                 self.passes(held[0].cast_signed());
                 let others = selected.packed.others(i);
                 let arrival = Arrival { row: &held, others, from: selected.from[i] };
-                let shared = Shared { scratch: &mut self.scratch, texts: &self.texts };
+                let shared = SeriesContext { scratch: &mut self.scratch, texts: &self.texts };
                 let place = match places[at] {
                     NOWHERE => self.keys.place(*key),
                     place => place,
@@ -257,7 +254,7 @@ impl Sliding {
 }
 
 /// Takes out again what was tried out, the last first.
-fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, Tried)>) {
+fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, TriedEvent)>) {
     while let Some((key, tried)) = held.pop() {
         if keys.get_mut(key).is_some_and(|series| series.undo(plan, tried)) {
             keys.remove(key);
@@ -265,12 +262,12 @@ fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, Tried)
     }
 }
 
-fn outputs(plan: &WindowPlan, selected: &Selected) -> Vec<Output> {
-    plan.aggregates.iter().map(|aggregate| Output::new(aggregate, selected.rows.len())).collect()
+fn outputs(plan: &WindowPlan, selected: &Selected) -> Vec<AggregateColumn> {
+    plan.aggregates.iter().map(|aggregate| AggregateColumn::new(aggregate, selected.rows.len())).collect()
 }
 
-fn measured(plan: &WindowPlan, outputs: Vec<Output>, selected: &Selected) -> Measured {
-    let (mut measured, count) = (Measured::default(), selected.rows.len());
+fn measured(plan: &WindowPlan, outputs: Vec<AggregateColumn>, selected: &Selected) -> WindowResults {
+    let (mut measured, count) = (WindowResults::default(), selected.rows.len());
     for (output, aggregate) in outputs.into_iter().zip(&plan.aggregates) {
         let data_type = aggregate.data_type.clone();
         match output.finish() {
@@ -290,7 +287,7 @@ fn measured(plan: &WindowPlan, outputs: Vec<Output>, selected: &Selected) -> Mea
 /// What a series needs of the state that it is a part of.
 struct State<'s> {
     floor: Option<i64>,
-    shared: Shared<'s>,
+    shared: SeriesContext<'s>,
 }
 
 #[cfg(test)]
@@ -300,7 +297,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::rule::plan::{Aggregate, Kind, Lane, LaneKind, Layout};
+    use crate::rule::plan::{Aggregate, AggregateKind, Lane, LaneKind, Layout};
 
     const REACH: i64 = 1000;
     const LATE: i64 = 300;
@@ -310,10 +307,10 @@ mod tests {
         let lane = Lane { args: Vec::new(), filter: None, kind: LaneKind::Word, inputs: Vec::new(), schema };
         let aggregate = |kind, lane, data_type| Aggregate { kind, lane, data_type };
         let aggregates = vec![
-            aggregate(Kind::Count, None, DataType::Int64),
-            aggregate(Kind::Sum, Some(0), DataType::Int64),
-            aggregate(Kind::Min, Some(0), DataType::Int64),
-            aggregate(Kind::Max, Some(0), DataType::Int64),
+            aggregate(AggregateKind::Count, None, DataType::Int64),
+            aggregate(AggregateKind::Sum, Some(0), DataType::Int64),
+            aggregate(AggregateKind::Min, Some(0), DataType::Int64),
+            aggregate(AggregateKind::Max, Some(0), DataType::Int64),
         ];
         Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true, since: None })
     }
@@ -346,7 +343,7 @@ mod tests {
         let mut clock = 0;
         for round in 0..60 {
             let selected = batch(&mut rng, &mut clock);
-            let trial = tried.try_out(&selected, Trial::Together);
+            let trial = tried.try_out(&selected, TrialScope::Together);
             let one = |i: usize| Selected {
                 rows: vec![0],
                 keys: vec![selected.keys[i]],
@@ -354,9 +351,9 @@ mod tests {
                 packed: Packed { words: selected.packed.words[i * 3..][..3].to_vec(), ..Packed::default() },
                 ..Selected::default()
             };
-            let apart = tried.try_out(&selected, Trial::Apart);
+            let apart = tried.try_out(&selected, TrialScope::Apart);
             for i in [0, 17, 99] {
-                let alone = tried.try_out(&one(i), Trial::Together);
+                let alone = tried.try_out(&one(i), TrialScope::Together);
                 let same = |(column, alone): (&ArrayRef, &ArrayRef)| column.slice(i, 1) == Arc::clone(alone);
                 assert!(apart.columns.iter().zip(&alone.columns).all(same), "round {round}");
             }

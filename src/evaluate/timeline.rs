@@ -1,6 +1,5 @@
 //! Things in the order of their times. Nearly all come at the end, and most timelines are short, so it is a vector.
 
-/// Things by time.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline<T>(Vec<(i64, T)>);
 
@@ -92,7 +91,6 @@ impl<T> Timeline<T> {
         self.0.retain(|(_, thing)| wanted(thing));
     }
 
-    /// The first time.
     pub(crate) fn first(&self) -> Option<i64> {
         self.0.first().map(|(at, _)| *at)
     }

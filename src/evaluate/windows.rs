@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use super::{
     Backfill,
-    closing::{Judge, State, Until},
+    closing::{ClosingWindows, Judge, Until},
     condition::RuleCounts,
     evaluator::Prepared,
     pool::in_parallel,
-    sliding::{Measured, Sliding},
+    sliding::{Sliding, WindowResults},
 };
 use crate::{
     event::{Instant, TimeDelta, time::Calendar},
     finding::Finding,
-    ledger::Trial,
+    ledger::TrialScope,
     rule::{ById, RuleId, RuleSet, WindowId, compile::CompiledRule, share::SharedWindow},
 };
 
@@ -30,7 +30,7 @@ pub struct Windows {
     calendar: Arc<Calendar>,
     sliding: ById<WindowId, Sliding>,
     /// For each rule on closing windows their state.
-    closing: ById<RuleId, Option<State>>,
+    closing: ById<RuleId, Option<ClosingWindows>>,
     /// The windows that are closed.
     watermark: Until,
     late: TimeDelta,
@@ -38,9 +38,9 @@ pub struct Windows {
     start: Option<Instant>,
 }
 
-/// What windows hold.
+/// How many events, panes and bytes windows hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct WindowUsage {
     /// Events in sliding windows.
     pub events: usize,
     /// Panes of closing windows.
@@ -53,7 +53,7 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Moved {
     /// For each sliding window its measures.
-    pub measured: ById<WindowId, Measured>,
+    pub measured: ById<WindowId, WindowResults>,
     /// Findings about windows that closed, or were judged again, with the row of the batch after which it happened.
     pub closed: Vec<Closed>,
     /// What happened to each rule.
@@ -136,7 +136,7 @@ impl Windows {
             let same = self.rules.rules.find(same);
             closing.push(same.and_then(|at| self.closing[at].take()).or_else(|| {
                 empty.closing.push(at);
-                Some(State::new(view, self.watermark))
+                Some(ClosingWindows::new(view, self.watermark))
             }));
         }
         (Self { rules: Arc::clone(rules), sliding, closing, ..self }, empty)
@@ -159,12 +159,12 @@ impl Windows {
         self.sliding.is_empty() && self.closing.iter().all(Option::is_none)
     }
 
-    /// What is held.
-    pub fn held(&mut self) -> Held {
-        let panes = self.closing.iter().flatten().map(State::panes).sum();
+    /// How many events, panes and bytes there are now.
+    pub fn held(&mut self) -> WindowUsage {
+        let panes = self.closing.iter().flatten().map(ClosingWindows::panes).sum();
         let sliding = self.sliding.iter_mut().map(Sliding::bytes).sum();
-        let closing = self.closing.iter_mut().flatten().map(State::bytes).sum();
-        Held { events: self.sliding.iter().map(Sliding::rows).sum(), panes, bytes: [sliding, closing] }
+        let closing = self.closing.iter_mut().flatten().map(ClosingWindows::bytes).sum();
+        WindowUsage { events: self.sliding.iter().map(Sliding::rows).sum(), panes, bytes: [sliding, closing] }
     }
 
     /// Lets go of everything that no window needs, before it would go by itself. It costs time, and memory is short.
@@ -215,7 +215,7 @@ impl Windows {
         }
         for at in &empty.closing {
             let view = closing_view(&self.rules.rules[*at]);
-            self.closing[*at] = view.map(|view| State::new(view, self.watermark));
+            self.closing[*at] = view.map(|view| ClosingWindows::new(view, self.watermark));
         }
     }
 
@@ -276,8 +276,8 @@ impl Windows {
     /// it is the least instant.
     pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) -> Moved {
         let rules = Arc::clone(&self.rules);
-        let mut measured: ById<WindowId, Measured> =
-            self.sliding.iter().map(|_| Measured::default()).collect();
+        let mut measured: ById<WindowId, WindowResults> =
+            self.sliding.iter().map(|_| WindowResults::default()).collect();
         let mut outcomes: Vec<Outcome> = rules.rules.iter().map(|_| Outcome::default()).collect();
         let mut jobs = Vec::with_capacity(rules.windows.len() + rules.rules.len());
         for ((state, selected), out) in self.sliding.iter_mut().zip(&prepared.windows).zip(&mut measured) {
@@ -312,7 +312,7 @@ impl Windows {
 
     /// Measures the windows that the events of a batch would have, and takes none of them in. Windows that close judge nobody
     /// before they do.
-    pub fn try_out(&mut self, prepared: &Prepared, trial: Trial) -> Moved {
+    pub fn try_out(&mut self, prepared: &Prepared, trial: TrialScope) -> Moved {
         let states = self.sliding.iter_mut().zip(&prepared.windows);
         let measured = states.map(|(state, selected)| state.try_out(selected, trial)).collect();
         Moved { measured, ..Moved::default() }

@@ -28,10 +28,10 @@ pub struct Cents(i128);
 pub struct Ratio(i128);
 
 impl Cents {
-    /// Nothing.
+    /// No money at all: `0.00`.
     pub const ZERO: Self = Self(0);
 
-    /// So many cents.
+    /// An amount of so many cents.
     #[inline]
     #[must_use]
     pub const fn new(cents: i128) -> Self {
@@ -69,7 +69,7 @@ impl Cents {
 impl Ratio {
     /// Digits after the point.
     pub const SCALE: u32 = 18;
-    /// The whole.
+    /// The whole, of which others are shares.
     pub const ONE: Self = Self(10i128.pow(Self::SCALE));
     /// The largest that `Decimal128(38, 18)` holds; what is larger is held at it.
     pub const MAX: Self = Self(10i128.pow(38) - 1);
@@ -89,6 +89,18 @@ impl Ratio {
         let quotient = scaled.wrapping_div(i256::from_i128(whole));
         let beyond = if quotient.is_negative() { i128::MIN } else { i128::MAX };
         Some(bound(quotient.to_i128().unwrap_or(beyond)))
+    }
+
+    /// So many millionths, as rates of growth are written.
+    #[must_use]
+    pub(crate) const fn from_millionths(millionths: i128) -> Self {
+        Self(millionths * (Self::ONE.0 / 1_000_000))
+    }
+
+    /// Its whole millionths; what is finer is cut off.
+    #[must_use]
+    pub(crate) const fn as_millionths(self) -> i128 {
+        self.0 / (Self::ONE.0 / 1_000_000)
     }
 
     /// So many of its last digits.
@@ -118,6 +130,30 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format_scaled(self.0, Self::SCALE);
         f.pad(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Ratios in JSON as whole millionths.
+pub(crate) mod in_millionths {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Ratio;
+
+    /// Writes the number of millionths.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
+    pub(crate) fn serialize<S: Serializer>(ratio: &Ratio, to: S) -> Result<S::Ok, S::Error> {
+        i64::try_from(ratio.as_millionths()).unwrap_or(i64::MAX).serialize(to)
+    }
+
+    /// Reads the number of millionths.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ratio, D::Error> {
+        Ok(Ratio::from_millionths(i64::deserialize(from)?.into()))
     }
 }
 

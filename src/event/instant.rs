@@ -98,7 +98,7 @@ impl Instant {
 }
 
 impl TimeDelta {
-    /// None.
+    /// No time at all: 0 µs.
     pub const ZERO: Self = Self(0);
     /// The longest there is: longer than any two instants are apart.
     pub const MAX: Self = Self(i64::MAX);
@@ -106,7 +106,7 @@ impl TimeDelta {
     pub const MICROSECOND: Self = Self(1);
     /// A thousandth of a second.
     pub const MILLISECOND: Self = Self(1000);
-    /// A second.
+    /// One second, in microseconds.
     pub const SECOND: Self = Self(1_000_000);
     /// 60 seconds.
     pub const MINUTE: Self = Self::seconds(60);
@@ -115,7 +115,7 @@ impl TimeDelta {
     /// 24 hours; days of a zone with daylight saving may be longer or shorter.
     pub const DAY: Self = Self::hours(24);
 
-    /// So many microseconds.
+    /// A length of so many microseconds.
     #[inline]
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
@@ -129,21 +129,21 @@ impl TimeDelta {
         self.0
     }
 
-    /// So many seconds.
+    /// A length of so many seconds.
     #[inline]
     #[must_use]
     pub const fn seconds(seconds: i64) -> Self {
         Self(seconds * Self::SECOND.0)
     }
 
-    /// So many minutes.
+    /// A length of so many minutes.
     #[inline]
     #[must_use]
     pub const fn minutes(minutes: i64) -> Self {
         Self(minutes * Self::MINUTE.0)
     }
 
-    /// So many hours.
+    /// A length of so many hours.
     #[inline]
     #[must_use]
     pub const fn hours(hours: i64) -> Self {

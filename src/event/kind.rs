@@ -1,5 +1,7 @@
 //! What an event is: its type, of a budget event its action, and of a confirmation its status.
 
+use serde::{Serialize, Serializer};
+
 use super::Cents;
 
 /// A set of event types: the [`EventType::bit`]s of its members.
@@ -88,6 +90,12 @@ impl EventType {
     }
 }
 
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// The `action` of a budget event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -154,6 +162,12 @@ impl BudgetAction {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+}
+
+impl Serialize for BudgetAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) mod tick;
 pub mod time;
 mod whole;
 
-pub(crate) use cents::in_64_bits;
 pub use cents::{Cents, Ratio};
+pub(crate) use cents::{in_64_bits, in_millionths};
 pub use currency::Currency;
 pub use duration::duration;
 pub use instant::{Instant, TimeDelta};

@@ -23,7 +23,6 @@ pub enum Length {
     Month,
     /// A quarter of the fiscal year.
     Quarter,
-    /// A fiscal year.
     Year,
 }
 
@@ -116,7 +115,6 @@ impl fmt::Display for Reach {
 /// The stretch that an instant lies in, half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// The first instant.
     pub start: Instant,
     /// The first instant after it.
     pub end: Instant,
@@ -153,9 +151,8 @@ impl Calendar {
         }
     }
 
-    /// The local day.
     #[must_use]
-    pub fn day(&self, at: Instant) -> Stretch {
+    pub(crate) fn day(&self, at: Instant) -> Stretch {
         self.days(at, 1)
     }
 
@@ -246,7 +243,6 @@ pub(crate) struct StretchCache<'c> {
 }
 
 impl<'c> StretchCache<'c> {
-    /// An empty cache.
     #[must_use]
     pub(crate) fn new(calendar: &'c Calendar, length: Length) -> Self {
         Self { calendar, length, last: Cell::new(Stretch { start: Instant::MAX, end: Instant::MIN }) }
@@ -272,7 +268,6 @@ pub(crate) struct Reaches<'c> {
 }
 
 impl<'c> Reaches<'c> {
-    /// An empty cache.
     #[must_use]
     pub(crate) fn new(calendar: &'c Calendar, reach: Reach) -> Self {
         let days = StretchCache::new(calendar, Length::Days(1));

@@ -32,7 +32,7 @@ pub enum TextKind {
     Account,
     /// A name, as people write it.
     Name,
-    /// Sentences.
+    /// Sentences that people wrote, in which anything may stand.
     Prose,
 }
 

@@ -17,7 +17,8 @@ use crate::say;
 /// What a number counts that is a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+#[schemars(rename = "Unit")]
+pub enum StampUnit {
     /// Seconds since 1970.
     Seconds,
     /// Milliseconds since 1970.
@@ -34,18 +35,18 @@ pub enum Unit {
 /// What a number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
-    /// An instant.
+    /// An instant, whose zone was written or is UTC.
     Instant(Instant),
-    /// A local day.
+    /// A day of the local calendar.
     Day(Date),
-    /// A local time.
+    /// A local time, whose zone is the source's.
     Local(DateTime),
 }
 
 /// Days of a spreadsheet before this one are wrong by one in Excel, which knows a 29 February 1900.
 const FIRST_EXCEL_DAY: i64 = 61;
 
-impl Unit {
+impl StampUnit {
     /// All of them, the likeliest first.
     pub const ALL: [Self; 5] =
         [Self::Milliseconds, Self::Seconds, Self::Microseconds, Self::Nanoseconds, Self::ExcelDays];
@@ -143,9 +144,9 @@ fn name(zone: &TimeZone) -> &str {
 
 /// The other unit in which a number is a time of the years 2000 to 2099, and that time.
 #[must_use]
-pub fn likely_unit(number: &str, stated: Unit, calendar: &Calendar) -> Option<(Unit, String)> {
+pub fn likely_unit(number: &str, stated: StampUnit, calendar: &Calendar) -> Option<(StampUnit, String)> {
     let plausible = |day: Date| (2000..2100).contains(&day.year());
-    Unit::ALL.into_iter().filter(|unit| *unit != stated).find_map(|unit| {
+    StampUnit::ALL.into_iter().filter(|unit| *unit != stated).find_map(|unit| {
         let (day, shown) = match unit.read(number).ok()? {
             Stamp::Instant(at) => (calendar.local(at).date(), calendar.format(at)),
             Stamp::Day(day) => (day, day.to_string()),
@@ -176,27 +177,27 @@ mod tests {
     fn a_number_is_what_its_unit_says() {
         let at = Stamp::Instant(Instant::from_micros(1_772_589_600_000_000));
         for (unit, number) in [
-            (Unit::Seconds, "1772589600"),
-            (Unit::Milliseconds, "1772589600000"),
-            (Unit::Microseconds, "1772589600000000"),
-            (Unit::Nanoseconds, "1772589600000000999"),
+            (StampUnit::Seconds, "1772589600"),
+            (StampUnit::Milliseconds, "1772589600000"),
+            (StampUnit::Microseconds, "1772589600000000"),
+            (StampUnit::Nanoseconds, "1772589600000000999"),
         ] {
             assert_eq!(unit.read(number), Ok(at), "{unit:?}");
         }
         let day = jiff::civil::date(2026, 3, 4);
-        assert_eq!(Unit::ExcelDays.read("46085"), Ok(Stamp::Day(day)));
-        assert_eq!(Unit::ExcelDays.read("46085.0"), Ok(Stamp::Day(day)));
+        assert_eq!(StampUnit::ExcelDays.read("46085"), Ok(Stamp::Day(day)));
+        assert_eq!(StampUnit::ExcelDays.read("46085.0"), Ok(Stamp::Day(day)));
         // A third of a day, as a spreadsheet has it in binary.
-        assert_eq!(Unit::ExcelDays.read("46085.4166666667"), Ok(Stamp::Local(day.at(10, 0, 0, 0))));
+        assert_eq!(StampUnit::ExcelDays.read("46085.4166666667"), Ok(Stamp::Local(day.at(10, 0, 0, 0))));
         assert_eq!(
-            Unit::ExcelDays.read("46085.99999999999"),
+            StampUnit::ExcelDays.read("46085.99999999999"),
             Ok(Stamp::Local(jiff::civil::date(2026, 3, 5).at(0, 0, 0, 0)))
         );
         for number in ["60", "-1", "1e5", "1000000", "x", "99999999999999999999999999999999"] {
-            assert!(Unit::ExcelDays.read(number).is_err(), "{number}");
+            assert!(StampUnit::ExcelDays.read(number).is_err(), "{number}");
         }
         for number in ["1.5", "x", "", "99999999999999999999"] {
-            assert!(Unit::Milliseconds.read(number).is_err(), "{number}");
+            assert!(StampUnit::Milliseconds.read(number).is_err(), "{number}");
         }
     }
 
@@ -227,13 +228,13 @@ mod tests {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let likely = |number, stated| likely_unit(number, stated, &calendar);
         let at = "2026-03-04T10:00:00+08:00".to_owned();
-        assert_eq!(likely("1772589600", Unit::Milliseconds), Some((Unit::Seconds, at.clone())));
-        assert_eq!(likely("1772589600000", Unit::Seconds), Some((Unit::Milliseconds, at)));
+        assert_eq!(likely("1772589600", StampUnit::Milliseconds), Some((StampUnit::Seconds, at.clone())));
+        assert_eq!(likely("1772589600000", StampUnit::Seconds), Some((StampUnit::Milliseconds, at)));
         assert_eq!(
-            likely("46085.5", Unit::Milliseconds),
-            Some((Unit::ExcelDays, "2026-03-04T12:00:00".to_owned()))
+            likely("46085.5", StampUnit::Milliseconds),
+            Some((StampUnit::ExcelDays, "2026-03-04T12:00:00".to_owned()))
         );
-        assert_eq!(likely("5", Unit::Milliseconds), None);
+        assert_eq!(likely("5", StampUnit::Milliseconds), None);
         assert_eq!(looks_like_day("20260304"), Some(jiff::civil::date(2026, 3, 4)));
         assert_eq!(looks_like_day("20261304"), None);
     }

@@ -61,7 +61,7 @@ impl Calendar {
         Self { named_by, ..self }
     }
 
-    /// The time zone.
+    /// The zone that local days and years are meant in.
     #[must_use]
     pub fn zone(&self) -> &TimeZone {
         &self.zone
@@ -206,10 +206,8 @@ pub fn check_years(at: Instant) -> Result<Instant, TimeError> {
 /// The instants that an event may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeBounds {
-    /// The first.
-    pub earliest: Instant,
-    /// The last.
-    pub latest: Instant,
+    pub(crate) earliest: Instant,
+    pub(crate) latest: Instant,
 }
 
 impl TimeBounds {

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     EVENTS_MAX, FINDINGS_MAX,
-    pack::{Case, Facts, Material, event_lines, tried},
-    recipe::{Recipe, Rows},
-    rule_text::{self, Written},
-    select::{Choice, Chosen, Wanted},
+    pack::{CaseFile, Material, PackManifest, event_lines, tried},
+    recipe::{Recipe, RowsByList},
+    rule_text::{self, RuleText},
+    select::{Chosen, EventSelector, Selection},
 };
 use crate::{
     config::Config,
@@ -19,16 +19,16 @@ use crate::{
     personal::event::mask,
     rule::{RuleSet, compile::CompiledRule},
     say,
-    store::{History, InForce},
+    store::{InForce, JournalView},
 };
 
 /// What somebody asks for.
-pub(crate) struct Asked<'a> {
+pub(crate) struct GatherRequest<'a> {
     pub alert_id: &'a str,
     /// The findings of the alert as they are stored, the latest first, and how many more there are.
     pub findings: Vec<Finding>,
     pub older: u64,
-    pub case: Case,
+    pub case: CaseFile,
     /// When it is made, and by whom.
     pub made: (Instant, &'a str),
     /// Shows persons of a finding in part only, where they are to be; the case is given so.
@@ -42,8 +42,12 @@ const ROWS_WHOLE: usize = 2_000;
 ///
 /// # Errors
 /// If the state cannot be read, or the rule's text is gone.
-pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> anyhow::Result<Material> {
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
+pub(crate) fn gather(
+    config: &Config,
+    rules: &RuleSet,
+    mut asked: GatherRequest<'_>,
+) -> anyhow::Result<Material> {
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     asked.older += asked.findings.len().saturating_sub(FINDINGS_MAX) as u64;
     asked.findings.truncate(FINDINGS_MAX);
     asked.findings.reverse();
@@ -53,10 +57,10 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
     let rule = rules.rules.iter().find(|compiled| compiled.rule.id == rule_id);
     let rule =
         rule.ok_or_else(|| anyhow::anyhow!(say!("the rule {rule_id} is not in force any more", rule_id)))?;
-    let Written { text, recipe } =
+    let RuleText { text, recipe } =
         rule_text::written(config, &rule.rule, &rules.lists).map_err(anyhow::Error::msg)?;
     let made_at = config.calendar.format(asked.made.0);
-    let mut facts = Facts::new(asked.alert_id, &rule_id, (made_at, asked.made.1));
+    let mut facts = PackManifest::new(asked.alert_id, &rule_id, (made_at, asked.made.1));
     facts.rule_unchanged = is_unchanged(&history, rules, &rule_id, &asked.findings)?;
     if !facts.rule_unchanged {
         facts.not_carried.push(say!(
@@ -72,7 +76,7 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
     let chooser =
         Chooser { config, history: &history, rule, recipe: &recipe, text: &text, lists: &rules.lists };
     let (mut events, mut rows) = chooser.choose(&asked.findings, &mut facts)?;
-    let Asked { mut findings, mut case, .. } = asked;
+    let GatherRequest { mut findings, mut case, .. } = asked;
     facts.not_carried.append(&mut case.left_out);
     case.codes = codes(&rules.lists, (&events, &findings), config);
     if let Some(seen) = asked.masked {
@@ -110,7 +114,12 @@ fn codes(lists: &Lists, (events, findings): (&Events, &[Finding]), config: &Conf
 }
 
 /// Whether the rule and what its lists held were in force before the oldest of these findings was made.
-fn is_unchanged(history: &History, rules: &RuleSet, id: &str, findings: &[Finding]) -> anyhow::Result<bool> {
+fn is_unchanged(
+    history: &JournalView,
+    rules: &RuleSet,
+    id: &str,
+    findings: &[Finding],
+) -> anyhow::Result<bool> {
     let Some(InForce { digest, after_finding, .. }) = history.rules_in_force()?.remove(id) else {
         return Ok(false);
     };
@@ -129,7 +138,7 @@ fn is_unchanged(history: &History, rules: &RuleSet, id: &str, findings: &[Findin
 /// Finds the events and rows that a pack needs.
 struct Chooser<'c> {
     config: &'c Config,
-    history: &'c History,
+    history: &'c JournalView,
     rule: &'c CompiledRule,
     recipe: &'c Recipe,
     text: &'c str,
@@ -140,18 +149,18 @@ type Events = Vec<(i64, Map<String, Value>)>;
 
 impl Chooser<'_> {
     /// The narrowest choice that gives all findings again; else the one that gives the most.
-    fn choose(&self, findings: &[Finding], facts: &mut Facts) -> anyhow::Result<(Events, Rows)> {
+    fn choose(&self, findings: &[Finding], facts: &mut PackManifest) -> anyhow::Result<(Events, RowsByList)> {
         let time = |text: &str| self.config.calendar.parse(text).map_err(|e| anyhow::anyhow!("{text}: {e}"));
         let timed = findings.iter().map(|finding| Ok((time(&finding.at)?, finding.clone())));
         let timed: Vec<(Instant, Finding)> = timed.collect::<anyhow::Result<_>>()?;
-        let mut wanted = Wanted::of(&timed, self.config.lateness);
+        let mut wanted = EventSelector::of(&timed, self.config.lateness);
         let first = timed.iter().map(|(at, _)| *at).min().unwrap_or(Instant::EPOCH);
         let recent = self
             .rule
             .horizon()
-            .map(|reach| Choice::Recent(first.saturating_sub(reach.saturating_add(TimeDelta::DAY))));
-        let mut best: Option<(usize, (Events, Rows))> = None;
-        for choice in [Some(Choice::Own), recent, Some(Choice::All)].into_iter().flatten() {
+            .map(|reach| Selection::Recent(first.saturating_sub(reach.saturating_add(TimeDelta::DAY))));
+        let mut best: Option<(usize, (Events, RowsByList))> = None;
+        for choice in [Some(Selection::Own), recent, Some(Selection::All)].into_iter().flatten() {
             let Chosen::Events(events) = wanted.choose(self.history, choice, EVENTS_MAX)? else {
                 facts.not_carried.push(say!(
                     "more than {most} events, where fewer did not give every finding again",
@@ -173,7 +182,7 @@ impl Chooser<'_> {
     }
 
     /// Small lists whole; of large ones the rows that have something in common with an event.
-    fn rows(&self, events: &Events) -> Rows {
+    fn rows(&self, events: &Events) -> RowsByList {
         let mut rows = rule_text::whole(self.lists, self.recipe);
         if rows.values().all(|rows| rows.len() <= ROWS_WHOLE) {
             return rows;

@@ -13,8 +13,8 @@ mod select;
 mod tests;
 pub(crate) mod verify;
 
-pub(crate) use gather::{Asked, gather};
-pub(crate) use pack::Case;
+pub(crate) use gather::{GatherRequest, gather};
+pub(crate) use pack::CaseFile;
 pub(crate) use verify::verify;
 
 use crate::access::seal::SealKey;

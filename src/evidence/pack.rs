@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     BALANCES, EVENTS, FINDINGS, FORMAT, MANIFEST, RECIPE, RULE, again,
     archive::Files,
-    recipe::{Recipe, Rows},
+    recipe::{Recipe, RowsByList},
 };
 use crate::{
     finding::Finding,
@@ -21,21 +21,20 @@ use crate::{
 /// Everything that goes into a pack.
 #[derive(Debug)]
 pub(crate) struct Material {
-    pub facts: Facts,
+    pub facts: PackManifest,
     pub recipe: Recipe,
-    /// The rule's text.
     pub rule: String,
-    pub rows: Rows,
+    pub rows: RowsByList,
     /// Events with their places in the journal, in its order.
     pub events: Vec<(i64, Map<String, Value>)>,
     /// Findings, oldest first.
     pub findings: Vec<Finding>,
-    pub case: Case,
+    pub case: CaseFile,
 }
 
 /// What officers know of the case.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Case {
+pub(crate) struct CaseFile {
     pub alert: Value,
     pub history: Vec<Value>,
     pub notifications: Vec<Value>,
@@ -50,7 +49,7 @@ pub(crate) struct Case {
 /// What a pack says of itself: `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Facts {
+pub(crate) struct PackManifest {
     pub format: String,
     pub program: String,
     pub alert_id: String,
@@ -73,7 +72,7 @@ pub(crate) struct Facts {
     pub not_carried: Vec<String>,
 }
 
-impl Facts {
+impl PackManifest {
     /// Of a pack that says nothing yet.
     pub(crate) fn new(alert_id: &str, rule_id: &str, (made_at, made_by): (String, &str)) -> Self {
         Self {
@@ -102,7 +101,7 @@ pub(crate) fn event_lines(events: &[(i64, Map<String, Value>)]) -> Bytes {
 /// Which findings these events give again, and why not the others.
 pub(crate) fn tried(
     recipe: &Recipe,
-    (rule, rows): (&str, &Rows),
+    (rule, rows): (&str, &RowsByList),
     events: &Bytes,
     findings: &[Finding],
 ) -> (Vec<String>, BTreeMap<String, String>) {

@@ -10,7 +10,9 @@ use crate::{
         time::{Calendar, NamedBy},
     },
     lists::{ColumnKind, List, Lists},
-    rule::{Language, Mode, Param, RuleSet, agreed::Agreed, compile::Compiler, load, load::Override},
+    rule::{
+        Language, Param, RuleMode, RuleSet, agreed::Agreed, compile::Compiler, load, load::RuleAdjustment,
+    },
     say,
 };
 
@@ -20,7 +22,7 @@ use crate::{
 pub(crate) struct Recipe {
     pub rule_id: String,
     /// Its mode when the pack was made.
-    pub mode: Mode,
+    pub mode: RuleMode,
     /// Its constants as they were in force.
     pub params: BTreeMap<String, Constant>,
     /// Exceptions that people agreed on beside its text.
@@ -82,7 +84,7 @@ impl From<&Constant> for Param {
 }
 
 /// Rows of lists by the lists' names.
-pub(crate) type Rows = BTreeMap<String, Vec<Vec<String>>>;
+pub(crate) type RowsByList = BTreeMap<String, Vec<Vec<String>>>;
 
 impl Recipe {
     /// The calendar of the findings.
@@ -109,13 +111,13 @@ impl Recipe {
     ///
     /// # Errors
     /// In words, if the text has no such rule, or something is wrong with it.
-    pub(crate) fn rules(&self, text: &str, rows: Rows) -> Result<Arc<RuleSet>, String> {
+    pub(crate) fn rules(&self, text: &str, rows: RowsByList) -> Result<Arc<RuleSet>, String> {
         let calendar = self.calendar()?;
         let compiler = Compiler::new(&calendar, self.lists(rows)?, self.language);
         let mode = Some(self.mode);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Param::from(value)));
         let adopted = self.exceptions.iter().map(Agreed::entry).collect();
-        let changes = Override { mode, params: params.collect(), adopted };
+        let changes = RuleAdjustment { mode, params: params.collect(), adopted };
         let set = load::one_of_text((super::RULE, text), &self.rule_id, &compiler, &calendar, &changes);
         let words = |problems: Vec<crate::diagnostic::Diagnostic>| {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -123,7 +125,7 @@ impl Recipe {
         set.map(Arc::new).map_err(words)
     }
 
-    fn lists(&self, mut rows: Rows) -> Result<Lists, String> {
+    fn lists(&self, mut rows: RowsByList) -> Result<Lists, String> {
         let mut lists = Lists::default();
         for (name, shape) in &self.lists {
             let rows = rows.remove(name).unwrap_or_default();

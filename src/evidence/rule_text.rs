@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::recipe::{Constant, ListShape, Recipe, Rows};
+use super::recipe::{Constant, ListShape, Recipe, RowsByList};
 use crate::{
     config::Config,
     diagnostic::read_text,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A rule's text with its recipe.
-pub(crate) struct Written {
+pub(crate) struct RuleText {
     pub text: String,
     pub recipe: Recipe,
 }
@@ -23,12 +23,12 @@ pub(crate) struct Written {
 ///
 /// # Errors
 /// In words, if no file gives that rule any more.
-pub(crate) fn written(config: &Config, rule: &Rule, lists: &Lists) -> Result<Written, String> {
+pub(crate) fn written(config: &Config, rule: &Rule, lists: &Lists) -> Result<RuleText, String> {
     let files: Vec<PathBuf> = load::files(&config.rule_paths).into_iter().collect();
     for file in files {
         let Ok(text) = read_text(&file) else { continue };
         for text in parts(&text, config, &rule.id) {
-            let written = Written { recipe: recipe(config, rule, &text, lists), text };
+            let written = RuleText { recipe: recipe(config, rule, &text, lists), text };
             let again = written.recipe.rules(&written.text, whole(lists, &written.recipe));
             if again.is_ok_and(|set| set.rules.iter().any(|compiled| compiled.rule.digest() == rule.digest()))
             {
@@ -82,7 +82,7 @@ fn recipe(config: &Config, rule: &Rule, text: &str, lists: &Lists) -> Recipe {
 }
 
 /// All rows of the lists of a recipe.
-pub(crate) fn whole(lists: &Lists, recipe: &Recipe) -> Rows {
+pub(crate) fn whole(lists: &Lists, recipe: &Recipe) -> RowsByList {
     let rows = |name: &String| {
         let owned = |row: Vec<&str>| row.into_iter().map(str::to_owned).collect();
         Some((name.clone(), lists.get(name)?.rows().map(owned).collect()))

@@ -15,12 +15,12 @@ use crate::{
     event::{Column, Instant, TimeDelta, schema::field},
     finding::Finding,
     journal::layout::ARRIVAL,
-    store::{History, Order, Select, StoreError},
+    store::{JournalView, ReadOrder, Select, StoreError},
 };
 
 /// What is looked for.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct EventSelector {
     lines: BTreeSet<String>,
     /// The columns of events that tell the key, with their values.
     key: Vec<(Column, String)>,
@@ -34,7 +34,7 @@ pub(crate) struct Wanted {
 
 /// How much is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum Selection {
     /// Events of the same budget lines and the same key, and those that they name.
     Own,
     /// Beside them all events from this time on.
@@ -43,7 +43,7 @@ pub(crate) enum Choice {
     All,
 }
 
-impl Choice {
+impl Selection {
     /// Its word in the manifest.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -83,7 +83,6 @@ impl Row<'_> {
 const NAMING: [Column; 2] = [Column::ApplicationId, Column::OriginalEventId];
 const LINES: [Column; 2] = [Column::BudgetLineId, Column::ToBudgetLineId];
 
-/// What was chosen.
 pub(crate) enum Chosen {
     /// Events with their places in the journal, in its order.
     Events(Vec<(i64, Map<String, Value>)>),
@@ -91,7 +90,7 @@ pub(crate) enum Chosen {
     TooMany,
 }
 
-impl Wanted {
+impl EventSelector {
     /// For these findings, of which each has its time; events may be so late.
     pub(crate) fn of(findings: &[(Instant, Finding)], lateness: TimeDelta) -> Self {
         let mut wanted = Self::default();
@@ -124,8 +123,8 @@ impl Wanted {
     /// If the journal cannot be read.
     pub(crate) fn choose(
         &mut self,
-        history: &History,
-        choice: Choice,
+        history: &JournalView,
+        choice: Selection,
         most: usize,
     ) -> Result<Chosen, StoreError> {
         let last = self.last(history)?;
@@ -140,9 +139,9 @@ impl Wanted {
                     named.extend(NAMING.iter().filter_map(|column| row.text(*column)).map(str::to_owned));
                 }
                 let taken = match choice {
-                    Choice::Own => own,
-                    Choice::Recent(from) => own || row.at() >= from,
-                    Choice::All => true,
+                    Selection::Own => own,
+                    Selection::Recent(from) => own || row.at() >= from,
+                    Selection::All => true,
                 };
                 if taken || Some(row.arrival()) == last.moved_by {
                     chosen.insert(row.arrival());
@@ -167,7 +166,7 @@ impl Wanted {
 
     /// Where the part of the journal ends that matters, and the event that moved time on. Learns the lines of the events of
     /// findings on the way.
-    fn last(&mut self, history: &History) -> Result<Last, StoreError> {
+    fn last(&mut self, history: &JournalView) -> Result<Last, StoreError> {
         let mut last = Last::default();
         let mut latest = Instant::MIN;
         let columns = [Column::EventId, Column::OccurredAt, LINES[0], LINES[1]];
@@ -230,7 +229,7 @@ impl Last {
 
 /// Goes through the part of the journal that matters, until `take` has enough.
 fn each(
-    history: &History,
+    history: &JournalView,
     columns: &[Column],
     last: Last,
     mut take: impl FnMut(&Row<'_>) -> bool,
@@ -238,7 +237,7 @@ fn each(
     let mut places: Vec<usize> = columns.iter().map(|column| column.index()).collect();
     places.sort_unstable();
     places.dedup();
-    for batch in history.scan(&Select::default(), Some(&places), Order::Arrival)? {
+    for batch in history.scan(&Select::default(), Some(&places), ReadOrder::Arrival)? {
         let batch = batch?;
         for row in 0..batch.num_rows() {
             let row = Row { batch: &batch, row };

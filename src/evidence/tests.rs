@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     made,
-    pack::{Case, Facts, Material, event_lines, tried},
-    recipe::{Constant, ListShape, Recipe, Rows},
+    pack::{CaseFile, Material, PackManifest, event_lines, tried},
+    recipe::{Constant, ListShape, Recipe, RowsByList},
     verify::verify,
 };
 use crate::{
     access::seal::SealKey,
     journal::layout::arrival,
-    trial::unit_test::{Report, TestResult, played},
+    trial::unit_test::{TestReport, TestResult, played},
 };
 
 /// The tests of a shipped file, with the material of each rule that found something, once each.
@@ -21,7 +21,7 @@ fn materials(file: &str) -> Vec<Material> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let path = root.join(file);
     let (mut materials, mut known) = (Vec::new(), BTreeSet::new());
-    let report: Report = crate::trial::unit_test::run(std::slice::from_ref(&path));
+    let report: TestReport = crate::trial::unit_test::run(std::slice::from_ref(&path));
     assert!(report.passed(), "{report}");
     for test in &report.tests {
         let ids: BTreeSet<&str> = test.findings.iter().map(|finding| finding.rule_id.as_str()).collect();
@@ -56,19 +56,19 @@ fn material(path: &Path, test: &TestResult, id: &str) -> Material {
     };
     let owned = |row: Vec<&str>| row.into_iter().map(str::to_owned).collect();
     let rows = |name: &str| (name.to_owned(), lists.get(name).unwrap().rows().map(owned).collect());
-    let rows: Rows = lists.names().map(rows).collect();
+    let rows: RowsByList = lists.names().map(rows).collect();
     // The files of a rule pack are read together; the one with the rule is looked for.
     let text = played.files.iter().map(|file| fs::read_to_string(file).unwrap());
     let rule = text.into_iter().find(|text| text.contains(&format!("id: {id}"))).unwrap();
     let events: Vec<(i64, Map<String, Value>)> =
         test.events.iter().zip(0..).map(|(event, row)| (arrival(1, row), event.clone())).collect();
     let findings = test.findings.iter().filter(|finding| finding.rule_id == id).cloned().collect();
-    let mut facts = Facts::new("a-test", id, (String::from("2026-03-01T00:00:00+08:00"), "tester"));
+    let mut facts = PackManifest::new("a-test", id, (String::from("2026-03-01T00:00:00+08:00"), "tester"));
     facts.events = events.len();
-    let case = Case {
+    let case = CaseFile {
         alert: json!({ "alert_id": "a-test" }),
         files: vec![(Map::from_iter([(String::from("name"), json!("发票.pdf"))]), b"%PDF-1.7".to_vec())],
-        ..Case::default()
+        ..CaseFile::default()
     };
     Material { facts, recipe, rule, rows, events, findings, case }
 }

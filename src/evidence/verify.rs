@@ -9,19 +9,19 @@ use super::{
     BALANCES, EVENTS, EVENTS_MAX, FINDINGS, FORMAT, MANIFEST, RECIPE, RULE, again,
     again::Around,
     archive::{self, Files},
-    pack::{Facts, difference, list_file},
-    recipe::{Recipe, Rows},
+    pack::{PackManifest, difference, list_file},
+    recipe::{Recipe, RowsByList},
     seal,
 };
 use crate::{finding::Finding, say};
 
 /// What was found out about a pack.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct PackReport {
     /// The public key of its signature, in hexadecimal.
     pub key: Option<String>,
     /// What it says of itself; nothing of it is proven while there are problems.
-    pub facts: Option<Facts>,
+    pub facts: Option<PackManifest>,
     pub files: usize,
     /// The findings that were made again and are the same.
     pub same: Vec<String>,
@@ -31,24 +31,25 @@ pub(crate) struct Report {
 }
 
 /// Checks a pack. With `trusted` keys it must be signed by one of them.
-pub(crate) fn verify(bytes: &[u8], trusted: &[String]) -> Report {
+pub(crate) fn verify(bytes: &[u8], trusted: &[String]) -> PackReport {
     if bytes.len() > archive::BYTES_MAX + archive::FILES_MAX * 512 {
         let problem = say!("the pack is larger than {mib} MiB", mib = archive::BYTES_MAX >> 20);
-        return Report { problems: vec![problem], ..Report::default() };
+        return PackReport { problems: vec![problem], ..PackReport::default() };
     }
     // What is wrong with a pack is told place by place; of another file that would say nothing.
     if !bytes.starts_with(b"PK") {
-        return Report { problems: vec![say!("this is no evidence pack")], ..Report::default() };
+        return PackReport { problems: vec![say!("this is no evidence pack")], ..PackReport::default() };
     }
     let opened = archive::read(bytes);
     check(&opened.files, opened.problems, trusted)
 }
 
 /// Checks the files of a pack that somebody unpacked.
-pub(crate) fn check(files: &Files, mut problems: Vec<String>, trusted: &[String]) -> Report {
+pub(crate) fn check(files: &Files, mut problems: Vec<String>, trusted: &[String]) -> PackReport {
     problems.extend(seal::problems(files, trusted));
-    let mut report = Report { key: seal::signer(files), files: files.len(), problems, ..Report::default() };
-    match json::<Facts>(files, MANIFEST) {
+    let mut report =
+        PackReport { key: seal::signer(files), files: files.len(), problems, ..PackReport::default() };
+    match json::<PackManifest>(files, MANIFEST) {
         Ok(facts) if facts.format == FORMAT => report.facts = Some(facts),
         Ok(facts) => {
             let problem =
@@ -66,7 +67,7 @@ pub(crate) fn check(files: &Files, mut problems: Vec<String>, trusted: &[String]
     report
 }
 
-fn make_again(files: &Files, facts: &Facts, report: &mut Report) -> Result<(), String> {
+fn make_again(files: &Files, facts: &PackManifest, report: &mut PackReport) -> Result<(), String> {
     let findings: Vec<Finding> = lines(files, FINDINGS)?;
     let recipe: Recipe = json(files, RECIPE)?;
     let events = Bytes::from(file(files, EVENTS)?.to_vec());
@@ -86,7 +87,7 @@ fn make_again(files: &Files, facts: &Facts, report: &mut Report) -> Result<(), S
     if claimed.is_empty() {
         return Ok(());
     }
-    let mut rows = Rows::new();
+    let mut rows = RowsByList::new();
     for name in recipe.lists.keys() {
         rows.insert(name.clone(), lines(files, &list_file(name))?);
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use words::words;
-pub use words::{Handling, Mode, Severity};
+pub use words::{Handling, RuleMode, Severity};
 
 /// A finding, as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -24,7 +24,7 @@ pub struct Finding {
     pub handling: Handling,
     /// `live` or `shadow`.
     #[schema(value_type = String)]
-    pub mode: Mode,
+    pub mode: RuleMode,
     /// The columns of the rule's key.
     #[schema(value_type = Object)]
     #[serde(deserialize_with = "exact::map")]

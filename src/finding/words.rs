@@ -37,7 +37,8 @@ pub enum Handling {
 /// Whether a rule runs, and whether anybody hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+#[schema(as = Mode)]
+pub enum RuleMode {
     /// Findings are recorded and notified.
     Live,
     /// Findings are recorded; nobody is notified.
@@ -58,7 +59,7 @@ macro_rules! words {
                 Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
             }
 
-            /// By its word.
+            /// The value of a word, if there is one.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
                 Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
@@ -78,7 +79,7 @@ pub(crate) use words;
 words!(Severity, "critical" => Self::Critical, "high" => Self::High, "medium" => Self::Medium, "low" => Self::Low);
 words!(Handling, "block" => Self::Block, "explain" => Self::Explain, "warn" => Self::Warn, "remind" => Self::Remind,
     "record" => Self::Record);
-words!(Mode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self::Disabled);
+words!(RuleMode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self::Disabled);
 
 impl Severity {
     /// 0 for critical to 3 for low.
@@ -102,7 +103,7 @@ mod tests {
         for (word, handling) in Handling::WORDS {
             assert_eq!(serde_json::to_value(handling).unwrap(), *word);
         }
-        for (word, mode) in Mode::WORDS {
+        for (word, mode) in RuleMode::WORDS {
             assert_eq!(serde_json::to_value(mode).unwrap(), *word);
         }
         assert!(Severity::WORDS.iter().map(|(_, severity)| severity.rank()).eq(0..4));

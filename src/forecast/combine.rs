@@ -8,7 +8,7 @@ use super::{LineYear, float};
 
 /// A way to foresee the end of a year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum ForecastMethod {
     /// Bornhuetter and Ferguson: what is usually still to come of the budget.
     Budget,
     /// It goes on as evenly as it went.
@@ -17,7 +17,7 @@ pub enum Method {
     LastYear,
 }
 
-impl Method {
+impl ForecastMethod {
     /// All of them, in the order of [`Methods`].
     pub const ALL: [Self; 3] = [Self::Budget, Self::Pace, Self::LastYear];
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{LineYear, Position};
+use super::{LineYear, YearPosition};
 
 use crate::event::Instant;
 
@@ -27,7 +27,7 @@ struct Past {
 impl<'l, 'a> Early<'l, 'a> {
     /// Nothing has happened yet. Lines of other years keep what they have now.
     #[must_use]
-    pub fn new(lines: &'l mut [LineYear<'a>], position: &Position) -> Self {
+    pub fn new(lines: &'l mut [LineYear<'a>], position: &YearPosition) -> Self {
         let mut index = HashMap::new();
         for (at, line) in lines.iter_mut().enumerate() {
             if let Some(point) = line.year.and_then(|year| position.same_point(year)) {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Forecast, LineYear, Point, Position,
+    Forecast, LineYear, Point, YearPosition,
     interval::{Spread, around, error, spread},
 };
 
 /// What a forecast is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub enum ForecastLevel {
     /// 预算指标
     Line,
     /// 单位
@@ -19,7 +19,7 @@ pub enum Level {
     EconomicClass,
 }
 
-impl Level {
+impl ForecastLevel {
     /// As rules write it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -33,18 +33,18 @@ impl Level {
 
 /// A unit or an economic class in a fiscal year.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct ForecastGroup {
     /// Which of the two.
-    pub level: Level,
+    pub level: ForecastLevel,
     /// `unit_code` or `economic_code`.
     pub code: Box<str>,
-    /// The fiscal year.
+    /// The fiscal year that it is of.
     pub year: i32,
     /// The sum of totals, in cents.
     pub total: i128,
     /// The sum of executed.
     pub executed: i128,
-    /// The forecast.
+    /// What it will have executed at the year's end.
     pub forecast: Forecast,
 }
 
@@ -65,14 +65,14 @@ impl Sum {
 /// Sums of lines by level, code and year.
 #[derive(Debug, Default)]
 pub(super) struct Totals<'a> {
-    sums: BTreeMap<(Level, &'a str, i32), Sum>,
+    sums: BTreeMap<(ForecastLevel, &'a str, i32), Sum>,
 }
 
 impl<'a> Totals<'a> {
     /// Adds a line with its forecast.
     pub(super) fn add(&mut self, line: &LineYear<'a>, point: Point) {
         let Some(year) = line.year else { return };
-        let codes = [(Level::Unit, line.unit), (Level::EconomicClass, line.class)];
+        let codes = [(ForecastLevel::Unit, line.unit), (ForecastLevel::EconomicClass, line.class)];
         for (level, code) in codes.into_iter().filter(|(_, code)| !code.is_empty()) {
             let sum = self.sums.entry((level, code, year)).or_default();
             sum.total += line.total;
@@ -82,23 +82,23 @@ impl<'a> Totals<'a> {
         }
     }
 
-    fn errors(&self, wanted: Level) -> Spread {
+    fn errors(&self, wanted: ForecastLevel) -> Spread {
         let of_level = self.sums.iter().filter(|((level, ..), _)| *level == wanted);
         spread(of_level.map(|((.., year), sum)| (*year, error(sum.executed, sum.point()))).collect())
     }
 
     /// The groups with their intervals, by the errors of the past.
-    pub(super) fn groups(&self, past: &Totals<'_>, position: &Position) -> Vec<Group> {
-        let spreads = [Level::Unit, Level::EconomicClass].map(|level| past.errors(level));
-        let group = |(&(level, code, year), sum): (&(Level, &str, i32), &Sum)| {
-            let spread = spreads[usize::from(level == Level::EconomicClass)];
+    pub(super) fn groups(&self, past: &Totals<'_>, position: &YearPosition) -> Vec<ForecastGroup> {
+        let spreads = [ForecastLevel::Unit, ForecastLevel::EconomicClass].map(|level| past.errors(level));
+        let group = |(&(level, code, year), sum): (&(ForecastLevel, &str, i32), &Sum)| {
+            let spread = spreads[usize::from(level == ForecastLevel::EconomicClass)];
             let forecast = if year == position.year() {
                 around(spread, sum.executed, sum.point())
             } else {
                 Forecast::closed(sum.executed)
             };
             let Sum { total, executed, .. } = *sum;
-            Group { level, code: code.into(), year, total, executed, forecast }
+            ForecastGroup { level, code: code.into(), year, total, executed, forecast }
         };
         self.sums.iter().map(group).collect()
     }

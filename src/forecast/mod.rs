@@ -20,10 +20,10 @@ mod levels;
 mod position;
 mod season;
 
-pub use combine::Method;
+pub use combine::ForecastMethod;
 pub use early::Early;
-pub use levels::{Group, Level};
-pub use position::Position;
+pub use levels::{ForecastGroup, ForecastLevel};
+pub use position::YearPosition;
 
 use combine::{Tried, in_use, mix};
 use interval::Errors;
@@ -76,7 +76,7 @@ impl Forecast {
 /// What a forecast is made of: officers may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Basis {
-    /// What each of [`Method::ALL`] expects, in cents; `None` where it has nothing to go by.
+    /// What each of [`ForecastMethod::ALL`] expects, in cents; `None` where it has nothing to go by.
     pub methods: [Option<i128>; 3],
     /// Their weights, as parts of the sum of all three.
     pub weights: [u8; 3],
@@ -84,9 +84,9 @@ pub struct Basis {
 
 impl Basis {
     /// The methods that count, with what they expect and their weight in hundredths.
-    pub fn parts(&self) -> impl Iterator<Item = (Method, i128, u32)> {
+    pub fn parts(&self) -> impl Iterator<Item = (ForecastMethod, i128, u32)> {
         let sum = self.weights.iter().map(|weight| u32::from(*weight)).sum::<u32>().max(1);
-        let parts = Method::ALL.into_iter().zip(self.methods).zip(self.weights);
+        let parts = ForecastMethod::ALL.into_iter().zip(self.methods).zip(self.weights);
         parts.filter_map(move |((method, cents), weight)| {
             let hundredths = (u32::from(weight) * 100 + sum / 2) / sum;
             cents.filter(|_| weight > 0).map(|cents| (method, cents, hundredths))
@@ -104,7 +104,7 @@ pub struct Forecasts {
     /// The closed years that methods and intervals were tried on, the earliest first.
     pub years: Vec<i32>,
     /// For units and economic classes, in the order of level, code and year.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ForecastGroup>,
 }
 
 /// A forecast without its interval, in cents.
@@ -117,7 +117,7 @@ struct Point {
 
 /// Forecasts for the lines at a position of the year.
 #[must_use]
-pub fn forecast(lines: &[LineYear<'_>], position: &Position) -> Forecasts {
+pub fn forecast(lines: &[LineYear<'_>], position: &YearPosition) -> Forecasts {
     let season = Season::new(lines, position);
     let tried = try_methods(lines, &season);
     let chosen = tried.choose();

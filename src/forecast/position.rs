@@ -7,7 +7,7 @@ use crate::event::{Instant, TimeDelta, period::Stretch, time::Calendar};
 
 /// A point of a fiscal year.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
+pub struct YearPosition {
     year: i32,
     /// Start and end of the year, and the point in it.
     start: Instant,
@@ -25,7 +25,7 @@ fn micros(length: TimeDelta) -> i128 {
     length.as_micros().into()
 }
 
-impl Position {
+impl YearPosition {
     /// Where `now` lies; `None` beyond the calendar.
     #[must_use]
     pub fn at(calendar: &Calendar, now: Instant) -> Option<Self> {
@@ -51,7 +51,7 @@ impl Position {
         Some(Self { year, start, end, now, months: passed, month_end: to, earlier })
     }
 
-    /// The fiscal year.
+    /// The fiscal year that the point lies in.
     #[must_use]
     pub fn year(&self) -> i32 {
         self.year
@@ -105,7 +105,7 @@ mod tests {
     fn the_same_point_is_as_far_into_its_month() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let at = |text: &str| calendar.parse(text).unwrap();
-        let position = Position::at(&calendar, at("2024-02-15T12:00:00+08:00")).unwrap();
+        let position = YearPosition::at(&calendar, at("2024-02-15T12:00:00+08:00")).unwrap();
         assert_eq!((position.year(), position.months()), (2024, 1));
         assert_eq!(position.month_end(), at("2024-03-01"));
         // Half of 29 days, and half of 28.
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(position.pace(2023, 7), Some(7));
         assert_eq!(position.pace(2024, 455), Some(455 * 366 * 2 / 91));
         assert_eq!(position.pace(2025, 7), None);
-        let start = Position::at(&calendar, at("2024-01-01")).unwrap();
+        let start = YearPosition::at(&calendar, at("2024-01-01")).unwrap();
         assert_eq!((start.pace(2024, 7), start.same_point(2023)), (None, Some(at("2023-01-01"))));
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn fiscal_years_need_not_start_in_january() {
         let calendar = Calendar::new("Europe/London", 4, 6).unwrap();
         let at = |text: &str| calendar.parse(text).unwrap();
-        let position = Position::at(&calendar, at("2012-04-05T23:00:00+01:00")).unwrap();
+        let position = YearPosition::at(&calendar, at("2012-04-05T23:00:00+01:00")).unwrap();
         assert_eq!(position.year(), 2011);
         assert_eq!(position.same_point(2010), Some(at("2011-04-05T23:00:00+01:00")));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{LineYear, Position, cents, combine::Methods, float};
+use super::{LineYear, YearPosition, cents, combine::Methods, float};
 
 /// Lines at which a group's own season counts as much as that of the group above (Bühlmann's k).
 const SEASON: f64 = 10.0;
@@ -88,7 +88,7 @@ struct Place {
 /// The usual course of a year.
 pub(super) struct Season<'l, 'a> {
     lines: &'l [LineYear<'a>],
-    position: &'l Position,
+    position: &'l YearPosition,
     all: Group,
     /// By class, and by unit and class.
     groups: Vec<Group>,
@@ -107,7 +107,7 @@ fn own_key<'a>(line: &LineYear<'a>) -> OwnKey<'a> {
 }
 
 impl<'l, 'a> Season<'l, 'a> {
-    pub(super) fn new(lines: &'l [LineYear<'a>], position: &'l Position) -> Self {
+    pub(super) fn new(lines: &'l [LineYear<'a>], position: &'l YearPosition) -> Self {
         let mut season = Self {
             lines,
             position,

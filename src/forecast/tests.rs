@@ -8,9 +8,9 @@ use crate::event::{TimeDelta, time::Calendar};
 mod coverage;
 
 /// Half of 2025 is over.
-fn half() -> Position {
+fn half() -> YearPosition {
     let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
-    Position::at(&calendar, calendar.parse("2025-07-02T12:00:00+08:00").unwrap()).unwrap()
+    YearPosition::at(&calendar, calendar.parse("2025-07-02T12:00:00+08:00").unwrap()).unwrap()
 }
 
 fn line(id: &'static str, year: i32, early: (i128, i128), now: (i128, i128)) -> LineYear<'static> {
@@ -51,8 +51,8 @@ fn a_line_with_one_year_before() {
     let basis = Basis { methods: [Some(91_418), Some(80_000), Some(100_000)], weights: [5, 0, 0] };
     assert_eq!((found.bases[1], found.bases[0], found.years), (Some(basis), None, vec![2024]));
     let units: Vec<_> = found.groups.iter().map(|g| (g.level, &*g.code, g.year, g.forecast)).collect();
-    assert_eq!(units[1], (Level::Unit, "u", 2025, line));
-    assert_eq!(units[3], (Level::EconomicClass, "30201", 2025, line));
+    assert_eq!(units[1], (ForecastLevel::Unit, "u", 2025, line));
+    assert_eq!(units[3], (ForecastLevel::EconomicClass, "30201", 2025, line));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn years_that_repeat_are_foreseen() {
         (last.year_end - 90_000).abs() < 200 && last.high.unwrap() - last.low.unwrap() < 1_000,
         "{last:?}"
     );
-    let unit = found.groups.iter().find(|g| g.level == Level::Unit && g.year == 2025).unwrap();
+    let unit = found.groups.iter().find(|g| g.level == ForecastLevel::Unit && g.year == 2025).unwrap();
     assert!((unit.forecast.year_end - 3_600_000).abs() < 8_000 && unit.executed == 1_080_000, "{unit:?}");
 }
 
@@ -141,7 +141,7 @@ fn early_sums_end_at_the_point() {
 }
 
 /// The same by definition: a group is what passes a filter, and every sum is made again.
-fn slow(lines: &[LineYear<'_>], at: usize, without: Option<i32>, position: &Position) -> f64 {
+fn slow(lines: &[LineYear<'_>], at: usize, without: Option<i32>, position: &YearPosition) -> f64 {
     let sum = |of: &dyn Fn(&LineYear<'_>) -> i128, lines: &[&LineYear<'_>]| -> f64 {
         lines.iter().map(|line| of(line)).sum::<i128>() as f64
     };
@@ -225,7 +225,7 @@ fn slow_methods(
     lines: &[LineYear<'_>],
     at: usize,
     without: Option<i32>,
-    position: &Position,
+    position: &YearPosition,
 ) -> [Option<f64>; 3] {
     let me = lines[at];
     let executed = if without.is_some() { me.early_executed } else { me.executed } as f64;
@@ -281,7 +281,7 @@ fn the_method_that_was_nearest_has_the_weight() {
     let found = forecast(&lines, &half());
     let basis = found.bases[12].unwrap();
     assert_eq!(basis.weights, [0, 0, 5], "{basis:?}");
-    assert_eq!(basis.parts().collect::<Vec<_>>(), [(Method::LastYear, 40_000, 100)]);
+    assert_eq!(basis.parts().collect::<Vec<_>>(), [(ForecastMethod::LastYear, 40_000, 100)]);
     assert_eq!((found.lines[12].unwrap().year_end, found.lines[13].unwrap().year_end), (40_000, 70_000));
     // A line that was not there last year has its budget.
     assert_eq!(found.bases[14].unwrap().weights, [5, 0, 0]);

@@ -8,6 +8,6 @@ mod trial;
 mod yaml;
 
 pub(crate) use meaning::Guess;
-pub(crate) use sample::{Layout, Sample};
-pub(crate) use trial::{Trial, reading};
+pub(crate) use sample::{FileLayout, Sample};
+pub(crate) use trial::{FirstRows, reading};
 pub(crate) use yaml::text;

@@ -33,7 +33,7 @@ const COLUMNS: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Sample {
     /// How its records are written.
-    pub layout: Layout,
+    pub layout: FileLayout,
     /// The names of the columns, as a map names them.
     pub columns: Vec<String>,
     /// Rows by column, as they stand; an empty text is nothing.
@@ -44,8 +44,7 @@ pub(crate) struct Sample {
 
 /// How records are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// Rows of text.
+pub(crate) enum FileLayout {
     Text {
         /// What parts the cells.
         delimiter: u8,
@@ -54,16 +53,12 @@ pub(crate) enum Layout {
     },
     /// A sheet of a workbook.
     Workbook {
-        /// Its name.
         sheet: String,
         /// The row that names the columns, from 1.
         header_row: u32,
     },
     /// Elements at a path.
-    Markup {
-        /// The path.
-        rows: String,
-    },
+    Markup { rows: String },
     /// Objects.
     Json,
 }
@@ -104,13 +99,13 @@ impl Sample {
 
     fn workbook(file: File, sheet: Option<&str>) -> anyhow::Result<Self> {
         let sheet = sheet.map(|name| match name.parse() {
-            Ok(number) => workbook::Choice::Number(number),
-            Err(_) => workbook::Choice::Name(name.to_owned()),
+            Ok(number) => workbook::SheetChoice::Number(number),
+            Err(_) => workbook::SheetChoice::Name(name.to_owned()),
         });
         let mut lines = Vec::new();
         let summary =
             workbook::to_lines(file, &workbook::Options { sheet, header_row: None, skip: 0 }, &mut lines)?;
-        let layout = Layout::Workbook { sheet: summary.sheet, header_row: summary.header_row };
+        let layout = FileLayout::Workbook { sheet: summary.sheet, header_row: summary.header_row };
         Ok(Self::objects(layout, summary.columns, &String::from_utf8_lossy(&lines)))
     }
 
@@ -122,7 +117,7 @@ impl Sample {
         let text = String::from_utf8_lossy(decoded.as_deref().unwrap_or(bytes));
         let text = text.trim_start_matches('\u{feff}');
         if encoding == Encoding::Jsonl && text.trim_start().starts_with('{') {
-            return Ok(Self::objects(Layout::Json, Vec::new(), text));
+            return Ok(Self::objects(FileLayout::Json, Vec::new(), text));
         }
         Self::rows(text)
     }
@@ -137,11 +132,11 @@ impl Sample {
         let mut lines = Vec::new();
         markup::to_lines(text, &kind.path, &mut lines)?;
         let rows = kind.path.clone();
-        Ok(Self::objects(Layout::Markup { rows }, Vec::new(), &String::from_utf8_lossy(&lines)))
+        Ok(Self::objects(FileLayout::Markup { rows }, Vec::new(), &String::from_utf8_lossy(&lines)))
     }
 
     /// Objects, whose keys are columns, and the keys within them paths.
-    fn objects(layout: Layout, columns: Vec<String>, lines: &str) -> Self {
+    fn objects(layout: FileLayout, columns: Vec<String>, lines: &str) -> Self {
         let mut table = SampleTable { places: HashMap::new(), columns: Vec::new(), rows: Vec::new() };
         for column in columns {
             table.place(&column);
@@ -202,7 +197,7 @@ impl Sample {
             cells
         });
         let rows = rows.take(ROWS).collect();
-        Ok(Self { layout: Layout::Text { delimiter, header_row }, columns, rows, above: above.join(" ") })
+        Ok(Self { layout: FileLayout::Text { delimiter, header_row }, columns, rows, above: above.join(" ") })
     }
 }
 
@@ -241,8 +236,8 @@ const KNOWN_ROWS: &[&str] = &[
 ];
 
 /// The elements that are rows: those of a message that is known, or those that come most often and hold several others.
-fn row_kind(kinds: &[markup::Kind]) -> Option<&markup::Kind> {
-    let ends = |kind: &&markup::Kind, end: &str| {
+fn row_kind(kinds: &[markup::ElementKind]) -> Option<&markup::ElementKind> {
+    let ends = |kind: &&markup::ElementKind, end: &str| {
         kind.path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
     };
     for end in KNOWN_ROWS {
@@ -250,7 +245,7 @@ fn row_kind(kinds: &[markup::Kind]) -> Option<&markup::Kind> {
             return Some(kind);
         }
     }
-    let holds = |kind: &&markup::Kind| kind.children >= 2 * kind.count && kind.path.contains('/');
+    let holds = |kind: &&markup::ElementKind| kind.children >= 2 * kind.count && kind.path.contains('/');
     // Of those that come as often, the outer one stands first.
     kinds.iter().filter(holds).rev().max_by_key(|kind| kind.count)
 }
@@ -302,7 +297,7 @@ impl SampleTable {
         }
     }
 
-    fn sample(mut self, layout: Layout) -> Sample {
+    fn sample(mut self, layout: FileLayout) -> Sample {
         for row in &mut self.rows {
             row.resize(self.columns.len(), String::new());
         }

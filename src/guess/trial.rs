@@ -19,7 +19,7 @@ const TRIED: usize = 500;
 
 /// The first rows of a file, as the map reads them.
 #[derive(Debug)]
-pub(crate) struct Trial {
+pub(crate) struct FirstRows {
     /// The first that are events or refused.
     pub first: Vec<Decoded>,
     /// Events among the rows that were tried.
@@ -30,7 +30,7 @@ pub(crate) struct Trial {
     pub skipped: u64,
 }
 
-impl Trial {
+impl FirstRows {
     /// Reads the first rows of a file.
     pub(crate) fn of(path: &Path, map: &Map, reading: Reading, config: &Config) -> anyhow::Result<Self> {
         let decoder = Decoder::new(Arc::clone(&config.calendar))

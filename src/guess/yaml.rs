@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Guess, Layout, Sample};
+use super::{FileLayout, Guess, Sample};
 use crate::say;
 
 /// The text of a map, with what is to be corrected as comments.
@@ -82,9 +82,9 @@ fn quoted(text: &str) -> String {
 }
 
 /// The keys that say how a file is read.
-fn format_keys(layout: &Layout) -> Vec<String> {
+fn format_keys(layout: &FileLayout) -> Vec<String> {
     match layout {
-        Layout::Text { delimiter, header_row } => {
+        FileLayout::Text { delimiter, header_row } => {
             let name = match *delimiter {
                 b'\t' => "tab".to_owned(),
                 sign => char::from(sign).to_string(),
@@ -93,13 +93,13 @@ fn format_keys(layout: &Layout) -> Vec<String> {
             let header_row = (*header_row != 1).then(|| format!("header_row: {header_row}"));
             ["format: csv".to_owned()].into_iter().chain(delimiter).chain(header_row).collect()
         }
-        Layout::Workbook { sheet, header_row } => vec![
+        FileLayout::Workbook { sheet, header_row } => vec![
             "format: excel".to_owned(),
             format!("sheet: {}", quoted(sheet)),
             format!("header_row: {header_row}"),
         ],
-        Layout::Markup { rows } => vec!["format: xml".to_owned(), format!("rows: {}", quoted(rows))],
-        Layout::Json => vec!["format: jsonl".to_owned()],
+        FileLayout::Markup { rows } => vec!["format: xml".to_owned(), format!("rows: {}", quoted(rows))],
+        FileLayout::Json => vec!["format: jsonl".to_owned()],
     }
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page,
     request::{Params, blocking, page_size},
     view::AlertView,
@@ -35,7 +35,7 @@ pub(crate) struct AlertPage {
     responses((status = 200, description = "A page", body = AlertPage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<AlertPage>, Problem> {
     let limit = page_size(filter.limit)?;
@@ -111,7 +111,7 @@ pub(crate) struct ValueCount {
     responses((status = 200, description = "The numbers", body = CountsView)))]
 pub(crate) async fn counts(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<CountsView>, Problem> {
     let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;

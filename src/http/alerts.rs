@@ -13,15 +13,15 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     casework::terms,
     lens::Lens,
     page::Page,
-    request::{Body, Id, IfMatch, blocking},
+    request::{IfMatch, JsonBody, PathId, blocking},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
-    alert::{Action, Alert, Outcome, desk::Order, inquiry},
+    alert::{Action, Alert, CaseOutcome, desk::Order, inquiry},
     daemon::Shared,
     event::time::Calendar,
     finding::Finding,
@@ -90,8 +90,8 @@ impl AlertDetail {
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Response, Problem> {
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
@@ -130,7 +130,7 @@ pub(crate) struct Transition {
     #[schema(format = Date)]
     due: Option<String>,
     /// What came of it, for `close`.
-    outcome: Option<Outcome>,
+    outcome: Option<CaseOutcome>,
     /// The outcome's amount in yuan, such as `1200.00`.
     amount: Option<String>,
     /// The alert that goes on with it, for `merge`.
@@ -154,11 +154,11 @@ pub(crate) struct Transition {
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn transition(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
     IfMatch(seen): IfMatch,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(body): Body<Transition>,
+    JsonBody(body): JsonBody<Transition>,
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     let version = one_version(seen, body.version)?;
@@ -224,11 +224,11 @@ pub(crate) struct NewInquiry {
         (status = 422, description = "The unit cannot be reached, or who is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn inquire(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
     IfMatch(seen): IfMatch,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(body): Body<NewInquiry>,
+    JsonBody(body): JsonBody<NewInquiry>,
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);

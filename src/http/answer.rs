@@ -15,14 +15,14 @@ use tokio::sync::Semaphore;
 
 use super::{
     Served, answer_words as words,
-    by::By,
+    by::Requester,
     request::{HEARD_FOR, at_once, hear_out},
 };
 use crate::{
     alert::{Alert, HistoryEntry, policy::FileLimits},
     daemon::Shared,
     finding::Finding,
-    store::{Cases, Incoming, LinkError, NotTaken, Stored},
+    store::{Cases, LinkError, StoredFile, Upload, UploadError},
     text::Language,
 };
 
@@ -122,9 +122,9 @@ impl Refused {
         match error {
             Unread::Broken => page(StatusCode::BAD_REQUEST, words::BROKEN),
             Unread::Long => page(StatusCode::UNPROCESSABLE_ENTITY, words::LONG),
-            Unread::File(NotTaken::TooLarge(_)) => Self::too_large(limits, language),
-            Unread::File(NotTaken::Kind(_)) => page(StatusCode::UNSUPPORTED_MEDIA_TYPE, words::TYPE),
-            Unread::File(NotTaken::Store(error)) => Self::Link(error.into()),
+            Unread::File(UploadError::TooLarge(_)) => Self::too_large(limits, language),
+            Unread::File(UploadError::Kind(_)) => page(StatusCode::UNSUPPORTED_MEDIA_TYPE, words::TYPE),
+            Unread::File(UploadError::Store(error)) => Self::Link(error.into()),
         }
     }
 }
@@ -139,7 +139,7 @@ async fn take(
     State(shared): State<Arc<Shared>>,
     Path(token): Path<String>,
     Query(asked): Query<Asked>,
-    by: By,
+    by: Requester,
     request: Request,
 ) -> Response {
     let desk = shared.desk();
@@ -233,17 +233,17 @@ async fn turned_away(
 enum Unread {
     Broken,
     Long,
-    File(NotTaken),
+    File(UploadError),
 }
 
-impl From<NotTaken> for Unread {
-    fn from(error: NotTaken) -> Self {
+impl From<UploadError> for Unread {
+    fn from(error: UploadError) -> Self {
         Self::File(error)
     }
 }
 
 /// Removes what came before something was refused.
-async fn discard(shared: &Arc<Shared>, files: Vec<Stored>) {
+async fn discard(shared: &Arc<Shared>, files: Vec<StoredFile>) {
     if files.is_empty() {
         return;
     }
@@ -259,7 +259,7 @@ async fn read_form(
     shared: &Shared,
     form: &mut Multipart,
     limits: FileLimits,
-    files: &mut Vec<Stored>,
+    files: &mut Vec<StoredFile>,
 ) -> Result<(String, String), Unread> {
     let (mut text, mut name) = (String::new(), String::new());
     while let Some(mut field) = form.next_field().await.map_err(|_| Unread::Broken)? {
@@ -269,7 +269,7 @@ async fn read_form(
             // An empty field of a browser has neither name nor content.
             "files" if field.file_name().is_some_and(|name| !name.is_empty()) => {
                 if files.len() as u64 >= u64::from(limits.files) {
-                    return Err(NotTaken::TooLarge(String::new()).into());
+                    return Err(UploadError::TooLarge(String::new()).into());
                 }
                 files.push(file_of(shared, &mut field, limits.file).await?);
             }
@@ -291,9 +291,9 @@ async fn words_of(field: &mut Field<'_>) -> Result<String, Unread> {
 }
 
 /// Writes a file as it comes: no more of it than a part is ever held.
-async fn file_of(shared: &Shared, field: &mut Field<'_>, most: u64) -> Result<Stored, Unread> {
+async fn file_of(shared: &Shared, field: &mut Field<'_>, most: u64) -> Result<StoredFile, Unread> {
     let name = field.file_name().unwrap_or_default().to_owned();
-    let mut incoming = tokio::task::block_in_place(|| Incoming::begin(&shared.state_dir, most))?;
+    let mut incoming = tokio::task::block_in_place(|| Upload::begin(&shared.state_dir, most))?;
     while let Some(part) = field.chunk().await.map_err(|_| Unread::Broken)? {
         tokio::task::block_in_place(|| incoming.add(&part))?;
     }

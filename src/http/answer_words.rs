@@ -110,7 +110,6 @@ pub(super) fn refusal(error: &LinkError, language: Language) -> (StatusCode, Str
     }
 }
 
-/// Text as HTML.
 pub(super) fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
         match c {

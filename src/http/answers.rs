@@ -34,7 +34,6 @@ const MAKING: u32 = 24 << 10;
 /// How long a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Room for answers.
 #[derive(Debug)]
 pub(crate) struct Answers {
     room: Arc<Semaphore>,
@@ -68,7 +67,7 @@ impl Answers {
         let units = usize::try_from(units).unwrap_or(usize::MAX);
         // One that is longer than was thought keeps what it has.
         let held = if units < room.num_permits() { room.split(units) } else { Some(room) };
-        response.map(|body| Body::new(Held { body, held }))
+        response.map(|body| Body::new(HoldingBody { body, held }))
     }
 }
 
@@ -81,13 +80,12 @@ pub(crate) async fn answers(State(answers): State<Arc<Answers>>, request: Reques
 }
 
 /// A body that holds something until it is written.
-pub(crate) struct Held<T> {
+pub(crate) struct HoldingBody<T> {
     pub body: Body,
-    /// What it holds.
     pub held: Option<T>,
 }
 
-impl<T: Unpin> hyper::body::Body for Held<T> {
+impl<T: Unpin> hyper::body::Body for HoldingBody<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page,
     request::{Params, blocking, page_size},
 };
@@ -22,8 +22,8 @@ use crate::{
     evaluate::{condition::RuleCounts, schedule::PassedTick},
     event::Instant,
     finding::Finding,
-    rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
-    store::{CaseFilter, Cases, Reader, Verdicts},
+    rule::{Handling, Rule, RuleMode, RuleStatus as Ripeness, Severity, Text},
+    store::{CaseFilter, Cases, Reader, VerdictCounts},
 };
 
 /// A page of findings.
@@ -43,7 +43,7 @@ pub(crate) struct FindingPage {
     responses((status = 200, description = "A page", body = FindingPage)))]
 pub(crate) async fn findings(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<FindingPage>, Problem> {
     let limit = page_size(filter.limit)?;
@@ -86,7 +86,7 @@ pub(crate) struct RuleView {
     description: Text,
     severity: Severity,
     handling: Handling,
-    mode: Mode,
+    mode: RuleMode,
     status: Ripeness,
     tags: Vec<String>,
     basis: Option<String>,
@@ -110,7 +110,7 @@ pub(crate) struct RuleView {
 
 impl RuleView {
     /// A rule as it is shown.
-    pub(crate) fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
+    pub(crate) fn new(rule: &Rule, counts: RuleCounts, verdicts: VerdictCounts) -> Self {
         Self {
             id: rule.id.clone(),
             title: rule.title.clone(),
@@ -152,8 +152,7 @@ pub(crate) async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<Rule
 
 /// How the daemon is.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DaemonStatus)]
-pub(crate) struct Status {
+pub(crate) struct DaemonStatus {
     version: &'static str,
     /// Whether it takes events.
     ready: bool,
@@ -264,8 +263,8 @@ fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
 
 /// How the daemon is
 #[utoipa::path(get, path = "/api/v1/status", operation_id = "show_status", tag = "status",
-    responses((status = 200, description = "The daemon", body = Status)))]
-pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    responses((status = 200, description = "The daemon", body = DaemonStatus)))]
+pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<DaemonStatus> {
     let read = Arc::clone(&shared);
     let passed = tokio::task::spawn_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
     let passed = passed.ok().and_then(Result::ok).unwrap_or_default();
@@ -282,7 +281,7 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let ticks_passed = passed.iter().rev().take(TICKS_SHOWN).map(|tick| passed_tick(tick, &shared)).collect();
     let last = shared.last_event_at.get();
     let journal_from = Some(shared.metrics.journal_start.get() * 1_000_000).filter(|at| *at != 0);
-    Json(Status {
+    Json(DaemonStatus {
         version: env!("CARGO_PKG_VERSION"),
         ready: shared.ready() && shared.waits_for().is_none(),
         started_at: shared.calendar.format(shared.started_at),

@@ -15,17 +15,17 @@ pub(crate) use view::ApprovalView;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page,
-    request::{Body, Id, Params, blocking, page_size},
+    request::{JsonBody, Params, PathId, blocking, page_size},
 };
 use crate::{
     access::Actor,
-    approval::{Kind, Matter, Person, State as Standing, Verb},
-    daemon::{Shared, Within},
+    approval::{Kind, Matter, MatterState as Standing, Person, Verb},
+    daemon::{LimitedView, Shared},
     event::{Instant, pattern},
     say,
-    store::{Cases, Judgement, MatterFilter, MatterSort, Shown, no_matter as none},
+    store::{Cases, Judgement, MatterFilter, MatterSort, MatterVisibility, no_matter as none},
     text::quoted,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listed {
+pub(crate) struct MatterQuery {
     /// Only those of these kinds (`budget,list`): `budget`, `override`, `rules`, `exception`, `list`
     kind: Option<String>,
     /// Only those that stand so now (`waiting,approved`): `waiting`, `approved`, `in_force`, `failed`, `refused`,
@@ -56,7 +56,7 @@ pub(crate) struct Listed {
     limit: Option<u32>,
 }
 
-impl Listed {
+impl MatterQuery {
     fn filter(&self) -> Result<MatterFilter, String> {
         let kinds = words("kind", self.kind.as_deref(), Kind::parse, &Kind::ALL.map(Kind::word))?;
         let all = Standing::ALL.map(Standing::word);
@@ -104,14 +104,14 @@ pub(crate) struct ApprovalPage {
 }
 
 /// What was proposed, the newest first
-#[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(Listed),
+#[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(MatterQuery),
     responses(
         (status = 200, description = "A page", body = ApprovalPage),
         (status = 400, description = "A word that is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Params(listed): Params<Listed>,
+    by: Requester,
+    Params(listed): Params<MatterQuery>,
 ) -> Result<Json<ApprovalPage>, Problem> {
     let limit = page_size(listed.limit)?;
     let filter = listed.filter().map_err(Problem::bad_request)?;
@@ -121,7 +121,7 @@ pub(crate) async fn list(
         let is_shown = |matter: &Matter| {
             seen.within.has(matter) && (!listed.for_me || seen.can(matter).contains(&Verb::Approve))
         };
-        let shown = (listed.for_me || !seen.within.is_all()).then_some(&is_shown as Shown<'_>);
+        let shown = (listed.for_me || !seen.within.is_all()).then_some(&is_shown as MatterVisibility<'_>);
         let read = |after, limit: u32| {
             let part = MatterFilter { after, ..filter.clone() };
             cases.matters(&part, (seen.now, limit as usize), shown)
@@ -145,8 +145,8 @@ pub(crate) async fn list(
         (status = 404, description = "There is no such matter", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<i64>,
+    by: Requester,
+    PathId(id): PathId<i64>,
 ) -> Result<Json<ApprovalView>, Problem> {
     blocking(move || {
         let seen = Seen::new(&shared, &by);
@@ -165,8 +165,8 @@ pub(crate) async fn show(
         (status = 404, description = "There is no such matter", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn signed(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<i64>,
+    by: Requester,
+    PathId(id): PathId<i64>,
 ) -> Result<Json<Matter>, Problem> {
     blocking(move || Ok(Json(Seen::new(&shared, &by).find(id)?))).await
 }
@@ -174,8 +174,7 @@ pub(crate) async fn signed(
 /// What an approver says to a matter.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = ApprovalVerdict)]
-pub(crate) enum Verdict {
+pub(crate) enum ApprovalVerdict {
     /// 同意
     Approve,
     /// 不同意
@@ -186,7 +185,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApprovalJudgement {
-    verdict: Verdict,
+    verdict: ApprovalVerdict,
     /// The `digest` of the matter as they have seen it: what has become another one is not approved.
     digest: String,
     /// Why; needed to refuse.
@@ -208,15 +207,15 @@ pub(crate) struct ApprovalJudgement {
         (status = 422, description = "Who is missing, or the reason of a refusal", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn judge(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
-    by: By,
+    PathId(id): PathId<i64>,
+    by: Requester,
     headers: HeaderMap,
-    Body(judgement): Body<ApprovalJudgement>,
+    JsonBody(judgement): JsonBody<ApprovalJudgement>,
 ) -> Result<Json<ApprovalView>, Problem> {
     let actor = by.actor(&headers, judgement.who.as_deref())?;
     let verb = match judgement.verdict {
-        Verdict::Approve => Verb::Approve,
-        Verdict::Refuse => Verb::Refuse,
+        ApprovalVerdict::Approve => Verb::Approve,
+        ApprovalVerdict::Refuse => Verb::Refuse,
     };
     act(shared, by, (id, verb), actor, (judgement.why, Some(judgement.digest))).await
 }
@@ -241,10 +240,10 @@ pub(crate) struct ApprovalWithdrawal {
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn withdraw(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
-    by: By,
+    PathId(id): PathId<i64>,
+    by: Requester,
     headers: HeaderMap,
-    Body(withdrawal): Body<ApprovalWithdrawal>,
+    JsonBody(withdrawal): JsonBody<ApprovalWithdrawal>,
 ) -> Result<Json<ApprovalView>, Problem> {
     let actor = by.actor(&headers, withdrawal.who.as_deref())?;
     act(shared, by, (id, Verb::Withdraw), actor, (withdrawal.why, None)).await
@@ -252,7 +251,7 @@ pub(crate) async fn withdraw(
 
 async fn act(
     shared: Arc<Shared>,
-    by: By,
+    by: Requester,
     (id, verb): (i64, Verb),
     actor: Actor,
     (why, seen): (Option<String>, Option<String>),
@@ -290,15 +289,15 @@ fn count(shared: &Shared, matter: &Matter, verb: Verb) {
 /// Whoever looks at matters.
 struct Seen<'s> {
     shared: &'s Shared,
-    by: &'s By,
-    within: Within<'s>,
+    by: &'s Requester,
+    within: LimitedView<'s>,
     person: Person,
     now: Instant,
 }
 
 impl<'s> Seen<'s> {
-    fn new(shared: &'s Shared, by: &'s By) -> Self {
-        let (within, person) = (Within::new(shared, by.limits()), by.person(&by.unnamed()));
+    fn new(shared: &'s Shared, by: &'s Requester) -> Self {
+        let (within, person) = (LimitedView::new(shared, by.limits()), by.person(&by.unnamed()));
         Self { shared, by, within, person, now: shared.clock.now() }
     }
 

@@ -6,7 +6,7 @@ use super::{Problem, request::blocking};
 use crate::{
     access::{Actor, NewToken, Roles, Session},
     daemon::Shared,
-    store::{AccountError, Accounts, Deed, External},
+    store::{AccountError, Accounts, AuditedAction, External},
 };
 
 /// Somebody whom a provider of identities or a directory knows.
@@ -60,7 +60,8 @@ pub(super) async fn arrive(
                 Err(AccountError::Store(error)) => return Err(error.into()),
             },
         };
-        let deed = Deed { action: "sessions.begin", subject: &user, result: "refused", detail: &why };
+        let deed =
+            AuditedAction { action: "sessions.begin", subject: &user, result: "refused", detail: &why };
         accounts.record(&Actor { who: who.provider.to_owned(), place }, deed, now)?;
         Ok(Err(why))
     })

@@ -14,19 +14,20 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
-    request::{Body, blocking},
+    by::Requester,
+    request::{JsonBody, blocking},
 };
 use crate::{
     access::{Action, Limits, decide},
     ask::{
-        Given, Kind, Meaning, Names, OFFERED, Query, Question, TEXT_MAX, Understood, candidates,
+        Meaning, Names, OFFERED, ParameterKind, ParameterValues, Query, Question, TEXT_MAX, Understood,
+        candidates,
         catalogue::{Chart, catalogue},
         checked, model, tables_of, understand,
     },
     daemon::{
         Shared,
-        asker::{self, Answered, Cell},
+        asker::{self, Answered, CellContent},
     },
     event::Column,
     rule::Text,
@@ -41,9 +42,9 @@ pub(crate) struct QuestionView {
     /// The question as people read it.
     phrase: Text,
     /// Parameters that it may have.
-    takes: Vec<Kind>,
+    takes: Vec<ParameterKind>,
     /// Parameters that it must have.
-    needs: Vec<Kind>,
+    needs: Vec<ParameterKind>,
     /// What stands for parameters that are not given.
     #[schema(value_type = Object)]
     defaults: BTreeMap<&'static str, String>,
@@ -74,7 +75,7 @@ pub(crate) struct QuestionList {
 /// What can be asked in plain words
 #[utoipa::path(get, path = "/api/v1/questions", operation_id = "list_questions", tag = "questions",
     responses((status = 200, description = "The questions", body = QuestionList)))]
-pub(crate) async fn questions(State(shared): State<Arc<Shared>>, by: By) -> Json<QuestionList> {
+pub(crate) async fn questions(State(shared): State<Arc<Shared>>, by: Requester) -> Json<QuestionList> {
     let may = catalogue().questions.iter().filter(|question| may_ask(&by, question));
     let questions = may.map(QuestionView::new).collect();
     Json(QuestionList { questions, has_model: shared.asker.model().is_some() })
@@ -91,13 +92,13 @@ pub(crate) struct AskBody {
     /// Its parameters.
     #[serde(default)]
     #[schema(value_type = Object)]
-    params: BTreeMap<Kind, String>,
+    params: BTreeMap<ParameterKind, String>,
 }
 
 /// A parameter of a question.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AskedParam {
-    kind: Kind,
+    kind: ParameterKind,
     value: String,
     /// What the value is called.
     label: Option<String>,
@@ -108,7 +109,7 @@ pub(crate) struct AskedParam {
 pub(crate) struct AnswerColumn {
     name: String,
     title: Text,
-    cell: Cell,
+    cell: CellContent,
 }
 
 /// A question that may be meant.
@@ -117,7 +118,7 @@ pub(crate) struct OfferedQuestion {
     question: QuestionView,
     params: Vec<AskedParam>,
     /// What it needs besides.
-    missing: Vec<Kind>,
+    missing: Vec<ParameterKind>,
     /// Values of which one is to be chosen.
     unclear: Vec<AskedParam>,
 }
@@ -157,8 +158,8 @@ const WAIT: Duration = Duration::from_secs(10);
         (status = 503, description = "Too many questions are asked", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ask(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Body(body): Body<AskBody>,
+    by: Requester,
+    JsonBody(body): JsonBody<AskBody>,
 ) -> Result<Json<AnswerView>, Problem> {
     let turn = tokio::time::timeout(WAIT, AT_A_TIME.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
@@ -186,14 +187,14 @@ pub(crate) async fn ask(
 
 /// A question by its id, with its parameters.
 fn chosen(
-    by: &By,
+    by: &Requester,
     id: &str,
-    params: &BTreeMap<Kind, String>,
+    params: &BTreeMap<ParameterKind, String>,
     names: &Names,
-) -> Result<(&'static Question, Given), Problem> {
+) -> Result<(&'static Question, ParameterValues), Problem> {
     let question = catalogue().get(id).filter(|question| may_ask(by, question));
     let question = question.ok_or_else(|| Problem::unprocessable(say!("there is no such question")))?;
-    let mut given = Given::new();
+    let mut given = ParameterValues::new();
     for (kind, value) in params {
         if !question.has(*kind) {
             let name = kind.word();
@@ -211,12 +212,17 @@ fn chosen(
 }
 
 enum Meant {
-    This(&'static Question, Given, bool),
+    This(&'static Question, ParameterValues, bool),
     OneOf(Box<AnswerView>),
 }
 
 /// What a text means: by the catalogue, else by the model, else it is asked back.
-async fn meant(shared: &Arc<Shared>, by: &By, text: &str, names: &Arc<Names>) -> Result<Meant, Problem> {
+async fn meant(
+    shared: &Arc<Shared>,
+    by: &Requester,
+    text: &str,
+    names: &Arc<Names>,
+) -> Result<Meant, Problem> {
     if text.trim().is_empty() || text.chars().count() > TEXT_MAX {
         return Err(Problem::unprocessable(say!("a question has 1 to {most} characters", most = TEXT_MAX)));
     }
@@ -273,8 +279,8 @@ fn offer(nearest: &[Meaning], names: &Names, model_trouble: Option<String>) -> A
 
 async fn answered(
     shared: Arc<Shared>,
-    by: By,
-    (question, given): (&'static Question, Given),
+    by: Requester,
+    (question, given): (&'static Question, ParameterValues),
     limits: Limits,
     names: &Names,
     by_model: bool,
@@ -288,7 +294,7 @@ async fn answered(
     let kinds: Vec<_> = columns.iter().map(|(_, _, kind)| *kind).collect();
     let lens = by.lens_on_events();
     rows.iter_mut().for_each(|row| lens.cells(row, &kinds));
-    let column = |(name, cell, _): (String, Cell, _)| {
+    let column = |(name, cell, _): (String, CellContent, _)| {
         let titles = catalogue().columns.get(&name);
         let title = |at: usize| titles.map(|titles| titles[at].clone());
         AnswerColumn { title: Text { zh: title(0), en: title(1) }, name, cell }
@@ -307,16 +313,16 @@ async fn answered(
     })
 }
 
-fn params(given: &Given, names: &Names) -> Vec<AskedParam> {
+fn params(given: &ParameterValues, names: &Names) -> Vec<AskedParam> {
     given.iter().map(|(kind, value)| param(*kind, value, names)).collect()
 }
 
-fn param(kind: Kind, value: &str, names: &Names) -> AskedParam {
+fn param(kind: ParameterKind, value: &str, names: &Names) -> AskedParam {
     AskedParam { kind, value: value.to_owned(), label: names.label(kind, value).map(str::to_owned) }
 }
 
 /// Whether somebody may see all that an answer is made of. Where nobody is asked who they are, everybody may.
-fn may_ask(by: &By, question: &Question) -> bool {
+fn may_ask(by: &Requester, question: &Question) -> bool {
     let Some(known) = &by.known else { return true };
     let action = |table: &str| match table {
         "budget_lines" | "forecasts" | "indicators" => Action::ReadBudget,

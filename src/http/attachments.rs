@@ -16,15 +16,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
-    request::{Id, Params, blocking, hear, hear_out},
+    by::Requester,
+    request::{Params, PathId, blocking, hear, hear_out},
 };
 use crate::{
-    alert::attachment::Kind,
+    alert::attachment::FileKind,
     daemon::Shared,
     event::time::Calendar,
     say,
-    store::{Attached, Cases, Incoming, NotTaken, too_large},
+    store::{Attached, Cases, Upload, UploadError, too_large},
 };
 
 /// Bytes of a file that are read at a time.
@@ -82,8 +82,8 @@ impl AttachmentView {
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<Attachments>, Problem> {
     let limits = by.limits();
     blocking(move || {
@@ -104,8 +104,8 @@ pub(crate) async fn list(
         (status = 404, description = "There is no such alert, or no such file", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id((id, attachment)): Id<(String, i64)>,
+    by: Requester,
+    PathId((id, attachment)): PathId<(String, i64)>,
 ) -> Result<Response, Problem> {
     let (limits, actor) = (by.limits(), by.unnamed());
     let (attached, mut file) = blocking(move || {
@@ -147,7 +147,7 @@ fn saved_as(attached: &Attached) -> [(HeaderName, HeaderValue); 4] {
                 attached.seq
             )),
         ),
-        (header::CONTENT_TYPE, HeaderValue::from_static(Kind::media(&attached.file.kind))),
+        (header::CONTENT_TYPE, HeaderValue::from_static(FileKind::media(&attached.file.kind))),
         (header::CONTENT_LENGTH, HeaderValue::from(attached.file.bytes)),
         (
             header::CONTENT_SECURITY_POLICY,
@@ -182,8 +182,8 @@ pub(crate) struct NewAttachment {
         (status = 415, description = "It is of no kind that is taken", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
     Params(asked): Params<NewAttachment>,
     headers: HeaderMap,
     body: Body,
@@ -201,7 +201,7 @@ pub(crate) async fn add(
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, too_large(limits.file)));
     }
     let mut parts = body.into_data_stream();
-    let mut incoming = tokio::task::block_in_place(|| Incoming::begin(&shared.state_dir, limits.file))?;
+    let mut incoming = tokio::task::block_in_place(|| Upload::begin(&shared.state_dir, limits.file))?;
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| Problem::bad_request(say!("the upload broke off")))?;
         if let Err(refused) = tokio::task::block_in_place(|| incoming.add(&part)) {
@@ -222,12 +222,12 @@ pub(crate) async fn add(
     .await
 }
 
-impl From<NotTaken> for Problem {
-    fn from(error: NotTaken) -> Self {
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
         match error {
-            NotTaken::TooLarge(why) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, why),
-            NotTaken::Kind(why) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why),
-            NotTaken::Store(error) => error.into(),
+            UploadError::TooLarge(why) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, why),
+            UploadError::Kind(why) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why),
+            UploadError::Store(error) => error.into(),
         }
     }
 }

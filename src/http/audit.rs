@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listed {
+pub(crate) struct AuditQuery {
     /// Only what these did, by their names.
     who: Option<String>,
     /// Only these actions, or those that begin so: `alerts.*`.
@@ -42,7 +42,7 @@ pub(crate) struct Listed {
     limit: Option<u32>,
 }
 
-impl Listed {
+impl AuditQuery {
     fn filter(self, calendar: &Calendar, limit: u32) -> Result<AuditFilter, String> {
         let time = |text: Option<String>, read: &dyn Fn(&str) -> Result<Instant, String>| {
             text.as_deref().map(read).transpose()
@@ -64,7 +64,7 @@ impl Listed {
 /// A record of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-pub(crate) struct EntryView {
+pub(crate) struct AuditEntryView {
     /// Its number.
     seq: i64,
     /// When it was done, by the clock.
@@ -86,7 +86,7 @@ pub(crate) struct EntryView {
     digest: String,
 }
 
-impl EntryView {
+impl AuditEntryView {
     fn new(entry: AuditEntry, calendar: &Calendar) -> Self {
         let AuditEntry { seq, at, who, place, action, subject, result, detail, digest } = entry;
         Self { seq, done_at: calendar.format(at), who, place, action, subject, result, detail, digest }
@@ -97,7 +97,7 @@ impl EntryView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditPage {
     /// The latest first. A page of a search that went through many files may have few, or none, and a `next`.
-    entries: Vec<EntryView>,
+    entries: Vec<AuditEntryView>,
     /// Give it as `before` for the next page; null on the last one.
     next: Option<i64>,
     /// How many records the whole log has.
@@ -110,18 +110,19 @@ pub(crate) struct AuditPage {
 }
 
 /// Who did what
-#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "audit", params(Listed),
+#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "A page", body = AuditPage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    Params(listed): Params<Listed>,
+    Params(listed): Params<AuditQuery>,
 ) -> Result<Json<AuditPage>, Problem> {
     let limit = page_size(listed.limit)?;
     let wanted = listed.filter(&shared.calendar, limit + 1).map_err(Problem::bad_request)?;
     blocking(move || {
         let audit = Audit::open_read_only(&shared.state_dir)?;
         let AuditListing { entries, goes_on_before } = audit.list(&wanted)?;
-        let page = Page::new(limit).fill(entries.into_iter().map(|e| EntryView::new(e, &shared.calendar)));
+        let page =
+            Page::new(limit).fill(entries.into_iter().map(|e| AuditEntryView::new(e, &shared.calendar)));
         let next = page.rows.last().filter(|_| page.is_cut).map(|last| last.seq).or(goes_on_before);
         let (records, seal) = (audit.records()?, audit.last_seal()?);
         let sealed = seal.as_ref().map_or(0, |seal| seal.records);

@@ -13,22 +13,22 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
-    request::{Body, Id, blocking},
+    request::{JsonBody, PathId, blocking},
 };
 use crate::{
     access::Actor,
     daemon::{
         Shared,
-        lab::{self, End, Job, NotBegun, Tried},
+        lab::{self, BacktestEnd, BacktestRefused, Job, LabVariant},
     },
     event::Instant,
     finding::Finding,
     rule::RuleSet,
     say,
-    store::{Accounts, Deed},
-    trial::lab::{Beside, Form},
+    store::{Accounts, AuditedAction},
+    trial::lab::{LabComparison, LabResult},
 };
 
 /// Characters of what is tried that the audit log has.
@@ -141,7 +141,7 @@ pub(crate) struct FormView {
 
 impl FormView {
     #[allow(clippy::cast_precision_loss)] // Counts that people look at.
-    fn new(form: &Form, span: Option<(Instant, Instant)>) -> Self {
+    fn new(form: &LabResult, span: Option<(Instant, Instant)>) -> Self {
         let days = span.map_or(1.0, |(from, to)| ((to - from).as_seconds_f64() / 86_400.0).max(1.0));
         let [confirmed, dismissed] = form.verdicts;
         let judged = confirmed + dismissed;
@@ -171,15 +171,15 @@ impl Show<'_> {
     fn job(&self, job: &Job) -> BacktestView {
         let calendar = &self.shared.calendar;
         let (params, source) = match &job.tried {
-            Tried::Params { params, .. } => (params.clone(), None),
-            Tried::Text(text) => (Map::new(), Some(text.clone())),
+            LabVariant::Params { params, .. } => (params.clone(), None),
+            LabVariant::Text(text) => (Map::new(), Some(text.clone())),
         };
         let (ended_at, end) = job.end().unzip();
         let (state, error, result) = match end {
             None => ("running", None, None),
-            Some(End::Done(beside)) => ("done", None, Some(self.outcome(&beside))),
-            Some(End::Stopped) => ("stopped", None, None),
-            Some(End::Failed(why)) => ("failed", Some(why), None),
+            Some(BacktestEnd::Done(beside)) => ("done", None, Some(self.outcome(&beside))),
+            Some(BacktestEnd::Stopped) => ("stopped", None, None),
+            Some(BacktestEnd::Failed(why)) => ("failed", Some(why), None),
         };
         let events = job.progress.events.load(std::sync::atomic::Ordering::Relaxed);
         BacktestView {
@@ -197,7 +197,7 @@ impl Show<'_> {
         }
     }
 
-    fn outcome(&self, beside: &Beside) -> Outcome {
+    fn outcome(&self, beside: &LabComparison) -> Outcome {
         let time = |at: Instant| self.shared.calendar.format(at);
         let findings = |findings: &[Finding]| {
             let shown = findings.iter().filter(|_| self.whole);
@@ -230,17 +230,17 @@ impl Show<'_> {
         (status = 422, description = "What is tried is wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn begin(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(new): Body<NewBacktest>,
+    JsonBody(new): JsonBody<NewBacktest>,
 ) -> Result<(StatusCode, Json<BacktestView>), Problem> {
     let actor = match (&by.known, &by.local, &new.who) {
         (None, None, None) => by.unnamed(),
         _ => by.actor(&headers, new.who.as_deref())?,
     };
     let tried = match (new.rule, new.source) {
-        (Some(rule), None) if !new.params.is_empty() => Tried::Params { rule, params: new.params },
-        (None, Some(source)) if new.params.is_empty() => Tried::Text(source),
+        (Some(rule), None) if !new.params.is_empty() => LabVariant::Params { rule, params: new.params },
+        (None, Some(source)) if new.params.is_empty() => LabVariant::Text(source),
         _ => {
             let detail = say!("say what to try: either `rule` and `params`, or `source`");
             return Err(Problem::unprocessable(detail));
@@ -260,18 +260,18 @@ pub(crate) async fn begin(
 /// Puts into the audit log who had which rule tried, or stopped that.
 fn record(shared: &Shared, by: &Actor, (action, job): (&str, &Job)) -> Result<(), Problem> {
     let detail = match &job.tried {
-        Tried::Params { params, .. } => serde_json::to_string(params).unwrap_or_default(),
-        Tried::Text(text) => blake3::hash(text.as_bytes()).to_string(),
+        LabVariant::Params { params, .. } => serde_json::to_string(params).unwrap_or_default(),
+        LabVariant::Text(text) => blake3::hash(text.as_bytes()).to_string(),
     };
     let detail: String = format!("backtest {}: {detail}", job.id).chars().take(DETAIL_MAX).collect();
-    let deed = Deed { action, subject: &job.rule, result: "done", detail: &detail };
+    let deed = AuditedAction { action, subject: &job.rule, result: "done", detail: &detail };
     let now = shared.clock.now();
     Ok(Accounts::open(&shared.state_dir)?.record(by, deed, now)?)
 }
 
-pub(super) fn not_begun(why: NotBegun) -> Problem {
+pub(super) fn not_begun(why: BacktestRefused) -> Problem {
     match why {
-        NotBegun::Busy(job) => Problem::new(
+        BacktestRefused::Busy(job) => Problem::new(
             StatusCode::CONFLICT,
             say!(
                 "backtest {id} of rule {rule} still runs: wait for it, or stop it",
@@ -279,19 +279,19 @@ pub(super) fn not_begun(why: NotBegun) -> Problem {
                 rule = job.rule
             ),
         ),
-        NotBegun::Missing(detail) => Problem::new(StatusCode::NOT_FOUND, detail),
-        NotBegun::Wrong(problems) => {
+        BacktestRefused::Missing(detail) => Problem::new(StatusCode::NOT_FOUND, detail),
+        BacktestRefused::Wrong(problems) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
             Problem::unprocessable(text.join("\n"))
         }
-        NotBegun::Failed(detail) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+        BacktestRefused::Failed(detail) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
     }
 }
 
 /// The latest backtests; without their findings
 #[utoipa::path(get, path = "/api/v1/backtests", operation_id = "list_backtests", tag = "rules",
     responses((status = 200, description = "The latest 20", body = BacktestList)))]
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestList> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, by: Requester) -> Json<BacktestList> {
     let show = Show { shared: &shared, rules: shared.rules_in_force(), lens: by.lens(), whole: false };
     Json(BacktestList { backtests: shared.lab.jobs().iter().map(|job| show.job(job)).collect() })
 }
@@ -304,8 +304,8 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<Back
         (status = 404, description = "There is none of this number any more", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<u64>,
+    by: Requester,
+    PathId(id): PathId<u64>,
 ) -> Result<Json<BacktestView>, Problem> {
     let job = shared.lab.job(id).ok_or_else(|| missing(id))?;
     let show = Show { shared: &shared, rules: shared.rules_in_force(), lens: by.lens(), whole: true };
@@ -320,8 +320,8 @@ pub(crate) async fn show(
         (status = 404, description = "There is none of this number any more", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<u64>,
+    by: Requester,
+    PathId(id): PathId<u64>,
 ) -> Result<(StatusCode, Json<BacktestView>), Problem> {
     let job = shared.lab.job(id).ok_or_else(|| missing(id))?;
     let (actor, lens) = (by.unnamed(), by.lens());

@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     casework::terms,
-    request::{Body, blocking},
+    request::{JsonBody, blocking},
     view::AlertView,
 };
 use crate::{
     alert::{
-        Action, Outcome,
+        Action, CaseOutcome,
         desk::{Order, Refusal},
     },
     daemon::Shared,
@@ -43,19 +43,20 @@ pub(crate) struct Transitions {
     #[schema(format = Date)]
     due: Option<String>,
     /// What came of it, for `close`.
-    outcome: Option<Outcome>,
+    outcome: Option<CaseOutcome>,
     /// The outcome's amount in yuan, such as `1200.00`.
     amount: Option<String>,
     /// The alert that goes on with it, for `merge`.
     into: Option<String>,
     /// Which; 200 at most.
-    alerts: Vec<Seen>,
+    alerts: Vec<SeenAlert>,
 }
 
 /// An alert as an officer saw it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Seen {
+#[schema(as = Seen)]
+pub(crate) struct SeenAlert {
     alert_id: String,
     /// The version that was seen. Without it, whatever there is changes.
     version: Option<i64>,
@@ -96,9 +97,9 @@ pub(crate) struct TransitionResult {
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn transitions(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(body): Body<Transitions>,
+    JsonBody(body): JsonBody<Transitions>,
 ) -> Result<Json<TransitionsResult>, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     check(&body.alerts)?;
@@ -113,7 +114,7 @@ pub(crate) async fn transitions(
         let (desk, calendar) = (shared.desk(), &shared.calendar);
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone());
         let mut results = Vec::with_capacity(body.alerts.len());
-        for Seen { alert_id, version } in body.alerts {
+        for SeenAlert { alert_id, version } in body.alerts {
             let (who, why) = (actor.who.clone(), body.why.clone());
             let order = Order { action: body.action, who, why, version, letter: None, terms: terms.clone() };
             let done = cases.act(&alert_id, &order, &desk, shared.clock.now());
@@ -123,7 +124,9 @@ pub(crate) async fn transitions(
                     TransitionResult { alert_id, status: 200, detail: None, alert }
                 }
                 // What is missing is missing for all of them: the first is told of it, and none is changed.
-                Err(CaseError::Refused(Refusal::Missing(why))) => return Err(Problem::unprocessable(why)),
+                Err(CaseError::Refused(Refusal::Missing(why))) => {
+                    return Err(Problem::unprocessable(why));
+                }
                 Err(error) => {
                     let alert = match cases.show(&alert_id, 0) {
                         Ok((alert, ..)) => Some(lens.alert(alert, &cases, calendar)?),
@@ -142,7 +145,7 @@ pub(crate) async fn transitions(
     .await
 }
 
-fn check(alerts: &[Seen]) -> Result<(), Problem> {
+fn check(alerts: &[SeenAlert]) -> Result<(), Problem> {
     if !(1..=ALERTS_MAX).contains(&alerts.len()) {
         let most = ALERTS_MAX;
         return Err(Problem::bad_request(say!("name 1 to {most} alerts in `alerts`", most)));

@@ -22,10 +22,8 @@ use crate::{
 
 /// Who sends a request.
 #[derive(Debug, Clone)]
-pub(crate) struct By {
-    /// Who is known.
-    pub known: Option<Known>,
-    /// From where.
+pub(crate) struct Requester {
+    pub known: Option<Authenticated>,
     pub peer: IpAddr,
     /// The user of this machine, for who comes through the socket: the kernel says so, whether anybody is asked or not.
     pub local: Option<Local>,
@@ -36,14 +34,12 @@ pub(crate) struct By {
 
 /// Somebody who is known, and by what.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
-    /// Who.
+pub(crate) struct Authenticated {
     pub identity: Identity,
-    /// By what.
     pub way: Way,
 }
 
-impl Known {
+impl Authenticated {
     /// What tells whoever asks from all others: two programs may have tokens of one name.
     pub(crate) fn key(&self) -> String {
         match (&self.way, self.identity.is_program) {
@@ -84,7 +80,6 @@ impl Way {
         }
     }
 
-    /// What was used.
     pub(crate) fn used(&self) -> Used {
         match self {
             Self::Proxy | Self::Certificate | Self::Local => Used::Name,
@@ -107,7 +102,7 @@ impl Way {
     }
 }
 
-impl By {
+impl Requester {
     /// Who acts: the one who is known, or else, where nobody has to say who they are, the name that is given.
     ///
     /// # Errors
@@ -162,7 +157,7 @@ impl By {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for By {
+impl<S: Sync> FromRequestParts<S> for Requester {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -173,7 +168,7 @@ impl<S: Sync> FromRequestParts<S> for By {
 
 /// What a request shows of its sender; secrets are wiped when it goes.
 #[derive(Clone)]
-pub(crate) enum Shown {
+pub(crate) enum PresentedCredential {
     Nothing,
     Token(Zeroizing<String>),
     /// A name, from a proxy.
@@ -186,7 +181,7 @@ pub(crate) enum Shown {
     Cookie(Zeroizing<String>),
 }
 
-impl Shown {
+impl PresentedCredential {
     /// A token goes first. A name counts only from a proxy that is believed. A certificate comes last: it says whose the
     /// machine is, and a session who sits there. At the socket the kernel says it, and nothing else counts; where programs
     /// come in, neither names nor sessions do.

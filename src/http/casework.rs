@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     alerts::{one_version, tagged},
-    by::By,
-    request::{Body, Id, IfMatch, blocking},
+    by::Requester,
+    request::{IfMatch, JsonBody, PathId, blocking},
     view::AlertView,
 };
 use crate::{
-    alert::{Action, Outcome, casework::Terms, desk::Order, worth::Worth},
+    alert::{Action, CaseOutcome, casework::Terms, desk::Order, worth::Worth},
     daemon::Shared,
     event::{Cents, Instant, money::parse_amount},
     rule::RuleSet,
@@ -35,7 +35,7 @@ pub(super) fn terms(
     action: Action,
     (to, into): (Option<String>, Option<String>),
     due: Option<&str>,
-    (outcome, amount): (Option<Outcome>, Option<&str>),
+    (outcome, amount): (Option<CaseOutcome>, Option<&str>),
 ) -> Result<Terms, Problem> {
     if matches!(action, Action::Approve | Action::Return) {
         return Err(Problem::unprocessable(say!(
@@ -75,7 +75,8 @@ pub(crate) fn cents(text: &str) -> Result<Cents, String> {
 /// What a second officer decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+#[schema(as = Verdict)]
+pub(crate) enum ReviewVerdict {
     /// It is done as it was proposed.
     Approve,
     /// It is not, and whoever proposed it goes on.
@@ -86,7 +87,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReview {
-    decision: Verdict,
+    decision: ReviewVerdict,
     /// Who decides; the proxy in front tells it where `http.user_header` is set. Not whoever proposed it.
     who: Option<String>,
     /// Why; `return` needs it.
@@ -110,16 +111,16 @@ pub(crate) struct NewReview {
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn review(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
     IfMatch(seen): IfMatch,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(body): Body<NewReview>,
+    JsonBody(body): JsonBody<NewReview>,
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     let action = match body.decision {
-        Verdict::Approve => Action::Approve,
-        Verdict::Return => Action::Return,
+        ReviewVerdict::Approve => Action::Approve,
+        ReviewVerdict::Return => Action::Return,
     };
     let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
     let order = Order { action, who, why: body.why, version, letter: None, terms: Terms::default() };
@@ -166,9 +167,9 @@ pub(crate) struct HandedOver {
         (status = 422, description = "Who is missing, or nobody", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn hand_over(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(body): Body<NewHandOver>,
+    JsonBody(body): JsonBody<NewHandOver>,
 ) -> Result<Json<HandedOver>, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     let shift = HandOver { from: body.from, to: body.to, who: actor.who.clone(), why: body.why };
@@ -233,8 +234,8 @@ pub(crate) struct UnitVerdicts {
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn worth(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<WorthView>, Problem> {
     let limits = by.limits();
     blocking(move || {
@@ -308,8 +309,8 @@ pub(crate) struct RelatedAlert {
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn related(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<RelatedAlerts>, Problem> {
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {

@@ -9,9 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page::Page,
-    request::{Id, Params, blocking, page_size},
+    request::{Params, PathId, blocking, page_size},
 };
 use crate::{
     access::Limits,
@@ -86,7 +86,7 @@ fn allows(limits: &Limits, column: &str, code: &str) -> bool {
 /// The tables of codes
 #[utoipa::path(get, path = "/api/v1/codes", operation_id = "list_code_tables", tag = "budget lines",
     responses((status = 200, description = "The tables", body = CodeTables)))]
-pub(crate) async fn tables(State(shared): State<Arc<Shared>>, by: By) -> Json<CodeTables> {
+pub(crate) async fn tables(State(shared): State<Arc<Shared>>, by: Requester) -> Json<CodeTables> {
     let (rules, limits) = (shared.rules_in_force(), by.limits());
     let table = |column| {
         let rows = rules.lists.codes(column)?.code_rows();
@@ -102,8 +102,8 @@ pub(crate) async fn tables(State(shared): State<Arc<Shared>>, by: By) -> Json<Co
         (status = 404, description = "There is no such table", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(column): Id<String>,
+    by: Requester,
+    PathId(column): PathId<String>,
     Params(filter): Params<CodeFilter>,
 ) -> Result<Json<CodePage>, Problem> {
     let (limit, limits) = (page_size(filter.limit)?, by.limits());

@@ -16,7 +16,7 @@ use crate::{
     event::{Instant, event_schema, money::format_cents, time::Calendar},
     ledger::Figure,
     say,
-    store::{DayStatement, History},
+    store::{DayStatement, JournalView},
     text::quoted,
 };
 
@@ -127,7 +127,7 @@ pub(crate) async fn completeness(
     let (day, span) = day_span(&shared.calendar, filter.day.as_deref(), shared.clock.now())
         .map_err(Problem::bad_request)?;
     blocking(move || {
-        let history = History::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name))?;
+        let history = JournalView::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name))?;
         let approved = |line: &str| {
             let ledger = shared.ledger.read();
             ledger.line(line).is_some_and(|(_, attributes)| attributes.approved)

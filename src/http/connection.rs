@@ -26,13 +26,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Problem,
-    answers::Held,
-    door::{Door, Place},
+    answers::HoldingBody,
+    door::{ConnectionPlace, Door},
     entrance::Entrance,
     local::Local,
     pace::{PacedBody, PacedIo},
     refused::Cause,
-    tls::Tls,
+    tls::ServerTls,
 };
 use crate::say;
 
@@ -44,7 +44,6 @@ const TROUBLE: Duration = Duration::from_millis(100);
 /// Where a request comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// Through which door.
     pub entrance: Entrance,
     /// The address; that of this machine for who comes through the socket.
     pub peer: IpAddr,
@@ -58,13 +57,13 @@ pub(crate) struct Origin {
 #[derive(Debug)]
 pub(crate) enum Port {
     /// At an address, with TLS or without.
-    Tcp(TcpListener, Entrance, Option<Arc<Tls>>),
+    Tcp(TcpListener, Entrance, Option<Arc<ServerTls>>),
     /// At a socket of this machine.
     Local(UnixListener),
 }
 
 enum Accepted {
-    Tcp(TcpStream, Origin, Option<Arc<Tls>>),
+    Tcp(TcpStream, Origin, Option<Arc<ServerTls>>),
     Local(UnixStream, Origin),
 }
 
@@ -138,8 +137,8 @@ pub(crate) async fn serve(port: Port, router: Router, door: Arc<Door>, stop: Can
 
 /// Begins TLS with a client, which has as long for it as for the head of a request.
 async fn shake_hands(
-    (stream, tls): (TcpStream, &Tls),
-    place: &Place,
+    (stream, tls): (TcpStream, &ServerTls),
+    place: &ConnectionPlace,
     door: &Door,
     stop: &CancellationToken,
 ) -> Option<(SslStream<TcpStream>, Option<String>)> {
@@ -157,7 +156,7 @@ async fn shake_hands(
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     (stream, origin): (S, Origin),
-    place: Place,
+    place: ConnectionPlace,
     router: TowerToHyperService<Router>,
     door: Arc<Door>,
     stop: CancellationToken,
@@ -172,7 +171,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
         let answer = turn.is_some().then(|| router.call(request));
         async move {
             let Some(answer) = answer else { return Ok(too_many()) };
-            answer.await.map(|response| response.map(|body| Body::new(Held { body, held: turn })))
+            answer.await.map(|response| response.map(|body| Body::new(HoldingBody { body, held: turn })))
         }
     });
     let serving = http1::Builder::new()

@@ -23,7 +23,6 @@ use crate::say;
 #[derive(Clone, Copy)]
 struct File {
     name: &'static str,
-    /// Its media type.
     kind: &'static str,
     bytes: &'static [u8],
     /// The same as the build packed it by brotli, which takes its time; empty where it did not.

@@ -9,16 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     overrides,
     page::Page,
-    request::{Id, Params, Raw, at_once, page_size},
+    request::{Params, PathId, RawBody, at_once, page_size},
 };
 use crate::{
     access::Actor,
     config::decide::WhenStale,
-    daemon::{Applications, NotTaken, POSTED, Shared},
-    decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
+    daemon::{DecisionRequest, IngestError, POSTED, Shared},
+    decision::{Decision, DecisionMode, Unanswered, Verdict, withdrawal},
     event::{Instant, TimeDelta, duration},
     say,
     store::{Cases, DecisionFilter, Decisions, StoredDecision},
@@ -32,7 +32,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct How {
     /// `commit`, or `what_if`: nothing changes
-    mode: Option<Mode>,
+    mode: Option<DecisionMode>,
     /// Whether all of them are decided together: all, or none
     atomic: Option<bool>,
     /// How long an allowed application reserves money, by event time, such as `30d`; until it is paid or withdrawn without it
@@ -50,7 +50,7 @@ pub(crate) struct DecideBody {
     /// As events are posted; `type` may be left out.
     #[schema(value_type = Vec<Object>)]
     applications: Vec<Map<String, Value>>,
-    mode: Option<Mode>,
+    mode: Option<DecisionMode>,
     atomic: Option<bool>,
     expires_in: Option<String>,
     #[schema(rename = "override")]
@@ -88,8 +88,8 @@ pub(crate) enum Answer {
 pub(crate) async fn decide(
     State(shared): State<Arc<Shared>>,
     Params(how): Params<How>,
-    by: By,
-    Raw(body): Raw,
+    by: Requester,
+    RawBody(body): RawBody,
 ) -> Result<Json<Answer>, Problem> {
     takes_questions(&shared)?;
     answer(&shared, how, &by.unnamed(), &body).await.map(Json)
@@ -136,14 +136,14 @@ async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> R
     for records in groups {
         let payload = Payload::messages(&records);
         let actor = actor.clone();
-        let applications = Applications { payload, mode, expires_in, actor, overriding: None };
+        let applications = DecisionRequest { payload, mode, expires_in, actor, overriding: None };
         let answered = decided(shared, (applications, overriding), lags.clone()).await;
         if answered.is_err() {
             shared.metrics.decisions.with_label_values(&["refused"]).inc();
         }
         decisions.extend(answered?);
     }
-    let word = if mode == Mode::Commit { "commit" } else { "what_if" };
+    let word = if mode == DecisionMode::Commit { "commit" } else { "what_if" };
     shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
     Ok(match (is_single, decisions.len()) {
         (true, 1) => Answer::One(Box::new(decisions.remove(0))),
@@ -169,11 +169,10 @@ fn takes_more(shared: &Shared) -> Result<(), Problem> {
     }
 }
 
-/// What is asked.
 struct Asked {
     /// The applications, one JSON object each.
     records: Vec<Vec<u8>>,
-    mode: Mode,
+    mode: DecisionMode,
     atomic: bool,
     expires_in: Option<TimeDelta>,
     overriding: Option<i64>,
@@ -272,7 +271,7 @@ fn record(value: &RawValue) -> Result<Vec<u8>, Problem> {
 /// Applications that are decided together, now or earlier.
 async fn decided(
     shared: &Arc<Shared>,
-    (mut applications, overriding): (Applications, Option<i64>),
+    (mut applications, overriding): (DecisionRequest, Option<i64>),
     lags: (Arc<[crate::decision::Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
     if let Some(id) = overriding {
@@ -323,18 +322,18 @@ pub(super) async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
     let taken = shared.submit(POSTED, nothing, Vec::new()).await;
     taken.map(|_| ()).map_err(|not_taken| {
         let why = match not_taken {
-            NotTaken::Full(why) => why,
-            NotTaken::Stopping => say!("the daemon is stopping; ask again later with the same event_id"),
+            IngestError::Full(why) => why,
+            IngestError::Stopping => say!("the daemon is stopping; ask again later with the same event_id"),
         };
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(10)
     })
 }
 
 /// What was decided of these applications earlier; `None` if it is still to be decided.
-async fn stored(shared: &Arc<Shared>, applications: &Applications) -> Result<Option<Vec<Decision>>, Problem> {
-    let (shared, applications) = (Arc::clone(shared), applications.clone());
+async fn stored(shared: &Arc<Shared>, request: &DecisionRequest) -> Result<Option<Vec<Decision>>, Problem> {
+    let (shared, request) = (Arc::clone(shared), request.clone());
     at_once(move || {
-        let read = shared.questions.read(&applications.payload);
+        let read = shared.questions.read(&request.payload);
         let ids = arrow::array::AsArray::as_string_view(read.events.column(crate::event::Column::EventId.index()));
         let decisions = Decisions::open(&shared.state_dir)?;
         let mut found = Vec::new();
@@ -363,7 +362,7 @@ async fn stored(shared: &Arc<Shared>, applications: &Applications) -> Result<Opt
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listed {
+pub(crate) struct DecisionQuery {
     /// `allow`, `explain` or `block`
     decision: Option<Verdict>,
     /// Only of this budget line
@@ -391,11 +390,11 @@ fn shown(stored: StoredDecision, shared: &Shared) -> Decision {
 }
 
 /// What was decided
-#[utoipa::path(get, path = "/api/v1/decisions", operation_id = "list_decisions", tag = "decisions", params(Listed),
+#[utoipa::path(get, path = "/api/v1/decisions", operation_id = "list_decisions", tag = "decisions", params(DecisionQuery),
     responses((status = 200, description = "A page", body = DecisionPage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    Params(listed): Params<Listed>,
+    Params(listed): Params<DecisionQuery>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let limit = page_size(listed.limit)?;
     let place = |text: String| {
@@ -404,7 +403,7 @@ pub(crate) async fn list(
     };
     let unknown = || Problem::bad_request(say!("`after` is not the `next` of another page"));
     let after = listed.after.map(|text| place(text).ok_or_else(unknown)).transpose()?;
-    let Listed { decision, budget_line_id, .. } = listed;
+    let DecisionQuery { decision, budget_line_id, .. } = listed;
     at_once(move || {
         let filter = DecisionFilter { decision, budget_line_id, after, limit: limit + 1 };
         let rows = Decisions::open(&shared.state_dir)?.list(&filter)?;
@@ -431,7 +430,7 @@ fn find(shared: &Shared, id: &str) -> Result<StoredDecision, Problem> {
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
 ) -> Result<Json<Decision>, Problem> {
     at_once(move || Ok(Json(shown(find(&shared, &id)?, &shared)))).await
 }
@@ -446,8 +445,8 @@ pub(crate) async fn show(
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn release(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<Decision>, Problem> {
     takes_questions(&shared)?;
     let (reader, wanted) = (Arc::clone(&shared), id.clone());

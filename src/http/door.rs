@@ -18,7 +18,6 @@ const ALWAYS: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 pub(crate) struct Door {
     /// What clients are granted.
     pub clients: Clients,
-    /// Who was refused.
     pub refusals: Arc<Refusals>,
     metrics: Arc<Metrics>,
     seats: Mutex<Seats>,
@@ -75,7 +74,7 @@ impl Door {
     }
 
     /// A place for a new connection, as soon as there is one.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Place {
+    pub(crate) async fn enter(self: &Arc<Self>) -> ConnectionPlace {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.try_enter() {
@@ -85,7 +84,7 @@ impl Door {
         }
     }
 
-    fn try_enter(self: &Arc<Self>) -> Option<Place> {
+    fn try_enter(self: &Arc<Self>) -> Option<ConnectionPlace> {
         let mut seats = self.seats();
         if seats.taken.len() >= self.clients.connections {
             let waiting = seats.taken.iter().filter_map(|(number, seat)| Some((seat.waits_since?, *number)));
@@ -105,7 +104,7 @@ impl Door {
         };
         seats.taken.insert(number, seat);
         self.gauge(&mut seats);
-        Some(Place { door: Arc::clone(self), number, close })
+        Some(ConnectionPlace { door: Arc::clone(self), number, close })
     }
 
     /// The gauges are the sums of all doors.
@@ -120,14 +119,14 @@ impl Door {
 
 /// The place of a connection.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPlace {
     door: Arc<Door>,
     number: u64,
     /// Cancelled when somebody else needs the place more.
     pub close: CancellationToken,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Something of the next request is there.
     pub(crate) fn reads(&self) {
         if let Some(seat) = self.door.seats().taken.get_mut(&self.number) {
@@ -155,7 +154,7 @@ impl Place {
     }
 
     /// Begins a request to a path; `None` if there are too many.
-    pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Option<Turn> {
+    pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Option<ActiveRequest> {
         let counts = !ALWAYS.contains(&path);
         let mut seats = self.door.seats();
         if counts && seats.requests >= self.door.clients.connections / 2 {
@@ -168,11 +167,11 @@ impl Place {
             seat.waits_since = None;
         }
         self.door.gauge(&mut seats);
-        Some(Turn { place: Arc::clone(self), counts })
+        Some(ActiveRequest { place: Arc::clone(self), counts })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut seats = self.door.seats();
         let seat = seats.taken.remove(&self.number);
@@ -185,12 +184,12 @@ impl Drop for Place {
 
 /// A request that is under way, until its answer is made. It is over when that is written.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    place: Arc<Place>,
+pub(crate) struct ActiveRequest {
+    place: Arc<ConnectionPlace>,
     counts: bool,
 }
 
-impl Drop for Turn {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut seats = self.place.door.seats();
         match seats.taken.get_mut(&self.place.number) {

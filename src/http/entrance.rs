@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{config::clients::Clients, say};
 
-/// A door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entrance {
     /// `http.listen`: API and console, and what has no other.

@@ -23,8 +23,8 @@ use super::{
     request::{Params, at_once},
 };
 use crate::{
-    daemon::{Bodies, Body, Full, NotTaken, POSTED, Shared},
-    inspect::{self, Written},
+    daemon::{Bodies, Body, Full, IngestError, POSTED, Shared},
+    inspect::{self, RecordSyntax},
     map::{self, Map},
     say,
     source::{Encoding, is_whole, mapped_payload, whole_lines},
@@ -115,8 +115,8 @@ async fn submit(
     let taken = shared.submit(read_as, payload, Vec::new()).await;
     taken.map_err(|not_taken| match not_taken {
         // They filled up while the body came.
-        NotTaken::Full(why) => no_room(refusals, why),
-        NotTaken::Stopping => Problem::new(
+        IngestError::Full(why) => no_room(refusals, why),
+        IngestError::Stopping => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             say!("the daemon is stopping; send the events again later"),
         )
@@ -160,26 +160,26 @@ async fn hear_out(mut parts: BodyDataStream, bytes_max: usize) {
 }
 
 /// How records seem to be written of which nothing is said: as JSON Lines, but by a map also as CSV.
-fn seems_written(body: &[u8], mapped: bool) -> Written {
+fn seems_written(body: &[u8], mapped: bool) -> RecordSyntax {
     let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
-    if mapped && !text.starts_with(b"{") { Written::Rows } else { Written::Lines }
+    if mapped && !text.starts_with(b"{") { RecordSyntax::Rows } else { RecordSyntax::Lines }
 }
 
 /// How the records are written, by the type that the body is said to have. What programs say that do not know tells
 /// nothing: curl calls everything a form.
-fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<Written>, Problem> {
+fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<RecordSyntax>, Problem> {
     match map.and_then(|map| map.format) {
-        Some(Encoding::Csv) => return Ok(Some(Written::Rows)),
+        Some(Encoding::Csv) => return Ok(Some(RecordSyntax::Rows)),
         // A workbook or an XML document is what the map says, whatever the client says that it is.
-        Some(Encoding::Jsonl | Encoding::Excel | Encoding::Xml) => return Ok(Some(Written::Lines)),
+        Some(Encoding::Jsonl | Encoding::Excel | Encoding::Xml) => return Ok(Some(RecordSyntax::Lines)),
         Some(Encoding::Parquet) | None => {}
     }
     let said = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let kind = said.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match &*kind {
-        "text/csv" | "application/csv" => Ok(Some(Written::Rows)),
+        "text/csv" | "application/csv" => Ok(Some(RecordSyntax::Rows)),
         "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(None),
-        json if json.starts_with("application/") && json.contains("json") => Ok(Some(Written::Lines)),
+        json if json.starts_with("application/") && json.contains("json") => Ok(Some(RecordSyntax::Lines)),
         kind => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             say!("events are JSON Lines (application/x-ndjson) or CSV (text/csv), and not {kind}", kind),
@@ -351,7 +351,7 @@ fn damaged(encoding: &str, error: &std::io::Error) -> Problem {
 }
 
 /// The records of a body, unless it is wrong as a whole.
-fn payload(mut body: Body, written: Written, map: Option<&Map>) -> Result<Payload, Problem> {
+fn payload(mut body: Body, written: RecordSyntax, map: Option<&Map>) -> Result<Payload, Problem> {
     let refuse = |fault: String| {
         Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault))
     };
@@ -364,15 +364,15 @@ fn payload(mut body: Body, written: Written, map: Option<&Map>) -> Result<Payloa
     }
     .map_err(refuse)?;
     match (written, map) {
-        (Written::Rows, Some(map)) => mapped_payload(&body.into_bytes(), map).map_err(refuse),
-        (Written::Rows, None) => rows(&body.into_bytes()).map_err(refuse),
+        (RecordSyntax::Rows, Some(map)) => mapped_payload(&body.into_bytes(), map).map_err(refuse),
+        (RecordSyntax::Rows, None) => rows(&body.into_bytes()).map_err(refuse),
         // One object over several lines is one record.
-        (Written::Lines, _) if is_one_object(body.bytes()) => {
+        (RecordSyntax::Lines, _) if is_one_object(body.bytes()) => {
             let data = body.into_bytes();
             let end = u32::try_from(data.len()).unwrap_or(u32::MAX);
             Ok(Payload::Messages { data, ends: vec![(end, 1)] })
         }
-        (Written::Lines, _) => {
+        (RecordSyntax::Lines, _) => {
             end_by_lf(body.bytes_mut());
             Ok(Payload::JsonLines(body.into_bytes()))
         }

@@ -17,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     AlertDetail, Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
-    request::{Id, at_once},
+    request::{PathId, at_once},
     saved::saved_as,
 };
 use crate::{
@@ -31,11 +31,11 @@ use crate::{
     finding::Finding,
     rule::RuleSet,
     say,
-    store::{CaseError, Cases, Stored},
+    store::{CaseError, Cases, StoredFile},
 };
 
 /// A pack that is asked for.
-pub(crate) struct Asked<'a> {
+pub(crate) struct EvidenceRequest<'a> {
     /// The alert's id, in full.
     pub id: &'a str,
     pub lens: Lens,
@@ -63,9 +63,9 @@ pub(crate) enum NoPack {
 pub(crate) fn pack(
     (config, rules): (&Config, &RuleSet),
     cases: &mut Cases,
-    asked: &Asked<'_>,
+    asked: &EvidenceRequest<'_>,
 ) -> Result<Vec<u8>, NoPack> {
-    let Asked { id, lens, actor, now, room } = *asked;
+    let EvidenceRequest { id, lens, actor, now, room } = *asked;
     let most = u32::try_from(evidence::FINDINGS_MAX).unwrap_or(u32::MAX);
     let (_, _, findings) = cases.show(id, most)?;
     let detail = AlertDetail::read(cases, id, &config.calendar, lens, |_, _| None)?;
@@ -74,11 +74,11 @@ pub(crate) fn pack(
     let material = evidence::gather(
         config,
         rules,
-        evidence::Asked {
+        evidence::GatherRequest {
             alert_id: id,
             older: detail.alert.findings.saturating_sub(findings.len() as u64),
             findings,
-            case: evidence::Case { files, left_out, ..case(&detail).map_err(NoPack::Gathered)? },
+            case: evidence::CaseFile { files, left_out, ..case(&detail).map_err(NoPack::Gathered)? },
             made: (now, &actor.who),
             masked: (lens == Lens::Masked).then_some(&seen),
         },
@@ -94,17 +94,17 @@ pub(crate) fn pack(
 }
 
 /// What officers know of the case.
-fn case(detail: &AlertDetail) -> anyhow::Result<evidence::Case> {
+fn case(detail: &AlertDetail) -> anyhow::Result<evidence::CaseFile> {
     let values = |value: serde_json::Result<Value>| match value {
         Ok(Value::Array(items)) => Ok(items),
         Ok(_) => Ok(Vec::new()),
         Err(error) => Err(error),
     };
-    Ok(evidence::Case {
+    Ok(evidence::CaseFile {
         alert: serde_json::to_value(&detail.alert)?,
         history: values(serde_json::to_value(&detail.history))?,
         notifications: values(serde_json::to_value(&detail.notifications))?,
-        ..evidence::Case::default()
+        ..evidence::CaseFile::default()
     })
 }
 
@@ -136,7 +136,7 @@ fn handed_in(
         let (attached, mut file) = cases.open_attachment(id, one.seq, now)?;
         let mut data = Vec::new();
         file.read_to_end(&mut data).map_err(|error| NoPack::Gathered(error.into()))?;
-        let Stored { name, kind, bytes, digest } = attached.file;
+        let StoredFile { name, kind, bytes, digest } = attached.file;
         let told: [(&str, Value); 6] = [
             ("at", calendar.format(attached.at).into()),
             ("who", attached.who.into()),
@@ -180,8 +180,8 @@ impl From<NoPack> for Problem {
         (status = 503, description = "Others are being made; try again later", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Response, Problem> {
     let Ok(turn) = Arc::clone(&AT_WORK).try_acquire_owned() else {
         let detail = say!("other evidence packs are being made; try again in a moment");
@@ -191,7 +191,7 @@ pub(crate) async fn show(
     let (id, bytes, turn) = at_once(move || {
         let config = shared.config();
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone()).within(&limits);
-        let asked = Asked { id: &id, lens, actor: &actor, now: shared.clock.now(), room: ROOM };
+        let asked = EvidenceRequest { id: &id, lens, actor: &actor, now: shared.clock.now(), room: ROOM };
         let bytes = pack((&config, &shared.rules_in_force()), &mut cases, &asked)?;
         Ok((id, bytes, turn))
     })

@@ -16,8 +16,8 @@ use super::{
     Problem,
     approvals::office,
     backtests::not_begun,
-    by::By,
-    request::{Body, Id, blocking},
+    by::Requester,
+    request::{JsonBody, PathId, blocking},
     rule_sets::RuleSetView,
 };
 use crate::{
@@ -55,10 +55,10 @@ pub(crate) struct ExceptionProposal {
         (status = 422, description = "The rule knows no units, or unit, day or reason make no sense", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn propose(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
-    Body(proposal): Body<ExceptionProposal>,
+    JsonBody(proposal): JsonBody<ExceptionProposal>,
 ) -> Result<(StatusCode, Json<RuleSetView>), Problem> {
     let actor = by.actor(&headers, proposal.who.as_deref())?;
     blocking(move || {

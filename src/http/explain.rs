@@ -14,7 +14,7 @@ use view::view;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     request::{Params, blocking},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     say,
     store::{CaseFilter, Cases, FINDINGS_MAX, Lookup, Reader},
     text::quoted,
-    trial::explain::Asked,
+    trial::explain::ExplainRequest,
 };
 
 /// How long the journal is read for one answer.
@@ -56,7 +56,7 @@ pub(crate) struct ExplainQuery {
         (status = 404, description = "There is no such event, or no such rule in force", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn explain(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(asked): Params<ExplainQuery>,
 ) -> Result<Json<Explanation>, Problem> {
     let lens = by.lens_on_events();
@@ -83,7 +83,7 @@ pub(crate) async fn explain(
         let tick = asked.at.as_deref().map(|text| calendar.parse(text)).transpose();
         let tick = tick.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, say!("at: {error}", error = e)))?;
         let config = shared.config();
-        let question = Asked {
+        let question = ExplainRequest {
             dir: &shared.state_dir,
             calendar,
             rules: &rules,

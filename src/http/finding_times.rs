@@ -35,7 +35,8 @@ pub(crate) struct Counted {
 
 /// How many findings of live rules there were, by event time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FindingTimes {
+#[schema(as = FindingTimes)]
+pub(crate) struct FindingTimesView {
     /// The latest 53 weeks that have any, the oldest first.
     weeks: Vec<WeekOfFindings>,
     /// Seven days from Monday, each with 24 hours of the local clock.
@@ -55,11 +56,11 @@ pub(crate) struct WeekOfFindings {
 
 /// Findings by week, and by day of the week and hour
 #[utoipa::path(get, path = "/api/v1/findings/times", operation_id = "count_findings_by_time", tag = "findings", params(Counted),
-    responses((status = 200, description = "How many there were, and when", body = FindingTimes)))]
+    responses((status = 200, description = "How many there were, and when", body = FindingTimesView)))]
 pub(crate) async fn times(
     State(shared): State<Arc<Shared>>,
     Params(counted): Params<Counted>,
-) -> Result<Json<FindingTimes>, Problem> {
+) -> Result<Json<FindingTimesView>, Problem> {
     let Counted { rule, severity, from, to } = counted;
     let calendar = Arc::clone(&shared.calendar);
     let from = from.map(|text| filter::instant("from", &text, &calendar));
@@ -79,7 +80,7 @@ pub(crate) async fn times(
             findings: severities.values().sum(),
             severities,
         };
-        Ok(Json(FindingTimes {
+        Ok(Json(FindingTimesView {
             weeks: found.weeks.into_iter().map(week).collect(),
             hours: found.hours.iter().map(|hours| hours.to_vec()).collect(),
         }))

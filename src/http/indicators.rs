@@ -9,9 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page::Page,
-    request::{Id, Params, page_size},
+    request::{Params, PathId, page_size},
 };
 use crate::{
     daemon::Shared,
@@ -76,7 +76,7 @@ pub(crate) struct IndicatorPage {
     responses((status = 200, description = "A page", body = IndicatorPage)))]
 pub(crate) async fn indicators(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<IndicatorFilter>,
 ) -> Result<Json<IndicatorPage>, Problem> {
     let limits = by.limits();
@@ -108,8 +108,8 @@ pub(crate) async fn indicators(
         (status = 404, description = "There is no such indicator", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn indicator(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let limits = by.limits();
     let ledger = shared.ledger.read();

@@ -10,10 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
     page::Page,
-    request::{Id, Params, blocking, page_size},
+    request::{Params, PathId, blocking, page_size},
     view::AlertView,
 };
 use crate::{
@@ -144,7 +144,7 @@ pub(crate) struct EventPage {
     responses((status = 200, description = "A page", body = EventPage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<EventFilter>,
 ) -> Result<Json<EventPage>, Problem> {
     let limit = page_size(filter.limit)?;
@@ -230,8 +230,8 @@ impl From<Finding> for FindingRef {
         (status = 404, description = "There is no such event", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<EventDetail>, Problem> {
     let lens = by.lens_on_events();
     blocking(move || {

@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     line_filter::{Branch, LineFilter, Sort},
     page::Page,
-    request::{Id, Params, blocking, page_size},
+    request::{Params, PathId, blocking, page_size},
 };
 use crate::{
     access::Limits,
@@ -116,7 +116,7 @@ pub(crate) struct LinePage {
     responses((status = 200, description = "A page", body = LinePage)))]
 pub(crate) async fn lines(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<LinePage>, Problem> {
     let limits = by.limits();
@@ -168,8 +168,8 @@ fn are_there(attributes: &Attributes, limits: &Limits) -> bool {
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn line(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let limits = by.limits();
     let ledger = shared.ledger.read();

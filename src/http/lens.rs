@@ -12,7 +12,7 @@ use crate::{
     finding::Finding,
     lists::Lists,
     notify::mask::{masked_alert, masked_finding},
-    personal::{Kind, event, record},
+    personal::{PersonalKind, event, record},
     rule::RuleSet,
     store::{Cases, StoreError},
 };
@@ -23,7 +23,6 @@ pub(crate) const UNMASKED: &str = "x-unmasked";
 /// What is shown of persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lens {
-    /// All.
     Whole,
     /// Ends of accounts, first characters of names.
     Masked,
@@ -94,14 +93,14 @@ impl Lens {
 
     /// A row of a query, by what its columns are made of. In a text that people wrote, names cannot be told from the words
     /// around them without the event that it is of, so nothing of it is shown.
-    pub fn cells(self, row: &mut [Value], kinds: &[Kind]) {
+    pub fn cells(self, row: &mut [Value], kinds: &[PersonalKind]) {
         if self == Self::Whole {
             return;
         }
         for (value, kind) in row.iter_mut().zip(kinds) {
             match value {
                 Value::Null => {}
-                _ if kind.has(Kind::TEXT.and(Kind::MIXED)) => *value = "****".into(),
+                _ if kind.has(PersonalKind::TEXT.and(PersonalKind::MIXED)) => *value = "****".into(),
                 _ => event::hide(value, *kind),
             }
         }

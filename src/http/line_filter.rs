@@ -145,7 +145,7 @@ impl<'l> Branch<'l> {
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum SortKey {
     /// Its id, or its value.
     Name,
     /// The sum at this place.
@@ -159,7 +159,7 @@ pub(crate) enum By {
 /// How a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sort {
-    by: By,
+    by: SortKey,
     descends: bool,
 }
 
@@ -173,10 +173,10 @@ impl Sort {
         let (word, descends) = text.strip_prefix('-').map_or((text, false), |word| (word, true));
         let known = sums(&Balances::default()).map(|(name, _)| name);
         let by = match known.iter().position(|known| *known == word) {
-            Some(place) => By::Sum(place),
-            None if word == name => By::Name,
-            None if word == "executed_ratio" => By::Ratio,
-            None if word == "last_event_at" && name == "id" => By::LastEvent,
+            Some(place) => SortKey::Sum(place),
+            None if word == name => SortKey::Name,
+            None if word == "executed_ratio" => SortKey::Ratio,
+            None if word == "last_event_at" && name == "id" => SortKey::LastEvent,
             None => {
                 let words = format!("{name}, {}, executed_ratio", known.join(", "));
                 return Err(Problem::bad_request(say!(
@@ -192,16 +192,16 @@ impl Sort {
     /// What balances are sorted by.
     pub(crate) fn key(self, balances: &Balances, last_event_at: Instant) -> i128 {
         match self.by {
-            By::Name => 0,
-            By::Sum(place) => sums(balances)[place].1.as_i128(),
-            By::Ratio => balances.executed_ratio().map_or(i128::MIN, Ratio::as_scaled),
-            By::LastEvent => last_event_at.as_micros().into(),
+            SortKey::Name => 0,
+            SortKey::Sum(place) => sums(balances)[place].1.as_i128(),
+            SortKey::Ratio => balances.executed_ratio().map_or(i128::MIN, Ratio::as_scaled),
+            SortKey::LastEvent => last_event_at.as_micros().into(),
         }
     }
 
     /// Where the page after a row begins.
     pub(crate) fn cursor(self, (key, name): (i128, &str)) -> String {
-        if self == (Self { by: By::Name, descends: false }) {
+        if self == (Self { by: SortKey::Name, descends: false }) {
             name.to_owned()
         } else {
             format!("{key}~{name}")
@@ -234,7 +234,7 @@ impl Sort {
     }
 
     fn place(self, after: &str) -> Result<(i128, &str), Problem> {
-        if self == (Self { by: By::Name, descends: false }) {
+        if self == (Self { by: SortKey::Name, descends: false }) {
             return Ok((0, after));
         }
         let place = after.split_once('~').and_then(|(key, name)| Some((key.parse().ok()?, name)));
@@ -253,7 +253,7 @@ mod tests {
         let rows: Vec<(i128, String)> = (0..97).map(|n| (n * n % 13, format!("L{n:02}"))).collect();
         for text in ["id", "-id", "executed", "-executed"] {
             let sort = Sort::parse(Some(text), "id").unwrap();
-            let key = |row: &&(i128, String)| if sort.by == By::Name { 0 } else { row.0 };
+            let key = |row: &&(i128, String)| if sort.by == SortKey::Name { 0 } else { row.0 };
             let (mut seen, mut after) = (Vec::new(), None::<String>);
             loop {
                 let all: Vec<_> = rows.iter().collect();

@@ -9,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     journal::shown,
     ledger::{BudgetSums, sums_object},
     lens::Lens,
     page::Page,
-    request::{Id, Params, blocking, page_size},
+    request::{Params, PathId, blocking, page_size},
 };
 use crate::{
     daemon::Shared,
@@ -44,7 +44,7 @@ pub(crate) struct HistoryFilter {
 #[schema(as = BudgetLineHistory)]
 pub(crate) struct HistoryPage {
     /// In the order in which it was accepted.
-    entries: Vec<EntryView>,
+    entries: Vec<LineEventView>,
     /// Give it as `after` for the next page; null on the last one.
     next: Option<i64>,
     /// Whether these are all events that made the line's balances. They are not where the journal is longer than there is
@@ -56,7 +56,7 @@ pub(crate) struct HistoryPage {
 /// Something that happened on a line.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetLineEntry)]
-pub(crate) struct EntryView {
+pub(crate) struct LineEventView {
     /// The event; the names of natural persons are masked.
     #[schema(value_type = Object)]
     event: Map<String, Value>,
@@ -73,8 +73,8 @@ pub(crate) struct EntryView {
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn history(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     Params(filter): Params<HistoryFilter>,
 ) -> Result<Json<HistoryPage>, Problem> {
     let limit = page_size(filter.limit)?;
@@ -103,6 +103,6 @@ pub(crate) async fn history(
     .await
 }
 
-fn entry_view(entry: &LineEntry, names: (&Calendar, &Lists), lens: Lens) -> EntryView {
-    EntryView { event: shown(&entry.event, names, lens), balances: sums_object(&entry.balances) }
+fn entry_view(entry: &LineEntry, names: (&Calendar, &Lists), lens: Lens) -> LineEventView {
+    LineEventView { event: shown(&entry.event, names, lens), balances: sums_object(&entry.balances) }
 }

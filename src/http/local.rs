@@ -8,8 +8,7 @@ use crate::access::Actor;
 /// A user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// The number.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// The name, or the number as one where it has none.
     pub name: String,
 }

@@ -15,11 +15,11 @@ use super::{
     request::blocking,
 };
 use crate::{
-    access::{Actor, NewToken, Password, SecondFactor, Session, Throttle, Wait},
+    access::{Actor, NewToken, Password, RetryAfter, SecondFactor, Session, Throttle},
     config::ldap::Directory,
     daemon::Shared,
     say,
-    store::{Accounts, Credential, Deed, External},
+    store::{Accounts, AuditedAction, Credential, External},
 };
 
 /// Passwords that are compared at a time, and those that wait for it or are compared.
@@ -31,7 +31,6 @@ const ASKED_AT_A_TIME: usize = 8;
 /// By what somebody is known whose password a directory takes.
 const LDAP: &str = "ldap";
 
-/// Who tries passwords.
 #[derive(Debug)]
 pub struct Logins {
     throttle: Mutex<Throttle>,
@@ -49,7 +48,6 @@ pub struct Claim {
     pub password: Password,
     /// A code of the second factor.
     pub totp: Option<String>,
-    /// The address.
     pub peer: IpAddr,
 }
 
@@ -235,7 +233,7 @@ impl Logins {
 
     /// Says how long to wait. Each such try is counted, and the first of each wait is recorded, so that nobody can fill the
     /// log.
-    async fn refuse(&self, shared: &Arc<Shared>, claim: Claim, wait: Wait) -> Problem {
+    async fn refuse(&self, shared: &Arc<Shared>, claim: Claim, wait: RetryAfter) -> Problem {
         self.refusals.count(Cause::Logins);
         shared.metrics.logins.with_label_values(&["throttled"]).inc();
         if wait.is_first {
@@ -283,7 +281,7 @@ fn record(shared: &Shared, claim: &Claim, result: &str) -> Result<(), Problem> {
         None => String::new(),
     };
     let actor = Actor { who: String::new(), place: claim.place() };
-    let deed = Deed { action: "sessions.begin", subject: &subject, result, detail: "" };
+    let deed = AuditedAction { action: "sessions.begin", subject: &subject, result, detail: "" };
     Ok(accounts.record(&actor, deed, shared.clock.now())?)
 }
 

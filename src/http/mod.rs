@@ -95,7 +95,7 @@ use crate::{
     clock::SystemClock,
     config::clients::Clients,
     daemon::{Shared, scrape_gauges},
-    evaluate::bounded::Work,
+    evaluate::bounded::PendingWork,
     say,
     source::SourceStatus,
     store::Cases,
@@ -117,7 +117,7 @@ pub use tokens::TokenView;
 pub use users::UserView;
 
 use answers::{Answers, answers};
-use by::By;
+use by::Requester;
 use connection::Port;
 use door::Door;
 use entrance::{Doors, Entrance, entrance};
@@ -127,10 +127,9 @@ use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
 use stream::Streams;
-use tls::Tls;
+use tls::ServerTls;
 use trees::Trees;
 
-/// What handlers share.
 #[derive(Clone)]
 struct Served {
     shared: Arc<Shared>,
@@ -178,7 +177,7 @@ pub struct Ports {
 
 impl Ports {
     /// Each with its TLS; the socket needs none.
-    fn with(self, tls: Option<&Arc<Tls>>) -> Vec<Port> {
+    fn with(self, tls: Option<&Arc<ServerTls>>) -> Vec<Port> {
         let Self { main, ingest, scrape, local } = self;
         let tcp = [(Some(main), Entrance::Main), (ingest, Entrance::Ingest), (scrape, Entrance::Scrape)];
         let tcp = tcp.into_iter().filter_map(|(listener, entrance)| Some((listener?, entrance)));
@@ -188,7 +187,7 @@ impl Ports {
 }
 
 /// Serves until asked to stop.
-pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<ServerTls>>, stop: CancellationToken) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
     let follows = tls.clone().map(|tls| tokio::spawn(follow_reloads(tls, Arc::clone(&shared), stop.clone())));
     let (api, _) = openapi::api();
@@ -236,7 +235,7 @@ async fn serve_all(ports: Vec<Port>, router: &Router, door: &Arc<Door>, stop: &C
 }
 
 /// Reads certificates again at each reload.
-async fn follow_reloads(tls: Arc<Tls>, shared: Arc<Shared>, stop: CancellationToken) {
+async fn follow_reloads(tls: Arc<ServerTls>, shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -252,7 +251,7 @@ async fn follow_reloads(tls: Arc<Tls>, shared: Arc<Shared>, stop: CancellationTo
 pub async fn serve_standby(
     ports: Ports,
     metrics: Arc<Metrics>,
-    (clients, state_dir, tls): (Clients, &Path, Option<Arc<Tls>>),
+    (clients, state_dir, tls): (Clients, &Path, Option<Arc<ServerTls>>),
     stop: CancellationToken,
 ) {
     let waits =
@@ -341,19 +340,19 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
 }
 
 /// What the stream waits for.
-fn waits_for(work: &Work, seconds: u64) -> String {
+fn waits_for(work: &PendingWork, seconds: u64) -> String {
     match work {
-        Work::Query(rule) => say!(
+        PendingWork::Query(rule) => say!(
             "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
             rule,
             seconds
         ),
-        Work::Lists(lists) => say!(
+        PendingWork::Lists(lists) => say!(
             "fiscwatch has judged events again for {seconds} s, because these lists have changed: {lists}; new events wait",
             seconds,
             lists
         ),
-        Work::Windows => {
+        PendingWork::Windows => {
             say!("fiscwatch has filled windows from the journal for {seconds} s; new events wait", seconds)
         }
     }
@@ -377,7 +376,7 @@ struct Reload {
 
 async fn reload(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     request::Params(asked): request::Params<Reload>,
 ) -> Result<String, Response> {
     let reloaded =

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page,
-    request::{Body, Id, Params, blocking, page_size},
+    request::{JsonBody, Params, PathId, blocking, page_size},
     view::NoticeView,
 };
 use crate::{
@@ -63,9 +63,9 @@ pub(crate) struct Nothing {}
         (status = 409, description = "The sink has it already", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
-    Body(Nothing {}): Body<Nothing>,
+    PathId(id): PathId<String>,
+    by: Requester,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Json<NoticeView>, Problem> {
     let actor = by.unnamed();
     blocking(move || {

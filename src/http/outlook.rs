@@ -6,11 +6,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Problem, request::Id};
+use super::{Problem, request::PathId};
 use crate::{
     daemon::Shared,
     event::money::format_cents,
-    forecast::{Basis, Method},
+    forecast::{Basis, ForecastMethod},
     say,
     text::quoted,
 };
@@ -53,7 +53,7 @@ struct MethodView {
 }
 
 fn methods(basis: &Basis) -> Vec<MethodView> {
-    let view = |(method, cents, weight): (Method, _, _)| MethodView {
+    let view = |(method, cents, weight): (ForecastMethod, _, _)| MethodView {
         method: method.word(),
         year_end: format_cents(cents),
         weight,
@@ -70,7 +70,7 @@ fn methods(basis: &Basis) -> Vec<MethodView> {
         (status = 503, description = "There is no forecast now, and why", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn forecast(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
 ) -> Result<Json<ForecastView>, Problem> {
     let year = {
         let ledger = shared.ledger.read();

@@ -13,15 +13,15 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     approvals::{office, wanted},
-    by::By,
+    by::Requester,
     page,
-    request::{Body, Id, Params, Who, at_once, blocking, page_size},
+    request::{JsonBody, Params, PathId, Who, at_once, blocking, page_size},
 };
 use crate::{
     access::Actor,
     approval::{Office, Person},
     daemon::Shared,
-    decision::{Act, Override, Standing},
+    decision::{Override, OverrideAct, OverrideState},
     event::{Instant, time::Calendar},
     store::{CaseError, Cases, OverrideFilter},
 };
@@ -33,7 +33,7 @@ pub(crate) struct OverrideView {
     /// Its number, for `override` of `decide`.
     override_id: i64,
     /// Where it stands.
-    state: Standing,
+    state: OverrideState,
     /// The application that was blocked.
     application: String,
     budget_line_id: String,
@@ -65,7 +65,7 @@ pub(crate) struct ActView {
 
 impl OverrideView {
     fn new(of: Override, calendar: &Calendar, now: Instant) -> Self {
-        let act = |act: Act| ActView { who: act.who, at: calendar.format(act.at) };
+        let act = |act: OverrideAct| ActView { who: act.who, at: calendar.format(act.at) };
         Self {
             override_id: of.override_id,
             state: of.standing(now),
@@ -110,10 +110,10 @@ pub(crate) struct OverrideOrder {
         (status = 422, description = "The reason is missing, or the amount or the time cannot be", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn grant(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Id(application): Id<String>,
-    Body(order): Body<OverrideOrder>,
+    PathId(application): PathId<String>,
+    JsonBody(order): JsonBody<OverrideOrder>,
 ) -> Result<(StatusCode, Json<OverrideView>), Problem> {
     let actor = by.actor(&headers, order.who.as_deref())?;
     let wish = wanted(&shared, &actor, true, (order.reason, order.amount, order.duration))?;
@@ -131,7 +131,7 @@ pub(crate) async fn grant(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listed {
+pub(crate) struct OverrideQuery {
     /// Only those of this blocked application
     application: Option<String>,
     /// Only those after this one in the list: the `next` of the page before
@@ -150,11 +150,11 @@ pub(crate) struct OverridePage {
 }
 
 /// The overrides, the newest first
-#[utoipa::path(get, path = "/api/v1/overrides", operation_id = "list_overrides", tag = "decisions", params(Listed),
+#[utoipa::path(get, path = "/api/v1/overrides", operation_id = "list_overrides", tag = "decisions", params(OverrideQuery),
     responses((status = 200, description = "A page", body = OverridePage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    Params(listed): Params<Listed>,
+    Params(listed): Params<OverrideQuery>,
 ) -> Result<Json<OverridePage>, Problem> {
     let limit = page_size(listed.limit)?;
     blocking(move || {
@@ -178,7 +178,7 @@ pub(crate) async fn list(
         (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
+    PathId(id): PathId<i64>,
 ) -> Result<Json<OverrideView>, Problem> {
     blocking(move || {
         let found = Cases::open_read_only(&shared.state_dir)?.find_override(id)?;
@@ -197,8 +197,8 @@ pub(crate) async fn show(
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn confirm(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
-    by: By,
+    PathId(id): PathId<i64>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
@@ -217,8 +217,8 @@ pub(crate) async fn confirm(
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
-    by: By,
+    PathId(id): PathId<i64>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
@@ -230,7 +230,7 @@ pub(crate) async fn revoke(
 /// Does one thing with an override, and shows what became of it.
 async fn change(
     shared: Arc<Shared>,
-    (by, actor): (By, Actor),
+    (by, actor): (Requester, Actor),
     counted: &'static str,
     work: impl FnOnce(&mut Cases, (&Person, Instant), &Office) -> Result<Override, CaseError> + Send + 'static,
 ) -> Result<Json<OverrideView>, Problem> {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    door::Place,
+    door::ConnectionPlace,
     refused::{Cause, Refusals},
 };
 use crate::say;
@@ -124,12 +124,17 @@ pub(crate) struct PacedIo<S> {
     pace: Option<Pace>,
     refusals: Arc<Refusals>,
     /// Told when something was read, and when all was written.
-    place: Arc<Place>,
+    place: Arc<ConnectionPlace>,
 }
 
 impl<S> PacedIo<S> {
     /// A connection whose client may take so long.
-    pub(crate) fn new(stream: S, limit: Duration, refusals: &Arc<Refusals>, place: Arc<Place>) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        limit: Duration,
+        refusals: &Arc<Refusals>,
+        place: Arc<ConnectionPlace>,
+    ) -> Self {
         Self { stream, limit, pace: None, refusals: Arc::clone(refusals), place }
     }
 

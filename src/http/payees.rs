@@ -10,9 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
-    request::{Id, Params, blocking, page_size},
+    request::{Params, PathId, blocking, page_size},
     view::AlertView,
 };
 use crate::{
@@ -154,7 +154,7 @@ impl PayeeView {
     responses((status = 200, description = "A page", body = PayeePage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<PayeeFilter>,
 ) -> Result<Json<PayeePage>, Problem> {
     let limit = page_size(filter.limit)? as usize;
@@ -215,8 +215,8 @@ pub(crate) struct UnitPaid {
         (status = 404, description = "There is no such payment, or it tells no payee", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<String>,
+    by: Requester,
+    PathId(id): PathId<String>,
 ) -> Result<Json<PayeeDetail>, Problem> {
     let (lens, limits, of_alerts) = (by.lens_on_events(), by.limits(), by.lens());
     blocking(move || {

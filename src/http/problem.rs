@@ -67,15 +67,13 @@ impl Problem {
         Self { again: Some(seconds), ..self }
     }
 
-    /// The status.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What is wrong.
     #[must_use]
-    pub fn into_detail(self) -> String {
+    pub(crate) fn into_detail(self) -> String {
         self.detail
     }
 

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
     page::Page,
     request::{Params, blocking, page_size},
@@ -113,7 +113,7 @@ impl RejectView {
     responses((status = 200, description = "A page", body = QuarantinePage)))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(asked): Params<QuarantineFilter>,
 ) -> Result<Json<QuarantinePage>, Problem> {
     let (limit, lens) = (page_size(asked.limit)?, by.lens());

@@ -51,7 +51,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All of them.
     const ALL: [Self; 18] = [
         Self::Connections,
         Self::Requests,

@@ -10,7 +10,7 @@ use axum::{
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
     request::{Params, blocking},
     saved::saved_as,
@@ -25,7 +25,7 @@ use crate::{
     finding::Severity,
     lists::Lists,
     say,
-    store::{CaseError, CaseFilter, Cases, StoreError, Wanted},
+    store::{CaseError, CaseFilter, CaseQuery, Cases, StoreError},
 };
 
 /// The most cases of one register.
@@ -36,12 +36,11 @@ const REMARKS_MAX: usize = 2000;
 pub(crate) const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// A case of the register.
-pub(crate) struct Case {
+pub(crate) struct RegisterEntry {
     /// The alert as it is shown.
     pub alert: AlertView,
     /// Its severity in Chinese.
     pub severity: &'static str,
-    /// What officers wrote.
     pub remarks: String,
     /// How many files it has.
     pub files: u64,
@@ -50,7 +49,6 @@ pub(crate) struct Case {
 /// Why there is no register.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRegister {
-    /// Too many cases.
     #[error("{}", say!("a register has {most} cases at most; narrow the filter", most = CASES_MAX))]
     TooMany,
     /// It cannot be read or written.
@@ -83,7 +81,7 @@ impl From<NoRegister> for Problem {
 /// If there are too many, or it cannot be made.
 pub(crate) fn register(
     cases: &mut Cases,
-    mut wanted: Wanted,
+    mut wanted: CaseQuery,
     (lens, calendar, lists): (Lens, &Calendar, &Lists),
     (actor, now): (&Actor, Instant),
 ) -> Result<(Vec<u8>, usize), NoRegister> {
@@ -101,7 +99,7 @@ pub(crate) fn register(
         };
         let files = cases.attachments(&id)?.len() as u64;
         let severity = severity_in_chinese(severity);
-        rows.push(Case {
+        rows.push(RegisterEntry {
             alert: lens.alert(alert, cases, calendar)?.named(lists, now),
             severity,
             remarks,
@@ -152,7 +150,7 @@ pub(crate) fn saved(name: &str, bytes: Vec<u8>) -> Response {
         (status = 422, description = "There are too many cases", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Response, Problem> {
     let now = shared.clock.now();

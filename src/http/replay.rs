@@ -12,16 +12,16 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
     quarantine::RejectView,
-    request::{Body, Id, blocking},
+    request::{JsonBody, PathId, blocking},
 };
 use crate::{
     access::{Action, Actor},
-    daemon::{NotTaken, POSTED, Shared},
+    daemon::{IngestError, POSTED, Shared},
     say,
-    store::{Accounts, Deed, Reader, RejectFilter, StoredReject},
+    store::{Accounts, AuditedAction, Reader, RejectFilter, StoredReject},
     stream::{Payload, Receipt},
 };
 
@@ -40,8 +40,8 @@ const TOLD_MAX: u32 = 20;
         (status = 404, description = "There is no such record", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(seq): Id<i64>,
+    by: Requester,
+    PathId(seq): PathId<i64>,
 ) -> Result<Json<RejectView>, Problem> {
     let lens = by.lens();
     blocking(move || {
@@ -58,7 +58,8 @@ fn missing(seq: i64) -> Problem {
 /// What is read again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Replay {
+#[schema(as = Replay)]
+pub(crate) struct ReplayRequest {
     /// The numbers of the records, 1 to 1000.
     seqs: Vec<i64>,
     /// For one record: what it should have been, one JSON object. Whoever corrects has to see it as a whole (`X-Unmasked`).
@@ -85,7 +86,7 @@ pub(crate) struct Replayed {
 /// Reads records of the quarantine again, as they are or corrected
 ///
 /// The answer comes after the commit, which also marks them. A record whose event is known changes nothing.
-#[utoipa::path(post, path = "/api/v1/quarantine/replay", operation_id = "replay_quarantine", tag = "quarantine", request_body = Replay,
+#[utoipa::path(post, path = "/api/v1/quarantine/replay", operation_id = "replay_quarantine", tag = "quarantine", request_body = ReplayRequest,
     responses(
         (status = 200, description = "What became of them", body = Replayed),
         (status = 403, description = "Events are not taken over HTTP, or the record is only seen masked", body = Problem, content_type = "application/problem+json"),
@@ -94,9 +95,9 @@ pub(crate) struct Replayed {
         (status = 503, description = "Windows have no room, or the daemon is stopping", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn replay(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(replay): Body<Replay>,
+    JsonBody(replay): JsonBody<ReplayRequest>,
 ) -> Result<Json<Replayed>, Problem> {
     if !shared.accept_events {
         let detail = say!("events are not taken over HTTP (http.accept_events)");
@@ -138,7 +139,7 @@ pub(crate) async fn replay(
     .await
 }
 
-fn is_possible(replay: &Replay, lens: Lens) -> Result<(), Problem> {
+fn is_possible(replay: &ReplayRequest, lens: Lens) -> Result<(), Problem> {
     if !(1..=RECORDS_MAX).contains(&replay.seqs.len()) {
         let most = RECORDS_MAX;
         return Err(Problem::unprocessable(say!(
@@ -164,7 +165,7 @@ fn is_possible(replay: &Replay, lens: Lens) -> Result<(), Problem> {
 }
 
 /// The records that can be read again, by source; how many cannot; and the latest number in quarantine.
-fn wanted(shared: &Shared, replay: &Replay) -> Result<(Vec<StoredReject>, u64, i64), Problem> {
+fn wanted(shared: &Shared, replay: &ReplayRequest) -> Result<(Vec<StoredReject>, u64, i64), Problem> {
     let reader = Reader::open(&shared.state_dir)?;
     reader.check_rejects()?;
     let (mut records, mut left, mut bytes) = (Vec::new(), 0, 0);
@@ -198,10 +199,10 @@ fn messages(records: &[StoredReject], corrected: Option<&str>) -> Payload {
     Payload::Messages { data: data.into(), ends }
 }
 
-fn not_taken(why: NotTaken) -> Problem {
+fn not_taken(why: IngestError) -> Problem {
     let (detail, after) = match why {
-        NotTaken::Full(why) => (why, 30),
-        NotTaken::Stopping => (say!("the daemon is stopping; send the events again later"), 10),
+        IngestError::Full(why) => (why, 30),
+        IngestError::Stopping => (say!("the daemon is stopping; send the events again later"), 10),
     };
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(after)
 }
@@ -220,7 +221,7 @@ fn record(
         "{} records: {accepted} accepted, {duplicates} known, {rejected} rejected{corrected}",
         seqs.len()
     );
-    let deed = Deed {
+    let deed = AuditedAction {
         action: Action::ReplayQuarantine.word(),
         subject: &first,
         result: if rejected > 0 { "refused" } else { "done" },

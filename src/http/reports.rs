@@ -12,14 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     register::saved,
     request::{Params, blocking},
     workbooks,
 };
 use crate::{
     access::Actor,
-    alert::Outcome,
+    alert::CaseOutcome,
     daemon::Shared,
     event::{Cents, Column, Instant, TimeDelta, time::Calendar},
     say,
@@ -55,7 +55,7 @@ pub(crate) struct LineView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct OutcomeCount {
     /// The outcome; null for cases that were closed without one.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CaseOutcome>,
     /// How many.
     pub cases: u64,
     /// Their amounts together, in yuan.
@@ -134,7 +134,8 @@ pub(crate) struct RepeatedView {
 
 /// A rule and a unit whose alerts were all in order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ExceptionView {
+#[schema(as = ExceptionView)]
+pub(crate) struct ProposedException {
     /// The rule's id.
     rule: String,
     /// The unit's code.
@@ -158,7 +159,7 @@ pub(crate) struct ServiceView {
     /// Units with two confirmed alerts or more within a year.
     repeated: Vec<RepeatedView>,
     /// Rules and units of which 12 alerts or more were dismissed and none confirmed: an exception may be worth proposing.
-    exceptions: Vec<ExceptionView>,
+    exceptions: Vec<ProposedException>,
 }
 
 fn line(line: CaseLine) -> LineView {
@@ -247,7 +248,7 @@ pub(crate) struct MonthFilter {
     responses((status = 200, description = "The month", body = MonthView)))]
 pub(crate) async fn month(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(MonthFilter { month }): Params<MonthFilter>,
 ) -> Result<Json<MonthView>, Problem> {
     let (from, to) = span(&month, &shared.calendar).map_err(Problem::bad_request)?;
@@ -264,7 +265,7 @@ pub(crate) async fn month(
     responses((status = 200, description = "The workbook", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")))]
 pub(crate) async fn month_workbook(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(MonthFilter { month }): Params<MonthFilter>,
 ) -> Result<Response, Problem> {
     let (from, to) = span(&month, &shared.calendar).map_err(Problem::bad_request)?;
@@ -284,7 +285,10 @@ const DAYS_90: TimeDelta = TimeDelta::days(90);
 /// What is late now and whose it is, how long steps take, and which units come again
 #[utoipa::path(get, path = "/api/v1/reports/service", operation_id = "service_report", tag = "reports",
     responses((status = 200, description = "How cases go", body = ServiceView)))]
-pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result<Json<ServiceView>, Problem> {
+pub(crate) async fn service(
+    State(shared): State<Arc<Shared>>,
+    by: Requester,
+) -> Result<Json<ServiceView>, Problem> {
     let limits = by.limits();
     blocking(move || {
         let now = shared.clock.now();
@@ -319,7 +323,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             exceptions: exceptions
                 .into_iter()
                 .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
-                .map(|(rule, unit, dismissed)| ExceptionView {
+                .map(|(rule, unit, dismissed)| ProposedException {
                     name: names.get(&unit).cloned(),
                     rule,
                     unit,

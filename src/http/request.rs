@@ -38,9 +38,9 @@ impl<S: Sync, T: DeserializeOwned + 'static> FromRequestParts<S> for Params<T> {
 }
 
 /// A part of the path.
-pub(crate) struct Id<T>(pub T);
+pub(crate) struct PathId<T>(pub T);
 
-impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T> {
+impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -50,9 +50,9 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T
 }
 
 /// A body of JSON. Only `application/json` is taken: a page of another site cannot send that without asking first.
-pub(crate) struct Body<T>(pub T);
+pub(crate) struct JsonBody<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -62,9 +62,9 @@ impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
 }
 
 /// A body as it came.
-pub(crate) struct Raw(pub Bytes);
+pub(crate) struct RawBody(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
+impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {

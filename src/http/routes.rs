@@ -6,10 +6,10 @@ use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
 /// how the daemon is, and everybody has a session of their own, or begins one.
-pub(crate) type Route = (&'static str, &'static str, Option<Action>);
+pub(crate) type ApiRoute = (&'static str, &'static str, Option<Action>);
 
-/// All of them.
-pub const ROUTES: &[Route] = &[
+/// Every route of the API, with the action that it asks for.
+pub const ROUTES: &[ApiRoute] = &[
     ("GET", "/-/healthy", None),
     ("GET", "/-/ready", None),
     ("POST", "/-/reload", Some(Action::ReloadRules)),
@@ -171,7 +171,6 @@ pub(crate) fn keeps_to_limits(method: &str, path: &str) -> bool {
     WITHIN_LIMITS.contains(&(method, path))
 }
 
-/// One's own session.
 const OWN: &str = "/api/v1/session";
 
 /// What a request asks for.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     api::RuleView,
-    request::{Id, blocking},
+    request::{PathId, blocking},
 };
 use crate::{
     daemon::Shared,
@@ -21,7 +21,7 @@ use crate::{
         window::{Measure, Over, View},
     },
     say,
-    store::{Cases, Reader, Verdicts},
+    store::{Cases, Reader, VerdictCounts},
     text::quoted,
     yaml::Placed,
 };
@@ -131,7 +131,7 @@ pub(crate) struct WeekView {
         (status = 404, description = "No such rule is in force", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
+    PathId(id): PathId<String>,
 ) -> Result<Json<RuleDetail>, Problem> {
     blocking(move || {
         let rules = shared.rules_in_force();
@@ -189,7 +189,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
     };
     let types = EventType::ALL.into_iter().filter(|of| rule.trigger & of.bit() != 0);
     RuleDetail {
-        rule: RuleView::new(rule, RuleCounts::default(), Verdicts::default()),
+        rule: RuleView::new(rule, RuleCounts::default(), VerdictCounts::default()),
         trigger: types.map(EventType::name).collect(),
         view,
         span,

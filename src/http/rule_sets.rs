@@ -16,16 +16,16 @@ use super::{
     Problem,
     approvals::office,
     backtests::not_begun,
-    by::By,
+    by::Requester,
     problem::not_reloaded,
-    request::{Body, Id, Params, Who, blocking},
+    request::{JsonBody, Params, PathId, Who, blocking},
 };
 use crate::{
     access::Actor,
     daemon::{NotInForce, Shared, changed_rules, put_into_force},
     event::{Instant, time::Calendar},
-    rule::{RuleSet, manifest::Difference},
-    store::{AccountError, LabParams, Proposed, RuleSets},
+    rule::{RuleSet, manifest::PartDifference},
+    store::{AccountError, LabParams, ProposedSet, RuleSets},
 };
 
 /// A set of rules that was proposed.
@@ -55,7 +55,7 @@ pub struct RuleSetView {
 impl RuleSetView {
     /// A set as it is answered.
     #[must_use]
-    pub fn new(set: &Proposed, calendar: &Calendar) -> Self {
+    pub fn new(set: &ProposedSet, calendar: &Calendar) -> Self {
         let (at, who) = set.approved.clone().unzip();
         Self {
             digest: set.digest.clone(),
@@ -90,8 +90,7 @@ const PARTS_MAX: usize = 200;
 
 /// A set, and what it would change.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RuleSetEntry)]
-pub(crate) struct Entry {
+pub(crate) struct RuleSetEntry {
     set: RuleSetView,
     /// Whether it is what is in force.
     is_in_force: bool,
@@ -99,16 +98,16 @@ pub(crate) struct Entry {
     changes: Vec<PartChange>,
 }
 
-impl Entry {
-    fn new(set: &Proposed, rules: &RuleSet, calendar: &Calendar) -> Self {
+impl RuleSetEntry {
+    fn new(set: &ProposedSet, rules: &RuleSet, calendar: &Calendar) -> Self {
         let (now, then) = (&rules.manifest, &set.manifest);
         let parts = then.since(now).into_iter().take(PARTS_MAX);
         let changes = parts.map(|(part, difference)| PartChange {
             part: part.to_owned(),
             change: match difference {
-                Difference::Added => "added",
-                Difference::Changed => "changed",
-                Difference::Removed => "removed",
+                PartDifference::Added => "added",
+                PartDifference::Changed => "changed",
+                PartDifference::Removed => "removed",
             },
             before: now.setting(part).map(str::to_owned).or_else(|| present(rules, part)),
             after: then.setting(part).map(str::to_owned),
@@ -135,7 +134,7 @@ pub(crate) struct RuleSetList {
     /// The digest of the rules in force, whether they were proposed or not.
     in_force: String,
     /// Those that were proposed, the newest first.
-    sets: Vec<Entry>,
+    sets: Vec<RuleSetEntry>,
 }
 
 /// The sets of rules that were proposed, and which one is in force
@@ -146,7 +145,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleS
         let rules = shared.rules_in_force();
         let in_force = rules.manifest.digest();
         let sets = RuleSets::open_read_only(&shared.state_dir)?.all()?;
-        let sets = sets.iter().map(|set| Entry::new(set, &rules, &shared.calendar)).collect();
+        let sets = sets.iter().map(|set| RuleSetEntry::new(set, &rules, &shared.calendar)).collect();
         Ok(Json(RuleSetList { in_force, sets }))
     })
     .await
@@ -155,7 +154,8 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleS
 /// What is proposed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Proposal {
+#[schema(as = Proposal)]
+pub(crate) struct RuleSetProposal {
     /// Why, for whoever approves it.
     reason: String,
     /// Constants that are to be others, by rule and name, as a backtest takes them; without any, the files are proposed as
@@ -168,16 +168,16 @@ pub(crate) struct Proposal {
 }
 
 /// Proposes the rules that the configuration on the daemon's machine names now, with other constants or without
-#[utoipa::path(post, path = "/api/v1/rule-sets", operation_id = "propose_rules", tag = "rules", request_body = Proposal,
+#[utoipa::path(post, path = "/api/v1/rule-sets", operation_id = "propose_rules", tag = "rules", request_body = RuleSetProposal,
     responses(
         (status = 201, description = "The set", body = RuleSetView),
         (status = 409, description = "It is proposed already", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The rules have mistakes", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn propose(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(proposal): Body<Proposal>,
+    JsonBody(proposal): JsonBody<RuleSetProposal>,
 ) -> Result<(StatusCode, Json<RuleSetView>), Problem> {
     let actor = by.actor(&headers, proposal.who.as_deref())?;
     blocking(move || {
@@ -200,8 +200,8 @@ pub(crate) async fn propose(
         (status = 409, description = "There is none, it is approved already, or one's own", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn approve(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
@@ -218,8 +218,8 @@ pub(crate) async fn approve(
         (status = 409, description = "There is none, or it is not approved", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn withdraw(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
@@ -230,8 +230,7 @@ pub(crate) async fn withdraw(
 
 /// What came into force.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RulesInForce)]
-pub(crate) struct InForce {
+pub(crate) struct RulesInForce {
     /// The digest of the rules in force now.
     in_force: String,
     /// How many rules there are.
@@ -244,22 +243,22 @@ pub(crate) struct InForce {
 #[utoipa::path(post, path = "/api/v1/rule-sets/{id}/force", operation_id = "force_rules", tag = "rules",
     params(("id" = String, Path, description = "The set's digest, or its first eight digits or more"), Who),
     responses(
-        (status = 200, description = "They are in force", body = InForce),
+        (status = 200, description = "They are in force", body = RulesInForce),
         (status = 409, description = "There is none, it is not approved, or the files are others now", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The rules have mistakes", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Another reload is under way", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn force(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
-) -> Result<Json<InForce>, Response> {
+) -> Result<Json<RulesInForce>, Response> {
     let actor = by.actor(&headers, who.as_deref()).map_err(IntoResponse::into_response)?;
     // It waits for a reload, which waits for nobody who reads.
     let done = tokio::task::spawn_blocking(move || put_into_force(&shared, &id, &actor)).await;
     match done {
-        Ok(Ok((set, rules))) => Ok(Json(InForce { in_force: set.digest, rules })),
+        Ok(Ok((set, rules))) => Ok(Json(RulesInForce { in_force: set.digest, rules })),
         Ok(Err(NotInForce::Refused(why))) => Err(Problem::new(StatusCode::CONFLICT, why).into_response()),
         Ok(Err(NotInForce::Account(error))) => Err(Problem::from(error).into_response()),
         Ok(Err(NotInForce::Reload(why))) => Err(not_reloaded(why)),
@@ -270,7 +269,7 @@ pub(crate) async fn force(
 async fn judge(
     shared: Arc<Shared>,
     by: Actor,
-    act: impl FnOnce(&mut RuleSets, &Actor, Instant) -> Result<Proposed, AccountError> + Send + 'static,
+    act: impl FnOnce(&mut RuleSets, &Actor, Instant) -> Result<ProposedSet, AccountError> + Send + 'static,
 ) -> Result<Json<RuleSetView>, Problem> {
     blocking(move || {
         let mut sets = RuleSets::open(&shared.state_dir)?.judged_by(office(&shared)?);

@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::{By, Known, Way, by_session},
+    by::{Authenticated, Requester, Way, by_session},
     cookie,
     logins::{Claim, Logins},
     oidc::SingleSignOn,
-    request::{Body, Id, blocking},
+    request::{JsonBody, PathId, blocking},
 };
 use crate::{
     access::{Action, Identity, Limits, NewToken, Password, Session, decide},
@@ -73,7 +73,7 @@ pub(crate) struct OfferView {
 }
 
 impl OwnSession {
-    fn of(known: Option<&Known>, shared: &Shared) -> Self {
+    fn of(known: Option<&Authenticated>, shared: &Shared) -> Self {
         let (auth, time) = (shared.clients.auth || known.is_some(), |at| shared.calendar.format(at));
         let session = known.and_then(|known| match &known.way {
             Way::Session { session, factor, .. } => Some((session, factor)),
@@ -122,7 +122,7 @@ impl OwnSession {
 /// Who am I, and what may I do
 #[utoipa::path(get, path = "/api/v1/session", operation_id = "show_own_session", tag = "sessions",
     responses((status = 200, description = "Whoever asks, known or not", body = OwnSession)))]
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, by: By) -> Json<OwnSession> {
+pub(crate) async fn show(State(shared): State<Arc<Shared>>, by: Requester) -> Json<OwnSession> {
     Json(OwnSession::of(by.known.as_ref(), &shared))
 }
 
@@ -147,14 +147,14 @@ pub(crate) struct Login {
 pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
-    by: By,
-    Body(login): Body<Login>,
+    by: Requester,
+    JsonBody(login): JsonBody<Login>,
 ) -> Result<Response, Problem> {
     asked_for(&shared)?;
     let claim = Claim { user: login.user, password: login.password, totp: login.totp, peer: by.peer };
     let begun = logins.log_in(&shared, claim).await?;
     // Whoever had a session of this browser has it no more.
-    if let Some(Known { way: Way::Session { session, .. }, .. }) = &by.known {
+    if let Some(Authenticated { way: Way::Session { session, .. }, .. }) = &by.known {
         end(&shared, session.id.clone(), &by).await?;
     }
     answer(begun, &shared).await
@@ -185,8 +185,8 @@ pub(crate) struct PasswordChange {
 pub(crate) async fn change_password(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
-    by: By,
-    Body(change): Body<PasswordChange>,
+    by: Requester,
+    JsonBody(change): JsonBody<PasswordChange>,
 ) -> Result<Response, Problem> {
     asked_for(&shared)?;
     let user = person(&by)?.name.clone();
@@ -209,10 +209,10 @@ pub(crate) struct LoggedOut {
 pub(crate) async fn log_out(
     State(shared): State<Arc<Shared>>,
     State(single): State<Arc<SingleSignOn>>,
-    by: By,
+    by: Requester,
 ) -> Result<Response, Problem> {
     let mut elsewhere = None;
-    if let Some(Known { way: Way::Session { session, factor, .. }, .. }) = &by.known {
+    if let Some(Authenticated { way: Way::Session { session, factor, .. }, .. }) = &by.known {
         end(&shared, session.id.clone(), &by).await?;
         if factor.is_elsewhere() {
             elsewhere = single.log_out_at();
@@ -285,8 +285,8 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Sessi
         (status = 404, description = "There is no such session", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn expel(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let actor = by.actor(&headers, None)?;
@@ -308,7 +308,7 @@ pub(crate) async fn expel(
 ///
 /// # Errors
 /// If it is a program.
-pub(crate) fn person(by: &By) -> Result<&Identity, Problem> {
+pub(crate) fn person(by: &Requester) -> Result<&Identity, Problem> {
     let person = by.known.as_ref().map(|known| &known.identity).filter(|identity| !identity.is_program);
     person.ok_or_else(|| Problem::new(StatusCode::CONFLICT, say!("programs have tokens and no passwords")))
 }
@@ -327,7 +327,7 @@ pub(crate) fn asked_for(shared: &Shared) -> Result<(), Problem> {
     }
 }
 
-async fn end(shared: &Arc<Shared>, id: String, by: &By) -> Result<(), Problem> {
+async fn end(shared: &Arc<Shared>, id: String, by: &Requester) -> Result<(), Problem> {
     let (shared, actor) = (Arc::clone(shared), by.unnamed());
     // One that is over already is what was asked for.
     blocking(move || {
@@ -347,7 +347,7 @@ async fn answer((cookie, session): (NewToken, Session), shared: &Arc<Shared>) ->
         Ok((identity.ok_or_else(super::sign_in::unknown)?, factor))
     });
     let (identity, factor) = read.await?;
-    let known = Known { identity, way: by_session((session, factor), &text) };
+    let known = Authenticated { identity, way: by_session((session, factor), &text) };
     let answer = Json(OwnSession::of(Some(&known), shared)).into_response();
     Ok(with_cookie(answer, cookie::keep(&text, &shared.clients)))
 }

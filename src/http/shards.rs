@@ -45,7 +45,6 @@ const PASSED_ON: [HeaderName; 4] = [
     HeaderName::from_static(super::lens::UNMASKED),
 ];
 
-/// What handlers share.
 #[derive(Clone)]
 struct Keeper {
     board: Arc<Board>,

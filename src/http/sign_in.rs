@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::{
     Problem,
-    by::{By, Known, Shown, Way, by_session},
+    by::{Authenticated, PresentedCredential, Requester, Way, by_session},
     connection::Origin,
     console::is_asked_by_a_person,
     entrance::Entrance,
@@ -30,7 +30,7 @@ use super::{
     refused::{Cause, Refusals},
     request::at_once,
     routes::{Need, need},
-    standing::Standing,
+    standing::Admitted,
     trees::Trees,
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     config::clients::Clients,
     event::{Instant, TimeDelta},
     say,
-    store::{Accounts, Deed, StoreError, Used},
+    store::{Accounts, AuditedAction, StoreError, Used},
 };
 
 pub(crate) use permit::unknown;
@@ -131,8 +131,8 @@ impl SignIn {
         let origin = request.extensions().get::<Origin>().cloned().unwrap_or_else(nowhere);
         let headers = request.headers();
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let shown = Shown::of(headers, &self.clients, &origin);
-        let has_chosen = !self.clients.offers.is_empty() && matches!(shown, Shown::Cookie(_));
+        let shown = PresentedCredential::of(headers, &self.clients, &origin);
+        let has_chosen = !self.clients.offers.is_empty() && matches!(shown, PresentedCredential::Cookie(_));
         let is_page = path.is_none() && is_asked_by_a_person(request.method(), request.uri().path(), headers);
         let need = match self.clients.auth {
             // The page that tells them so holds nothing.
@@ -162,11 +162,11 @@ impl SignIn {
     }
 
     /// Whether a request may pass, and who sends it.
-    async fn judge(self: &Arc<Self>, asked: Asked) -> Result<By, Problem> {
+    async fn judge(self: &Arc<Self>, asked: Asked) -> Result<Requester, Problem> {
         let Asked { peer, local, need, shown, method, path, at, csrf, by_itself, unmasked } = asked;
         let trusted_header = self.clients.user_header.clone();
         let place = local.as_ref().map_or_else(|| peer.to_string(), Local::place);
-        let by = |known| By { known, peer, local, unmasked, trusted_header };
+        let by = |known| Requester { known, peer, local, unmasked, trusted_header };
         if need == Need::Nothing {
             return Ok(by(None));
         }
@@ -225,30 +225,30 @@ impl SignIn {
     /// Whom the store knows by what was shown.
     pub(super) async fn known(
         self: &Arc<Self>,
-        shown: Shown,
+        shown: PresentedCredential,
         by_itself: bool,
-    ) -> Result<Option<Known>, Problem> {
+    ) -> Result<Option<Authenticated>, Problem> {
         let (own, now) = (Arc::clone(self), self.clock.now());
         let found = at_once(move || {
             own.ask(|accounts| {
-                let known = |(way, identity)| Known { identity, way };
+                let known = |(way, identity)| Authenticated { identity, way };
                 Ok(match &shown {
-                    Shown::Nothing => None,
-                    Shown::Token(text) => {
+                    PresentedCredential::Nothing => None,
+                    PresentedCredential::Token(text) => {
                         accounts.bearer(text, now)?.map(|(id, who)| known((Way::Token(id), who)))
                     }
-                    Shown::Name(name) => accounts
+                    PresentedCredential::Name(name) => accounts
                         .user(name)?
                         .and_then(|user| user.identity())
                         .map(|who| known((Way::Proxy, who))),
-                    Shown::Local(name) => accounts
+                    PresentedCredential::Local(name) => accounts
                         .user(name)?
                         .and_then(|user| user.identity())
                         .map(|who| known((Way::Local, who))),
-                    Shown::Certificate(name) => accounts
+                    PresentedCredential::Certificate(name) => accounts
                         .certified(name, now)?
                         .map(|(token, who)| known((token.map_or(Way::Certificate, Way::Token), who))),
-                    Shown::Cookie(text) => accounts
+                    PresentedCredential::Cookie(text) => accounts
                         .session(text, now)?
                         .map(|(session, who, factor)| known((by_session((session, factor), text), who))),
                 })
@@ -305,7 +305,7 @@ impl SignIn {
         let now = self.clock.now();
         if self.writes && self.is_due(format!("read {} {} {at}", actor.place, actor.who), now, true) {
             self.write(move |accounts| {
-                let deed = Deed { action: action.word(), subject: &at, result: "done", detail: "" };
+                let deed = AuditedAction { action: action.word(), subject: &at, result: "done", detail: "" };
                 accounts.record(&actor, deed, now)
             });
         }
@@ -317,7 +317,11 @@ impl SignIn {
         if self.writes {
             self.write(move |accounts| {
                 let action = Action::ShowPersonal.word();
-                accounts.record(&actor, Deed { action, subject: &at, result: "done", detail: "" }, now)
+                accounts.record(
+                    &actor,
+                    AuditedAction { action, subject: &at, result: "done", detail: "" },
+                    now,
+                )
             });
         }
     }
@@ -327,7 +331,7 @@ impl SignIn {
         let (now, action) = (self.clock.now(), action.to_owned());
         if self.writes && self.is_due(format!("{result} {} {}", actor.place, actor.who), now, false) {
             self.write(move |accounts| {
-                let deed = Deed { action: &action, subject: "", result, detail: "" };
+                let deed = AuditedAction { action: &action, subject: "", result, detail: "" };
                 accounts.record(&actor, deed, now)
             });
         }
@@ -349,7 +353,7 @@ struct Asked {
     peer: IpAddr,
     local: Option<Local>,
     need: Need,
-    shown: Shown,
+    shown: PresentedCredential,
     method: String,
     /// The path as the router has it, and as it was asked for.
     path: String,
@@ -373,7 +377,7 @@ pub(crate) async fn sign_in(State(by): State<Arc<SignIn>>, mut request: Request,
     match by.judge(asked).await {
         Ok(sender) => {
             if let Some(known) = &sender.known {
-                request.extensions_mut().insert(Standing::new(&by, shown, known));
+                request.extensions_mut().insert(Admitted::new(&by, shown, known));
             }
             request.extensions_mut().insert(sender);
             next.run(request).await

@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     page,
-    request::{Body, Id, Params, Who, blocking, page_size},
+    request::{JsonBody, Params, PathId, Who, blocking, page_size},
     view::{Preview, SilenceView},
 };
 use crate::{
@@ -96,9 +96,9 @@ pub(crate) struct NewSilence {
             body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(new): Body<NewSilence>,
+    JsonBody(new): JsonBody<NewSilence>,
 ) -> Result<(StatusCode, Json<SilenceView>), Problem> {
     let actor = by.actor(&headers, new.author.as_deref())?;
     let now = shared.clock.now();
@@ -141,7 +141,7 @@ pub(crate) async fn add(
         (status = 404, description = "There is no such silence", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
+    PathId(id): PathId<i64>,
 ) -> Result<Json<SilenceView>, Problem> {
     blocking(move || {
         let silence = Cases::open_read_only(&shared.state_dir)?.find_silence(id)?;
@@ -160,8 +160,8 @@ pub(crate) async fn show(
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn expire(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<i64>,
-    by: By,
+    PathId(id): PathId<i64>,
+    by: Requester,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<SilenceView>, Problem> {
@@ -179,18 +179,19 @@ pub(crate) async fn expire(
 /// Matchers to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Trial {
+#[schema(as = Trial)]
+pub(crate) struct MatcherTrial {
     /// Matchers such as `rule="large-cash"`; all must match.
     matchers: Vec<String>,
 }
 
 /// The alerts that a silence would mute now
-#[utoipa::path(post, path = "/api/v1/silences/preview", operation_id = "preview_silence", tag = "silences", request_body = Trial,
+#[utoipa::path(post, path = "/api/v1/silences/preview", operation_id = "preview_silence", tag = "silences", request_body = MatcherTrial,
     responses((status = 200, description = "The alerts that are not over and match", body = Preview)))]
 pub(crate) async fn preview(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Body(trial): Body<Trial>,
+    by: Requester,
+    JsonBody(trial): JsonBody<MatcherTrial>,
 ) -> Result<Json<Preview>, Problem> {
     let matchers = Matchers::parse(&trial.matchers).map_err(Problem::unprocessable)?;
     Silence::check_matchers(&matchers).map_err(Problem::unprocessable)?;

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use super::{
-    by::{Known, Shown},
+    by::{Authenticated, PresentedCredential},
     sign_in::SignIn,
 };
 use crate::access::Identity;
 
 /// Somebody whose request was let pass.
 #[derive(Clone)]
-pub(crate) struct Standing {
+pub(crate) struct Admitted {
     sign_in: Arc<SignIn>,
-    shown: Shown,
+    shown: PresentedCredential,
     identity: Identity,
 }
 
-impl Standing {
+impl Admitted {
     /// Who was known by what a request shows.
-    pub(crate) fn new(sign_in: &Arc<SignIn>, shown: Shown, known: &Known) -> Self {
+    pub(crate) fn new(sign_in: &Arc<SignIn>, shown: PresentedCredential, known: &Authenticated) -> Self {
         Self { sign_in: Arc::clone(sign_in), shown, identity: known.identity.clone() }
     }
 

@@ -21,16 +21,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     refused::{Cause, Refusals},
     request::{Params, blocking},
-    standing::Standing,
+    standing::Admitted,
 };
 use crate::{
     access::Action,
     daemon::Shared,
     say,
-    store::{Cases, News, Place},
+    store::{Cases, Place, Update},
 };
 
 /// The most streams at a time; with few connections, a quarter of them.
@@ -51,7 +51,6 @@ const LENGTH: Duration = Duration::from_mins(10);
 /// How often it is asked whether a reader still may.
 const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
-/// Room for streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
     room: Arc<Semaphore>,
@@ -68,7 +67,6 @@ impl Streams {
 /// Where a reader is.
 #[derive(Debug, Clone, Copy)]
 enum Start {
-    /// It begins now.
     Now,
     /// It knows everything up to this place.
     After(Place),
@@ -104,8 +102,8 @@ pub(crate) async fn stream(
     State(shared): State<Arc<Shared>>,
     State(streams): State<Streams>,
     State(refusals): State<Arc<Refusals>>,
-    standing: Option<Extension<Standing>>,
-    by: By,
+    standing: Option<Extension<Admitted>>,
+    by: Requester,
     headers: HeaderMap,
     Params(asked): Params<Since>,
 ) -> Result<Response, Problem> {
@@ -135,7 +133,7 @@ pub(crate) async fn stream(
 
 /// Returns when the reader may not read on: logged out, disabled, revoked, or with other roles. Then the stream ends, and
 /// who comes back has to say who they are again.
-async fn loses_standing(standing: Option<Standing>) {
+async fn loses_standing(standing: Option<Admitted>) {
     let Some(standing) = standing else { return std::future::pending().await };
     loop {
         tokio::time::sleep(ASKED_AGAIN).await;
@@ -148,7 +146,7 @@ async fn loses_standing(standing: Option<Standing>) {
 /// What one reader is sent.
 struct Feed {
     shared: Arc<Shared>,
-    by: By,
+    by: Requester,
     sender: mpsc::Sender<Event>,
     refusals: Arc<Refusals>,
     /// What was told last of how the daemon is.
@@ -259,13 +257,13 @@ fn text<S: serde::Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::
     responses((status = 200, description = "What is new; nothing without a place", body = ChangeList)))]
 pub(crate) async fn changes(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(asked): Params<Since>,
 ) -> Result<Json<ChangeList>, Problem> {
     read(&shared, &by, Start::of(asked.since.as_deref())).await.map(Json)
 }
 
-async fn read(shared: &Arc<Shared>, by: &By, start: Start) -> Result<ChangeList, Problem> {
+async fn read(shared: &Arc<Shared>, by: &Requester, start: Start) -> Result<ChangeList, Problem> {
     let (shared, reads_matters) = (Arc::clone(shared), by.may(Action::ReadMatters));
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?;
@@ -285,7 +283,7 @@ async fn read(shared: &Arc<Shared>, by: &By, start: Start) -> Result<ChangeList,
             let (event, data) = shown(news, &shared);
             Message { event, id, data }
         };
-        let is_theirs = |(_, news): &(Place, News)| reads_matters || !matches!(news, News::Matter(_));
+        let is_theirs = |(_, news): &(Place, Update)| reads_matters || !matches!(news, Update::Matter(_));
         let changes = found.news.into_iter().filter(is_theirs).map(show).collect();
         Ok(ChangeList { changes, next: found.next, more: found.more })
     })
@@ -293,16 +291,16 @@ async fn read(shared: &Arc<Shared>, by: &By, start: Start) -> Result<ChangeList,
 }
 
 /// What is told of a change: what a list shows and sorts by, and nothing of persons.
-fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
+fn shown(news: Update, shared: &Shared) -> (&'static str, Value) {
     match news {
-        News::Finding(f, alert) => {
+        Update::Finding(f, alert) => {
             let data = json!({
                 "finding_id": f.finding_id, "rule_id": f.rule_id, "severity": f.severity, "at": f.at,
                 "event_id": f.event_id, "alert_id": alert,
             });
             ("finding", data)
         }
-        News::Alert(a) => {
+        Update::Alert(a) => {
             let data = json!({
                 "alert_id": a.alert_id, "rule_id": a.rule_id, "severity": a.severity, "state": a.state,
                 "version": a.version, "owner": a.owner, "findings": a.findings,
@@ -311,7 +309,7 @@ fn shown(news: News, shared: &Shared) -> (&'static str, Value) {
             });
             ("alert", data)
         }
-        News::Matter(m) => {
+        Update::Matter(m) => {
             let state = m.state(shared.clock.now());
             ("approval", json!({ "approval_id": m.id, "kind": m.kind, "state": state, "acts": m.acts.len() }))
         }

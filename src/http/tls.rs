@@ -27,19 +27,19 @@ use crate::{
 const SOON: i32 = 30;
 
 /// What connections are accepted with.
-pub struct Tls {
+pub struct ServerTls {
     files: OwnTls,
     acceptor: RwLock<SslAcceptor>,
     metrics: Arc<Metrics>,
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
-impl Tls {
+impl ServerTls {
     /// Reads the files, if the daemon speaks TLS itself.
     ///
     /// # Errors

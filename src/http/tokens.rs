@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
-    request::{Body, Id, blocking},
+    by::Requester,
+    request::{JsonBody, PathId, blocking},
 };
 use crate::{
     access::{NewToken, Role, Roles, Token, token_lasts},
@@ -117,9 +117,9 @@ pub(crate) struct TokenMade {
         (status = 422, description = "The roles are none of a program, or it would be good for too long", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(order): Body<TokenOrder>,
+    JsonBody(order): JsonBody<TokenOrder>,
 ) -> Result<(StatusCode, Json<TokenMade>), Problem> {
     let actor = by.actor(&headers, None)?;
     let roles = match &order.user {
@@ -153,8 +153,8 @@ pub(crate) async fn add(
         (status = 409, description = "There is none that is not revoked", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-    by: By,
+    PathId(id): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let actor = by.actor(&headers, None)?;

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
+    by::Requester,
     logins::{Claim, Logins},
-    request::{Body, blocking},
+    request::{JsonBody, blocking},
     session::{asked_for, person},
 };
 use crate::{
@@ -23,7 +23,8 @@ use crate::{
 /// Says once more who one is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Again {
+#[schema(as = Again)]
+pub(crate) struct Reauthentication {
     #[schema(value_type = String, format = Password)]
     password: Password,
     /// A code, of who has a second factor.
@@ -32,7 +33,8 @@ pub(crate) struct Again {
 
 /// What an authenticator needs. It is shown once.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Offer {
+#[schema(as = Offer)]
+pub(crate) struct TotpEnrolment {
     /// The secret in Base32, to be typed.
     secret: String,
     /// The same as `otpauth://…`, to be shown as a QR code.
@@ -40,21 +42,21 @@ pub(crate) struct Offer {
 }
 
 /// Begins to set up a second factor: its first code confirms it
-#[utoipa::path(post, path = "/api/v1/session/totp", operation_id = "offer_totp", tag = "sessions", request_body = Again,
+#[utoipa::path(post, path = "/api/v1/session/totp", operation_id = "offer_totp", tag = "sessions", request_body = Reauthentication,
     responses(
-        (status = 200, description = "What an authenticator needs", body = Offer),
+        (status = 200, description = "What an authenticator needs", body = TotpEnrolment),
         (status = 401, description = "The password is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is one already", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn offer(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
-    by: By,
-    Body(again): Body<Again>,
-) -> Result<Json<Offer>, Problem> {
+    by: Requester,
+    JsonBody(again): JsonBody<Reauthentication>,
+) -> Result<Json<TotpEnrolment>, Problem> {
     let claim = claim(&shared, &by, again)?;
     let offer = logins.compared(&shared, claim, |shared, claim, _| {
         let factor = SecondFactor::make(&claim.user);
-        let offer = Offer { secret: factor.text(), url: factor.url() };
+        let offer = TotpEnrolment { secret: factor.text(), url: factor.url() };
         let mut accounts = Accounts::open(&shared.state_dir)?;
         accounts.offer_factor(&offer.secret, &claim.actor(), shared.clock.now())?;
         Ok(offer)
@@ -78,8 +80,8 @@ pub(crate) struct Code {
         (status = 422, description = "The code is none of now", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn confirm(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Body(code): Body<Code>,
+    by: Requester,
+    JsonBody(code): JsonBody<Code>,
 ) -> Result<StatusCode, Problem> {
     let session = match by.known.as_ref().map(|known| known.way.used()) {
         Some(Used::Session(id)) => id,
@@ -105,15 +107,15 @@ pub(crate) async fn confirm(
 }
 
 /// Takes one's own second factor away: all sessions end
-#[utoipa::path(post, path = "/api/v1/session/totp/disable", operation_id = "disable_totp", tag = "sessions", request_body = Again,
+#[utoipa::path(post, path = "/api/v1/session/totp/disable", operation_id = "disable_totp", tag = "sessions", request_body = Reauthentication,
     responses(
         (status = 204, description = "No codes are asked for any more"),
         (status = 401, description = "The password or the code is wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn disable(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
-    by: By,
-    Body(again): Body<Again>,
+    by: Requester,
+    JsonBody(again): JsonBody<Reauthentication>,
 ) -> Result<StatusCode, Problem> {
     let claim = claim(&shared, &by, again)?;
     let disabled = logins.compared(&shared, claim, |shared, claim, _| {
@@ -124,7 +126,7 @@ pub(crate) async fn disable(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn claim(shared: &Shared, by: &By, again: Again) -> Result<Claim, Problem> {
+fn claim(shared: &Shared, by: &Requester, again: Reauthentication) -> Result<Claim, Problem> {
     asked_for(shared)?;
     let user = person(by)?.name.clone();
     Ok(Claim { user, password: again.password, totp: again.totp, peer: by.peer })

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::by::Known;
+use super::by::Authenticated;
 use crate::{
     access::{Below, Limits},
     daemon::Shared,
@@ -41,7 +41,7 @@ impl Trees {
     }
 
     /// Somebody, with what lies below their limits.
-    pub(super) fn extend(&self, mut known: Known, now: Instant) -> Known {
+    pub(super) fn extend(&self, mut known: Authenticated, now: Instant) -> Authenticated {
         let limits = known.identity.roles.limits();
         let Some(shared) = self.shared.as_ref().filter(|_| !limits.is_none()) else { return known };
         let rules = shared.rules_in_force();

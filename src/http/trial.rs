@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    request::{Body, blocking},
+    request::{JsonBody, blocking},
 };
 use crate::{
     alert::{
         Labels, Policy,
         route::{ALERT, Passage, Route},
     },
-    daemon::{Held, Shared, held},
+    daemon::{HeldBy, Shared, held},
     event::TimeDelta,
     finding::Handling,
     say,
@@ -83,7 +83,8 @@ impl RouteView {
 /// What an alert would be like: labels, or an alert that there is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Trial {
+#[schema(as = Trial)]
+pub(crate) struct RoutingTrial {
     /// Labels such as `rule=large-cash`, at most 100.
     #[serde(default)]
     labels: Vec<String>,
@@ -147,14 +148,14 @@ fn policy(shared: &Shared) -> Arc<Policy> {
 /// Who would be told of an alert, why, and what would hold it back now
 ///
 /// Nothing is sent and nothing is stored.
-#[utoipa::path(post, path = "/api/v1/routes/trial", operation_id = "try_routes", tag = "notifications", request_body = Trial,
+#[utoipa::path(post, path = "/api/v1/routes/trial", operation_id = "try_routes", tag = "notifications", request_body = RoutingTrial,
     responses(
         (status = 200, description = "Who would be told", body = TrialResult),
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A label is wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn trial(
     State(shared): State<Arc<Shared>>,
-    Body(trial): Body<Trial>,
+    JsonBody(trial): JsonBody<RoutingTrial>,
 ) -> Result<Json<TrialResult>, Problem> {
     blocking(move || {
         let labels = labels(&shared, &trial)?;
@@ -186,7 +187,7 @@ pub(crate) async fn trial(
     .await
 }
 
-fn labels(shared: &Shared, trial: &Trial) -> Result<Labels, Problem> {
+fn labels(shared: &Shared, trial: &RoutingTrial) -> Result<Labels, Problem> {
     if trial.labels.len() > LABELS_MAX {
         return Err(Problem::unprocessable(say!("at most {most} labels are tried", most = LABELS_MAX)));
     }
@@ -215,15 +216,15 @@ fn word(passage: Passage) -> &'static str {
     }
 }
 
-fn hold(held: Held, shared: &Shared) -> Hold {
+fn hold(held: HeldBy, shared: &Shared) -> Hold {
     match held {
-        Held::Quiet(name) => Hold { by: "quiet_hours", id: name, what: None, until: None },
-        Held::Silence { id, author, until } => Hold {
+        HeldBy::Quiet(name) => Hold { by: "quiet_hours", id: name, what: None, until: None },
+        HeldBy::Silence { id, author, until } => Hold {
             by: "silence",
             id: id.to_string(),
             what: Some(author),
             until: Some(shared.calendar.format(until)),
         },
-        Held::Alert { id, title } => Hold { by: "alert", id, what: Some(title), until: None },
+        HeldBy::Alert { id, title } => Hold { by: "alert", id, what: Some(title), until: None },
     }
 }

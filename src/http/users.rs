@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
-    by::By,
-    request::{Body, Id, blocking},
+    by::Requester,
+    request::{JsonBody, PathId, blocking},
 };
 use crate::{
     access::{Limits, Password, Role, Roles, User},
@@ -118,9 +118,9 @@ pub(crate) struct NewUser {
         (status = 422, description = "The roles do not go together, or the password may not be", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(new): Body<NewUser>,
+    JsonBody(new): JsonBody<NewUser>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
     let actor = by.actor(&headers, None)?;
     let roles = roles(&new.roles, new.units, new.regions)?;
@@ -166,10 +166,10 @@ pub(crate) struct UserChange {
         (status = 422, description = "The roles do not go together, or the password may not be", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(shared): State<Arc<Shared>>,
-    Id(name): Id<String>,
-    by: By,
+    PathId(name): PathId<String>,
+    by: Requester,
     headers: HeaderMap,
-    Body(change): Body<UserChange>,
+    JsonBody(change): JsonBody<UserChange>,
 ) -> Result<Json<UserView>, Problem> {
     let actor = by.actor(&headers, None)?;
     if change.roles.is_none() && !(change.units.is_empty() && change.regions.is_empty()) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    alert::{Action, Alert, Facts, HistoryEntry, Outcome, Silence, State, inquiry::Stage},
+    alert::{Action, Alert, CaseOutcome, ChangeFacts, HistoryEntry, Silence, State, inquiry::Stage},
     event::{Instant, money::format_cents, time::Calendar},
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
@@ -85,7 +85,7 @@ pub struct AlertView {
     /// What waits for a second officer.
     pub review: Option<ReviewView>,
     /// What came of it, once it is closed.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CaseOutcome>,
     /// The outcome's amount, in yuan.
     pub outcome_amount: Option<String>,
     /// The alert that goes on with it.
@@ -110,7 +110,7 @@ pub struct ReviewView {
     /// Why.
     pub why: String,
     /// The outcome that is proposed.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CaseOutcome>,
     /// Its amount, in yuan.
     pub amount: Option<String>,
 }
@@ -218,9 +218,9 @@ pub struct ChangeView {
     /// Why, in the officer's words.
     pub why: Option<String>,
     /// What else: to whom, by when, with what outcome.
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    #[serde(default, skip_serializing_if = "ChangeFacts::is_empty")]
     #[schema(required = false)]
-    pub facts: Facts,
+    pub facts: ChangeFacts,
 }
 
 impl ChangeView {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rust_xlsxwriter::{Color, Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 
 use super::{
-    register::Case,
+    register::RegisterEntry,
     reports::{LineView, MonthView, TookView},
 };
 
@@ -140,7 +140,7 @@ const CODES: [(&str, f64); 3] = [("栏目", 18.0), ("代码", 20.0), ("名称", 
 ///
 /// # Errors
 /// If it is more than a workbook holds.
-pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
+pub(crate) fn register(cases: &[RegisterEntry]) -> Result<Vec<u8>, XlsxError> {
     let (mut workbook, looks) = (Workbook::new(), Looks::new());
     let sheet = workbook.add_worksheet();
     printed(sheet, "台账")?;
@@ -172,7 +172,7 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
 }
 
 /// A case in its row of the register.
-fn write_case(looks: &Looks, sheet: &mut Worksheet, row: u32, case: &Case) -> Result<(), XlsxError> {
+fn write_case(looks: &Looks, sheet: &mut Worksheet, row: u32, case: &RegisterEntry) -> Result<(), XlsxError> {
     let alert = &case.alert;
     let label = |name: &str| alert.labels.get(name).map(|values| values.join(" ")).unwrap_or_default();
     let (region, unit, line) = (label("region_code"), label("unit_code"), label("budget_line_id"));
@@ -209,7 +209,7 @@ fn write_case(looks: &Looks, sheet: &mut Worksheet, row: u32, case: &Case) -> Re
         Cell::Text(&answer_due),
         Cell::Text(&time(letter.and_then(|letter| letter.answered_at.as_deref()))),
         Cell::Count(case.files),
-        text(alert.outcome.map(crate::alert::Outcome::zh)),
+        text(alert.outcome.map(crate::alert::CaseOutcome::zh)),
         Cell::Money(alert.outcome_amount.as_deref()),
         Cell::Text(&time(alert.ended_at.as_deref())),
         Cell::Text(&merged),
@@ -269,7 +269,7 @@ pub(crate) fn month(month: &MonthView) -> Result<Vec<u8>, XlsxError> {
     looks.heads(sheet, row, &[("处理结果", 0.0), ("", 0.0), ("件数", 0.0), ("金额（元）", 0.0)])?;
     for outcome in &month.outcomes {
         row += 1;
-        let name = outcome.outcome.map_or("未写明", crate::alert::Outcome::zh);
+        let name = outcome.outcome.map_or("未写明", crate::alert::CaseOutcome::zh);
         let cells = [
             Cell::Text(name),
             Cell::Text(""),

@@ -21,19 +21,19 @@ use view::{NewWork, WorkView, groups, one_of};
 
 use super::{
     Problem,
-    by::By,
-    request::{Body, Id, Params, blocking},
+    by::Requester,
+    request::{JsonBody, Params, PathId, blocking},
     saved::saved_as,
 };
 use crate::{
     access::{Action, Actor},
     daemon::{
         Shared,
-        works::{self, End, NotBegun, Task, Versions, Work},
+        works::{self, ProposalVersions, Task, Work, WorkEnd, WorkRefused},
     },
     evidence::archive,
     say,
-    store::{Accounts, Deed},
+    store::{Accounts, AuditedAction},
 };
 
 /// Rows that are shown at a time.
@@ -75,12 +75,15 @@ pub(crate) struct ProposalVersion {
 /// The latest works, the versions of proposals, and the last drill
 #[utoipa::path(get, path = "/api/v1/works", operation_id = "list_works", tag = "works",
     responses((status = 200, description = "Those that whoever asks may see", body = WorkList)))]
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, by: By) -> Result<Json<WorkList>, Problem> {
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    by: Requester,
+) -> Result<Json<WorkList>, Problem> {
     blocking(move || {
         let works = shared.works.all().into_iter().filter(|work| by.may(work.task.action()));
         let works = works.map(|work| WorkView::new(&work, &shared, None)).collect::<Result<_, _>>()?;
         let proposals = match by.may(Action::ExportBudget) {
-            true => Versions::of(&shared.state_dir).map_err(|error| internal(&error))?.0,
+            true => ProposalVersions::of(&shared.state_dir).map_err(|error| internal(&error))?.0,
             false => Vec::new(),
         };
         let version = |(fiscal_year, version)| ProposalVersion { fiscal_year, version };
@@ -106,9 +109,9 @@ fn last_drill(shared: &Shared) -> Option<Value> {
         (status = 422, description = "It makes no sense", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn begin(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(new): Body<NewWork>,
+    JsonBody(new): JsonBody<NewWork>,
 ) -> Result<(StatusCode, Json<WorkView>), Problem> {
     start(shared, by, &headers, (new.task()?, None)).await
 }
@@ -135,7 +138,7 @@ pub(crate) struct Against {
         (status = 413, description = "The table is too large", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn against(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(asked): Params<Against>,
     headers: HeaderMap,
     body: Incoming,
@@ -161,7 +164,7 @@ pub(crate) async fn against(
     start(shared, by, &headers, (task, Some((format!("against.{ending}"), bytes)))).await
 }
 
-fn allowed(by: &By, task: &Task) -> Result<(), Problem> {
+fn allowed(by: &Requester, task: &Task) -> Result<(), Problem> {
     let action = task.action();
     if by.may(action) {
         return Ok(());
@@ -172,7 +175,7 @@ fn allowed(by: &By, task: &Task) -> Result<(), Problem> {
 
 async fn start(
     shared: Arc<Shared>,
-    by: By,
+    by: Requester,
     headers: &HeaderMap,
     (task, file): (Task, Option<(String, Vec<u8>)>),
 ) -> Result<(StatusCode, Json<WorkView>), Problem> {
@@ -184,7 +187,7 @@ async fn start(
     blocking(move || {
         let begun = works::begin(&shared, (task, file), (actor.who.clone(), language));
         let work = begun.map_err(|why| match why {
-            NotBegun::Busy(work) => Problem::new(
+            WorkRefused::Busy(work) => Problem::new(
                 StatusCode::CONFLICT,
                 say!(
                     "task {id} ({kind}) still runs: wait for it, or stop it",
@@ -192,8 +195,8 @@ async fn start(
                     kind = work.task.word()
                 ),
             ),
-            NotBegun::Refused(why) => Problem::new(StatusCode::CONFLICT, why),
-            NotBegun::Failed(why) => Problem::new(StatusCode::INSUFFICIENT_STORAGE, why),
+            WorkRefused::Refused(why) => Problem::new(StatusCode::CONFLICT, why),
+            WorkRefused::Failed(why) => Problem::new(StatusCode::INSUFFICIENT_STORAGE, why),
         })?;
         // What nobody can be told to have asked for does not go on.
         record(&shared, &actor, "works.begin", &work, "").inspect_err(|_| work.stop())?;
@@ -204,11 +207,11 @@ async fn start(
 
 fn record(shared: &Shared, by: &Actor, action: &str, work: &Work, detail: &str) -> Result<(), Problem> {
     let subject = format!("{} {}", work.task.word(), work.id);
-    let deed = Deed { action, subject: &subject, result: "done", detail };
+    let deed = AuditedAction { action, subject: &subject, result: "done", detail };
     Ok(Accounts::open(&shared.state_dir)?.record(by, deed, shared.clock.now())?)
 }
 
-fn find(shared: &Shared, by: &By, id: u64) -> Result<Arc<Work>, Problem> {
+fn find(shared: &Shared, by: &Requester, id: u64) -> Result<Arc<Work>, Problem> {
     let found = shared.works.one(id).filter(|work| by.may(work.task.action()));
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, say!("there is no task {id}", id)))
 }
@@ -217,7 +220,7 @@ fn find(shared: &Shared, by: &By, id: u64) -> Result<Arc<Work>, Problem> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Rows {
+pub(crate) struct RowRange {
     /// The first row, from 0
     from: Option<usize>,
     /// At most so many, and 500
@@ -226,15 +229,15 @@ pub(crate) struct Rows {
 
 /// A work with some of its rows
 #[utoipa::path(get, path = "/api/v1/works/{id}", operation_id = "show_work", tag = "works",
-    params(("id" = u64, Path, description = "Its number"), Rows),
+    params(("id" = u64, Path, description = "Its number"), RowRange),
     responses(
         (status = 200, description = "The work", body = WorkView),
         (status = 404, description = "There is no such work", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<u64>,
-    Params(rows): Params<Rows>,
+    by: Requester,
+    PathId(id): PathId<u64>,
+    Params(rows): Params<RowRange>,
 ) -> Result<Json<WorkView>, Problem> {
     let shown = (rows.from.unwrap_or(0), rows.limit.unwrap_or(ROWS));
     blocking(move || Ok(Json(WorkView::new(&*find(&shared, &by, id)?, &shared, Some(shown))?))).await
@@ -248,8 +251,8 @@ pub(crate) async fn show(
         (status = 404, description = "There is no such work", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id(id): Id<u64>,
+    by: Requester,
+    PathId(id): PathId<u64>,
 ) -> Result<Json<WorkView>, Problem> {
     let actor = by.unnamed();
     blocking(move || {
@@ -269,13 +272,13 @@ pub(crate) async fn stop(
         (status = 404, description = "There is no such work or file", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn file(
     State(shared): State<Arc<Shared>>,
-    by: By,
-    Id((id, name)): Id<(u64, String)>,
+    by: Requester,
+    PathId((id, name)): PathId<(u64, String)>,
 ) -> Result<Response, Problem> {
     let actor = by.unnamed();
     let (name, bytes) = blocking(move || {
         let work = find(&shared, &by, id)?;
-        let Some((_, End::Done { files, .. })) = work.end() else {
+        let Some((_, WorkEnd::Done { files, .. })) = work.end() else {
             return Err(Problem::new(StatusCode::NOT_FOUND, say!("task {id} has no files yet", id)));
         };
         let bytes = match files.iter().find(|(known, _)| *known == name) {

@@ -9,10 +9,7 @@ use crate::say;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Envelope {
     /// A zero byte and the number of a schema before the record (a schema registry's framing).
-    Framed {
-        /// The schema's number.
-        schema: u32,
-    },
+    Framed { schema: u32 },
     /// A change event of a database.
     Debezium,
     /// A record beside its schema.

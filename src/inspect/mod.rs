@@ -22,7 +22,7 @@ const RECORDS: usize = 20;
 
 /// How the records of a text are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum RecordSyntax {
     /// As JSON Lines.
     Lines,
     /// As CSV.
@@ -33,7 +33,7 @@ pub(crate) enum Written {
 ///
 /// # Errors
 /// What is wrong with the file, and what to do.
-pub(crate) fn check_text(mut reader: impl Read, written: Written) -> Result<(), String> {
+pub(crate) fn check_text(mut reader: impl Read, written: RecordSyntax) -> Result<(), String> {
     let mut census = encoding::Census::default();
     let (mut buffer, mut looked) = (Vec::with_capacity(STEP_BYTES), 0);
     while looked < LOOK_BYTES {
@@ -62,7 +62,7 @@ pub(crate) fn check_text(mut reader: impl Read, written: Written) -> Result<(), 
 ///
 /// # Errors
 /// What is wrong with it as a whole, and what to do.
-pub(crate) fn check_bytes(start: &[u8], written: Written) -> Result<(), String> {
+pub(crate) fn check_bytes(start: &[u8], written: RecordSyntax) -> Result<(), String> {
     check_start(start, written)?;
     let mut census = encoding::Census::default();
     // The last line may be cut within a character.
@@ -88,14 +88,14 @@ fn no_text(kind: &str) -> String {
 }
 
 /// What the first bytes tell: a file of another kind, UTF-16, or an envelope.
-fn check_start(start: &[u8], written: Written) -> Result<(), String> {
+fn check_start(start: &[u8], written: RecordSyntax) -> Result<(), String> {
     if let Some(kind) = kind_of(start) {
         return Err(no_text(&kind));
     }
     encoding::check_wide(start)?;
     match written {
-        Written::Lines => check_records(start),
-        Written::Rows => Ok(()),
+        RecordSyntax::Lines => check_records(start),
+        RecordSyntax::Rows => Ok(()),
     }
 }
 

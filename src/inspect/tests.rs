@@ -1,11 +1,11 @@
 use super::*;
 
 fn rows(text: &[u8]) -> String {
-    check_text(text, Written::Rows).err().unwrap_or_default()
+    check_text(text, RecordSyntax::Rows).err().unwrap_or_default()
 }
 
 fn records(text: &[u8]) -> String {
-    check_text(text, Written::Lines).err().unwrap_or_default()
+    check_text(text, RecordSyntax::Lines).err().unwrap_or_default()
 }
 
 /// A text in another encoding.

@@ -31,8 +31,7 @@ pub struct JournalBlock {
     pub events: usize,
     /// The earliest event time.
     pub first_at: Instant,
-    /// The latest.
-    pub last_at: Instant,
+    pub(crate) last_at: Instant,
     /// Compressed Arrow IPC.
     pub block: Vec<u8>,
     /// The id and content hash of each event.

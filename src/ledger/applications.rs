@@ -13,11 +13,7 @@ use crate::event::Cents;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Application {
     /// Money is reserved on a line.
-    Open {
-        line: LineNumber,
-        /// How much.
-        amount: Cents,
-    },
+    Open { line: LineNumber, amount: Cents },
     /// Settled or withdrawn, and not arrived yet.
     SettledEarly,
 }

@@ -78,8 +78,7 @@ pub struct AfterEvent {
 pub struct OtherLines {
     /// The rows of the events, in order.
     pub rows: Vec<u32>,
-    /// The lines.
-    pub lines: Vec<Box<str>>,
+    pub(crate) lines: Vec<Box<str>>,
     /// What the ledger says about them right after the events.
     pub after: AfterEvent,
 }

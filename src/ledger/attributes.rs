@@ -16,7 +16,7 @@ pub(crate) const TEXTS: usize = LINE_ATTRIBUTES.len() - 1;
 pub struct Attributes {
     /// Whether a `budget` event approved the line.
     pub approved: bool,
-    /// The fiscal year.
+    /// The fiscal year that the line is of.
     pub fiscal_year: Option<i32>,
     ends: [u32; TEXTS],
     text: Box<str>,

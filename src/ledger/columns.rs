@@ -34,7 +34,6 @@ pub(crate) enum BudgetColumn {
     Approved,
     /// The line's fiscal year.
     FiscalYear,
-    /// A text attribute.
     Text(Column),
 }
 
@@ -71,7 +70,6 @@ pub(crate) static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
 ];
 
 impl BudgetColumn {
-    /// The Arrow type.
     #[must_use]
     pub(crate) fn data_type(self) -> DataType {
         match self {
@@ -182,7 +180,6 @@ pub(crate) static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
 ];
 
 impl GroupColumn {
-    /// The Arrow type.
     #[must_use]
     pub(crate) fn data_type(self) -> DataType {
         match self {

@@ -12,7 +12,7 @@ const CHUNK: usize = 8192;
 const NONE: u32 = u32::MAX;
 
 /// What the lines of a group have in common, as one text.
-pub type GroupKey = Arc<str>;
+pub type LineGroupKey = Arc<str>;
 
 /// Says which lines belong together.
 pub trait Grouping: Debug + Send + Sync {
@@ -20,22 +20,22 @@ pub trait Grouping: Debug + Send + Sync {
     fn text(&self) -> &str;
 
     /// The group of each line, which is given by its `budget_line_id` and attributes; `None` for a line of no group.
-    fn keys(&self, lines: &[(&str, &Attributes)]) -> Vec<Option<GroupKey>>;
+    fn keys(&self, lines: &[(&str, &Attributes)]) -> Vec<Option<LineGroupKey>>;
 }
 
 /// A group and what its lines sum up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSums {
     /// What its lines have in common.
-    pub key: GroupKey,
+    pub key: LineGroupKey,
     /// How many lines it has.
     pub lines: u32,
-    /// Their sums.
+    /// The sums of the lines in it.
     pub balances: Balances,
 }
 
 impl GroupSums {
-    fn new(key: &GroupKey) -> Self {
+    fn new(key: &LineGroupKey) -> Self {
         Self { key: Arc::clone(key), lines: 0, balances: Balances::default() }
     }
 }
@@ -44,7 +44,7 @@ impl GroupSums {
 #[derive(Debug, Default)]
 pub struct GroupAfter {
     /// The group's key; `None` where the line is of no group.
-    pub keys: Vec<Option<GroupKey>>,
+    pub keys: Vec<Option<LineGroupKey>>,
     /// The number of its lines.
     pub lines: Vec<u32>,
     /// Its sums, in the columns of a line's.
@@ -74,7 +74,7 @@ pub(crate) struct Groups {
 #[derive(Debug)]
 struct Grouped {
     grouping: Arc<dyn Grouping>,
-    numbers: HashMap<GroupKey, u32>,
+    numbers: HashMap<LineGroupKey, u32>,
     groups: Vec<GroupSums>,
     /// The group of each line, and the version of the attributes that say so.
     of: Vec<(u32, u32)>,
@@ -167,7 +167,7 @@ impl Grouped {
         grouped
     }
 
-    fn number(&mut self, key: Option<&GroupKey>) -> u32 {
+    fn number(&mut self, key: Option<&LineGroupKey>) -> u32 {
         let Some(key) = key else { return NONE };
         if let Some(number) = self.numbers.get(key) {
             return *number;

@@ -103,7 +103,7 @@ pub struct Line {
     pub id: Box<str>,
     /// Which version of the attributes holds, in [`super::Ledger::attributes`].
     pub attributes: u32,
-    /// The sums.
+    /// What the line has, as of its last event.
     pub balances: Balances,
     /// The event time of the last event that named the line.
     pub last_event_at: Instant,

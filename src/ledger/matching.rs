@@ -7,14 +7,12 @@ use crate::event::Cents;
 /// So many, and so much.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figure {
-    /// How many.
-    pub count: u64,
-    /// How much.
-    pub cents: Cents,
+    pub(crate) count: u64,
+    pub(crate) cents: Cents,
 }
 
 impl Figure {
-    /// One more.
+    /// Counts one more, with its amount.
     pub fn add(&mut self, cents: Cents) {
         self.count += 1;
         self.cents += cents;

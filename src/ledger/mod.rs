@@ -23,12 +23,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use copy::LedgerCopy;
-pub use groups::{GroupAfter, GroupKey, GroupSums, Grouping};
+pub use groups::{GroupAfter, GroupSums, Grouping, LineGroupKey};
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line};
 pub use matching::{Completeness, Figure, Matching};
 pub use reversals::{Reversal, Reversed};
-pub use trial::Trial;
+pub use trial::TrialScope;
 
 use applications::{Application, Applications};
 use confirmations::Confirmations;
@@ -40,7 +40,7 @@ use reversals::Reversals;
 /// The number of a budget line, in the order in which lines were opened.
 pub type LineNumber = u32;
 
-/// All budget lines.
+/// All budget lines with their balances, exact at every commit.
 #[derive(Debug, Default)]
 pub struct Ledger {
     lines: Vec<Line>,

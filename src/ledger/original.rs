@@ -130,7 +130,6 @@ impl Original {
         self.text(Column::BudgetLineId).filter(|_| paid)
     }
 
-    /// Its time.
     #[must_use]
     pub fn at(&self) -> Option<Instant> {
         let times = self.column(Column::OccurredAt)?.as_primitive_opt::<TimestampMicrosecondType>()?;

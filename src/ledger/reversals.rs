@@ -8,16 +8,12 @@ use crate::event::{Cents, EventType, id_hash};
 /// What was taken back of one event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reversed {
-    /// All refunds together.
-    pub refunded: Cents,
-    /// All corrections together.
-    pub corrected: Cents,
+    pub(crate) refunded: Cents,
+    pub(crate) corrected: Cents,
     /// Times that it was taken out of the books.
     pub reversals: u32,
-    /// Refunds.
-    pub refunds: u32,
-    /// Withdrawals.
-    pub withdrawals: u32,
+    pub(crate) refunds: u32,
+    pub(crate) withdrawals: u32,
     /// What the bank confirmed, less what it returned.
     pub cleared: Cents,
 }

@@ -5,13 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::record_batch::RecordBatch;
 
 use super::{
-    AfterEvent, Attributes, Balances, GroupKey, GroupSums, Ledger, applications::Application, apply::Events,
+    AfterEvent, Attributes, Balances, GroupSums, Ledger, LineGroupKey, applications::Application,
+    apply::Events,
 };
 use crate::event::{Cents, Column};
 
 /// Whether the events of a trial know of one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trial {
+pub enum TrialScope {
     /// They come one after another.
     Together,
     /// Each comes alone: they are variants of one.
@@ -29,7 +30,7 @@ struct Tried {
 
 /// What a trial has changed of groups, by grouping and key.
 #[derive(Default)]
-struct Added(HashMap<(usize, GroupKey), (i64, Balances)>);
+struct Added(HashMap<(usize, LineGroupKey), (i64, Balances)>);
 
 impl Added {
     fn of(&mut self, at: usize, group: &GroupSums) -> &mut (i64, Balances) {
@@ -55,14 +56,18 @@ impl Ledger {
     /// What it would say right after each of these applications, with the store that its answer points into. It does what
     /// [`Ledger::apply`] does with applications, a property test holds that.
     #[must_use]
-    pub fn try_out(&self, batch: &RecordBatch, trial: Trial) -> (AfterEvent, Arc<boxcar::Vec<Attributes>>) {
+    pub fn try_out(
+        &self,
+        batch: &RecordBatch,
+        trial: TrialScope,
+    ) -> (AfterEvent, Arc<boxcar::Vec<Attributes>>) {
         let events = Events::new(batch);
         let store = boxcar::Vec::new();
         let mut after = self.after(batch.num_rows());
         let mut lines: HashMap<&str, Tried> = HashMap::new();
         let mut added = Added::default();
         for row in 0..batch.num_rows() {
-            if trial == Trial::Apart {
+            if trial == TrialScope::Apart {
                 lines.clear();
                 added.0.clear();
             }

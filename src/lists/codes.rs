@@ -14,7 +14,6 @@ use crate::{
 /// The columns of events of which a table of codes can be configured.
 pub const CODE_COLUMNS: [&str; 7] =
     ["region_code", "unit_code", "function_code", "economic_code", "project_code", "fund_type", "bond_code"];
-/// No row.
 const NONE: u32 = u32::MAX;
 /// Steps upwards in a tree: a table whose years contradict one another must not be walked for ever.
 const DEPTH: usize = 32;
@@ -41,8 +40,7 @@ pub struct CodeColumns {
     pub parent: Option<String>,
     /// The first day on which it is valid.
     pub from: Option<String>,
-    /// The last one.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 const NAMES: &[&str] = &["name", "名称", "编码名称", "科目名称", "单位名称"];

@@ -1,6 +1,6 @@
 //! What the columns of lists hold.
 
-use crate::personal::Kind;
+use crate::personal::PersonalKind;
 
 /// What a list's column holds, which decides the type of `lookup`, and whether its values are masked.
 #[derive(
@@ -64,10 +64,10 @@ impl ColumnKind {
     pub fn by_name(name: &str) -> Self {
         let name = name.to_lowercase();
         let contains = |words: &[&str]| words.iter().any(|word| name.contains(word));
-        match Kind::of_column(&name) {
+        match PersonalKind::of_column(&name) {
             Some(kind) if kind.is_ordinary() => Self::Code,
-            Some(kind) if kind.has(Kind::ACCOUNT) => Self::Account,
-            Some(kind) if kind.has(Kind::NAME) => Self::Name,
+            Some(kind) if kind.has(PersonalKind::ACCOUNT) => Self::Account,
+            Some(kind) if kind.has(PersonalKind::NAME) => Self::Name,
             None if contains(NUMBER_WORDS) => Self::Account,
             None if contains(NAME_WORDS) => Self::Name,
             _ => Self::Text,
@@ -76,12 +76,12 @@ impl ColumnKind {
 
     /// What values of such a column tell of a person.
     #[must_use]
-    pub const fn personal(self) -> Kind {
+    pub const fn personal(self) -> PersonalKind {
         match self {
-            Self::Text => Kind::TEXT,
-            Self::Account => Kind::ACCOUNT,
-            Self::Name => Kind::NAME,
-            Self::Code | Self::Money | Self::Decimal => Kind::ORDINARY,
+            Self::Text => PersonalKind::TEXT,
+            Self::Account => PersonalKind::ACCOUNT,
+            Self::Name => PersonalKind::NAME,
+            Self::Code | Self::Money | Self::Decimal => PersonalKind::ORDINARY,
         }
     }
 

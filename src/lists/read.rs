@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     ColumnKind, List,
-    rows::{Rows, TooLarge},
+    rows::{TextTable, TooLarge},
 };
 use crate::{
     diagnostic::{json_fault, os_reason},
@@ -24,19 +24,19 @@ pub enum ListError {
     /// The file cannot be read.
     #[error("{path}: {}", os_reason(error))]
     Io {
-        /// The file.
+        /// The file, as the configuration names it.
         path: String,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// A row cannot be read.
     #[error("{path}:{line}: {message}")]
     Row {
-        /// The file.
+        /// The file, as the configuration names it.
         path: String,
-        /// The line.
+        /// The line in the file, counted from 1.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with the row, for people.
         message: String,
     },
 }
@@ -128,7 +128,7 @@ impl Reading<'_> {
             return Err((1, message));
         }
         let kind = |name: &str| self.kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
-        self.list.rows = Rows::new(names.len(), self.bytes);
+        self.list.rows = TextTable::new(names.len(), self.bytes);
         self.list.columns = names.into_iter().map(|name| (kind(&name), name)).map(|(k, n)| (n, k)).collect();
         self.list.key = self.key.and_then(|key| self.list.column(key)).map_or(0, |(at, _)| at);
         Ok(())

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// A table of text.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
+pub(crate) struct TextTable {
     columns: usize,
     text: String,
     /// Where each cell ends in the text.
@@ -16,13 +16,12 @@ pub(crate) struct Rows {
 #[derive(Debug)]
 pub(crate) struct TooLarge;
 
-impl Rows {
+impl TextTable {
     /// No rows yet, of so many columns; about so many bytes will come.
     pub(crate) fn new(columns: usize, bytes: usize) -> Self {
         Self { columns, text: String::with_capacity(bytes), ends: Vec::new() }
     }
 
-    /// Adds a row.
     pub(crate) fn push<'c>(&mut self, cells: impl Iterator<Item = &'c str>) -> Result<(), TooLarge> {
         for cell in cells {
             self.text.push_str(cell);
@@ -89,7 +88,6 @@ impl Index {
         self.0.iter().map(|row| *row as usize)
     }
 
-    /// Different texts.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

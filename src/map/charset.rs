@@ -17,7 +17,7 @@ use crate::{say, text::quoted};
 pub enum Charset {
     /// What the bytes tell.
     Auto,
-    /// This one.
+    /// The encoding that the configuration names.
     Named(&'static Encoding),
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, Upsert, UpsertShape, Versioned, Word,
+    Charset, Dates, Field, Map, MapShape, Money, Predicate, Slots, Upsert, UpsertShape, Versioned, Word,
     Words, when,
 };
 use crate::{
@@ -24,10 +24,8 @@ use crate::{
 pub struct Mistake {
     /// The keys that lead to it.
     pub path: Vec<String>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 struct Compiler<'s> {
@@ -162,8 +160,8 @@ impl Compiler<'_> {
     fn workbook(&self) -> workbook::Options {
         let shape = self.shape;
         let sheet = shape.sheet.as_ref().map(|sheet| match sheet {
-            Word::Text(name) => workbook::Choice::Name(name.clone()),
-            Word::Number(number) => workbook::Choice::Number(usize::try_from(*number).unwrap_or(0)),
+            Word::Text(name) => workbook::SheetChoice::Name(name.clone()),
+            Word::Number(number) => workbook::SheetChoice::Number(usize::try_from(*number).unwrap_or(0)),
         });
         let header_row = shape.header_row.and_then(|row| u32::try_from(row).ok()).filter(|row| *row > 0);
         workbook::Options { sheet, header_row, skip: u32::try_from(shape.skip).unwrap_or(0) }
@@ -231,7 +229,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn condition(&mut self) -> Option<Condition> {
+    fn condition(&mut self) -> Option<Predicate> {
         let text = self.shape.when.as_deref()?;
         let compiled = when::compile(text, &mut self.slots);
         self.checked(&["when"], compiled)

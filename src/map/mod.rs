@@ -14,7 +14,7 @@ mod when;
 use std::collections::HashMap;
 
 use crate::{
-    event::stamp::Unit,
+    event::stamp::StampUnit,
     stream::{Dialect, Encoding},
     workbook,
 };
@@ -24,9 +24,9 @@ pub use compile::Mistake;
 pub use date::Dates;
 pub use money::{Amount, AmountError, Money};
 pub use shape::{LookupFrom, LookupShape, MapShape, MoneyShape, MoneyUnit, Negative, Word};
-pub use slots::{Places, Slots, Tree, numbered};
-pub use upsert::{Mode, Upsert, UpsertShape, Versioned};
-pub use when::{Condition, NoNumber, Values};
+pub use slots::{ColumnPlaces, Slots, Tree, numbered};
+pub use upsert::{Upsert, UpsertMode, UpsertShape, Versioned};
+pub use when::{NoNumber, Predicate, Values};
 
 /// A map that is valid.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub struct Map {
     /// Whether payments and applications get what they lack from their budget line.
     pub looks_up: bool,
     /// Which rows are events.
-    pub when: Option<Condition>,
+    pub when: Option<Predicate>,
     /// Words that a row of totals begins with, squeezed.
     pub totals: Vec<String>,
     /// How dates are written.
@@ -66,7 +66,7 @@ pub struct Map {
     /// The zone of times without one.
     pub zone: Option<String>,
     /// The unit of numbers that are times.
-    pub times: Option<Unit>,
+    pub times: Option<StampUnit>,
     /// The words for a missing value.
     pub nulls: Option<Vec<String>>,
     /// What tells records apart that come again when they have changed.

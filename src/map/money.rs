@@ -48,7 +48,7 @@ pub enum AmountError {
     /// The sign of a currency that is none of yuan.
     #[error("{}", say!("not a decimal number: {sign} is the sign of a currency; have the amount written without it, and a currency in a column of its own", sign))]
     Sign {
-        /// The sign.
+        /// The character before the digits.
         sign: char,
     },
     /// The cell names another unit than the map.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::stamp::Unit, stream::Encoding};
+use crate::{event::stamp::StampUnit, stream::Encoding};
 
 /// How the records of another system become events (docs/feeds.md).
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,7 +51,7 @@ pub struct MapShape {
     /// As `zone` of the source.
     pub zone: Option<String>,
     /// As `times` of the source.
-    pub times: Option<Unit>,
+    pub times: Option<StampUnit>,
     /// As `nulls` of the source.
     pub nulls: Option<Vec<String>>,
 }

@@ -18,7 +18,7 @@ pub struct Slots {
 }
 
 /// Where the columns of a map stand in the rows of a file.
-pub type Places = Vec<Option<usize>>;
+pub type ColumnPlaces = Vec<Option<usize>>;
 
 /// The columns of JSON objects, by their names and paths.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ impl Slots {
 
     /// Where the columns stand below a header.
     #[must_use]
-    pub fn places(&self, header: &[String]) -> Places {
+    pub fn places(&self, header: &[String]) -> ColumnPlaces {
         let header: Vec<_> = header.iter().map(|name| squeezed(name)).collect();
         let place = |one: &str| match one.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
             Some(number) if (1..=header.len()).contains(&number) => Some(number - 1),

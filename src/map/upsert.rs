@@ -12,7 +12,8 @@ use crate::{
 /// What a source does with a record that comes again with other content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+#[schemars(rename = "Mode")]
+pub enum UpsertMode {
     /// It is a conflict: an event does not change.
     #[default]
     Append,
@@ -33,7 +34,7 @@ pub struct UpsertShape {
     pub confirmed_at: Option<String>,
 }
 
-/// The same, compiled.
+/// The settings of records that come again, with columns resolved.
 #[derive(Debug)]
 pub struct Upsert {
     /// The columns of the key.
@@ -51,7 +52,7 @@ pub struct Upsert {
 /// What a source brings by itself.
 #[derive(Debug, Clone, Copy)]
 pub enum Versioned<'v> {
-    /// Nothing.
+    /// The record is not one that comes again.
     Not,
     /// Change events, with the place in the log of the database.
     Changes,

@@ -15,8 +15,8 @@ use crate::{event::dress::naked, say, text::quoted};
 
 /// A condition; unknown (`None`) where a value is missing, as in SQL.
 #[derive(Debug, Clone)]
-pub enum Condition {
-    /// Both hold.
+pub enum Predicate {
+    /// Both sides hold, as SQL's AND.
     And(Box<Self>, Box<Self>),
     /// One of them holds.
     Or(Box<Self>, Box<Self>),
@@ -25,7 +25,7 @@ pub enum Condition {
     /// The column has no value.
     Missing(usize),
     /// Two values stand to each other like this.
-    Compare(Operand, Order, Operand),
+    Compare(Operand, Comparator, Operand),
     /// The column has one of the values.
     In(usize, Vec<Operand>),
     /// The column matches a pattern.
@@ -42,7 +42,7 @@ pub enum Operand {
 
 /// How two values stand to each other.
 #[derive(Debug, Clone, Copy)]
-pub enum Order {
+pub enum Comparator {
     /// `=`
     Equal,
     /// `<>`
@@ -60,8 +60,7 @@ pub enum Order {
 /// A value that is compared with a number and is none.
 #[derive(Debug)]
 pub struct NoNumber {
-    /// The column.
-    pub slot: usize,
+    pub(crate) slot: usize,
     /// What stands in it.
     pub found: String,
 }
@@ -72,7 +71,7 @@ pub trait Values {
     fn value(&self, slot: usize) -> Option<Cow<'_, str>>;
 }
 
-impl Condition {
+impl Predicate {
     /// Whether the row is an event.
     ///
     /// # Errors
@@ -108,7 +107,7 @@ impl Condition {
     }
 }
 
-impl Order {
+impl Comparator {
     fn allows(self, found: std::cmp::Ordering) -> bool {
         match self {
             Self::Equal => found.is_eq(),
@@ -162,7 +161,7 @@ impl Operand {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn compile(text: &str, slots: &mut Slots) -> Result<Condition, String> {
+pub(crate) fn compile(text: &str, slots: &mut Slots) -> Result<Predicate, String> {
     let mut parser = Parser::new(&GenericDialect {})
         .try_with_sql(text)
         .map_err(|e| say!("it cannot be read: {why}", why = e.to_string()))?;
@@ -180,47 +179,47 @@ fn unreadable(text: &str) -> String {
     )
 }
 
-fn condition(tree: &Expr, slots: &mut Slots) -> Result<Condition, String> {
+fn condition(tree: &Expr, slots: &mut Slots) -> Result<Predicate, String> {
     let inner = |tree: &Expr, slots: &mut Slots| condition(tree, slots).map(Box::new);
-    let negate = |negated: bool, condition: Condition| {
-        if negated { Condition::Not(Box::new(condition)) } else { condition }
+    let negate = |negated: bool, condition: Predicate| {
+        if negated { Predicate::Not(Box::new(condition)) } else { condition }
     };
     Ok(match tree {
         Expr::Nested(tree) => condition(tree, slots)?,
-        Expr::UnaryOp { op: UnaryOperator::Not, expr } => Condition::Not(inner(expr, slots)?),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => Predicate::Not(inner(expr, slots)?),
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            Condition::And(inner(left, slots)?, inner(right, slots)?)
+            Predicate::And(inner(left, slots)?, inner(right, slots)?)
         }
         Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
-            Condition::Or(inner(left, slots)?, inner(right, slots)?)
+            Predicate::Or(inner(left, slots)?, inner(right, slots)?)
         }
         Expr::BinaryOp { left, op, right } => {
             let order = match op {
-                BinaryOperator::Eq => Order::Equal,
-                BinaryOperator::NotEq => Order::Other,
-                BinaryOperator::Lt => Order::Less,
-                BinaryOperator::LtEq => Order::AtMost,
-                BinaryOperator::Gt => Order::More,
-                BinaryOperator::GtEq => Order::AtLeast,
+                BinaryOperator::Eq => Comparator::Equal,
+                BinaryOperator::NotEq => Comparator::Other,
+                BinaryOperator::Lt => Comparator::Less,
+                BinaryOperator::LtEq => Comparator::AtMost,
+                BinaryOperator::Gt => Comparator::More,
+                BinaryOperator::GtEq => Comparator::AtLeast,
                 _ => return Err(unknown(tree)),
             };
-            Condition::Compare(operand(left, slots)?, order, operand(right, slots)?)
+            Predicate::Compare(operand(left, slots)?, order, operand(right, slots)?)
         }
-        Expr::IsNull(tree) => Condition::Missing(column(tree, slots)?),
-        Expr::IsNotNull(tree) => Condition::Not(Box::new(Condition::Missing(column(tree, slots)?))),
+        Expr::IsNull(tree) => Predicate::Missing(column(tree, slots)?),
+        Expr::IsNotNull(tree) => Predicate::Not(Box::new(Predicate::Missing(column(tree, slots)?))),
         Expr::InList { expr, list, negated } => {
             let values = list.iter().map(|value| operand(value, slots)).collect::<Result<_, _>>()?;
-            negate(*negated, Condition::In(column(expr, slots)?, values))
+            negate(*negated, Predicate::In(column(expr, slots)?, values))
         }
         Expr::Between { expr, negated, low, high } => {
             let value = operand(expr, slots)?;
-            let low = Condition::Compare(value.clone(), Order::AtLeast, operand(low, slots)?);
-            let high = Condition::Compare(value, Order::AtMost, operand(high, slots)?);
-            negate(*negated, Condition::And(Box::new(low), Box::new(high)))
+            let low = Predicate::Compare(value.clone(), Comparator::AtLeast, operand(low, slots)?);
+            let high = Predicate::Compare(value, Comparator::AtMost, operand(high, slots)?);
+            negate(*negated, Predicate::And(Box::new(low), Box::new(high)))
         }
         Expr::Like { negated, expr, pattern, escape_char: None, any: false } => {
             let Operand::Text(pattern) = operand(pattern, slots)? else { return Err(unknown(tree)) };
-            negate(*negated, Condition::Like(column(expr, slots)?, like(&pattern)?))
+            negate(*negated, Predicate::Like(column(expr, slots)?, like(&pattern)?))
         }
         tree => return Err(unknown(tree)),
     })

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::Fault;
+use super::DocumentFault;
 use crate::{inspect::shown, say};
 
 /// Bytes within which a document names its encoding.
@@ -14,7 +14,7 @@ const HEAD: usize = 400;
 ///
 /// # Errors
 /// If the bytes are not of that encoding; nothing is replaced in silence.
-pub fn decode<'b>(bytes: &'b [u8], named: Option<&str>) -> Result<Cow<'b, str>, Fault> {
+pub fn decode<'b>(bytes: &'b [u8], named: Option<&str>) -> Result<Cow<'b, str>, DocumentFault> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         return strictly(&bytes[mark..], encoding);
     }
@@ -26,7 +26,7 @@ pub fn decode<'b>(bytes: &'b [u8], named: Option<&str>) -> Result<Cow<'b, str>, 
     let declared = declared(bytes);
     let Some(label) = named.map(str::to_owned).or(declared) else { return strictly(bytes, UTF_8) };
     let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-        Fault::Encoding(say!(
+        DocumentFault::Encoding(say!(
             "it names the encoding {label}, which is not known. Name another one with `encoding:` in the map",
             label = format!("{label:?}")
         ))
@@ -46,7 +46,7 @@ fn declared(bytes: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn strictly<'b>(bytes: &'b [u8], encoding: &'static Encoding) -> Result<Cow<'b, str>, Fault> {
+fn strictly<'b>(bytes: &'b [u8], encoding: &'static Encoding) -> Result<Cow<'b, str>, DocumentFault> {
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
     text.ok_or_else(|| {
         let bad = |line: &&[u8]| {
@@ -56,7 +56,7 @@ fn strictly<'b>(bytes: &'b [u8], encoding: &'static Encoding) -> Result<Cow<'b, 
         let (line, text) = at.map_or((1, Cow::Borrowed("")), |(at, line)| {
             (at + 1, encoding.decode_without_bom_handling(&line[..line.len().min(HEAD)]).0)
         });
-        Fault::Encoding(say!(
+        DocumentFault::Encoding(say!(
             "it is not in {encoding}, which it names or is taken to be in: line {line} reads {text}. Name its encoding with `encoding:` in the map",
             encoding = encoding.name(),
             line,

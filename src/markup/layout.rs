@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fmt::Write};
 
 use super::{
-    Fault,
-    pull::{Bounds, Pull, Token},
+    DocumentFault,
+    pull::{Bounds, Pull, XmlToken},
 };
 
 /// Different paths that are told apart; a document of a machine has far fewer.
@@ -12,7 +12,7 @@ const KINDS_MAX: usize = 2000;
 
 /// The elements of one path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kind {
+pub struct ElementKind {
     /// The path from the root: `MOF/VoucherBody/Detail`.
     pub path: String,
     /// How many there are.
@@ -25,14 +25,14 @@ pub struct Kind {
 ///
 /// # Errors
 /// If the document is refused.
-pub fn elements(text: &str) -> Result<Vec<Kind>, Fault> {
-    let mut kinds: Vec<Kind> = Vec::new();
+pub fn elements(text: &str) -> Result<Vec<ElementKind>, DocumentFault> {
+    let mut kinds: Vec<ElementKind> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut open: Vec<usize> = Vec::new();
     let mut pull = Pull::new(text.as_bytes(), Bounds::default());
     loop {
         match pull.next_token()? {
-            Token::Open(tag) => {
+            XmlToken::Open(tag) => {
                 let path = match open.last() {
                     Some(parent) => {
                         kinds[*parent].children += 1;
@@ -46,18 +46,18 @@ pub fn elements(text: &str) -> Result<Vec<Kind>, Fault> {
                     None if kinds.len() == KINDS_MAX => KINDS_MAX - 1,
                     None => {
                         places.insert(path.clone(), kinds.len());
-                        kinds.push(Kind { path, ..Kind::default() });
+                        kinds.push(ElementKind { path, ..ElementKind::default() });
                         kinds.len() - 1
                     }
                 };
                 kinds[at].count += 1;
                 open.push(at);
             }
-            Token::Close(_) => {
+            XmlToken::Close(_) => {
                 open.pop();
             }
-            Token::End => return Ok(kinds),
-            Token::Text(_) | Token::Nothing => {}
+            XmlToken::End => return Ok(kinds),
+            XmlToken::Text(_) | XmlToken::Nothing => {}
         }
     }
 }

@@ -12,28 +12,28 @@ use std::{io, sync::Arc};
 use crate::say;
 
 pub use encoding::decode;
-pub use layout::{Kind, elements};
-pub use pull::{Bounds, Pull, Tag, Token};
-pub use rows::{Summary, to_lines};
+pub use layout::{ElementKind, elements};
+pub use pull::{Bounds, Pull, Tag, XmlToken};
+pub use rows::{DocumentSummary, to_lines};
 
 /// What an XML document is refused for, as a whole.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum DocumentFault {
     /// It is no XML from some line on.
     #[error("{}", say!("it is not well-formed XML: line {line}: {what}", line, what))]
     Damaged {
-        /// The line.
+        /// The line where it stands, counted from 1.
         line: u64,
         /// What is wrong there.
         what: String,
     },
-    /// A document type.
     #[error("{}", say!(
         "line {line} has a document type (<!DOCTYPE …>), which is refused: entities can be made to fill the memory or to read other files. Have it written without one",
         line
     ))]
+    /// It declares a document type, which is never read.
     DocumentType {
-        /// The line.
+        /// The line where it stands, counted from 1.
         line: u64,
     },
     /// An entity that is not one of XML's own.
@@ -42,17 +42,17 @@ pub enum Fault {
         line, name
     ))]
     Entity {
-        /// The line.
+        /// The line where it stands, counted from 1.
         line: u64,
-        /// Its name.
+        /// The entity that the document names.
         name: String,
     },
     /// Something is larger than is read.
     #[error("{}", say!("line {line}: {what}. Nothing of the file is read; have it split, or look whether it is what it says it is", line, what))]
     TooLarge {
-        /// The line.
+        /// The line where it stands, counted from 1.
         line: u64,
-        /// What.
+        /// Which bound it passes, as a part of the message.
         what: String,
     },
     /// The bytes are not of the encoding that the document names, or of none that is known.

@@ -12,7 +12,7 @@ use quick_xml::{
     events::{BytesEnd, BytesRef, BytesStart, Event},
 };
 
-use super::Fault;
+use super::DocumentFault;
 use crate::say;
 
 /// How much of a document is read.
@@ -55,10 +55,10 @@ impl Bounds {
 
 /// A piece of a document.
 #[derive(Debug)]
-pub enum Token<'b> {
-    /// An element begins.
+pub enum XmlToken<'b> {
+    /// An element begins, with its attributes.
     Open(Tag<'b>),
-    /// An element ends.
+    /// The element that was opened last ends.
     Close(BytesEnd<'b>),
     /// Characters, or some of those that belong together.
     Text(Cow<'b, str>),
@@ -99,47 +99,52 @@ impl<R: BufRead> Pull<R> {
     ///
     /// # Errors
     /// If there is none because the document is damaged, or larger than the bounds.
-    pub fn next_token(&mut self) -> Result<Token<'_>, Fault> {
+    pub fn next_token(&mut self) -> Result<XmlToken<'_>, DocumentFault> {
         let line = self.reader.get_mut().lines + 1;
         self.reader.get_mut().piece = self.bounds.piece;
         self.piece.clear();
         match self.reader.read_event_into(&mut self.piece) {
             Ok(Event::Start(start)) => {
                 self.depth += 1;
-                self.bounds.check(&start, self.depth).map_err(|what| Fault::TooLarge { line, what })?;
-                Ok(Token::Open(Tag { start, line }))
+                self.bounds
+                    .check(&start, self.depth)
+                    .map_err(|what| DocumentFault::TooLarge { line, what })?;
+                Ok(XmlToken::Open(Tag { start, line }))
             }
             Ok(Event::End(tag)) => {
                 self.depth -= 1;
-                Ok(Token::Close(tag))
+                Ok(XmlToken::Close(tag))
             }
-            Ok(Event::Text(text)) => Ok(Token::Text(text.xml10_content())),
-            Ok(Event::CData(text)) => Ok(Token::Text(text.xml10_content())),
-            Ok(Event::GeneralRef(reference)) => resolved(&reference, line).map(Token::Text),
-            Ok(Event::DocType(_)) => Err(Fault::DocumentType { line }),
+            Ok(Event::Text(text)) => Ok(XmlToken::Text(text.xml10_content())),
+            Ok(Event::CData(text)) => Ok(XmlToken::Text(text.xml10_content())),
+            Ok(Event::GeneralRef(reference)) => resolved(&reference, line).map(XmlToken::Text),
+            Ok(Event::DocType(_)) => Err(DocumentFault::DocumentType { line }),
             Ok(Event::Eof) if self.depth > 0 => {
-                Err(Fault::Damaged { line, what: say!("it breaks off within an element") })
+                Err(DocumentFault::Damaged { line, what: say!("it breaks off within an element") })
             }
-            Ok(Event::Eof) => Ok(Token::End),
-            Ok(_) => Ok(Token::Nothing),
+            Ok(Event::Eof) => Ok(XmlToken::End),
+            Ok(_) => Ok(XmlToken::Nothing),
             Err(error) => Err(told(&error, line)),
         }
     }
 }
 
 /// What a reference stands for: a character by its number, or one of the five that XML knows.
-fn resolved(reference: &BytesRef<'_>, line: u64) -> Result<Cow<'static, str>, Fault> {
+fn resolved(reference: &BytesRef<'_>, line: u64) -> Result<Cow<'static, str>, DocumentFault> {
     match reference.resolve_char_ref() {
         Ok(Some(character)) => return Ok(Cow::Owned(character.to_string())),
         Ok(None) => {}
         Err(_) => {
-            return Err(Fault::Damaged { line, what: say!("a character by a number that no character has") });
+            return Err(DocumentFault::Damaged {
+                line,
+                what: say!("a character by a number that no character has"),
+            });
         }
     }
     let name = reference.xml10_content();
     resolve_predefined_entity(&name)
         .map(Cow::Borrowed)
-        .ok_or_else(|| Fault::Entity { line, name: name.chars().take(40).collect() })
+        .ok_or_else(|| DocumentFault::Entity { line, name: name.chars().take(40).collect() })
 }
 
 impl Tag<'_> {
@@ -153,7 +158,7 @@ impl Tag<'_> {
     ///
     /// # Errors
     /// If they are no attributes.
-    pub fn attributes(&self) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), Fault>> {
+    pub fn attributes(&self) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), DocumentFault>> {
         let mut all = self.start.attributes();
         all.with_checks(false);
         all.filter(|attribute| {
@@ -161,7 +166,8 @@ impl Tag<'_> {
             !name.is_ok_and(|name| name == "xmlns" || name.starts_with("xmlns:"))
         })
         .map(|attribute| {
-            let damaged = || Fault::Damaged { line: self.line, what: say!("an attribute that is none") };
+            let damaged =
+                || DocumentFault::Damaged { line: self.line, what: say!("an attribute that is none") };
             let attribute = attribute.map_err(|_| damaged())?;
             let name = attribute.key.0;
             let name = name.rsplit_once(':').map_or(name, |(_, name)| name);
@@ -172,15 +178,15 @@ impl Tag<'_> {
 }
 
 /// What is wrong with a document, in our words.
-fn told(error: &Error, line: u64) -> Fault {
+fn told(error: &Error, line: u64) -> DocumentFault {
     let what = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            return Fault::TooLarge { line, what: error.to_string() };
+            return DocumentFault::TooLarge { line, what: error.to_string() };
         }
         Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             say!("bytes that are not UTF-8, or cannot be decompressed")
         }
-        Error::Io(error) => return Fault::Read(error.clone()),
+        Error::Io(error) => return DocumentFault::Read(error.clone()),
         Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
             say!("<{expected}> is closed by </{found}>", expected = short(expected), found = short(found))
         }
@@ -192,7 +198,7 @@ fn told(error: &Error, line: u64) -> Fault {
         }
         _ => say!("something that XML does not allow there"),
     };
-    Fault::Damaged { line, what }
+    DocumentFault::Damaged { line, what }
 }
 
 fn short(name: &str) -> String {

@@ -9,8 +9,8 @@ use std::{collections::HashMap, io::Write};
 use serde_json::{Map, Value};
 
 use super::{
-    Fault, layout,
-    pull::{Bounds, Pull, Tag, Token},
+    DocumentFault, layout,
+    pull::{Bounds, Pull, Tag, XmlToken},
 };
 use crate::say;
 
@@ -21,8 +21,8 @@ const OUTPUT_MAX: u64 = 1 << 30;
 
 /// What was made of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Rows.
+pub struct DocumentSummary {
+    /// Rows that were made of the document.
     pub rows: u64,
     /// Those of them that are elements on the way to a row in which there was none.
     pub incomplete: u64,
@@ -33,28 +33,28 @@ pub struct Summary {
 ///
 /// # Errors
 /// If the document is refused; nothing is written then.
-pub fn to_lines(text: &str, path: &str, out: &mut impl Write) -> Result<Summary, Fault> {
+pub fn to_lines(text: &str, path: &str, out: &mut impl Write) -> Result<DocumentSummary, DocumentFault> {
     let names: Vec<&str> = path.split('/').map(str::trim).filter(|name| !name.is_empty()).collect();
     let mut reader = RowReader { names: &names, open: Vec::new(), closed: Vec::new(), rows: Vec::new() };
     let mut pull = Pull::new(text.as_bytes(), Bounds::default());
     loop {
         match pull.next_token()? {
-            Token::Open(tag) => {
+            XmlToken::Open(tag) => {
                 let way = reader.way_of(tag.name());
                 reader.open.push(Open::new(&tag, way)?);
             }
-            Token::Text(text) => {
+            XmlToken::Text(text) => {
                 if let Some(element) = reader.open.last_mut() {
                     element.text.push_str(&text);
                 }
             }
-            Token::Close(_) => reader.close()?,
-            Token::Nothing => {}
-            Token::End => break,
+            XmlToken::Close(_) => reader.close()?,
+            XmlToken::Nothing => {}
+            XmlToken::End => break,
         }
     }
     if !reader.rows.iter().any(|row| row.complete) {
-        return Err(Fault::NoRows { path: path.to_owned(), found: layout::found(text) });
+        return Err(DocumentFault::NoRows { path: path.to_owned(), found: layout::found(text) });
     }
     reader.write(out)
 }
@@ -83,8 +83,8 @@ struct Open {
 }
 
 impl Open {
-    fn new(tag: &Tag<'_>, way: Way) -> Result<Self, Fault> {
-        let owned = |attribute: Result<(&str, std::borrow::Cow<'_, str>), Fault>| {
+    fn new(tag: &Tag<'_>, way: Way) -> Result<Self, DocumentFault> {
+        let owned = |attribute: Result<(&str, std::borrow::Cow<'_, str>), DocumentFault>| {
             attribute.map(|(name, value)| (name.to_owned(), value.into_owned()))
         };
         Ok(Self {
@@ -177,7 +177,7 @@ impl RowReader<'_> {
         }
     }
 
-    fn close(&mut self) -> Result<(), Fault> {
+    fn close(&mut self) -> Result<(), DocumentFault> {
         let Some(mut element) = self.open.pop() else { return Ok(()) };
         let root = self.open.is_empty();
         match element.way {
@@ -206,7 +206,7 @@ impl RowReader<'_> {
     }
 
     /// An element around rows: each of its rows learns of it.
-    fn around(&mut self, element: Open) -> Result<(), Fault> {
+    fn around(&mut self, element: Open) -> Result<(), DocumentFault> {
         let (name, rows, line) = (element.name.clone(), element.rows, element.line);
         if let Some(parent) = self.open.last_mut() {
             parent.rows += rows;
@@ -226,7 +226,7 @@ impl RowReader<'_> {
         if self.rows.last().is_some_and(|row| bytes(row) > AROUND_MAX) {
             let what =
                 say!("what stands around a row, and would be repeated in each, takes more than 256 KiB");
-            return Err(Fault::TooLarge { line, what });
+            return Err(DocumentFault::TooLarge { line, what });
         }
         Ok(())
     }
@@ -244,8 +244,8 @@ impl RowReader<'_> {
         parent.add(&name, Value::String(element.text));
     }
 
-    fn write(self, out: &mut impl Write) -> Result<Summary, Fault> {
-        let mut summary = Summary::default();
+    fn write(self, out: &mut impl Write) -> Result<DocumentSummary, DocumentFault> {
+        let mut summary = DocumentSummary::default();
         let (mut line, mut left) = (String::new(), OUTPUT_MAX);
         for row in &self.rows {
             line.clear();
@@ -265,7 +265,7 @@ impl RowReader<'_> {
             let comma = if line.len() > 1 { "," } else { "" };
             let place = Value::String(say!("line {line}", line = row.line));
             line.push_str(&format!("{comma}\"$place\":{place}}}\n"));
-            left = left.checked_sub(line.len() as u64).ok_or_else(|| Fault::TooLarge {
+            left = left.checked_sub(line.len() as u64).ok_or_else(|| DocumentFault::TooLarge {
                 line: row.line,
                 what: say!("more than 1 GiB would be made of it"),
             })?;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn rows(text: &str, path: &str) -> Result<(Summary, Vec<Value>), String> {
+fn rows(text: &str, path: &str) -> Result<(DocumentSummary, Vec<Value>), String> {
     let mut out = Vec::new();
     let summary = to_lines(text, path, &mut out).map_err(|fault| {
         assert!(out.is_empty(), "a document that is refused leaves nothing");
@@ -31,7 +31,7 @@ const VOUCHERS: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 #[test]
 fn a_row_has_its_fields_and_what_stands_around_it() {
     let (summary, rows) = rows(VOUCHERS, "VoucherBody/Voucher/DetailList/Detail").unwrap();
-    assert_eq!(summary, Summary { rows: 3, incomplete: 1 });
+    assert_eq!(summary, DocumentSummary { rows: 3, incomplete: 1 });
     assert_eq!(
         rows[1],
         json!({

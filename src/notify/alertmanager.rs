@@ -19,7 +19,7 @@ use crate::{
     alert::{Alert, Notification, NotifiedAlert, Reason},
     config::sinks::{AlertmanagerSpec, Secret},
     event::{Instant, TimeDelta, duration},
-    personal::number::Tail,
+    personal::number::NumberTail,
     rule::Language,
     say,
     text::quoted,
@@ -218,7 +218,7 @@ fn annotations(told: &NotifiedAlert, language: Language) -> Map<String, Value> {
 
 fn mask_one(told: &NotifiedAlert) -> NotifiedAlert {
     let mut alone = super::sample::bare(told.clone());
-    alone = masked(&alone, Tail::Shown);
+    alone = masked(&alone, NumberTail::Shown);
     alone.alerts.pop().unwrap_or_else(|| told.clone())
 }
 

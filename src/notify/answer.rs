@@ -6,7 +6,7 @@ use std::{error::Error, io};
 use super::view::one_line;
 use crate::{
     diagnostic::os_reason,
-    personal::number::{Tail, masked_within},
+    personal::number::{NumberTail, masked_within},
     say,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn words(text: &str) -> String {
     if text.starts_with('<') {
         return String::new();
     }
-    one_line(&masked_within(text, &[], &[], Tail::Hidden), WORDS_MAX)
+    one_line(&masked_within(text, &[], &[], NumberTail::Hidden), WORDS_MAX)
 }
 
 /// What is at the bottom of an error: the system's reason, else the last that a library says.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::RwLock;
 
 use super::{
-    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links, log::Log,
-    template::Templates, webhook::Webhook,
+    Sink, SinkLimits, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links,
+    log::LogSink, template::Templates, webhook::Webhook,
 };
 use crate::{
     clock::Clock,
@@ -27,9 +27,9 @@ pub struct Setup {
     pub language: Language,
     /// The zone of times that people read.
     pub calendar: Arc<Calendar>,
-    /// The clock.
+    /// What tells texts and sinks the time.
     pub clock: Arc<dyn Clock>,
-    /// The texts.
+    /// The texts of each sink, built in or configured.
     pub templates: Arc<Templates>,
     /// In whose name mails and letters are written.
     pub office: Arc<Office>,
@@ -37,14 +37,14 @@ pub struct Setup {
     pub external_url: Option<String>,
     /// The links by which units answer letters, if they have any.
     pub links: Option<Arc<Links>>,
-    /// What is counted.
+    /// What counts attempts and what came of them.
     pub metrics: Arc<Metrics>,
     /// What codes are called: the lists in force, which change while the sinks stay.
     pub names: Arc<RwLock<Lists>>,
 }
 
 /// Lists that may change.
-pub(crate) type Names = Arc<RwLock<Lists>>;
+pub(crate) type SharedLists = Arc<RwLock<Lists>>;
 
 impl Setup {
     /// That of a configuration; its templates are read and tried.
@@ -65,7 +65,7 @@ impl Setup {
             external_url: config.external_url.clone(),
             links: Links::new(config).map(Arc::new),
             metrics,
-            names: Names::default(),
+            names: SharedLists::default(),
         })
     }
 }
@@ -75,8 +75,8 @@ const CONCURRENCY_MAX: usize = 64;
 
 /// How much the sinks take at a time, by name.
 #[must_use]
-pub fn limits(specs: &[SinkSpec]) -> BTreeMap<String, Limits> {
-    let limits = |spec: &SinkSpec| Limits { concurrency: spec.concurrency, per_minute: spec.per_minute };
+pub fn limits(specs: &[SinkSpec]) -> BTreeMap<String, SinkLimits> {
+    let limits = |spec: &SinkSpec| SinkLimits { concurrency: spec.concurrency, per_minute: spec.per_minute };
     specs.iter().map(|spec| (spec.name.clone(), limits(spec))).collect()
 }
 
@@ -127,7 +127,7 @@ fn one(spec: &SinkSpec, setup: &Setup) -> Result<Arc<dyn Sink>, String> {
         (None, Some(spec), None, None, None) => Ok(Arc::new(Alertmanager::new(name, spec, setup)?)),
         (None, None, Some(spec), None, None) => Ok(Arc::new(Webhook::new(spec, setup)?)),
         (None, None, None, Some(spec), None) => Ok(Arc::new(Kafka::new(spec, setup)?)),
-        (None, None, None, None, Some(_)) => Ok(Arc::new(Log)),
+        (None, None, None, None, Some(_)) => Ok(Arc::new(LogSink)),
         _ => Err(say!("give it exactly one of email, alertmanager, webhook, kafka, log")),
     }
 }

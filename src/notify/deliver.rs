@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, SendError, Sink};
+use super::{SendError, Sink, SinkLimits};
 use crate::{
     alert::Notification,
     clock::Clock,
@@ -42,19 +42,19 @@ pub fn pause(attempts: u32, random: f64) -> TimeDelta {
 
 /// Delivers for one sink.
 pub struct Delivery {
-    /// Its name.
+    /// The name of the sink in the configuration.
     pub name: String,
-    /// The sink.
+    /// The sink that notifications are sent through.
     pub sink: Arc<dyn Sink>,
     /// How much it takes at a time.
-    pub limits: Limits,
+    pub limits: SinkLimits,
     /// The outbox, shared by all deliveries.
     pub outbox: Arc<Mutex<Outbox>>,
     /// Changes when there may be something new.
     pub news: watch::Receiver<u64>,
-    /// Ends the delivery.
+    /// What ends the delivery between two attempts.
     pub stop: CancellationToken,
-    /// The time.
+    /// What says when a notification is due.
     pub clock: Arc<dyn Clock>,
     /// Where attempts are counted.
     pub metrics: Arc<Metrics>,

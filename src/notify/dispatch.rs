@@ -18,12 +18,12 @@ use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
         Desk, Policy, Reason, Silence,
-        desk::{GroupKind, Matter},
+        desk::{EntryTopic, GroupKind},
         route::{ALERT, OFFICERS, Route},
     },
     event::Instant,
     lists::Lists,
-    store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
+    store::{DueEntry, DueGroup, Outbox, Round, RoundResult, StoreError, ToldGroup},
 };
 
 /// How long a round may work.
@@ -41,13 +41,11 @@ const ENTRIES_MAX: usize = 500;
 
 /// What a round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Notifications made.
-    pub notifications: usize,
+pub struct DispatchReport {
+    pub(crate) notifications: usize,
     /// Entries that wait because something mutes them, by what: `silence`, `inhibition`, `quiet_hours`, `storm`.
     pub held: BTreeMap<&'static str, u64>,
-    /// Alerts escalated.
-    pub escalated: usize,
+    pub(crate) escalated: usize,
     /// Alerts that a sink was not told of, because they ended before it would have been.
     pub untold: u64,
     /// Whether more is due already.
@@ -59,7 +57,7 @@ pub struct Report {
 pub struct Dispatch {
     /// What the configuration says.
     pub policy: Arc<Policy>,
-    /// The sinks.
+    /// The sinks that there are, by name.
     pub sinks: Arc<Sinks>,
     /// The reference lists, for the contacts of units.
     pub lists: Lists,
@@ -68,8 +66,7 @@ pub struct Dispatch {
 /// What rounds know that follow one another: it is read before they begin, so that no commit waits for it.
 #[derive(Debug)]
 pub struct Pass {
-    /// The time.
-    pub now: Instant,
+    pub(crate) now: Instant,
     gravers: Gravers,
 }
 
@@ -85,7 +82,7 @@ struct Work<'w> {
     given: BTreeMap<String, u32>,
     /// By sink, what is too much.
     surplus: BTreeMap<String, Vec<(DueGroup, Vec<DueEntry>)>>,
-    report: Report,
+    report: DispatchReport,
 }
 
 impl Dispatch {
@@ -104,7 +101,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// If the database cannot be read or written.
-    pub fn round(&self, round: &Round<'_>, pass: &Pass) -> RoundResult<Report> {
+    pub fn round(&self, round: &Round<'_>, pass: &Pass) -> RoundResult<DispatchReport> {
         let mut work = Work {
             dispatch: self,
             round,
@@ -114,7 +111,7 @@ impl Dispatch {
             silences: round.silences(pass.now)?,
             given: BTreeMap::new(),
             surplus: BTreeMap::new(),
-            report: Report::default(),
+            report: DispatchReport::default(),
         };
         work.escalate()?;
         work.groups()?;
@@ -190,7 +187,7 @@ impl Work<'_> {
         let entries = self.round.entries(&due.group_key, self.now, ENTRIES_MAX)?;
         self.report.more |= entries.len() == ENTRIES_MAX;
         // What an officer sends, nothing holds back.
-        if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == Matter::Explain) {
+        if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == EntryTopic::Explain) {
             return self.send_letter(&due, &entries);
         }
         if due.route == OFFICERS {
@@ -203,7 +200,7 @@ impl Work<'_> {
         if left.is_empty() {
             return Ok(());
         }
-        if left.iter().any(|entry| entry.matter == Matter::Explain) {
+        if left.iter().any(|entry| entry.matter == EntryTopic::Explain) {
             return self.send_drafts(&due, left);
         }
         if due.group_key.kind() == GroupKind::Digest {
@@ -241,7 +238,7 @@ impl Work<'_> {
     }
 
     /// Why a group is told of; entries that say nothing new are taken out.
-    fn reason(&mut self, group: &Group, left: &mut Vec<DueEntry>) -> RoundResult<Option<Reason>> {
+    fn reason(&mut self, group: &ToldGroup, left: &mut Vec<DueEntry>) -> RoundResult<Option<Reason>> {
         // An alert that is over is told of to those who know it, and is news to nobody.
         let (told, over): (Vec<_>, Vec<_>) = left
             .drain(..)
@@ -252,17 +249,18 @@ impl Work<'_> {
             return Ok(None);
         }
         let mut open = left.iter().filter(|entry| !entry.alert.state.is_over()).map(|entry| entry.matter);
-        if open.clone().any(|matter| matter == Matter::Escalated) {
+        if open.clone().any(|matter| matter == EntryTopic::Escalated) {
             return Ok(Some(Reason::Escalated));
         }
         // What became of letters is told by itself: it says what to do.
-        let of_letters = [(Matter::Answered, Reason::Answered), (Matter::Unanswered, Reason::Unanswered)];
+        let of_letters =
+            [(EntryTopic::Answered, Reason::Answered), (EntryTopic::Unanswered, Reason::Unanswered)];
         for (matter, reason) in of_letters {
             if open.clone().all(|other| other == matter) && open.clone().next().is_some() {
                 return Ok(Some(reason));
             }
         }
-        if open.any(|matter| matter != Matter::Ended) {
+        if open.any(|matter| matter != EntryTopic::Ended) {
             return Ok(Some(if group.alerts.is_empty() { Reason::First } else { Reason::New }));
         }
         for id in &group.alerts {
@@ -282,13 +280,13 @@ impl Work<'_> {
     }
 
     /// Brings what is known of a group up to date, and gives it as it was with its thread.
-    fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<Group> {
+    fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<ToldGroup> {
         let first = entries.first().map(|entry| entry.alert.alert_id.clone()).unwrap_or_default();
         if due.group_key.kind() == GroupKind::Digest {
-            return Ok(Group { thread: own_thread(&due.group_key, entries), alerts: Vec::new() });
+            return Ok(ToldGroup { thread: own_thread(&due.group_key, entries), alerts: Vec::new() });
         }
         let known = self.round.group(&due.group_key)?.filter(|group| !group.alerts.is_empty());
-        let before = known.unwrap_or(Group { thread: first, alerts: Vec::new() });
+        let before = known.unwrap_or(ToldGroup { thread: first, alerts: Vec::new() });
         let mut after = before.clone();
         let over = |id: &str| entries.iter().any(|e| e.alert.alert_id == id && e.alert.state.is_over());
         after.alerts.extend(entries.iter().map(|entry| entry.alert.alert_id.clone()));

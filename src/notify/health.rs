@@ -19,7 +19,6 @@ pub(crate) enum Trouble {
     Outbox,
     /// Notifications were refused for good.
     Parked,
-    /// Rules fail.
     RuleErrors,
     /// Many records are put into quarantine.
     Quarantine,
@@ -32,7 +31,6 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// All of them.
     pub(crate) const ALL: [Self; 9] = [
         Self::Silent,
         Self::Lag,
@@ -64,7 +62,7 @@ impl Trouble {
 
 /// The daemon's figures at a time. Counts are since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
+pub(crate) struct HealthFigures {
     /// When the last event was committed, or the daemon started.
     pub last_event: Instant,
     /// Records that sources are behind.
@@ -75,7 +73,6 @@ pub(crate) struct Figures {
     pub waiting_for: Vec<String>,
     /// Notifications refused for good.
     pub parked: u64,
-    /// Evaluations that failed.
     pub rule_errors: u64,
     /// Records put into quarantine.
     pub quarantined: u64,
@@ -87,9 +84,8 @@ pub(crate) struct Figures {
     pub reloaded: bool,
 }
 
-/// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct HealthNotice {
     /// What it is about.
     pub trouble: Trouble,
     /// Whether it is over.
@@ -129,7 +125,7 @@ impl Health {
     }
 
     /// Looks at the figures, and says what has begun, is still there after long, or is over.
-    pub(crate) fn look(&mut self, figures: &Figures, now: Instant) -> Vec<News> {
+    pub(crate) fn look(&mut self, figures: &HealthFigures, now: Instant) -> Vec<HealthNotice> {
         let wrong = self.wrong(figures, now);
         let mut told = Vec::new();
         for trouble in Trouble::ALL {
@@ -137,13 +133,13 @@ impl Health {
                 (Some(text), last) => {
                     if last.is_none_or(|last| now - *last >= self.thresholds.repeat) {
                         self.present.insert(trouble, now);
-                        told.push(News { trouble, is_over: false, text: text.clone() });
+                        told.push(HealthNotice { trouble, is_over: false, text: text.clone() });
                     }
                 }
                 (None, Some(_)) => {
                     self.present.remove(&trouble);
                     let text = format!("恢复正常 / well again: {}", trouble.word());
-                    told.push(News { trouble, is_over: true, text });
+                    told.push(HealthNotice { trouble, is_over: true, text });
                 }
                 (None, None) => {}
             }
@@ -151,7 +147,7 @@ impl Health {
         told
     }
 
-    fn wrong(&mut self, f: &Figures, now: Instant) -> BTreeMap<Trouble, String> {
+    fn wrong(&mut self, f: &HealthFigures, now: Instant) -> BTreeMap<Trouble, String> {
         let mut wrong: BTreeMap<_, _> = self.beyond_thresholds(f, now).collect();
         for (trouble, count, text) in [
             (
@@ -176,7 +172,7 @@ impl Health {
     /// The figures that are worse than they may be.
     fn beyond_thresholds(
         &mut self,
-        f: &Figures,
+        f: &HealthFigures,
         now: Instant,
     ) -> impl Iterator<Item = (Trouble, String)> + use<> {
         let rejects = self.within_an_hour(f.quarantined, now);
@@ -263,16 +259,16 @@ mod tests {
         })
     }
 
-    fn fine(now: i64) -> Figures {
-        Figures {
+    fn fine(now: i64) -> HealthFigures {
+        HealthFigures {
             last_event: Instant::from_micros(now),
             reloaded: true,
             disk_free: Some(1 << 40),
-            ..Figures::default()
+            ..HealthFigures::default()
         }
     }
 
-    fn words(told: &[News]) -> Vec<(&'static str, bool)> {
+    fn words(told: &[HealthNotice]) -> Vec<(&'static str, bool)> {
         told.iter().map(|t| (t.trouble.word(), t.is_over)).collect()
     }
 
@@ -280,7 +276,7 @@ mod tests {
     fn what_is_wrong_is_told_once_then_seldom_and_when_it_is_over() {
         let mut health = health();
         assert_eq!(health.look(&fine(0), Instant::EPOCH), []);
-        let silent = Figures { last_event: Instant::EPOCH, ..fine(0) };
+        let silent = HealthFigures { last_event: Instant::EPOCH, ..fine(0) };
         assert_eq!(words(&health.look(&silent, Instant::from_micros(59 * MINUTE))), []);
         assert_eq!(words(&health.look(&silent, Instant::from_micros(60 * MINUTE))), [("silent", false)]);
         assert_eq!(words(&health.look(&silent, Instant::from_micros(61 * MINUTE))), []);
@@ -295,7 +291,7 @@ mod tests {
     #[test]
     fn growth_counts_not_the_sum() {
         let mut health = health();
-        let with = |minute: i64, quarantined, rule_errors| Figures {
+        let with = |minute: i64, quarantined, rule_errors| HealthFigures {
             rule_errors,
             quarantined,
             ..fine(minute * MINUTE)
@@ -315,7 +311,7 @@ mod tests {
 
     #[test]
     fn each_figure_has_its_trouble() {
-        let bad = Figures {
+        let bad = HealthFigures {
             last_event: Instant::EPOCH,
             lag_records: 1000,
             outbox_age: TimeDelta::from_micros(15 * MINUTE),

@@ -14,7 +14,6 @@ const VERSION: u32 = 1;
 const TIMES: [&str; 7] =
     ["opened_at", "first_at", "last_at", "changed_at", "acknowledged_at", "ended_at", "escalates_at"];
 
-/// The whole notification.
 #[must_use]
 pub(super) fn notification(notification: &Notification, setup: &Setup) -> Value {
     let mut body = envelope(notification, setup);

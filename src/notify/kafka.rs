@@ -19,7 +19,7 @@ use crate::{
     alert::Notification,
     config::sinks::KafkaSinkSpec,
     event::duration,
-    personal::number::Tail,
+    personal::number::NumberTail,
     say,
     source::kafka::{ClientLog, Connection, Reserved, wrong_property},
     text::quoted,
@@ -38,7 +38,6 @@ const RESERVED: &[Reserved] = &[
     ("delivery.timeout.ms", || say!("use `timeout`")),
 ];
 
-/// A topic.
 pub(crate) struct Kafka {
     config: ClientConfig,
     topic: String,
@@ -116,7 +115,7 @@ impl Sink for Kafka {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let producer = self.producer().map_err(SendError::Temporary)?;
         let messages = match self.mask {
-            true => messages(&masked(notification, Tail::Shown), &self.setup),
+            true => messages(&masked(notification, NumberTail::Shown), &self.setup),
             false => messages(notification, &self.setup),
         };
         let reason = reason_word(notification.reason);

@@ -39,7 +39,6 @@ pub(super) struct LetterView {
     deadline: Option<String>,
     /// What the officer adds.
     note: Option<String>,
-    /// Who signs.
     sender: String,
     /// What stands under the name, a line each.
     signature: Vec<String>,

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 
 use super::{SendError, Sink, mask::masked, sample::reason_word, view::one_line};
-use crate::{alert::Notification, personal::number::Tail};
+use crate::{alert::Notification, personal::number::NumberTail};
 
 #[derive(Debug, Default)]
-pub(crate) struct Log;
+pub(crate) struct LogSink;
 
 #[async_trait]
-impl Sink for Log {
+impl Sink for LogSink {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let reason = reason_word(notification.reason);
         let Notification { sink, id, .. } = notification;
@@ -34,7 +34,7 @@ impl Sink for Log {
         if notification.omitted > 0 {
             tracing::info!(sink, notification = id, reason, omitted = notification.omitted, "more alerts");
         }
-        if let Some(message) = &masked(notification, Tail::Hidden).message {
+        if let Some(message) = &masked(notification, NumberTail::Hidden).message {
             tracing::info!(sink, notification = id, reason, "{}", one_line(message, 1000));
         }
         Ok(())

@@ -10,8 +10,8 @@ use crate::{
     alert::{Alert, Labels, Notification, NotifiedAlert, route::ALERT},
     finding::Finding,
     personal::{
-        Kind, Kinds, name,
-        number::{self, Tail},
+        Kinds, PersonalKind, name,
+        number::{self, NumberTail},
     },
 };
 
@@ -22,7 +22,7 @@ const OURS_MAX: usize = 200;
 
 /// The notification without personal data.
 #[must_use]
-pub(crate) fn masked(notification: &Notification, tail: Tail) -> Notification {
+pub(crate) fn masked(notification: &Notification, tail: NumberTail) -> Notification {
     let mut masked = notification.clone();
     let mut all = Secrets::new(tail);
     for told in &mut masked.alerts {
@@ -34,7 +34,9 @@ pub(crate) fn masked(notification: &Notification, tail: Tail) -> Notification {
     all.sort();
     let kind = |column: &str| {
         let kinds = notification.alerts.iter().map(|told| kind(&told.alert, column));
-        kinds.reduce(Kind::and).unwrap_or_else(|| Kind::of_column(column).unwrap_or(Kind::UNKNOWN))
+        kinds
+            .reduce(PersonalKind::and)
+            .unwrap_or_else(|| PersonalKind::of_column(column).unwrap_or(PersonalKind::UNKNOWN))
     };
     masked.group = all.labels(&notification.group, kind);
     masked.message = notification.message.as_deref().map(|message| all.free(message));
@@ -45,7 +47,7 @@ pub(crate) fn masked(notification: &Notification, tail: Tail) -> Notification {
 #[must_use]
 pub(crate) fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
     let mut told = NotifiedAlert { alert, evidence };
-    Secrets::of(&told, Tail::Shown).mask(&mut told);
+    Secrets::of(&told, NumberTail::Shown).mask(&mut told);
     (told.alert, told.evidence)
 }
 
@@ -54,11 +56,11 @@ pub(crate) fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<
 pub(crate) fn masked_finding(finding: &Finding, kinds: Option<&Kinds>) -> Finding {
     let kind = |column: &str| match kinds {
         Some(kinds) => kinds.of(column),
-        None => Kind::of_column(column).unwrap_or(Kind::UNKNOWN),
+        None => PersonalKind::of_column(column).unwrap_or(PersonalKind::UNKNOWN),
     };
     let row = Row::of(finding);
     let secrets =
-        Secrets::among(&[Row::of(finding)], kind, finding.event_id.as_deref().into_iter(), Tail::Shown);
+        Secrets::among(&[Row::of(finding)], kind, finding.event_id.as_deref().into_iter(), NumberTail::Shown);
     Finding {
         summary: secrets.free(&finding.summary),
         key: secrets.values(&finding.key, kind, row.owner()),
@@ -68,17 +70,17 @@ pub(crate) fn masked_finding(finding: &Finding, kinds: Option<&Kinds>) -> Findin
 }
 
 /// What a column of an alert may hold. An alert from before kinds were stored has names alone to go by.
-fn kind(alert: &Alert, column: &str) -> Kind {
+fn kind(alert: &Alert, column: &str) -> PersonalKind {
     match &alert.personal {
         Some(kinds) => kinds.of(column),
-        None => Kind::of_column(column).unwrap_or(Kind::UNKNOWN),
+        None => PersonalKind::of_column(column).unwrap_or(PersonalKind::UNKNOWN),
     }
 }
 
 /// What is personal around an alert, and what is not.
 #[derive(Debug)]
 struct Secrets {
-    tail: Tail,
+    tail: NumberTail,
     /// What is replaced by what, the longest first.
     replacements: Vec<(String, String)>,
     /// The digits of accounts.
@@ -88,11 +90,11 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn new(tail: Tail) -> Self {
+    fn new(tail: NumberTail) -> Self {
         Self { tail, replacements: Vec::new(), known: Vec::new(), ours: Vec::new() }
     }
 
-    fn of(told: &NotifiedAlert, tail: Tail) -> Self {
+    fn of(told: &NotifiedAlert, tail: NumberTail) -> Self {
         let kind = |column: &str| kind(&told.alert, column);
         let rows = std::iter::once(Row::of_key(&told.alert)).chain(told.evidence.iter().map(Row::of));
         let ids = told.evidence.iter().filter_map(|finding| finding.event_id.as_deref());
@@ -103,9 +105,9 @@ impl Secrets {
     /// What is personal in these rows. `ours` are ids and codes around them.
     fn among<'o>(
         rows: &[Row<'_>],
-        kind: impl Fn(&str) -> Kind,
+        kind: impl Fn(&str) -> PersonalKind,
         ours: impl Iterator<Item = &'o str>,
-        tail: Tail,
+        tail: NumberTail,
     ) -> Self {
         let mut found = Self::new(tail);
         // Whole values first: free text may have them in it.
@@ -113,7 +115,7 @@ impl Secrets {
             for row in rows {
                 for (column, value) in row.cells() {
                     let kind = kind(column);
-                    if kind.has(Kind::TEXT.and(Kind::MIXED)) == free {
+                    if kind.has(PersonalKind::TEXT.and(PersonalKind::MIXED)) == free {
                         found.look(kind, value, row.owner());
                     }
                 }
@@ -127,7 +129,7 @@ impl Secrets {
         found
     }
 
-    fn look(&mut self, kind: Kind, value: &Value, owner: Option<Owner>) {
+    fn look(&mut self, kind: PersonalKind, value: &Value, owner: Option<Owner>) {
         let text = match value {
             Value::String(text) if !text.is_empty() => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -137,10 +139,12 @@ impl Secrets {
         if kind.is_ordinary() {
             return list(&text).for_each(|text| self.own(text));
         }
-        if kind.has(Kind::LIST) && !kind.has(Kind::TEXT.and(Kind::MIXED)) {
-            list(&text).for_each(|item| self.look(kind.without(Kind::LIST), &item.into(), owner));
+        if kind.has(PersonalKind::LIST) && !kind.has(PersonalKind::TEXT.and(PersonalKind::MIXED)) {
+            list(&text).for_each(|item| self.look(kind.without(PersonalKind::LIST), &item.into(), owner));
         }
-        if is_number(kind, &text) && !kind.has(Kind::LIST.and(Kind::TEXT).and(Kind::MIXED)) {
+        if is_number(kind, &text)
+            && !kind.has(PersonalKind::LIST.and(PersonalKind::TEXT).and(PersonalKind::MIXED))
+        {
             let digits = number::digits(&text);
             if let Some(grouped) = grouped(&digits) {
                 self.replacements.push((grouped, number::masked(&digits, self.tail)));
@@ -189,7 +193,7 @@ impl Secrets {
         (told.alert.labels, told.alert.key) = (labels, key);
     }
 
-    fn labels(&self, labels: &Labels, kind: impl Fn(&str) -> Kind) -> Labels {
+    fn labels(&self, labels: &Labels, kind: impl Fn(&str) -> PersonalKind) -> Labels {
         let mut masked = Labels::default();
         for (name, value) in labels.iter() {
             match LABELS.contains(&name) {
@@ -203,7 +207,7 @@ impl Secrets {
     fn values(
         &self,
         values: &Map<String, Value>,
-        kind: impl Fn(&str) -> Kind,
+        kind: impl Fn(&str) -> PersonalKind,
         owner: Option<Owner>,
     ) -> Map<String, Value> {
         values
@@ -212,41 +216,45 @@ impl Secrets {
             .collect()
     }
 
-    fn value(&self, kind: Kind, value: &Value, owner: Option<Owner>) -> Value {
+    fn value(&self, kind: PersonalKind, value: &Value, owner: Option<Owner>) -> Value {
         match value {
             Value::String(text) => self.text(kind, text, owner).into(),
-            Value::Number(number) if kind.has(Kind::ACCOUNT) => {
+            Value::Number(number) if kind.has(PersonalKind::ACCOUNT) => {
                 self.text(kind, &number.to_string(), owner).into()
             }
             Value::Array(items) => {
-                items.iter().map(|item| self.value(kind.without(Kind::LIST), item, owner)).collect()
+                items.iter().map(|item| self.value(kind.without(PersonalKind::LIST), item, owner)).collect()
             }
             other => other.clone(),
         }
     }
 
-    fn text(&self, kind: Kind, text: &str, owner: Option<Owner>) -> String {
+    fn text(&self, kind: PersonalKind, text: &str, owner: Option<Owner>) -> String {
         if kind.is_ordinary() || text.is_empty() {
             return self.exact(text);
         }
-        if kind.has(Kind::TEXT.and(Kind::MIXED)) {
+        if kind.has(PersonalKind::TEXT.and(PersonalKind::MIXED)) {
             let mut text = self.within(text);
-            if kind.has(Kind::ACCOUNT) {
+            if kind.has(PersonalKind::ACCOUNT) {
                 text = number::masked_words(&text, self.tail);
             }
-            if kind.has(Kind::NAME) {
+            if kind.has(PersonalKind::NAME) {
                 text = name::masked_words(&text);
             }
             return number::masked_within(&text, &self.known, &self.ours, self.tail);
         }
         if is_number(kind, text) {
             let one = |number: &str| number::masked(number, self.tail);
-            return if kind.has(Kind::LIST) { number::masked_list(text, self.tail) } else { one(text) };
+            return if kind.has(PersonalKind::LIST) {
+                number::masked_list(text, self.tail)
+            } else {
+                one(text)
+            };
         }
-        let text = match owner.filter(|_| kind.has(Kind::TYPED)) {
+        let text = match owner.filter(|_| kind.has(PersonalKind::TYPED)) {
             Some(Owner::Person) => name::masked(text),
             Some(Owner::Organisation) => text.to_owned(),
-            None if kind.has(Kind::LIST) => name::masked_list(text),
+            None if kind.has(PersonalKind::LIST) => name::masked_list(text),
             None => name::masked_owner(text),
         };
         number::masked_within(&text, &self.known, &self.ours, self.tail)
@@ -288,8 +296,8 @@ fn replaced(text: String, from: &str, to: &str) -> String {
 }
 
 /// Whether a value of this kind is a number and no name.
-fn is_number(kind: Kind, text: &str) -> bool {
-    kind.has(Kind::ACCOUNT) && (!kind.has(Kind::NAME) || number::digits(text).len() > 4)
+fn is_number(kind: PersonalKind, text: &str) -> bool {
+    kind.has(PersonalKind::ACCOUNT) && (!kind.has(PersonalKind::NAME) || number::digits(text).len() > 4)
 }
 
 /// The items of a list as a finding shows it.
@@ -369,7 +377,7 @@ mod tests {
         told.evidence[0].summary = line.to_owned();
         told.evidence[0].values.insert("purpose".into(), json!("欧阳小明 劳务费"));
 
-        let text = serde_json::to_string(&masked(&raw, Tail::Shown)).unwrap();
+        let text = serde_json::to_string(&masked(&raw, NumberTail::Shown)).unwrap();
         assert!(!text.contains("小明") && !text.contains("622202120200001"), "{text}");
         assert!(text.contains("向欧***(****2345)支付 60,000.00 元"), "{text}");
         assert!(text.contains("欧*** 劳务费"));
@@ -383,7 +391,7 @@ mod tests {
         told.evidence[0].values.insert("payee_type".into(), json!("entity"));
         told.evidence[0].values.insert("project_code".into(), json!("330000241234567890123"));
         told.evidence[0].summary = "杭州某建设有限公司 330000241234567890123".into();
-        let masked = masked(&raw, Tail::Shown);
+        let masked = masked(&raw, NumberTail::Shown);
         assert_eq!(masked.alerts[0].evidence[0].summary, "杭州某建设有限公司 330000241234567890123");
     }
 
@@ -392,11 +400,11 @@ mod tests {
         let mut raw = sample(Reason::First, Language::Zh);
         raw.alerts[0].evidence.clear();
         raw.alerts[0].alert.summary = "账号 6222021202000012345 金额 60000.00".into();
-        assert_eq!(masked(&raw, Tail::Shown).alerts[0].alert.summary, "账号 ****2345 金额 60000.00");
+        assert_eq!(masked(&raw, NumberTail::Shown).alerts[0].alert.summary, "账号 ****2345 金额 60000.00");
     }
 
     /// A notification of one finding with these values and kinds.
-    fn raw(cells: &[(&str, Value, Kind)], line: &str) -> Notification {
+    fn raw(cells: &[(&str, Value, PersonalKind)], line: &str) -> Notification {
         let mut raw = sample(Reason::First, Language::Zh);
         let told = &mut raw.alerts[0];
         told.evidence.truncate(1);
@@ -412,7 +420,7 @@ mod tests {
         raw
     }
 
-    fn shown(notification: &Notification, tail: Tail) -> (Value, String) {
+    fn shown(notification: &Notification, tail: NumberTail) -> (Value, String) {
         let masked = masked(notification, tail);
         let told = &masked.alerts[0];
         assert_eq!(told.alert.summary, told.evidence[0].summary);
@@ -422,18 +430,22 @@ mod tests {
     #[test]
     fn measures_are_masked_by_what_they_are_made_of() {
         let cells = [
-            ("known", json!("6222021202000012345"), Kind::ACCOUNT),
-            ("who", json!("王小明"), Kind::NAME),
-            ("all", json!(["王小明", "杭州某公司", "李四"]), Kind::NAME.and(Kind::LIST)),
-            ("accounts", json!("[33010160006, 33010160007]"), Kind::ACCOUNT.and(Kind::LIST)),
-            ("both", json!("李四:6217000000001111"), Kind::ACCOUNT.and(Kind::NAME).and(Kind::MIXED)),
-            ("purpose", json!("付王小明，卡 6222 0212 0200 0012 345"), Kind::TEXT),
-            ("voucher", json!("2026000000000987"), Kind::ORDINARY),
-            ("total", json!("123456789012.50"), Kind::ORDINARY),
-            ("n", json!(3), Kind::ORDINARY),
+            ("known", json!("6222021202000012345"), PersonalKind::ACCOUNT),
+            ("who", json!("王小明"), PersonalKind::NAME),
+            ("all", json!(["王小明", "杭州某公司", "李四"]), PersonalKind::NAME.and(PersonalKind::LIST)),
+            ("accounts", json!("[33010160006, 33010160007]"), PersonalKind::ACCOUNT.and(PersonalKind::LIST)),
+            (
+                "both",
+                json!("李四:6217000000001111"),
+                PersonalKind::ACCOUNT.and(PersonalKind::NAME).and(PersonalKind::MIXED),
+            ),
+            ("purpose", json!("付王小明，卡 6222 0212 0200 0012 345"), PersonalKind::TEXT),
+            ("voucher", json!("2026000000000987"), PersonalKind::ORDINARY),
+            ("total", json!("123456789012.50"), PersonalKind::ORDINARY),
+            ("n", json!(3), PersonalKind::ORDINARY),
         ];
         let line = "此前户名都是 王小明，账号 6,222,021,202,000,012,345，凭证 2026000000000987 共 123,456,789,012.50 元";
-        let (values, summary) = shown(&raw(&cells, line), Tail::Shown);
+        let (values, summary) = shown(&raw(&cells, line), NumberTail::Shown);
         let expected = json!({
             "known": "****2345", "who": "王**", "all": ["王**", "杭州某公司", "李*"], "accounts": "[****0006, ****0007]",
             "both": "李*:****1111", "purpose": "付王**，卡 ****2345", "voucher": "2026000000000987",
@@ -446,32 +458,35 @@ mod tests {
 
     #[test]
     fn a_hidden_tail_leaves_no_digit_and_a_part_of_an_account_is_one() {
-        let cells = [("known", json!("6222021202000012345"), Kind::ACCOUNT)];
+        let cells = [("known", json!("6222021202000012345"), PersonalKind::ACCOUNT)];
         let raw = raw(&cells, "账号 6222021202000012345，即 000012345，另 99887766554433");
-        assert_eq!(shown(&raw, Tail::Hidden).1, "账号 ****，即 ****，另 ****");
-        assert_eq!(shown(&raw, Tail::Shown).1, "账号 ****2345，即 ****2345，另 ****4433");
+        assert_eq!(shown(&raw, NumberTail::Hidden).1, "账号 ****，即 ****，另 ****");
+        assert_eq!(shown(&raw, NumberTail::Shown).1, "账号 ****2345，即 ****2345，另 ****4433");
     }
 
     /// The account `1` in bad data must not turn every 1 into stars.
     #[test]
     fn short_accounts_are_replaced_where_they_stand_alone() {
-        let cells = [("payee_account", json!("1"), Kind::ACCOUNT), ("payee_name", json!("Li"), Kind::NAME)];
+        let cells = [
+            ("payee_account", json!("1"), PersonalKind::ACCOUNT),
+            ("payee_name", json!("Li"), PersonalKind::NAME),
+        ];
         let raw = raw(&cells, "Li, account 12: 100 of 1000 in Linz");
-        assert_eq!(shown(&raw, Tail::Shown).1, "L*, account 12: 100 of 1000 in Linz");
+        assert_eq!(shown(&raw, NumberTail::Shown).1, "L*, account 12: 100 of 1000 in Linz");
     }
 
     #[test]
     fn an_alert_from_before_kinds_were_stored_goes_by_names_and_looks() {
         let cells = [
-            ("payee_account", json!("33010160006"), Kind::ORDINARY),
-            ("known", json!("王小明"), Kind::ORDINARY),
-            ("other", json!("杭州某公司"), Kind::ORDINARY),
-            ("paid_to", json!("6222021202000012345"), Kind::ORDINARY),
-            ("amount", json!("153000.00"), Kind::ORDINARY),
+            ("payee_account", json!("33010160006"), PersonalKind::ORDINARY),
+            ("known", json!("王小明"), PersonalKind::ORDINARY),
+            ("other", json!("杭州某公司"), PersonalKind::ORDINARY),
+            ("paid_to", json!("6222021202000012345"), PersonalKind::ORDINARY),
+            ("amount", json!("153000.00"), PersonalKind::ORDINARY),
         ];
         let mut raw = raw(&cells, "王小明 33010160006 6222021202000012345 153,000.00");
         raw.alerts[0].alert.personal = None;
-        let (values, summary) = shown(&raw, Tail::Shown);
+        let (values, summary) = shown(&raw, NumberTail::Shown);
         let expected = json!({
             "payee_account": "****0006", "known": "王**", "other": "杭州某公司", "paid_to": "****2345", "amount": "153000.00",
         });

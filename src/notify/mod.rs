@@ -29,7 +29,7 @@ use std::{sync::Arc, time::Duration};
 use crate::alert::{Notification, NotifiedAlert};
 use async_trait::async_trait;
 
-pub(crate) use build::Names;
+pub(crate) use build::SharedLists;
 pub use build::{Setup, build, limits};
 pub use resend::Resender;
 
@@ -49,14 +49,14 @@ pub enum SendError {
 
 /// How much a sink takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct SinkLimits {
     /// Notifications under way at once.
     pub concurrency: usize,
     /// Notifications a minute; `None` is as many as it takes.
     pub per_minute: Option<u32>,
 }
 
-/// Where notifications go.
+/// A way out: it sends a notification, or says why not.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Delivers one notification. `Ok` only when the receiver has accepted it; cancelling may have delivered it.

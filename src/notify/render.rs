@@ -14,17 +14,16 @@ use crate::{
     config::office::Office,
     event::time::Calendar,
     lists::Lists,
-    personal::number::Tail,
+    personal::number::NumberTail,
     rule::Language,
 };
 
-/// No names.
 static NEUTRAL: Office = Office { bureau: None, sender: None, signature: None };
 
 /// How a notification is rendered.
 #[derive(Debug, Clone, Copy)]
 pub struct Style<'s> {
-    /// The reader's language.
+    /// The language that the reader is written to in.
     pub language: Language,
     /// The zone that times are shown in.
     pub calendar: &'s Calendar,
@@ -34,7 +33,7 @@ pub struct Style<'s> {
     pub external_url: Option<&'s str>,
     /// The links by which units answer.
     pub links: Option<&'s Links>,
-    /// Where answers go.
+    /// The address that answers are asked to.
     pub reply_to: Option<&'s str>,
     /// Whether personal data is masked.
     pub mask: bool,
@@ -75,7 +74,7 @@ pub struct Rendered {
     pub text: String,
     /// For those who see pages.
     pub html: String,
-    /// Files.
+    /// The files that go with the text.
     pub attachments: Vec<Attachment>,
     /// Why the user's template could not be used, if so.
     pub trouble: Option<String>,
@@ -86,8 +85,7 @@ pub struct Rendered {
 pub struct Attachment {
     /// Its name, ASCII.
     pub name: String,
-    /// Its type.
-    pub content_type: &'static str,
+    pub(crate) content_type: &'static str,
     /// What is in it.
     pub content: Vec<u8>,
 }
@@ -96,9 +94,9 @@ pub struct Attachment {
 #[must_use]
 pub fn render(templates: &Templates, notification: &Notification, style: &Style<'_>) -> Rendered {
     // A subject is read by servers, in lists and on locked screens: it is masked for every sink, and shows no tail either.
-    let head = masked(notification, Tail::Hidden);
+    let head = masked(notification, NumberTail::Hidden);
     let notification = match style.mask {
-        true => Cow::Owned(masked(notification, Tail::Shown)),
+        true => Cow::Owned(masked(notification, NumberTail::Shown)),
         false => Cow::Borrowed(notification),
     };
     let csv = match (style.attach, notification.reason) {

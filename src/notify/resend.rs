@@ -15,15 +15,15 @@ pub(crate) type Current = Arc<dyn Fn() -> Vec<NotifiedAlert> + Send + Sync>;
 
 /// Shows one sink the alerts that there are, again and again.
 pub struct Resender {
-    /// The sink's name.
+    /// The name of the sink in the configuration.
     pub name: String,
-    /// The sink.
+    /// The sink that repeats what still fires.
     pub sink: Arc<dyn Sink>,
-    /// What there is.
+    /// What asks the store for what fires now.
     pub current: Current,
-    /// The clock.
+    /// What says when a repetition is due.
     pub clock: Arc<dyn Clock>,
-    /// What is counted.
+    /// What counts attempts and what came of them.
     pub metrics: Arc<Metrics>,
 }
 

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use crate::{
     alert::{Alert, Case, Inquiry, Labels, Notification, NotifiedAlert, Reason, State, inquiry::Stage},
     event::{Instant, TimeDelta},
-    finding::{Finding, Handling, Mode, Severity},
-    personal::{Kind, Kinds},
+    finding::{Finding, Handling, RuleMode, Severity},
+    personal::{Kinds, PersonalKind},
     rule::Language,
 };
 
-/// Every reason.
+/// Every reason, so that a sample of each can be shown.
 pub const REASONS: [Reason; 14] = [
     Reason::First,
     Reason::New,
@@ -233,7 +233,7 @@ fn told(
 fn kinds() -> Kinds {
     let mut kinds = Kinds::default();
     for column in ["payee_name", "payee_account", "purpose"] {
-        kinds.add(column, Kind::of_column(column).unwrap_or_default());
+        kinds.add(column, PersonalKind::of_column(column).unwrap_or_default());
     }
     kinds
 }
@@ -253,7 +253,7 @@ fn finding(
         rule_id: alert.rule_id.clone(),
         severity: alert.severity,
         handling: alert.handling,
-        mode: Mode::Live,
+        mode: RuleMode::Live,
         key: alert.key.clone(),
         at: offset.to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_string(),
         event_id: Some(event.to_owned()),

@@ -146,7 +146,6 @@ impl Templates {
         Some(render(own, views, reason, language).map_err(|(name, e)| format!("{name}: {}", told(&e))))
     }
 
-    /// The built-in texts.
     pub(super) fn built_in(
         &self,
         views: (&View, &mut View),

@@ -8,7 +8,7 @@ use super::{
     letter::LetterView,
     render::Style,
     sample::reason_word,
-    words::{self, Look},
+    words::{self, SeverityStyle},
 };
 use crate::{
     alert::{Alert, Notification, NotifiedAlert, Reason},
@@ -132,7 +132,7 @@ impl View {
         let language = style.language;
         let severity = notification.alerts.iter().map(|told| told.alert.severity).min();
         // A letter's look says nothing of how grave we take it.
-        let look = Look::of(severity.filter(|_| notification.reason != Reason::Explain));
+        let look = SeverityStyle::of(severity.filter(|_| notification.reason != Reason::Explain));
         let reason = words::reason(notification.reason, language);
         let marks = [look.word(language), reason].into_iter().filter(|word| !word.is_empty());
         let first = notification.alerts.first();
@@ -198,7 +198,7 @@ impl View {
 impl AlertView {
     fn new(told: &NotifiedAlert, style: &Style<'_>) -> Self {
         let alert = &told.alert;
-        let look = Look::of(Some(alert.severity));
+        let look = SeverityStyle::of(Some(alert.severity));
         let text = |text: &str| one_line(text, TEXT_MAX);
         let shown = told.evidence.len().min(EVIDENCE_SHOWN);
         Self {
@@ -282,7 +282,7 @@ pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
 fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
     let mut rows: Vec<RuleView> = Vec::new();
     for NotifiedAlert { alert, .. } in &notification.alerts {
-        let look = Look::of(Some(alert.severity));
+        let look = SeverityStyle::of(Some(alert.severity));
         let known = rows.iter().position(|row| row.rule == alert.rule_id && row.severity == alert.severity);
         let at = known.unwrap_or_else(|| {
             rows.push(RuleView {

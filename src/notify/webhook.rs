@@ -15,11 +15,11 @@ use crate::{
     alert::Notification,
     config::sinks::{Secret, WebhookSpec},
     event::duration,
-    personal::number::Tail,
+    personal::number::NumberTail,
     text::hex,
 };
 
-/// A receiver.
+/// A receiver of JSON over HTTP.
 #[derive(Debug)]
 pub struct Webhook {
     client: Client,
@@ -56,7 +56,7 @@ impl Webhook {
 impl Sink for Webhook {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let body = match self.mask {
-            true => json::notification(&masked(notification, Tail::Shown), &self.setup),
+            true => json::notification(&masked(notification, NumberTail::Shown), &self.setup),
             false => json::notification(notification, &self.setup),
         };
         let body = body.to_string();

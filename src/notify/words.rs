@@ -7,7 +7,7 @@ use crate::{
 
 /// How a severity looks: its words and colours, dark for text and edges, light behind text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct SeverityStyle {
     zh: &'static str,
     en: &'static str,
     /// For text and edges.
@@ -16,7 +16,7 @@ pub(crate) struct Look {
     pub light: &'static str,
 }
 
-impl Look {
+impl SeverityStyle {
     /// That of a severity; without one it says nothing.
     #[must_use]
     pub(crate) const fn of(severity: Option<Severity>) -> Self {
@@ -256,7 +256,6 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("group.used_ratio", "本组使用率", "used share of the group"),
 ];
 
-/// The language's code.
 #[must_use]
 pub(crate) fn code(language: Language) -> &'static str {
     language.pick("zh", "en")

@@ -4,14 +4,14 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, Kinds, name,
-    number::{self, Tail},
+    Kinds, PersonalKind, name,
+    number::{self, NumberTail},
 };
 
 /// Takes personal data out of an event, by the columns of the data dictionary.
 pub(crate) fn mask(event: &mut Map<String, Value>) {
-    let kinds: Vec<(String, Kind)> =
-        event.keys().filter_map(|column| Some((column.clone(), Kind::of_column(column)?))).collect();
+    let kinds: Vec<(String, PersonalKind)> =
+        event.keys().filter_map(|column| Some((column.clone(), PersonalKind::of_column(column)?))).collect();
     let is_person = event.get("payee_type").and_then(Value::as_str).map(|owner| owner == "person");
     let ours: Vec<String> = kinds
         .iter()
@@ -21,15 +21,18 @@ pub(crate) fn mask(event: &mut Map<String, Value>) {
         .collect();
     // Whole values first: free text may have them in it.
     let (mut replacements, mut accounts) = (Vec::new(), Vec::new());
-    for (column, kind) in kinds.iter().filter(|(_, kind)| kind.has(Kind::ACCOUNT.and(Kind::NAME))) {
+    for (column, kind) in
+        kinds.iter().filter(|(_, kind)| kind.has(PersonalKind::ACCOUNT.and(PersonalKind::NAME)))
+    {
         let Some(Value::String(text)) = event.get_mut(column) else { continue };
-        let masked = match (kind.has(Kind::ACCOUNT), is_person.filter(|_| kind.has(Kind::TYPED))) {
-            (true, _) => number::masked(text, Tail::Shown),
-            (false, Some(true)) => name::masked(text),
-            (false, Some(false)) => text.clone(),
-            (false, None) => name::masked_owner(text),
-        };
-        if kind.has(Kind::ACCOUNT) {
+        let masked =
+            match (kind.has(PersonalKind::ACCOUNT), is_person.filter(|_| kind.has(PersonalKind::TYPED))) {
+                (true, _) => number::masked(text, NumberTail::Shown),
+                (false, Some(true)) => name::masked(text),
+                (false, Some(false)) => text.clone(),
+                (false, None) => name::masked_owner(text),
+            };
+        if kind.has(PersonalKind::ACCOUNT) {
             accounts.push(number::digits(text));
         }
         if masked != *text && text.chars().count() > 1 {
@@ -39,9 +42,9 @@ pub(crate) fn mask(event: &mut Map<String, Value>) {
     replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
     let free = |text: &str| {
         let text = replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
-        number::masked_within(&text, &accounts, &ours, Tail::Shown)
+        number::masked_within(&text, &accounts, &ours, NumberTail::Shown)
     };
-    for (column, _) in kinds.iter().filter(|(_, kind)| kind.has(Kind::TEXT)) {
+    for (column, _) in kinds.iter().filter(|(_, kind)| kind.has(PersonalKind::TEXT)) {
         match event.get_mut(column) {
             Some(Value::String(text)) => *text = free(text),
             Some(Value::Array(items)) => {
@@ -71,7 +74,7 @@ pub(crate) fn mask_finding(values: &mut Map<String, Value>, sentence: &mut Strin
     let before = values.clone();
     mask(values);
     // What is masked once has no digits left to show at another time.
-    let measures = kinds.iter().filter(|(column, _)| Kind::of_column(column).is_none());
+    let measures = kinds.iter().filter(|(column, _)| PersonalKind::of_column(column).is_none());
     for (column, kind) in measures.filter(|(_, kind)| !kind.is_ordinary()) {
         if let Some(value) = values.get_mut(column) {
             hide(value, kind);
@@ -91,7 +94,7 @@ pub(crate) fn mask_finding(values: &mut Map<String, Value>, sentence: &mut Strin
     replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
     let text = replacements.iter().fold(std::mem::take(sentence), |text, (from, to)| text.replace(from, to));
     ours.retain(|text| number::digits(text).len() >= 4);
-    *sentence = number::masked_within(&text, &[], &ours, Tail::Shown);
+    *sentence = number::masked_within(&text, &[], &ours, NumberTail::Shown);
 }
 
 /// The texts of a value.
@@ -104,21 +107,21 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Takes personal data out of one value, by what it may hold.
-pub(crate) fn hide(value: &mut Value, kind: Kind) {
+pub(crate) fn hide(value: &mut Value, kind: PersonalKind) {
     match value {
         _ if kind.is_ordinary() => {}
         Value::String(text) => {
-            if kind.has(Kind::ACCOUNT) {
-                *text = number::masked_words(text, Tail::Shown);
+            if kind.has(PersonalKind::ACCOUNT) {
+                *text = number::masked_words(text, NumberTail::Shown);
             }
-            if kind.has(Kind::NAME) {
+            if kind.has(PersonalKind::NAME) {
                 *text = name::masked_words(text);
             }
-            *text = number::masked_within(text, &[], &[], Tail::Shown);
+            *text = number::masked_within(text, &[], &[], NumberTail::Shown);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, kind)),
-        Value::Number(number) if kind.has(Kind::ACCOUNT) => {
-            *value = number::masked(&number.to_string(), Tail::Shown).into();
+        Value::Number(number) if kind.has(PersonalKind::ACCOUNT) => {
+            *value = number::masked(&number.to_string(), NumberTail::Shown).into();
         }
         _ => {}
     }
@@ -133,9 +136,9 @@ mod tests {
     #[test]
     fn measures_of_persons_are_masked_and_others_are_not() {
         let mut kinds = Kinds::default();
-        kinds.add("names", Kind::NAME.and(Kind::LIST));
-        kinds.add("accounts", Kind::ACCOUNT.and(Kind::LIST));
-        kinds.add("purposes", Kind::TEXT.and(Kind::LIST));
+        kinds.add("names", PersonalKind::NAME.and(PersonalKind::LIST));
+        kinds.add("accounts", PersonalKind::ACCOUNT.and(PersonalKind::LIST));
+        kinds.add("purposes", PersonalKind::TEXT.and(PersonalKind::LIST));
         let Value::Object(mut values) = json!({
             "names": ["王小明", "杭州某公司"], "accounts": "[6222021202000012345]", "total": "123456789012.50", "n": 3,
             "purposes": ["订阅报刊杂志", "卡 6222021202000012345"],
@@ -153,8 +156,8 @@ mod tests {
     #[test]
     fn a_sentence_tells_no_more_than_its_values() {
         let mut kinds = Kinds::default();
-        kinds.add("others", Kind::NAME.and(Kind::LIST));
-        kinds.add("payee_account", Kind::ACCOUNT);
+        kinds.add("others", PersonalKind::NAME.and(PersonalKind::LIST));
+        kinds.add("payee_account", PersonalKind::ACCOUNT);
         let Value::Object(mut values) = json!({
             "payee_name": "王小明", "payee_type": "person", "payee_account": "6222021202000012345", "others": ["李大钊"],
             "budget_line_id": "ZB20260000123456", "amount": "123456789012.50",

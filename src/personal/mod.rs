@@ -12,14 +12,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a value may hold, as a set; nothing is an ordinary value: a code, an id of ours, an amount, a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(u8);
+pub struct PersonalKind(u8);
 
 /// The words of a stored kind, by bit.
 const WORDS: [&str; 6] = ["account", "name", "text", "list", "mixed", "typed"];
 
-impl Kind {
-    /// Nothing personal.
-    pub const ORDINARY: Self = Self(0);
+impl PersonalKind {
+    pub(crate) const ORDINARY: Self = Self(0);
     /// An account, a card, an identity number, or a part of one.
     pub const ACCOUNT: Self = Self(1);
     /// A name that may be a natural person's.
@@ -79,20 +78,20 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for PersonalKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = WORDS.iter().enumerate().filter(|(bit, _)| self.0 & 1 << bit != 0).map(|(_, word)| *word);
         f.write_str(&words.collect::<Vec<_>>().join("+"))
     }
 }
 
-impl Serialize for Kind {
+impl Serialize for PersonalKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Kind {
+impl<'de> Deserialize<'de> for PersonalKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bit = |word: &str| match WORDS.iter().position(|known| *known == word) {
@@ -107,11 +106,11 @@ impl<'de> Deserialize<'de> for Kind {
 /// The kinds of a rule's columns, by name; those that are not there are ordinary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Kinds(BTreeMap<String, Kind>);
+pub struct Kinds(BTreeMap<String, PersonalKind>);
 
 impl Kinds {
     /// Adds what a column may hold.
-    pub fn add(&mut self, column: &str, kind: Kind) {
+    pub fn add(&mut self, column: &str, kind: PersonalKind) {
         if !kind.is_ordinary() {
             let known = self.0.entry(column.to_owned()).or_default();
             *known = known.and(kind);
@@ -125,12 +124,12 @@ impl Kinds {
 
     /// The kind of a column.
     #[must_use]
-    pub fn of(&self, column: &str) -> Kind {
+    pub fn of(&self, column: &str) -> PersonalKind {
         self.0.get(column).copied().unwrap_or_default()
     }
 
     /// The columns that are not ordinary.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Kind)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, PersonalKind)> {
         self.0.iter().map(|(column, kind)| (column.as_str(), *kind))
     }
 }
@@ -148,25 +147,25 @@ mod tests {
             original_event_id indicator_id bank_ref";
         let texts = FIELDS.iter().filter(|f| matches!(f.kind, FieldKind::Text(_) | FieldKind::Tags));
         for field in texts {
-            let kind = Kind::of_column(field.name).unwrap();
+            let kind = PersonalKind::of_column(field.name).unwrap();
             let known = ordinary.split_whitespace().any(|name| name == field.name);
             assert_eq!(kind.is_ordinary(), known, "{}: say in `Kind::of_column` what it holds", field.name);
         }
-        assert_eq!(Kind::of_column("original.payee_account"), Some(Kind::ACCOUNT));
-        assert_eq!(Kind::of_column("budget.total"), None);
-        assert_eq!(Kind::of_column("known"), None);
+        assert_eq!(PersonalKind::of_column("original.payee_account"), Some(PersonalKind::ACCOUNT));
+        assert_eq!(PersonalKind::of_column("budget.total"), None);
+        assert_eq!(PersonalKind::of_column("known"), None);
     }
 
     #[test]
     fn kinds_are_stored_in_words() {
         let mut kinds = Kinds::default();
-        kinds.add("n", Kind::ORDINARY);
-        kinds.add("known", Kind::NAME);
-        kinds.add("known", Kind::MIXED);
-        kinds.add("paid_to", Kind::ACCOUNT);
+        kinds.add("n", PersonalKind::ORDINARY);
+        kinds.add("known", PersonalKind::NAME);
+        kinds.add("known", PersonalKind::MIXED);
+        kinds.add("paid_to", PersonalKind::ACCOUNT);
         let text = serde_json::to_string(&kinds).unwrap();
         assert_eq!(text, r#"{"known":"name+mixed","paid_to":"account"}"#);
         assert_eq!(serde_json::from_str::<Kinds>(&text).unwrap(), kinds);
-        assert_eq!(serde_json::from_str::<Kind>("\"face\"").unwrap(), Kind::ANYTHING);
+        assert_eq!(serde_json::from_str::<PersonalKind>("\"face\"").unwrap(), PersonalKind::ANYTHING);
     }
 }

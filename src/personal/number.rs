@@ -5,10 +5,9 @@ use std::borrow::Cow;
 
 /// How much of a number is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tail {
+pub(crate) enum NumberTail {
     /// Its last four characters, which officers tell accounts apart by.
     Shown,
-    /// Nothing.
     Hidden,
 }
 
@@ -21,21 +20,21 @@ const PART: usize = 6;
 
 /// A number that is known to be personal.
 #[must_use]
-pub(crate) fn masked(number: &str, tail: Tail) -> String {
+pub(crate) fn masked(number: &str, tail: NumberTail) -> String {
     let count = number.chars().count();
-    let shown = if tail == Tail::Shown && count > SHORT { 4 } else { 0 };
+    let shown = if tail == NumberTail::Shown && count > SHORT { 4 } else { 0 };
     format!("****{}", number.chars().skip(count - shown).collect::<String>())
 }
 
 /// A list of numbers as a query writes it, such as `[622202, 330101]`.
 #[must_use]
-pub(crate) fn masked_list(numbers: &str, tail: Tail) -> String {
+pub(crate) fn masked_list(numbers: &str, tail: NumberTail) -> String {
     words(numbers, |c| c.is_whitespace() || ",，、；;|[]\"".contains(c), |number| masked(number, tail))
 }
 
 /// A text that numbers stand in: every word with more digits than are ever shown is one.
 #[must_use]
-pub(crate) fn masked_words(text: &str, tail: Tail) -> String {
+pub(crate) fn masked_words(text: &str, tail: NumberTail) -> String {
     let is_number = |word: &str| digits(word).len() > 4;
     let number = |word: &str| if is_number(word) { masked(word, tail) } else { word.to_owned() };
     words(text, |c| !c.is_ascii_alphanumeric() && digit(c).is_none(), number)
@@ -73,7 +72,7 @@ fn is_separator(character: char) -> bool {
 /// Free text with its runs of [`RUN`] digits and more masked. A run may be written in groups, in full width and with a
 /// check letter at its end. Parts of the `known` accounts are masked too, and what is `ours` (ids, codes, amounts) stays.
 #[must_use]
-pub(crate) fn masked_within(text: &str, known: &[String], ours: &[String], tail: Tail) -> String {
+pub(crate) fn masked_within(text: &str, known: &[String], ours: &[String], tail: NumberTail) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((start, end)) = next_ours(rest, ours) {
@@ -106,7 +105,7 @@ pub(crate) fn stands_alone(text: &str, start: usize, end: usize) -> bool {
 }
 
 /// Masks runs in a stretch of text.
-fn runs<'t>(text: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
+fn runs<'t>(text: &'t str, known: &[String], tail: NumberTail) -> Cow<'t, str> {
     if text.chars().filter(|c| digit(*c).is_some()).count() < PART {
         return Cow::Borrowed(text);
     }
@@ -123,7 +122,7 @@ fn runs<'t>(text: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
     Cow::Owned(masked)
 }
 
-fn shown<'t>(run: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
+fn shown<'t>(run: &'t str, known: &[String], tail: NumberTail) -> Cow<'t, str> {
     let plain: String =
         run.chars().filter_map(|c| digit(c).or(Some(c).filter(char::is_ascii_alphabetic))).collect();
     let is_part = || plain.len() >= PART && known.iter().any(|account| account.contains(&plain));
@@ -175,14 +174,14 @@ mod tests {
     use super::*;
 
     fn net(text: &str) -> String {
-        masked_within(text, &[], &[], Tail::Shown)
+        masked_within(text, &[], &[], NumberTail::Shown)
     }
 
     #[test]
     fn a_known_number_shows_its_tail_or_nothing() {
-        assert_eq!(masked("33010160006", Tail::Shown), "****0006");
-        assert_eq!(masked("33010160006", Tail::Hidden), "****");
-        assert_eq!(masked("12345678", Tail::Shown), "****");
+        assert_eq!(masked("33010160006", NumberTail::Shown), "****0006");
+        assert_eq!(masked("33010160006", NumberTail::Hidden), "****");
+        assert_eq!(masked("12345678", NumberTail::Shown), "****");
     }
 
     #[test]
@@ -221,7 +220,7 @@ mod tests {
     fn what_is_ours_stays_and_parts_of_a_known_account_do_not() {
         let ours = ["P2026-000000996".to_owned(), "330000241234567890123".to_owned(), "123456".to_owned()];
         let known = ["6222021202000012345".to_owned(), "99123456".to_owned()];
-        let masked = |text: &str| masked_within(text, &known, &ours, Tail::Shown);
+        let masked = |text: &str| masked_within(text, &known, &ours, NumberTail::Shown);
         for text in ["P2026-000000996 330000241234567890123", "编号330000241234567890123。", "123456 元"]
         {
             assert_eq!(masked(text), text);
@@ -237,7 +236,7 @@ mod tests {
         fn no_long_number_is_left(number in "[1-9][0-9]{14,18}", every in 3usize..8, gap in "[ -]{1}", before in "\\PC{0,8}", after in "\\PC{0,8}") {
             let groups: Vec<String> = number.as_bytes().chunks(every).map(|g| String::from_utf8_lossy(g).into_owned()).collect();
             for written in [number.clone(), groups.join(&gap)] {
-                let text = digits(&masked_within(&format!("{before}账{written}户{after}"), &[], &[], Tail::Shown));
+                let text = digits(&masked_within(&format!("{before}账{written}户{after}"), &[], &[], NumberTail::Shown));
                 prop_assert!(!text.contains(&number[..number.len() - 4]), "{text}");
             }
         }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, event, name,
-    number::{self, Tail},
+    PersonalKind, event, name,
+    number::{self, NumberTail},
 };
 
 /// A longer record is masked by its looks alone.
@@ -42,7 +42,7 @@ fn looked_at(text: &str) -> String {
     names.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
     names.dedup();
     let text = names.iter().fold(text.to_owned(), |text, (word, masked)| text.replace(word, masked));
-    number::masked_within(&text, &[], &[], Tail::Shown)
+    number::masked_within(&text, &[], &[], NumberTail::Shown)
 }
 
 /// What stands in quotes in a sentence of ours, masked; our own words are nobody's name.
@@ -53,35 +53,37 @@ fn quotes(said: &str, masked: impl Fn(&str) -> String) -> String {
 }
 
 /// What a column of a record may hold, by its name here or by what other systems call it.
-fn kind(column: &str) -> Kind {
+fn kind(column: &str) -> PersonalKind {
     let lower = column.to_lowercase();
     let is_of = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    Kind::of_column(column).unwrap_or_else(|| match (is_of(ACCOUNTS), is_of(NAMES)) {
-        (true, _) => Kind::ACCOUNT,
-        (_, true) => Kind::NAME,
-        _ => Kind::TEXT,
+    PersonalKind::of_column(column).unwrap_or_else(|| match (is_of(ACCOUNTS), is_of(NAMES)) {
+        (true, _) => PersonalKind::ACCOUNT,
+        (_, true) => PersonalKind::NAME,
+        _ => PersonalKind::TEXT,
     })
 }
 
 /// Masks a value that stands in this column, and whatever is in it.
 fn hide(value: &mut Value, column: Option<&str>) {
-    let kind = column.map_or(Kind::TEXT, kind);
+    let kind = column.map_or(PersonalKind::TEXT, kind);
     match value {
         Value::Object(object) => {
             event::mask(object);
             for (column, value) in object.iter_mut() {
                 // What the dictionary knows is masked as a text; whoever sent it may have sent something else.
-                if !value.is_string() || Kind::of_column(column).is_none() {
+                if !value.is_string() || PersonalKind::of_column(column).is_none() {
                     hide(value, Some(column));
                 }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, column)),
-        Value::Number(number) if kind.has(Kind::ACCOUNT) => {
-            *value = number::masked(&number.to_string(), Tail::Shown).into();
+        Value::Number(number) if kind.has(PersonalKind::ACCOUNT) => {
+            *value = number::masked(&number.to_string(), NumberTail::Shown).into();
         }
-        Value::String(text) if kind.has(Kind::ACCOUNT) => *text = number::masked(text, Tail::Shown),
-        Value::String(text) if kind.has(Kind::NAME) => *text = name::masked_owner(text),
+        Value::String(text) if kind.has(PersonalKind::ACCOUNT) => {
+            *text = number::masked(text, NumberTail::Shown);
+        }
+        Value::String(text) if kind.has(PersonalKind::NAME) => *text = name::masked_owner(text),
         Value::String(text) if !kind.is_ordinary() => *text = looked_at(text),
         _ => {}
     }

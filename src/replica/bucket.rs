@@ -3,7 +3,7 @@
 use super::{
     folder::Folder,
     s3::S3,
-    settings::{Place, S3Settings},
+    settings::{ReplicaLocation, S3Settings},
 };
 use crate::say;
 
@@ -20,15 +20,15 @@ pub enum BucketError {
     /// It cannot be reached, or has trouble; later it may work.
     #[error("{}", say!("the store {place} is away: {why}", place, why))]
     Away {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
-        /// What it says.
+        /// What was found, as a part of the message.
         why: String,
     },
     /// It will not do it later either.
     #[error("{}", say!("the store {place} refuses: {why}", place, why))]
     Refused {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
         /// What it says, and what to do.
         why: String,
@@ -41,21 +41,21 @@ pub enum BucketError {
         why
     ))]
     Damaged {
-        /// Its URL.
+        /// The URL of the store.
         place: String,
-        /// The object.
+        /// The name of the object in the store.
         key: String,
-        /// What was found.
+        /// What was found, as a part of the message.
         why: String,
     },
 }
 
-/// A store.
+/// An object store, or a folder that stands for one.
 #[derive(Debug)]
 pub enum Bucket {
-    /// A folder.
+    /// A folder of this machine or of a share.
     Folder(Folder),
-    /// A bucket.
+    /// A bucket of an S3 store.
     S3(Box<S3>),
 }
 
@@ -64,10 +64,10 @@ impl Bucket {
     ///
     /// # Errors
     /// If the settings cannot be used.
-    pub fn open(place: &Place) -> Result<Self, BucketError> {
+    pub fn open(place: &ReplicaLocation) -> Result<Self, BucketError> {
         match place {
-            Place::Folder(path) => Ok(Self::Folder(Folder::new(path.clone()))),
-            Place::S3(settings) => Self::s3(settings),
+            ReplicaLocation::Folder(path) => Ok(Self::Folder(Folder::new(path.clone()))),
+            ReplicaLocation::S3(settings) => Self::s3(settings),
         }
     }
 
@@ -75,7 +75,7 @@ impl Bucket {
         S3::new(settings).map(|s3| Self::S3(Box::new(s3)))
     }
 
-    /// Its URL.
+    /// Its URL, as messages have it.
     #[must_use]
     pub fn place(&self) -> String {
         match self {

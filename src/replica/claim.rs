@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bucket, BucketError, Settings, WhenAway, log,
+    Bucket, BucketError, ReplicaSettings, WhenAway, log,
     log::Written,
     objects::patiently,
     record::{Head, Kind, Record},
@@ -25,10 +25,10 @@ use crate::{
 /// Why a state cannot be replicated or taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// The store.
+    /// The replica's store did not do what it was asked.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The state.
+    /// The state did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Anything else, in words.
@@ -39,12 +39,10 @@ pub enum ReplicaError {
 /// What a state directory knows of the store: under which claim its commits went there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The store.
-    pub to: String,
+    pub(crate) to: String,
     /// The number of the claim.
     pub claim: u64,
-    /// Who claimed.
-    pub writer: String,
+    pub(crate) writer: String,
     /// The record that it was restored as of, if it was and nobody has claimed it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
@@ -141,12 +139,12 @@ fn is_ours(head: Option<&(u64, Head)>, mark: Option<&Mark>) -> bool {
 
 /// What a look at the store shows.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum ClaimStatus {
     /// Nobody has the state: it can be claimed.
     Free,
     /// Somebody has, or may have.
     Held {
-        /// Who.
+        /// The machine that has the state.
         holder: String,
         /// How long no sign of life has been seen.
         silent: Duration,
@@ -155,7 +153,7 @@ pub enum Look {
     },
     /// Somebody has, who goes on without the store: only people can tell whether that one is gone.
     ByHand {
-        /// Who.
+        /// The machine that has the state.
         holder: String,
     },
 }
@@ -164,7 +162,7 @@ pub enum Look {
 #[derive(Debug)]
 pub struct Candidate {
     pub(super) bucket: Arc<Bucket>,
-    pub(super) settings: Settings,
+    pub(super) settings: ReplicaSettings,
     pub(super) dir: PathBuf,
     pub(super) writer: String,
     pub(super) host: String,
@@ -179,7 +177,7 @@ impl Candidate {
     ///
     /// # Errors
     /// If the settings cannot be used.
-    pub fn new(settings: &Settings, dir: &Path) -> Result<Self, ReplicaError> {
+    pub fn new(settings: &ReplicaSettings, dir: &Path) -> Result<Self, ReplicaError> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Self {
             bucket: Arc::new(Bucket::open(&settings.place)?),
@@ -196,13 +194,13 @@ impl Candidate {
     ///
     /// # Errors
     /// If the store cannot be asked, or has another state.
-    pub fn look(&mut self) -> Result<Look, ReplicaError> {
+    pub fn look(&mut self) -> Result<ClaimStatus, ReplicaError> {
         let before = head(&self.bucket)?;
         let mark = Mark::read(&self.dir)?;
         if is_ours(before.as_ref(), mark.as_ref()) {
-            return Ok(Look::Free);
+            return Ok(ClaimStatus::Free);
         }
-        let Some((number, head)) = before else { return Ok(Look::Free) };
+        let Some((number, head)) = before else { return Ok(ClaimStatus::Free) };
         if mark.is_none() && is_state(&self.dir) {
             return Err(ReplicaError::Other(say!(
                 "the store {place} has the state of {holder}, and {dir} has one that never was there. Name another prefix in state.replicate.to, or move {dir} away to take the state of the store",
@@ -213,7 +211,7 @@ impl Candidate {
         }
         let lease = Lease::get(&self.bucket, head.claim)?;
         if lease.as_ref().is_some_and(|lease| lease.ended) {
-            return Ok(Look::Free);
+            return Ok(ClaimStatus::Free);
         }
         let before = self.seen.take();
         let is_first = before.is_none();
@@ -224,11 +222,11 @@ impl Candidate {
         self.seen = Some((number, lease, since));
         let silent = since.elapsed();
         if silent < failpoint::within("patience.takeover", self.settings.takeover_after) {
-            return Ok(Look::Held { holder: head.host, silent, lives: self.lives });
+            return Ok(ClaimStatus::Held { holder: head.host, silent, lives: self.lives });
         }
         // Who restored it by hand has decided.
         let decided = mark.is_some_and(|mark| mark.restored.is_some());
-        Ok(if goes_on && !decided { Look::ByHand { holder: head.host } } else { Look::Free })
+        Ok(if goes_on && !decided { ClaimStatus::ByHand { holder: head.host } } else { ClaimStatus::Free })
     }
 
     /// Whether a claim would replace the state here by that of the store.

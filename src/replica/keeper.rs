@@ -11,14 +11,14 @@ use std::{
 };
 
 use super::{
-    BucketError, Figures, Settings, WhenAway,
+    BucketError, ReplicaFigures, ReplicaSettings, WhenAway,
     claim::{Candidate, Claimed, Lease, ReplicaError},
     shipper::Shipper,
     snapshot::{self, Files},
 };
 use crate::{
     clock::Clock,
-    store::{Pinned, Ship, Tail, Turns},
+    store::{LogTail, Pinned, Ship, Turns},
 };
 
 /// So many signs of life are given in the time after which a silent machine is taken for gone.
@@ -69,7 +69,7 @@ impl Keeper {
 
     /// What metrics tell of it.
     #[must_use]
-    pub fn figures(&self) -> Arc<Figures> {
+    pub fn figures(&self) -> Arc<ReplicaFigures> {
         Arc::clone(&self.shipper.figures)
     }
 }
@@ -92,7 +92,7 @@ pub fn once(
     candidate: Candidate,
     claimed: Claimed,
     clock: &Arc<dyn Clock>,
-) -> Result<Arc<Figures>, ReplicaError> {
+) -> Result<Arc<ReplicaFigures>, ReplicaError> {
     let work = Work::new(candidate, Some(claimed), clock)?;
     work.begin_anew()?;
     work.tidy();
@@ -103,7 +103,7 @@ pub fn once(
 struct Work {
     candidate: Candidate,
     shipper: Arc<Shipper>,
-    settings: Settings,
+    settings: ReplicaSettings,
     clock: Arc<dyn Clock>,
     lost: AtomicBool,
 }
@@ -146,7 +146,7 @@ impl Work {
             let mut line = shipper.line();
             if anew {
                 let failed = |error| crate::store::StoreError::Directory { path: shipper.dir.clone(), error };
-                line.tail = Some(Tail::at_end(&shipper.dir).map_err(failed)?);
+                line.tail = Some(LogTail::at_end(&shipper.dir).map_err(failed)?);
             }
             Ok((line.next - 1, line.claim.claim))
         })?;

@@ -29,19 +29,17 @@ pub struct LakeFile {
     pub name: String,
     /// The local day of its events.
     pub day: String,
-    /// Events.
-    pub rows: i64,
+    pub(crate) rows: i64,
     /// The earliest and the latest event time.
     pub first_at: Instant,
     /// See above.
     pub last_at: Instant,
-    /// Its size.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Its blake3 checksum.
     pub blake3: String,
 }
 
-/// What belongs together.
+/// The files that belong together, with the events that they hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LakeManifest {
     /// One more than the one before.
@@ -52,19 +50,16 @@ pub struct LakeManifest {
     pub fiscwatch: String,
     /// The schema version of the state.
     pub schema_version: i64,
-    /// The files.
-    pub files: Vec<LakeFile>,
+    pub(crate) files: Vec<LakeFile>,
 }
 
-/// What was done.
+/// What a publication added to the lake and took out of it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Published {
-    /// The manifest.
-    pub manifest: String,
+pub struct LakePublication {
+    pub(crate) manifest: String,
     /// Files in it.
     pub files: usize,
-    /// Events in them.
-    pub rows: i64,
+    pub(crate) rows: i64,
     /// Files that are new.
     pub new: usize,
     /// Bytes that went there.
@@ -116,13 +111,13 @@ pub fn publish(
     dir: &Path,
     now: Instant,
     keep: TimeDelta,
-) -> Result<Published, ReplicaError> {
+) -> Result<LakePublication, ReplicaError> {
     let (pinned, ()) = Pinned::at(dir, || Ok(()))?;
     let about = pinned.manifest(now)?;
     let manifests = patiently(|| bucket.list(MANIFESTS, ""))?;
     let last = manifests.last().map(|key| read(bucket, key)).transpose()?;
     let mut published =
-        Published { manifest: String::new(), files: 0, rows: 0, new: 0, bytes: 0, deleted: 0 };
+        LakePublication { manifest: String::new(), files: 0, rows: 0, new: 0, bytes: 0, deleted: 0 };
     let mut files = Vec::new();
     for sealed in pinned.sealed()? {
         let known = last.iter().flat_map(|last| &last.files);

@@ -24,7 +24,6 @@ pub(super) fn number(key: &str) -> Option<u64> {
 pub(super) enum Written {
     /// It is there, and durable.
     Ours,
-    /// Somebody else's is.
     Theirs(Box<Head>),
 }
 

@@ -25,10 +25,10 @@ mod shipper;
 mod snapshot;
 
 pub use bucket::{Bucket, BucketError};
-pub use claim::{Candidate, Claimed, Look, Mark, ReplicaError};
+pub use claim::{Candidate, ClaimStatus, Claimed, Mark, ReplicaError};
 pub use keeper::{Keeper, once};
-pub use lake::{LakeFile, LakeManifest, Published, publish};
+pub use lake::{LakeFile, LakeManifest, LakePublication, publish};
 pub use restore::{Restored, restore};
-pub use settings::{Named, Place, S3Settings, Settings, WhenAway};
-pub use shipper::Figures;
-pub use snapshot::Manifest;
+pub use settings::{Named, ReplicaLocation, ReplicaSettings, S3Settings, WhenAway};
+pub use shipper::ReplicaFigures;
+pub use snapshot::SnapshotManifest;

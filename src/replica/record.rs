@@ -38,7 +38,6 @@ pub(super) struct Head {
     pub writer: String,
     /// The machine and process, for people.
     pub host: String,
-    /// When.
     pub at: Instant,
     /// Files that are new since the record before, by their names in the state directory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -61,7 +60,6 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Somebody's claim.
     pub(super) fn claim(claim: u64, writer: &str, host: &str, at: Instant) -> Self {
         let head = Head {
             format: FORMAT,

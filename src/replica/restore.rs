@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Bucket, Manifest,
+    Bucket, SnapshotManifest,
     claim::{Mark, ReplicaError},
     log,
     objects::{self, local, patiently},
@@ -27,11 +27,10 @@ const SUPERSEDED: &str = "superseded";
 /// Requests that are under way at the same time.
 const AT_ONCE: usize = 8;
 
-/// What was restored.
+/// What a state was restored from, and how far.
 #[derive(Debug)]
 pub struct Restored {
-    /// The snapshot.
-    pub manifest: Manifest,
+    pub(crate) manifest: SnapshotManifest,
     /// The last record that is in it.
     pub number: u64,
     /// How many records came after the snapshot.
@@ -57,7 +56,7 @@ pub fn restore(bucket: &Bucket, target: &Path) -> Result<Restored, ReplicaError>
 }
 
 /// The newest snapshot that can be read, up to a record.
-fn newest(bucket: &Bucket, upto: u64) -> Result<Manifest, ReplicaError> {
+fn newest(bucket: &Bucket, upto: u64) -> Result<SnapshotManifest, ReplicaError> {
     let numbers = patiently(|| snapshot::numbers(bucket))?;
     let mut broken = None;
     for number in numbers.into_iter().rev().filter(|number| *number <= upto) {

@@ -18,7 +18,6 @@ const SIGNED_FOR: Duration = Duration::from_mins(5);
 /// Of an answer that refuses so much is read.
 const REFUSAL_MAX: usize = 4096;
 
-/// A bucket.
 #[derive(Debug)]
 pub struct S3 {
     bucket: Bucket,
@@ -165,7 +164,7 @@ impl S3 {
         let answer = self.send(request)?;
         match answer.status {
             StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(true),
-            StatusCode::PRECONDITION_FAILED if !replace => Ok(false),
+            StatusCode::PRECONDITION_FAILED if existing == Existing::Kept => Ok(false),
             // Two are writing it at the same moment; the next try tells who came first.
             StatusCode::CONFLICT => Err(self.away(say!("another one writes {key} at this moment", key))),
             _ => Err(self.fault(&answer)),

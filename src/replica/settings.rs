@@ -19,9 +19,8 @@ pub enum WhenAway {
 
 /// How a state is replicated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Where to.
-    pub place: Place,
+pub struct ReplicaSettings {
+    pub(crate) place: ReplicaLocation,
     /// The time between two snapshots.
     pub every: Duration,
     /// What becomes of commits while it is away.
@@ -30,26 +29,24 @@ pub struct Settings {
     pub takeover_after: Duration,
 }
 
-/// A store.
+/// Where a state is replicated to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A folder.
+pub enum ReplicaLocation {
+    /// A folder of this machine or of a share.
     Folder(PathBuf),
-    /// A bucket.
+    /// A bucket of an S3 store.
     S3(Box<S3Settings>),
 }
 
 /// A bucket that is reached by S3's protocol.
 #[derive(Clone, PartialEq, Eq)]
 pub struct S3Settings {
-    /// The bucket.
-    pub bucket: String,
+    pub(crate) bucket: String,
     /// What all keys begin with: empty, or with a slash at its end.
     pub prefix: String,
     /// The server's address; Amazon's if there is none.
     pub endpoint: Option<String>,
-    /// The region.
-    pub region: String,
+    pub(crate) region: String,
     /// The key's id and the key; those of the environment without them.
     pub key: Option<(String, String)>,
     /// A certificate to trust beside those of the system.
@@ -62,7 +59,7 @@ impl std::fmt::Debug for S3Settings {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ReplicaLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "file://{}", path.display()),

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     event::Latest,
     failpoint,
-    store::{Commits, Contents, Ship, Tail, TailNews, Unshipped, finished_files},
+    store::{Commits, Contents, LogTail, Ship, TailNews, Unshipped, finished_files},
 };
 
 /// How long a commit waits before it goes on without the store.
@@ -34,13 +34,12 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 /// What metrics tell of a replica.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct ReplicaFigures {
     /// Commits that are in the store.
     pub records: AtomicU64,
     /// Bytes that went there.
     pub bytes: AtomicU64,
-    /// Requests that failed.
-    pub failures: AtomicU64,
+    pub(crate) failures: AtomicU64,
     /// When the newest snapshot of this process was made.
     pub snapshot_at: Latest,
     /// Whether every commit is in the store.
@@ -53,7 +52,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub(super) struct Line {
     /// What is new here; `None` while the store is away and commits go on without it.
-    pub tail: Option<Tail>,
+    pub tail: Option<LogTail>,
     /// The number of the next record.
     pub next: u64,
     /// What records say of who writes them.
@@ -68,7 +67,7 @@ pub(super) struct Shipper {
     pub bucket: Arc<Bucket>,
     pub dir: PathBuf,
     pub files: Files,
-    pub figures: Arc<Figures>,
+    pub figures: Arc<ReplicaFigures>,
     pub clock: Arc<dyn Clock>,
     when_away: WhenAway,
     line: Mutex<Line>,
@@ -82,7 +81,7 @@ pub(super) struct Shipper {
 impl Shipper {
     pub(super) fn new(
         (bucket, dir, files): (Arc<Bucket>, PathBuf, Files),
-        (figures, clock): (Arc<Figures>, Arc<dyn Clock>),
+        (figures, clock): (Arc<ReplicaFigures>, Arc<dyn Clock>),
         (when_away, takeover_after): (WhenAway, Duration),
         (number, claim): (u64, Head),
     ) -> Self {
@@ -148,7 +147,6 @@ impl Shipper {
         Ok(new)
     }
 
-    /// One try.
     fn attempt(
         &self,
         line: &mut Line,

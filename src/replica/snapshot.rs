@@ -29,10 +29,10 @@ const KEPT: usize = 2;
 
 /// What a snapshot says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct SnapshotManifest {
     /// The state: its version, positions and files.
     #[serde(flatten)]
-    pub state: store::Manifest,
+    pub state: store::BackupManifest,
     /// The record that it is as of.
     pub number: u64,
     /// The claim that it was made under.
@@ -55,7 +55,7 @@ fn key(number: u64) -> String {
 }
 
 /// Reads a manifest; `None` if it is not there.
-pub(super) fn read(bucket: &Bucket, number: u64) -> Result<Option<Manifest>, BucketError> {
+pub(super) fn read(bucket: &Bucket, number: u64) -> Result<Option<SnapshotManifest>, BucketError> {
     let key = key(number);
     let Some(bytes) = patiently(|| bucket.get(&key))? else { return Ok(None) };
     serde_json::from_slice(&bytes)
@@ -77,7 +77,7 @@ pub(super) struct Files(Mutex<HashMap<String, Known>>);
 
 impl Files {
     /// Those of a manifest, if they are here with their sizes.
-    pub(super) fn of(manifest: Option<&Manifest>, dir: &Path) -> Self {
+    pub(super) fn of(manifest: Option<&SnapshotManifest>, dir: &Path) -> Self {
         let files = manifest.iter().flat_map(|manifest| &manifest.state.files);
         let known = files.filter_map(|(name, contents)| {
             let about = std::fs::metadata(dir.join(name)).ok()?;
@@ -164,7 +164,7 @@ pub(super) fn make(
     let bytes = objects::put(bucket, &folder, &packed.0)?;
     let mut state = pinned.manifest(now)?;
     state.files = named;
-    let manifest = Manifest { state, number, claim, folder, packed: packed_contents };
+    let manifest = SnapshotManifest { state, number, claim, folder, packed: packed_contents };
     let text = serde_json::to_vec(&manifest).map_err(|e| ReplicaError::Other(e.to_string()))?;
     crate::failpoint::reach("replica.manifest").map_err(|e| local(dir, &e))?;
     // If an earlier try arrived without its answer, what it says is as good.

@@ -21,11 +21,9 @@ const UNIT_MAX: usize = 64;
 /// An exception as the state has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
-    /// The unit's code.
     pub unit: String,
     /// The day from whose beginning it no longer holds, `2027-03-01`.
     pub until: String,
-    /// Why.
     pub reason: String,
 }
 

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Param, RuleSet,
     compile::{CompiledRule, CompiledView},
-    window::{Form, Measure, View},
+    window::{Measure, View, WindowForm},
 };
 use crate::{
     lists::{Lists, list_name},
@@ -59,8 +59,8 @@ impl CompiledRule {
             }
             View::Window(closing) => {
                 let from = match &closing.form {
-                    Form::From(from, _) => Some(from),
-                    Form::Calendar | Form::Session(_) => None,
+                    WindowForm::From(from, _) => Some(from),
+                    WindowForm::Calendar | WindowForm::Session(_) => None,
                 };
                 expressions(&closing.by, from, &closing.measures)
             }

@@ -16,7 +16,7 @@ use datafusion::{
 };
 
 use crate::{
-    diagnostic::{Failure, Refusal},
+    diagnostic::{ExpressionProblem, Failure},
     say,
     sql::functions::{
         capped::{self, Capped},
@@ -55,7 +55,7 @@ impl AnalyzerRule for Caps {
 /// An expression with caps.
 ///
 /// # Errors
-/// A [`Refusal`] of what has no bound.
+/// An [`ExpressionProblem`] of what has no bound.
 pub(crate) fn cap(expr: Expr) -> Result<Transformed<Expr>> {
     expr.transform_up(|node| match node {
         Expr::ScalarFunction(ScalarFunction { func, args }) => {
@@ -97,7 +97,7 @@ pub(crate) fn cap(expr: Expr) -> Result<Transformed<Expr>> {
 }
 
 /// A pattern behind `~`: it must be a constant, whose machine can be measured.
-fn pattern(expr: &Expr, op: Operator) -> Result<(), Refusal> {
+fn pattern(expr: &Expr, op: Operator) -> Result<(), ExpressionProblem> {
     let name = op.to_string();
     match expr {
         Expr::Literal(value, _) => match value.try_as_str() {
@@ -105,7 +105,7 @@ fn pattern(expr: &Expr, op: Operator) -> Result<(), Refusal> {
             _ => Ok(()),
         },
         Expr::Cast(Cast { expr, .. }) => pattern(expr, op),
-        _ => Err(Refusal {
+        _ => Err(ExpressionProblem {
             message: say!("the pattern behind '{name}' is no constant", name),
             hint: say!("use regexp_like(text, pattern)"),
             word: name,
@@ -114,7 +114,7 @@ fn pattern(expr: &Expr, op: Operator) -> Result<(), Refusal> {
 }
 
 /// A type that is named in a text, before it becomes one of a cast.
-fn named(data_type: Option<&Expr>) -> Result<(), Refusal> {
+fn named(data_type: Option<&Expr>) -> Result<(), ExpressionProblem> {
     match data_type {
         Some(Expr::Literal(value, _))
             if value.try_as_str().flatten().is_some_and(|t| t.contains("Fixed")) =>
@@ -125,8 +125,8 @@ fn named(data_type: Option<&Expr>) -> Result<(), Refusal> {
     }
 }
 
-fn of_a_fixed_length() -> Refusal {
-    Refusal {
+fn of_a_fixed_length() -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("a value of a fixed length cannot be cast to"),
         hint: say!("cast to a text or a list without a length"),
         word: String::from("cast"),
@@ -134,7 +134,7 @@ fn of_a_fixed_length() -> Refusal {
 }
 
 /// Types whose every value has as many bytes as somebody wrote.
-fn wide(data_type: &DataType) -> Result<(), Refusal> {
+fn wide(data_type: &DataType) -> Result<(), ExpressionProblem> {
     match data_type {
         DataType::FixedSizeBinary(_) | DataType::FixedSizeList(..) => Err(of_a_fixed_length()),
         DataType::List(item) | DataType::LargeList(item) => wide(item.data_type()),
@@ -142,16 +142,16 @@ fn wide(data_type: &DataType) -> Result<(), Refusal> {
     }
 }
 
-fn unknown(name: &str) -> Refusal {
-    Refusal {
+fn unknown(name: &str) -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("the function '{name}' is not available in rules", name),
         hint: say!("see the functions in docs/rules.md and what they take"),
         word: name.to_owned(),
     }
 }
 
-fn running(name: &str) -> Refusal {
-    Refusal {
+fn running(name: &str) -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("'{name}' over the rows up to each row keeps all of them for every row", name),
         hint: say!("leave ORDER BY out of OVER, or group by and join"),
         word: name.to_owned(),

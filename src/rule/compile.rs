@@ -11,10 +11,10 @@ use datafusion::{common::DataFusionError, execution::SessionState};
 use super::{
     ColumnId, Id, Language, Rule,
     budget_part::{budget_part, conjuncts_of},
-    expression::{Resolved, Scope, project, resolve},
+    expression::{ResolvedExpression, Scope, project, resolve},
     personal,
     query::QuerySession,
-    session::Session,
+    session::PlanningSession,
     template::Template,
     window::View,
 };
@@ -26,7 +26,7 @@ use crate::{
         original::ORIGINAL_COLUMNS,
     },
     lists::Lists,
-    personal::Kind,
+    personal::PersonalKind,
     say,
     text::did_you_mean,
     yaml::{Document, Placed},
@@ -35,13 +35,13 @@ use crate::{
 use windows::{anomaly_fields, refuse_originals};
 
 pub use compiled::{
-    ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow, Shape,
+    ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow, WindowShape,
 };
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
 pub struct Compiler {
     zone: String,
-    session: Session,
+    session: PlanningSession,
     columns: SchemaRef,
     lists: Lists,
     language: Language,
@@ -98,7 +98,7 @@ impl Compiler {
     /// A compiler for rules in the zone of `calendar`, with these lists.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>, lists: Lists, language: Language) -> Self {
-        let session = Session::new(calendar, &lists);
+        let session = PlanningSession::new(calendar, &lists);
         let (zone, columns) = (calendar.zone_name.clone(), wide_schema(&calendar.zone_name));
         Self { zone, session, columns, lists, language }
     }
@@ -111,7 +111,7 @@ impl Compiler {
 
     /// The functions and settings of expressions.
     #[must_use]
-    pub fn rule_session(&self) -> &Session {
+    pub fn rule_session(&self) -> &PlanningSession {
         &self.session
     }
 
@@ -127,13 +127,13 @@ impl Compiler {
         self.session.failure(error)
     }
 
-    /// The lists.
+    /// The lists that expressions can ask.
     #[must_use]
     pub fn lists(&self) -> &Lists {
         &self.lists
     }
 
-    /// The time zone.
+    /// The zone that local times are meant in.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.zone
@@ -150,7 +150,7 @@ impl Compiler {
         &self,
         d: &mut Document<'_>,
         rule: Rule,
-        (table, kinds): (SchemaRef, Vec<Kind>),
+        (table, kinds): (SchemaRef, Vec<PersonalKind>),
         view: CompiledView,
     ) -> Option<CompiledRule> {
         let shown = table.as_ref().clone();
@@ -196,7 +196,7 @@ impl Compiler {
         d: &mut Document<'_>,
         rule: &Rule,
         scope: &Scope<'_>,
-    ) -> Option<(CompiledView, Schema, (SchemaRef, Vec<Kind>))> {
+    ) -> Option<(CompiledView, Schema, (SchemaRef, Vec<PersonalKind>))> {
         let columns = scope.columns;
         Some(match &rule.view {
             View::Sliding(windows) => {
@@ -216,7 +216,7 @@ impl Compiler {
                 if let Some((_, at)) = &closing.anomaly {
                     fields.extend(anomaly_fields());
                     // What was usual is made of the same as what is compared with it.
-                    kinds.extend([Kind::ORDINARY, measures.personal[*at]]);
+                    kinds.extend([PersonalKind::ORDINARY, measures.personal[*at]]);
                 }
                 let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
                 fields
@@ -239,7 +239,7 @@ impl Compiler {
         d: &mut Document<'_>,
         rule: Rule,
         shown: &Schema,
-        (table, kinds): (SchemaRef, Vec<Kind>),
+        (table, kinds): (SchemaRef, Vec<PersonalKind>),
         filter: Option<Condition>,
         view: CompiledView,
     ) -> Option<CompiledRule> {
@@ -313,7 +313,7 @@ impl Compiler {
         scope: &Scope<'_>,
         table: &SchemaRef,
     ) -> Option<(Condition, BTreeSet<String>)> {
-        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
+        let resolved: ResolvedExpression = resolve(&self.session, d, placed, scope)?;
         let schema = project(table, &resolved.columns);
         let expr = resolved.plan(&self.session, d, placed, &schema, &DataType::Boolean)?;
         let inputs = ColumnId::all_of(&schema, table);

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Rule,
-    window::{Form, Measure, View},
+    window::{Measure, View, WindowForm},
 };
 use crate::yaml::Placed;
 
@@ -46,11 +46,11 @@ impl Rule {
                 let by = texts(&closing.by);
                 let _ = write!(text, "{:?}", (by, closing.size, closing.slide, measures(&closing.measures)));
                 match &closing.form {
-                    Form::Calendar => {}
-                    Form::Session(gap) => {
+                    WindowForm::Calendar => {}
+                    WindowForm::Session(gap) => {
                         let _ = write!(text, "{:?}", ("gap", gap));
                     }
-                    Form::From(from, within) => {
+                    WindowForm::From(from, within) => {
                         let _ = write!(text, "{:?}", ("from", &from.text, within));
                     }
                 }

@@ -15,7 +15,6 @@ use datafusion::{
 
 use crate::sql::functions::exact::Operation;
 
-/// Plans arithmetic.
 #[derive(Debug)]
 pub(crate) struct ExactArithmetic;
 

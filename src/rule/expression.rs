@@ -17,7 +17,7 @@ use datafusion::{
 use crate::{
     diagnostic::{characters, column_of, nearest, suggest},
     lists::{CODE_COLUMNS, Lists},
-    rule::{Param, instants::zoned, limits, never::Comparisons, session::Session},
+    rule::{Param, instants::zoned, limits, never::Comparisons, session::PlanningSession},
     say,
     sql::functions::codes,
     text::did_you_mean,
@@ -32,13 +32,12 @@ pub(crate) struct Scope<'s> {
     pub columns: &'s Schema,
     /// Columns that exist, but not for the rule's triggers.
     pub elsewhere: &'s [&'static str],
-    /// The rule's constants.
     pub params: &'s [(String, Param)],
     pub lists: &'s Lists,
 }
 
 /// An expression whose names are resolved.
-pub(crate) struct Resolved {
+pub(crate) struct ResolvedExpression {
     sql: Sql,
     /// The columns it names.
     pub columns: BTreeSet<String>,
@@ -53,11 +52,11 @@ struct Problem {
 
 /// Parses an expression and resolves its names. Problems go to the document.
 pub(crate) fn resolve(
-    session: &Session,
+    session: &PlanningSession,
     d: &mut Document<'_>,
     placed: &Placed,
     scope: &Scope<'_>,
-) -> Option<Resolved> {
+) -> Option<ResolvedExpression> {
     if let Err((message, hint)) = limits::text(&placed.text, scope.params) {
         d.problem(placed.span, message, hint);
         return None;
@@ -97,7 +96,7 @@ pub(crate) fn resolve(
     for Problem { word, message, hint } in problems {
         d.problem_at(placed.span, (&word.0, word.1), message, hint);
     }
-    clean.then_some(Resolved { sql, columns })
+    clean.then_some(ResolvedExpression { sql, columns })
 }
 
 struct Resolver<'r, 's> {
@@ -334,14 +333,14 @@ pub(crate) fn literal(param: &Param) -> Sql {
     }
 }
 
-impl Resolved {
+impl ResolvedExpression {
     /// The expression with its names resolved and its constants put in.
     pub(crate) fn text(&self) -> String {
         self.sql.to_string()
     }
 
     /// The expression as `DataFusion` sees it.
-    pub(crate) fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
+    pub(crate) fn logical(&self, session: &PlanningSession, schema: &DFSchema) -> Result<Expr> {
         session.create_logical_expr(&self.sql.to_string(), schema)
     }
 }

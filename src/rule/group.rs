@@ -20,7 +20,7 @@ use super::{
 use crate::{
     diagnostic::type_name,
     event::{Column, schema::LINE_ATTRIBUTES},
-    ledger::{Attributes, GroupKey, Grouping},
+    ledger::{Attributes, Grouping, LineGroupKey},
     say,
     yaml::{Document, Placed},
 };
@@ -39,7 +39,7 @@ pub struct Group {
     pub by: Vec<Placed>,
     /// Which lines there are; without it all.
     pub filter: Option<Placed>,
-    /// Where it stands.
+    /// Where it stands in its file.
     pub span: Span,
 }
 
@@ -159,7 +159,7 @@ impl Grouping for CompiledGroup {
     }
 
     /// The fiscal year, and what the lines have in common. A line without a year, or without one of these, is of no group.
-    fn keys(&self, lines: &[(&str, &Attributes)]) -> Vec<Option<GroupKey>> {
+    fn keys(&self, lines: &[(&str, &Attributes)]) -> Vec<Option<LineGroupKey>> {
         let rows = lines.len();
         let columns = columns(lines);
         let within = self.filter.as_ref().map(|filter| filter.values(&columns, rows));
@@ -174,7 +174,7 @@ impl Grouping for CompiledGroup {
                 // A part that has the separator cannot be taken for two.
                 key.push_str(&part[row].as_ref()?.replace('/', "//"));
             }
-            Some(GroupKey::from(key))
+            Some(LineGroupKey::from(key))
         };
         (0..rows).map(key).collect()
     }

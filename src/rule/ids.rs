@@ -16,7 +16,7 @@ pub trait Id: Copy {
     /// The place with this number, from 0.
     fn new(number: usize) -> Self;
 
-    /// Its number.
+    /// Its place in the list, counted from 0.
     fn number(self) -> usize;
 }
 
@@ -101,7 +101,7 @@ impl<I: Id, T> ById<I, T> {
         vec![value; count].into()
     }
 
-    /// The places.
+    /// The place of each value, in their order.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = I> + use<I, T> {
         (0..self.values.len()).map(I::new)
     }

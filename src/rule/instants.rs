@@ -23,7 +23,7 @@ use datafusion::{
 
 use super::exact::is_inexact;
 use crate::{
-    diagnostic::Refusal,
+    diagnostic::ExpressionProblem,
     event::{schema::time_type, time::Calendar},
     say,
     sql::functions::{day_start, local_day},
@@ -51,7 +51,7 @@ impl LocalInstants {
     /// An expression whose types are coerced, with days as starts of local days.
     ///
     /// # Errors
-    /// A [`Refusal`].
+    /// An [`ExpressionProblem`].
     pub(crate) fn settle(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr.transform_up(|node| {
             let settled = match node {
@@ -99,19 +99,19 @@ impl LocalInstants {
         }
     }
 
-    fn check(&self, expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    fn check(&self, expr: &Expr, schema: &DFSchema) -> Result<(), ExpressionProblem> {
         if let Expr::ScalarFunction(call) = expr
             && COUNT_IN_UTC.contains(&call.func.name())
         {
             let word = call.func.name().to_owned();
-            return Err(Refusal {
+            return Err(ExpressionProblem {
                 message: say!("'{word}' counts in UTC and not in local time", word),
                 hint: say!("use date_trunc('day', …), or a window of that length"),
                 word,
             });
         }
         if is_inexact(expr, schema) {
-            return Err(Refusal {
+            return Err(ExpressionProblem {
                 message: say!("this arithmetic cannot be made exact"),
                 hint: say!("give the operands a type, such as cast(… as decimal(28, 2))"),
                 word: String::new(),
@@ -120,7 +120,7 @@ impl LocalInstants {
         let given = expr.get_type(schema).unwrap_or(DataType::Null);
         match self.wrong_zone(&given) {
             None => Ok(()),
-            Some(message) => Err(Refusal {
+            Some(message) => Err(ExpressionProblem {
                 message,
                 hint: say!(
                     "write an instant as a text such as '2026-01-05T08:00:00+08:00', and a day as date '2026-01-05'"

@@ -11,10 +11,10 @@ use saphyr_parser::Span;
 use serde_json::Value;
 
 use super::{
-    Exception, Mode, Param, RuleSet, agreed,
+    Exception, Param, RuleMode, RuleSet, agreed,
     compile::{CompiledRule, Compiler},
     limits,
-    manifest::Manifest,
+    manifest::RuleManifest,
     parse,
 };
 use crate::{
@@ -27,17 +27,15 @@ use crate::{
 
 /// What the configuration changes about a rule without editing it.
 #[derive(Debug, Clone, Default)]
-pub struct Override {
-    /// Another mode.
-    pub mode: Option<Mode>,
-    /// Other constants.
+pub struct RuleAdjustment {
+    pub mode: Option<RuleMode>,
     pub params: BTreeMap<String, Param>,
     /// Constants that people have agreed on in the rule lab, and exceptions (`agreed.rs`). What does not fit the rule any
     /// more is left out: the files may have gone on since.
     pub adopted: BTreeMap<String, Value>,
 }
 
-impl Override {
+impl RuleAdjustment {
     /// Whether nothing but the rule lab changes the rule.
     fn is_of_the_lab(&self) -> bool {
         self.mode.is_none() && self.params.is_empty()
@@ -47,23 +45,19 @@ impl Override {
 /// One file, for `check`.
 #[derive(Debug)]
 pub struct LoadedFile {
-    /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The rules found in it.
     pub rules: usize,
 }
 
-/// What loading found.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The set; only complete if there are no problems.
     pub set: RuleSet,
-    /// The files read.
     pub files: Vec<LoadedFile>,
     /// Everything that is wrong, in every file.
     pub problems: Vec<Diagnostic>,
-    /// What was read.
-    manifest: Manifest,
+    manifest: RuleManifest,
     /// Where rules begin, those with problems too.
     places: Vec<Place>,
     /// The rules that could be compiled, each with its place.
@@ -85,7 +79,7 @@ pub fn load(
     paths: &[PathBuf],
     compiler: &Compiler,
     calendar: &Calendar,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
 ) -> Loaded {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
@@ -104,7 +98,7 @@ pub fn load_without(
     paths: &[PathBuf],
     compiler: &Compiler,
     calendar: &Calendar,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
     may_skip: &(dyn Fn(&str) -> bool + Sync),
 ) -> Loaded {
     limits::on_a_stack(|| {
@@ -155,7 +149,7 @@ fn load_files(
     paths: &[PathBuf],
     compiler: &Compiler,
     calendar: &Calendar,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
     loaded: &mut Loaded,
 ) {
     let mut files = BTreeSet::new();
@@ -218,7 +212,7 @@ pub(crate) fn variants(
     compiler: &Compiler,
     calendar: &Calendar,
     rule: &str,
-    variants: &[(String, Override)],
+    variants: &[(String, RuleAdjustment)],
 ) -> Result<RuleSet, Vec<Diagnostic>> {
     let mut rules = Vec::new();
     for (name, changes) in variants {
@@ -255,7 +249,7 @@ fn load_file(
     (path, roots): (&Path, &[PathBuf]),
     compiler: &Compiler,
     calendar: &Calendar,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
     places: &mut BTreeMap<String, String>,
     loaded: &mut Loaded,
 ) {
@@ -306,7 +300,7 @@ pub(crate) fn one_of_text(
     id: &str,
     compiler: &Compiler,
     calendar: &Calendar,
-    changes: &Override,
+    changes: &RuleAdjustment,
 ) -> Result<RuleSet, Vec<Diagnostic>> {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
@@ -330,7 +324,7 @@ fn load_text(
     (path, text): (&Path, &str),
     compiler: &Compiler,
     calendar: &Calendar,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
     places: &mut BTreeMap<String, String>,
     loaded: &mut Loaded,
 ) {
@@ -425,7 +419,7 @@ fn uses_unreadable(text: &str, span: Span, compiler: &Compiler) -> bool {
     unreadable.any(|name| words.clone().any(|word| word == name))
 }
 
-fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
+fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &RuleAdjustment) {
     rule.mode = changes.mode.unwrap_or(rule.mode);
     for (name, value) in &changes.params {
         match rule.params.iter_mut().find(|(param, _)| param == name) {

@@ -8,17 +8,17 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Param, agreed, load::Override};
+use super::{Param, agreed, load::RuleAdjustment};
 
 /// The files and changes of a set, by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Manifest(BTreeMap<String, String>);
+pub struct RuleManifest(BTreeMap<String, String>);
 
 /// What becomes of a part of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Difference {
-    /// It is new.
+pub enum PartDifference {
+    /// The part is new in the set.
     Added,
     /// It is another one.
     Changed,
@@ -26,7 +26,7 @@ pub enum Difference {
     Removed,
 }
 
-impl Manifest {
+impl RuleManifest {
     /// Adds a file, with its path below the one of `roots` that it was found by.
     pub(super) fn add_file(&mut self, path: &Path, roots: &[PathBuf], text: &[u8]) {
         let below = roots.iter().find_map(|root| path.strip_prefix(root).ok());
@@ -36,8 +36,8 @@ impl Manifest {
     }
 
     /// Adds what the configuration changes.
-    pub(super) fn add_overrides(&mut self, overrides: &BTreeMap<String, Override>) {
-        for (rule, Override { mode, params, adopted }) in overrides {
+    pub(super) fn add_overrides(&mut self, overrides: &BTreeMap<String, RuleAdjustment>) {
+        for (rule, RuleAdjustment { mode, params, adopted }) in overrides {
             if let Some(mode) = mode {
                 self.add(format!("rules.overrides.{rule}.mode"), mode.word().to_owned());
             }
@@ -101,14 +101,14 @@ impl Manifest {
 
     /// What is different from `before`, by name.
     #[must_use]
-    pub fn since<'m>(&'m self, before: &'m Self) -> BTreeMap<&'m str, Difference> {
+    pub fn since<'m>(&'m self, before: &'m Self) -> BTreeMap<&'m str, PartDifference> {
         let new = self.0.iter().filter_map(|(name, value)| match before.0.get(name) {
-            None => Some((name.as_str(), Difference::Added)),
-            Some(old) if old != value => Some((name.as_str(), Difference::Changed)),
+            None => Some((name.as_str(), PartDifference::Added)),
+            Some(old) if old != value => Some((name.as_str(), PartDifference::Changed)),
             Some(_) => None,
         });
         let gone = before.0.keys().filter(|name| !self.0.contains_key(*name));
-        new.chain(gone.map(|name| (name.as_str(), Difference::Removed))).collect()
+        new.chain(gone.map(|name| (name.as_str(), PartDifference::Removed))).collect()
     }
 }
 
@@ -125,8 +125,8 @@ fn written(param: &Param) -> String {
 mod tests {
     use super::*;
 
-    fn manifest(files: &[(&str, &str)], root: &str) -> Manifest {
-        let mut manifest = Manifest::default();
+    fn manifest(files: &[(&str, &str)], root: &str) -> RuleManifest {
+        let mut manifest = RuleManifest::default();
         let roots = [PathBuf::from(root)];
         files.iter().for_each(|(name, text)| {
             manifest.add_file(&roots[0].join(name), &roots, text.as_bytes());
@@ -138,14 +138,14 @@ mod tests {
     fn a_set_is_what_its_files_say_and_not_where_they_stand() {
         let set = manifest(&[("a.yaml", "x"), ("b/c.yaml", "y")], "/etc/rules");
         assert_eq!(set.digest(), manifest(&[("b/c.yaml", "y"), ("a.yaml", "x")], "/tmp/next").digest());
-        assert_eq!(Manifest::read(&set.text()), Some(set.clone()));
+        assert_eq!(RuleManifest::read(&set.text()), Some(set.clone()));
         let other = manifest(&[("a.yaml", "z"), ("d.yaml", "y")], "/etc/rules");
         assert_ne!(set.digest(), other.digest());
         let since = other.since(&set);
         let expected = [
-            ("a.yaml", Difference::Changed),
-            ("b/c.yaml", Difference::Removed),
-            ("d.yaml", Difference::Added),
+            ("a.yaml", PartDifference::Changed),
+            ("b/c.yaml", PartDifference::Removed),
+            ("d.yaml", PartDifference::Added),
         ];
         assert_eq!(since, BTreeMap::from(expected));
         assert_eq!(manifest(&[("", "x")], "/etc/one.yaml").0.keys().next().unwrap(), "one.yaml");
@@ -158,7 +158,7 @@ mod tests {
             let params = BTreeMap::from([(String::from("limit"), value)]);
             set.add_overrides(&BTreeMap::from([(
                 String::from("cash"),
-                Override { params, ..Override::default() },
+                RuleAdjustment { params, ..RuleAdjustment::default() },
             )]));
             set.digest()
         };

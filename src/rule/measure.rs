@@ -18,14 +18,14 @@ use datafusion::{
 
 use super::{
     caps,
-    expression::{Resolved, Scope, project, quoted_word, refuse_volatile, resolve},
+    expression::{ResolvedExpression, Scope, project, quoted_word, refuse_volatile, resolve},
     personal,
-    session::Session,
+    session::PlanningSession,
     window::Measure,
 };
 use crate::{
     diagnostic::{Failure, suggest},
-    personal::Kind,
+    personal::PersonalKind,
     rule::{
         ColumnId,
         plan::{Aggregate, LANES_MAX, Lane, Layout, classify},
@@ -36,7 +36,7 @@ use crate::{
 
 /// The measures of a rule, planned.
 #[derive(Debug, Clone)]
-pub struct Measures {
+pub(crate) struct Measures {
     /// The values that the aggregates read.
     pub lanes: Vec<Lane>,
     pub aggregates: Vec<Aggregate>,
@@ -47,13 +47,12 @@ pub struct Measures {
     /// The columns that the measures make.
     pub fields: Vec<Field>,
     /// What they tell of persons.
-    pub personal: Vec<Kind>,
+    pub personal: Vec<PersonalKind>,
 }
 
-/// What planning needs.
 pub(crate) struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
-    pub session: &'p Session,
+    pub session: &'p PlanningSession,
     /// All columns there are, in whose order lanes name theirs.
     pub wide: &'p Schema,
     /// What expressions may name.
@@ -119,7 +118,11 @@ impl Planner<'_> {
     }
 
     /// Takes the aggregates out of an expression and puts their names in.
-    fn split(&self, resolved: &Resolved, planned: &mut Split) -> std::result::Result<Expr, Failure> {
+    fn split(
+        &self,
+        resolved: &ResolvedExpression,
+        planned: &mut Split,
+    ) -> std::result::Result<Expr, Failure> {
         let schema = project(self.wide, &resolved.columns);
         let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| self.session.failure(&e))?;
         let logical = resolved.logical(self.session, &df_schema).map_err(|e| self.session.failure(&e))?;
@@ -213,7 +216,7 @@ struct Split {
     /// The text of each aggregate, by which one that stands twice is known.
     keys: Vec<String>,
     /// What each measure tells of persons.
-    personal: Vec<Kind>,
+    personal: Vec<PersonalKind>,
 }
 
 impl Split {
@@ -243,25 +246,25 @@ fn result_name(at: usize) -> String {
 impl Measures {
     /// How the events of a window are laid out for these measures alone.
     #[must_use]
-    pub fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.lanes)
     }
 
     /// The types of the columns that the measures make, by name.
     #[must_use]
-    pub fn index_of(&self, name: &str) -> Option<usize> {
+    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name() == name)
     }
 
     /// A hint for a measure that does not exist.
     #[must_use]
-    pub fn suggest(&self, name: &str) -> String {
+    pub(crate) fn suggest(&self, name: &str) -> String {
         suggest(name, self.fields.iter().map(|field| field.name().as_str()))
     }
 
     /// Whether a measure is a number that can be compared with a history.
     #[must_use]
-    pub fn is_number(&self, at: usize) -> bool {
+    pub(crate) fn is_number(&self, at: usize) -> bool {
         let data_type = self.fields[at].data_type();
         data_type.is_integer() || matches!(data_type, DataType::Decimal128(..) | DataType::Float64)
     }

@@ -40,7 +40,7 @@ use serde_json::Value;
 use crate::{event::Instant, finding::words, yaml::Placed};
 
 pub use crate::{
-    finding::{Handling, Mode, Severity},
+    finding::{Handling, RuleMode, Severity},
     text::Language,
 };
 
@@ -55,7 +55,8 @@ pub use set::RuleSet;
 /// How ripe a rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+#[schema(as = Status)]
+pub enum RuleStatus {
     /// May change without notice.
     Experimental,
     /// Settled.
@@ -64,7 +65,7 @@ pub enum Status {
     Deprecated,
 }
 
-words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
+words!(RuleStatus, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
 
 /// A text for users in one or two languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -94,8 +95,7 @@ impl Text {
 pub struct Exception {
     /// Its name, for counts.
     pub name: String,
-    /// The condition.
-    pub when: Placed,
+    pub(crate) when: Placed,
     /// Why it is in order.
     pub reason: String,
     /// The document that says so.
@@ -111,7 +111,7 @@ pub struct Exception {
 pub enum Param {
     /// A whole number or an exact decimal, as written.
     Number(String),
-    /// A text.
+    /// A text, compared as it is written.
     Text(String),
     /// true or false.
     Bool(bool),
@@ -160,10 +160,10 @@ pub struct Rule {
     pub severity: Severity,
     /// What is done about a finding.
     pub handling: Handling,
-    /// Whether it runs.
-    pub mode: Mode,
+    /// Whether it runs, and whether anybody hears of it.
+    pub mode: RuleMode,
     /// How ripe it is.
-    pub status: Status,
+    pub status: RuleStatus,
     /// Free words for routing.
     pub tags: Vec<String>,
     /// Who answers for it.
@@ -174,7 +174,7 @@ pub struct Rule {
     pub false_positives: Vec<String>,
     /// 例外
     pub exceptions: Vec<Exception>,
-    /// Named constants.
+    /// Constants that expressions name, in their order.
     pub params: Vec<(String, Param)>,
     /// The columns that identify the alert.
     pub key: Vec<Placed>,
@@ -188,7 +188,7 @@ pub struct Rule {
     pub view: View,
     /// The filter before the condition.
     pub filter: Option<Placed>,
-    /// The condition.
+    /// The condition in SQL, with its place in the file.
     pub when: Placed,
     /// Where the rule stands.
     pub span: Span,

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use rust_decimal::Decimal;
 
-use super::{Handling, Mode, Param, Severity};
+use super::{Handling, Param, RuleMode, Severity};
 use crate::{
     diagnostic::{suggest, type_name, value_of},
     event::schema::{FieldKind, field},
@@ -19,9 +19,7 @@ use crate::{
 pub(crate) struct Never {
     /// The column as it is written.
     pub ident: Ident,
-    /// What is wrong.
     pub message: String,
-    /// What to do.
     pub hint: String,
 }
 
@@ -43,7 +41,6 @@ struct Column<'s> {
 /// What is compared, and with what.
 pub(crate) struct Comparisons<'c> {
     pub columns: &'c Schema,
-    /// The rule's constants.
     pub params: &'c [(String, Param)],
     /// Names that a query gives to columns of its own: nothing is known of them.
     pub own: &'c [String],
@@ -96,7 +93,6 @@ impl<'c> Comparisons<'c> {
         }
     }
 
-    /// What was found.
     #[must_use]
     pub(crate) fn found(self) -> Vec<Never> {
         self.found
@@ -366,7 +362,7 @@ fn choices(name: &str) -> Option<Vec<&'static str>> {
     match name {
         "severity" => Some(words(Severity::WORDS)),
         "handling" => Some(words(Handling::WORDS)),
-        "mode" => Some(words(Mode::WORDS)),
+        "mode" => Some(words(RuleMode::WORDS)),
         _ => match field(name)?.1.kind {
             FieldKind::Choice(words) => Some(words.to_vec()),
             _ => None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Difference, Manifest};
+use super::manifest::{PartDifference, RuleManifest};
 use crate::{
     access::seal::{SealKey, is_signed},
     diagnostic::os_reason,
@@ -28,7 +28,7 @@ struct Signed {
     key: String,
     /// Of the manifest's canonical text.
     signature: String,
-    manifest: Manifest,
+    manifest: RuleManifest,
 }
 
 /// Signs a pack. The digest of its manifest.
@@ -82,16 +82,16 @@ pub(crate) fn verify(folder: &Path, key: Option<&str>) -> Result<(String, String
 }
 
 /// What is signed; no other text of the program begins so.
-fn message(manifest: &Manifest) -> Vec<u8> {
+fn message(manifest: &RuleManifest) -> Vec<u8> {
     format!("fiscwatch pack 1\n{}", manifest.text()).into_bytes()
 }
 
-fn named(differs: &std::collections::BTreeMap<&str, Difference>) -> String {
+fn named(differs: &std::collections::BTreeMap<&str, PartDifference>) -> String {
     const NAMED: usize = 10;
     let names = differs.iter().take(NAMED).map(|(name, what)| match what {
-        Difference::Added => say!("{name} (new)", name),
-        Difference::Changed => say!("{name} (changed)", name),
-        Difference::Removed => say!("{name} (missing)", name),
+        PartDifference::Added => say!("{name} (new)", name),
+        PartDifference::Changed => say!("{name} (changed)", name),
+        PartDifference::Removed => say!("{name} (missing)", name),
     });
     names.chain((differs.len() > NAMED).then(|| String::from("…"))).collect::<Vec<_>>().join(", ")
 }
@@ -101,7 +101,7 @@ fn told(file: &Path, error: &std::io::Error) -> String {
 }
 
 /// Every file of a folder but the signature.
-fn manifest(folder: &Path) -> Result<Manifest, String> {
+fn manifest(folder: &Path) -> Result<RuleManifest, String> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).map_err(|e| told(&next, &e))? {
@@ -121,7 +121,7 @@ fn manifest(folder: &Path) -> Result<Manifest, String> {
         }
     }
     let roots: [PathBuf; 1] = [folder.to_owned()];
-    let (mut manifest, mut bytes) = (Manifest::default(), 0);
+    let (mut manifest, mut bytes) = (RuleManifest::default(), 0);
     for file in files {
         bytes += std::fs::metadata(&file).map_err(|e| told(&file, &e))?.len();
         if bytes > BYTES_MAX {

@@ -14,7 +14,7 @@ use datafusion::{
 };
 
 use super::{
-    ById, Mode, RuleId, WindowId,
+    ById, RuleId, RuleMode, WindowId,
     compile::{CompiledRule, CompiledView, Condition},
     share::SharedWindow,
 };
@@ -52,7 +52,7 @@ impl InParts {
     ) -> Self {
         let windows: ById<WindowId, _> =
             windows.iter().map(|window| pieces(window.filter.as_ref())).collect();
-        let is_live = |rule: &CompiledRule| rule.rule.mode != Mode::Disabled;
+        let is_live = |rule: &CompiledRule| rule.rule.mode != RuleMode::Disabled;
         let of_filter = |rule: &'r CompiledRule| match rule.view {
             CompiledView::Event | CompiledView::Closing(_) => rule.filter.as_ref(),
             CompiledView::Sliding(_) | CompiledView::Schedule(_) => None,

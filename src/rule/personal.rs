@@ -17,18 +17,22 @@ use datafusion::{
 
 use crate::{
     lists::Lists,
-    personal::{Kind, Kinds, number},
+    personal::{Kinds, PersonalKind, number},
     rule::{ColumnId, Id},
     sql::tables::{ALERTS, FINDINGS},
 };
 
 /// The kinds of the columns that events and budget lines have, in the order of a schema.
-pub(crate) fn of_schema(schema: &Schema) -> Vec<Kind> {
-    schema.fields().iter().map(|field| Kind::of_column(field.name()).unwrap_or_default()).collect()
+pub(crate) fn of_schema(schema: &Schema) -> Vec<PersonalKind> {
+    schema.fields().iter().map(|field| PersonalKind::of_column(field.name()).unwrap_or_default()).collect()
 }
 
 /// The kinds of some columns, by name.
-pub(crate) fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item = ColumnId>) -> Kinds {
+pub(crate) fn named(
+    schema: &Schema,
+    kinds: &[PersonalKind],
+    columns: impl Iterator<Item = ColumnId>,
+) -> Kinds {
     let mut named = Kinds::default();
     let kind = |column: ColumnId| kinds.get(column.number()).copied().unwrap_or_default();
     columns.for_each(|column| named.add(column.field(schema).name(), kind(column)));
@@ -36,14 +40,14 @@ pub(crate) fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item
 }
 
 /// What an expression over columns of events and budget lines is made of.
-pub(crate) fn of_expression(expr: &Expr, schema: &DFSchema, lists: &Lists) -> Kind {
+pub(crate) fn of_expression(expr: &Expr, schema: &DFSchema, lists: &Lists) -> PersonalKind {
     let kinds = of_schema(schema.as_arrow());
     // The type beside a name is that of one event, not of what is made of several.
-    Walk::new(lists).expression(expr, &Row { schema, kinds: &kinds }).without(Kind::TYPED)
+    Walk::new(lists).expression(expr, &Row { schema, kinds: &kinds }).without(PersonalKind::TYPED)
 }
 
 /// What each column that a query returns is made of.
-pub(crate) fn of_query(plan: &LogicalPlan, lists: &Lists) -> Vec<Kind> {
+pub(crate) fn of_query(plan: &LogicalPlan, lists: &Lists) -> Vec<PersonalKind> {
     Walk::new(lists).plan(plan)
 }
 
@@ -51,11 +55,11 @@ pub(crate) fn of_query(plan: &LogicalPlan, lists: &Lists) -> Vec<Kind> {
 #[derive(Clone, Copy)]
 struct Row<'r> {
     schema: &'r DFSchema,
-    kinds: &'r [Kind],
+    kinds: &'r [PersonalKind],
 }
 
 impl Row<'_> {
-    fn of(&self, column: &Column) -> Option<Kind> {
+    fn of(&self, column: &Column) -> Option<PersonalKind> {
         let at = self.schema.maybe_index_of_column(column)?;
         self.kinds.get(at).copied()
     }
@@ -64,7 +68,7 @@ impl Row<'_> {
 struct Walk<'w> {
     lists: &'w Lists,
     /// The rows around a subquery, the nearest last.
-    outer: Vec<(Arc<DFSchema>, Vec<Kind>)>,
+    outer: Vec<(Arc<DFSchema>, Vec<PersonalKind>)>,
 }
 
 /// Functions that give back one of their arguments.
@@ -100,11 +104,11 @@ impl<'w> Walk<'w> {
         Self { lists, outer: Vec::new() }
     }
 
-    fn expression(&mut self, expr: &Expr, row: &Row<'_>) -> Kind {
+    fn expression(&mut self, expr: &Expr, row: &Row<'_>) -> PersonalKind {
         let data_type = expr.get_type(row.schema).ok();
         // True or false, and an instant, tell nobody's name or number.
         if data_type.as_ref().is_some_and(|t| *t == DataType::Boolean || t.is_temporal()) {
-            return Kind::ORDINARY;
+            return PersonalKind::ORDINARY;
         }
         match expr {
             Expr::Column(column) => row.of(column).unwrap_or_else(|| self.of_outer(column)),
@@ -112,7 +116,7 @@ impl<'w> Walk<'w> {
             Expr::Literal(value, _) => literal(value),
             Expr::Case(case) => {
                 let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-                results.fold(Kind::ORDINARY, |kind, result| kind.and(self.expression(result, row)))
+                results.fold(PersonalKind::ORDINARY, |kind, result| kind.and(self.expression(result, row)))
             }
             Expr::BinaryExpr(binary) => {
                 let sides = [&binary.left, &binary.right].map(|side| self.expression(side, row));
@@ -139,7 +143,7 @@ impl<'w> Walk<'w> {
                 kinds.first().copied().unwrap_or_default()
             }
             other => {
-                let mut kind = Kind::ORDINARY;
+                let mut kind = PersonalKind::ORDINARY;
                 let _ = other.apply_children(|child| {
                     kind = kind.and(self.expression(child, row));
                     Ok(TreeNodeRecursion::Continue)
@@ -149,22 +153,28 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn aggregate(&mut self, name: &str, args: &[Expr], result: Option<&DataType>, row: &Row<'_>) -> Kind {
+    fn aggregate(
+        &mut self,
+        name: &str,
+        args: &[Expr],
+        result: Option<&DataType>,
+        row: &Row<'_>,
+    ) -> PersonalKind {
         match name {
-            name if COUNTING.contains(&name) => Kind::ORDINARY,
+            name if COUNTING.contains(&name) => PersonalKind::ORDINARY,
             // The second argument of string_agg stands between the values.
             name if LISTING.contains(&name) => {
                 let kind = self.call(name, args.get(..1).unwrap_or_default(), result, row);
-                if kind.is_ordinary() { kind } else { kind.and(Kind::LIST) }
+                if kind.is_ordinary() { kind } else { kind.and(PersonalKind::LIST) }
             }
             _ => self.call(name, args, result, row),
         }
     }
 
     /// What comes out of a function by what goes in.
-    fn call(&mut self, name: &str, args: &[Expr], result: Option<&DataType>, row: &Row<'_>) -> Kind {
-        let kinds: Vec<Kind> = args.iter().map(|arg| self.expression(arg, row)).collect();
-        let kind = kinds.iter().fold(Kind::ORDINARY, |all, kind| all.and(*kind));
+    fn call(&mut self, name: &str, args: &[Expr], result: Option<&DataType>, row: &Row<'_>) -> PersonalKind {
+        let kinds: Vec<PersonalKind> = args.iter().map(|arg| self.expression(arg, row)).collect();
+        let kind = kinds.iter().fold(PersonalKind::ORDINARY, |all, kind| all.and(*kind));
         if kind.is_ordinary() {
             return kind;
         }
@@ -175,27 +185,27 @@ impl<'w> Walk<'w> {
             .all(|(arg, _)| arg.get_type(row.schema).is_ok_and(|data_type| data_type.is_string()));
         let measures = takes_text && result.is_some_and(DataType::is_numeric) && !CASTING.contains(&name);
         if measures {
-            return Kind::ORDINARY;
+            return PersonalKind::ORDINARY;
         }
         let several = kinds.iter().filter(|kind| !kind.is_ordinary()).count() > 1;
         if several && !CHOOSING.contains(&name) { mixed(kind) } else { kind }
     }
 
     /// `lookup('list', key, 'column')` tells what the list has, and not the key.
-    fn lookup(&self, args: &[Expr]) -> Kind {
+    fn lookup(&self, args: &[Expr]) -> PersonalKind {
         let constant = |at: usize| match args.get(at) {
             Some(Expr::Literal(value, _)) => value.try_as_str().flatten(),
             _ => None,
         };
         let list = constant(0).and_then(|name| self.lists.get(name));
         let column = list.zip(constant(2)).and_then(|(list, column)| list.column(column));
-        column.map_or(Kind::ANYTHING, |(_, kind)| kind.personal())
+        column.map_or(PersonalKind::ANYTHING, |(_, kind)| kind.personal())
     }
 
-    fn of_outer(&self, column: &Column) -> Kind {
+    fn of_outer(&self, column: &Column) -> PersonalKind {
         let rows = self.outer.iter().rev();
         let mut known = rows.filter_map(|(schema, kinds)| Row { schema, kinds }.of(column));
-        known.next().or_else(|| Kind::of_column(&column.name)).unwrap_or(Kind::UNKNOWN)
+        known.next().or_else(|| PersonalKind::of_column(&column.name)).unwrap_or(PersonalKind::UNKNOWN)
     }
 
     /// Walks a subquery of which `row` is the row around.
@@ -206,7 +216,7 @@ impl<'w> Walk<'w> {
         result
     }
 
-    fn plan(&mut self, plan: &LogicalPlan) -> Vec<Kind> {
+    fn plan(&mut self, plan: &LogicalPlan) -> Vec<PersonalKind> {
         let width = plan.schema().fields().len();
         let kinds = match plan {
             LogicalPlan::Projection(p) => self.each(&p.expr, &p.input),
@@ -222,7 +232,8 @@ impl<'w> Walk<'w> {
                 let groups = grouping_set_to_exprlist(&a.group_expr).unwrap_or_default();
                 let mut kinds = self.each(groups, &a.input);
                 // A set of groupings has its number behind its columns.
-                kinds.resize(width.saturating_sub(a.aggr_expr.len()).max(kinds.len()), Kind::ORDINARY);
+                kinds
+                    .resize(width.saturating_sub(a.aggr_expr.len()).max(kinds.len()), PersonalKind::ORDINARY);
                 kinds.extend(self.each(&a.aggr_expr, &a.input));
                 kinds
             }
@@ -243,20 +254,22 @@ impl<'w> Walk<'w> {
             }
             LogicalPlan::Unnest(unnest) => {
                 let input = self.plan(&unnest.input);
-                let of = |at: &usize| input.get(*at).copied().unwrap_or(Kind::ANYTHING).without(Kind::LIST);
+                let of = |at: &usize| {
+                    input.get(*at).copied().unwrap_or(PersonalKind::ANYTHING).without(PersonalKind::LIST)
+                };
                 unnest.dependency_indices.iter().map(of).collect()
             }
-            LogicalPlan::EmptyRelation(_) => vec![Kind::ORDINARY; width],
-            other => vec![self.all(other).into_iter().fold(Kind::ORDINARY, Kind::and); width],
+            LogicalPlan::EmptyRelation(_) => vec![PersonalKind::ORDINARY; width],
+            other => vec![self.all(other).into_iter().fold(PersonalKind::ORDINARY, PersonalKind::and); width],
         };
         match kinds.len() == width {
             true => kinds,
             // A plan of a shape that is not known here: every column may hold what any of them does.
-            false => vec![kinds.into_iter().fold(Kind::ORDINARY, Kind::and); width],
+            false => vec![kinds.into_iter().fold(PersonalKind::ORDINARY, PersonalKind::and); width],
         }
     }
 
-    fn join(&mut self, join: &Join) -> Vec<Kind> {
+    fn join(&mut self, join: &Join) -> Vec<PersonalKind> {
         let left = self.plan(&join.left);
         let row = Row { schema: join.left.schema(), kinds: &left };
         // What stands at the right of a lateral join sees the left.
@@ -264,14 +277,14 @@ impl<'w> Walk<'w> {
         match join.join_type {
             JoinType::LeftSemi | JoinType::LeftAnti => left,
             JoinType::RightSemi | JoinType::RightAnti => right,
-            JoinType::LeftMark => [left, vec![Kind::ORDINARY]].concat(),
-            JoinType::RightMark => [right, vec![Kind::ORDINARY]].concat(),
+            JoinType::LeftMark => [left, vec![PersonalKind::ORDINARY]].concat(),
+            JoinType::RightMark => [right, vec![PersonalKind::ORDINARY]].concat(),
             _ => [left, right].concat(),
         }
     }
 
     /// The columns of all inputs.
-    fn all(&mut self, plan: &LogicalPlan) -> Vec<Kind> {
+    fn all(&mut self, plan: &LogicalPlan) -> Vec<PersonalKind> {
         plan.inputs().into_iter().flat_map(|input| self.plan(input)).collect()
     }
 
@@ -279,45 +292,45 @@ impl<'w> Walk<'w> {
         &mut self,
         expressions: impl IntoIterator<Item = &'e Expr>,
         input: &LogicalPlan,
-    ) -> Vec<Kind> {
+    ) -> Vec<PersonalKind> {
         let kinds = self.plan(input);
         let row = Row { schema: input.schema(), kinds: &kinds };
         expressions.into_iter().map(|expr| self.expression(expr, &row)).collect()
     }
 
-    fn values(&mut self, rows: &[Vec<Expr>], schema: &DFSchema) -> Vec<Kind> {
+    fn values(&mut self, rows: &[Vec<Expr>], schema: &DFSchema) -> Vec<PersonalKind> {
         let row = Row { schema, kinds: &[] };
         let kinds = rows.iter().map(|cells| cells.iter().map(|cell| self.expression(cell, &row)).collect());
         kinds.collect::<Vec<Vec<_>>>().into_iter().reduce(|all, row| together(&all, &row)).unwrap_or_default()
     }
 
     /// The kind of a column as it is stored.
-    fn stored(&self, table: &str, column: &str) -> Kind {
+    fn stored(&self, table: &str, column: &str) -> PersonalKind {
         match (table, column) {
-            (FINDINGS | ALERTS, "key" | "summary") => Kind::ANYTHING,
-            (FINDINGS | ALERTS, _) => Kind::ORDINARY,
+            (FINDINGS | ALERTS, "key" | "summary") => PersonalKind::ANYTHING,
+            (FINDINGS | ALERTS, _) => PersonalKind::ORDINARY,
             _ => {
                 let list = self.lists.get(table).and_then(|list| list.column(column));
-                let kind = list.map(|(_, kind)| kind.personal()).or_else(|| Kind::of_column(column));
-                kind.unwrap_or_default().without(Kind::TYPED)
+                let kind = list.map(|(_, kind)| kind.personal()).or_else(|| PersonalKind::of_column(column));
+                kind.unwrap_or_default().without(PersonalKind::TYPED)
             }
         }
     }
 }
 
-fn mixed(kind: Kind) -> Kind {
-    if kind.is_ordinary() { kind } else { kind.and(Kind::MIXED) }
+fn mixed(kind: PersonalKind) -> PersonalKind {
+    if kind.is_ordinary() { kind } else { kind.and(PersonalKind::MIXED) }
 }
 
 /// Column by column, what is in either.
-fn together(one: &[Kind], other: &[Kind]) -> Vec<Kind> {
+fn together(one: &[PersonalKind], other: &[PersonalKind]) -> Vec<PersonalKind> {
     one.iter().zip(other).map(|(a, b)| a.and(*b)).collect()
 }
 
 /// A constant is the author's own word, unless it looks like an account.
-fn literal(value: &ScalarValue) -> Kind {
+fn literal(value: &ScalarValue) -> PersonalKind {
     let text = value.try_as_str().flatten().unwrap_or_default();
-    if number::digits(text).len() >= number::RUN { Kind::TEXT } else { Kind::ORDINARY }
+    if number::digits(text).len() >= number::RUN { PersonalKind::TEXT } else { PersonalKind::ORDINARY }
 }
 
 #[cfg(test)]

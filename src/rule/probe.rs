@@ -7,7 +7,7 @@ mod without;
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    ById, ColumnId, Exception, Id, Mode, Rule, RuleId, RuleSet,
+    ById, ColumnId, Exception, Id, Rule, RuleId, RuleMode, RuleSet,
     budget_part::parts,
     compile::{CompiledRule, CompiledView, Compiler, KeyPart},
     limits,
@@ -22,7 +22,6 @@ use crate::{
 /// What a part is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// The whole rule.
     Whole,
     /// Every event that the rule may be asked of; it shows what `where` reads.
     Asked,
@@ -49,7 +48,7 @@ impl Of {
 
 /// A part of a rule. It finds something on an event exactly if it holds.
 #[derive(Debug, Clone)]
-pub(crate) struct Part {
+pub(crate) struct RulePart {
     /// What it is of.
     pub of: Of,
     /// The condition as the rule has it.
@@ -62,7 +61,7 @@ pub(crate) struct Probes {
     /// The parts as rules, whose ids are their numbers.
     pub rules: Arc<RuleSet>,
     /// The parts, each at the place of its rule.
-    pub parts: ById<RuleId, Part>,
+    pub parts: ById<RuleId, RulePart>,
 }
 
 impl Probes {
@@ -94,8 +93,9 @@ impl Probes {
         let mut rules = Vec::new();
         let mut found = Vec::new();
         let mut add = |of: Of, text: &str, probe: Rule| {
-            let probe = Rule { id: found.len().to_string(), mode: Mode::Live, summary: Vec::new(), ..probe };
-            found.push(Part { of, text: text.to_owned() });
+            let probe =
+                Rule { id: found.len().to_string(), mode: RuleMode::Live, summary: Vec::new(), ..probe };
+            found.push(RulePart { of, text: text.to_owned() });
             rules.extend(compiler.compile(&mut document, probe));
         };
         let bare = Rule { exceptions: Vec::new(), ..rule.clone() };
@@ -134,7 +134,7 @@ impl Probes {
 }
 
 /// Has the parts for everything show what the conditions read.
-fn show(rules: &mut [CompiledRule], parts: &[Part]) {
+fn show(rules: &mut [CompiledRule], parts: &[RulePart]) {
     let inputs = |of: &[&Of]| -> BTreeSet<ColumnId> {
         let read = rules.iter().zip(parts).filter(|(_, part)| of.iter().any(|of| same_kind(of, &part.of)));
         read.filter_map(|(rule, _)| rule.when.as_ref()).flat_map(|when| when.inputs.iter().copied()).collect()

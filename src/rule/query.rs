@@ -35,9 +35,9 @@ use super::{
     window::Schedule,
 };
 use crate::{
-    diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
+    diagnostic::{ExpressionProblem, Failure, characters, column_of, nearest, suggest},
     event::{Instant, period::Length, tick::Ticks},
-    personal::Kind,
+    personal::PersonalKind,
     say,
     sql::{
         desk::DESK_TABLES,
@@ -52,8 +52,7 @@ pub use session::QuerySession;
 /// A rule that is evaluated at ticks.
 #[derive(Debug, Clone)]
 pub struct ScheduleRule {
-    /// When.
-    pub ticks: Ticks,
+    pub(crate) ticks: Ticks,
     /// The tables that the query reads.
     pub tables: BTreeSet<String>,
     /// Whether it reads a forecast: they are made only for those that do.
@@ -158,11 +157,11 @@ pub fn compile(
 ///
 /// # Errors
 /// In words, if it is no single SELECT over the tables there are.
-pub fn asked(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>), String> {
+pub fn asked(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<PersonalKind>), String> {
     limits::on_a_stack(|| asked_here(compiler, sql))
 }
 
-fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>), String> {
+fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<PersonalKind>), String> {
     limits::text(sql, &[]).map_err(in_one)?;
     let statement = compiler
         .state()
@@ -325,7 +324,7 @@ async fn plan(
 }
 
 fn refusal((message, hint): Failure) -> DataFusionError {
-    Refusal { message, hint: hint.unwrap_or_default(), word: String::new() }.into()
+    ExpressionProblem { message, hint: hint.unwrap_or_default(), word: String::new() }.into()
 }
 
 /// What is wrong with a query. A table or column that does not exist has one that is meant.

@@ -25,12 +25,12 @@ use crate::{
 
 /// What expressions and queries are planned with.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct PlanningSession {
     state: SessionState,
     instants: Arc<LocalInstants>,
 }
 
-impl Deref for Session {
+impl Deref for PlanningSession {
     type Target = SessionState;
 
     fn deref(&self) -> &SessionState {
@@ -38,7 +38,7 @@ impl Deref for Session {
     }
 }
 
-impl Session {
+impl PlanningSession {
     /// In the zone of `calendar`, with these lists.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>, lists: &Lists) -> Self {
@@ -106,8 +106,8 @@ mod tests {
     use super::*;
     use crate::sql::functions::growth::{Growth, of_aggregate, of_scalar};
 
-    fn session() -> Session {
-        Session::new(&Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()), &Lists::default())
+    fn session() -> PlanningSession {
+        PlanningSession::new(&Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()), &Lists::default())
     }
 
     /// A function that a new version of the engine brings is refused in rules until somebody has judged it.

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    ById, ColumnId, CompiledGroup, Exception, Mode, Rule, RuleId, WindowId,
+    ById, ColumnId, CompiledGroup, Exception, Rule, RuleId, RuleMode, WindowId,
     compile::{CompiledRule, CompiledView, Compiler, OverWindow},
     limits,
-    manifest::Manifest,
+    manifest::RuleManifest,
     parse,
     parts::InParts,
     query::QuerySession,
@@ -48,7 +48,7 @@ pub struct RuleSet {
     /// The rules that were left out, and the first mistake of each.
     pub skipped: Vec<(String, Diagnostic)>,
     /// What they were read from.
-    pub manifest: Manifest,
+    pub manifest: RuleManifest,
 }
 
 impl RuleSet {
@@ -83,7 +83,7 @@ impl RuleSet {
             session,
             lists,
             skipped: Vec::new(),
-            manifest: Manifest::default(),
+            manifest: RuleManifest::default(),
         }
     }
 
@@ -208,7 +208,7 @@ fn beside(rules: &[CompiledRule]) -> Vec<ColumnId> {
 /// Gives each rule on groups its place among them.
 fn share_groups(rules: &mut [CompiledRule]) -> Vec<Arc<CompiledGroup>> {
     let mut groups: Vec<Arc<CompiledGroup>> = Vec::new();
-    let live = rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled);
+    let live = rules.iter_mut().filter(|rule| rule.rule.mode != RuleMode::Disabled);
     for (group, place) in live.filter_map(|rule| rule.group.as_mut()) {
         let known = groups.iter().position(|known| known.text() == group.text());
         *place = known.unwrap_or(groups.len());
@@ -221,13 +221,13 @@ fn share_groups(rules: &mut [CompiledRule]) -> Vec<Arc<CompiledGroup>> {
 
 /// The types of the events whose originals are asked for.
 fn originals(rules: &[CompiledRule]) -> TypeSet {
-    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_original();
+    let asks = |rule: &&CompiledRule| rule.rule.mode != RuleMode::Disabled && rule.reads_original();
     rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }
 
 /// The events that schedules read, with the columns that they can read of them.
 fn read_by_schedules(rules: &[CompiledRule], compiler: &Compiler) -> Vec<(EventType, Vec<usize>)> {
-    let schedules = rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled);
+    let schedules = rules.iter().filter(|rule| rule.rule.mode != RuleMode::Disabled);
     let schedules: Vec<_> = schedules
         .filter_map(|rule| match &rule.view {
             CompiledView::Schedule(schedule) => Some(schedule),

@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::{
-    ById, Id, Mode, RuleId, WindowId,
+    ById, Id, RuleId, RuleMode, WindowId,
     asks::with_lists,
     compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
     window::{Over, View},
@@ -50,7 +50,7 @@ impl SharedWindow {
 /// `lists`.
 pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> ById<WindowId, SharedWindow> {
     let mut windows: ById<WindowId, Building> = ById::default();
-    let live = rules.iter_mut().enumerate().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
+    let live = rules.iter_mut().enumerate().filter(|(_, rule)| rule.rule.mode != RuleMode::Disabled);
     for (number, rule) in live {
         let (View::Sliding(overs), CompiledView::Sliding(own)) = (&rule.rule.view, &mut rule.view) else {
             continue;

@@ -41,13 +41,12 @@ pub struct Over {
     pub since: Option<Placed>,
     /// Whether the event itself counts.
     pub current: bool,
-    /// The aggregates.
     pub measures: Vec<Measure>,
 }
 
 /// Where windows that close begin and end.
 #[derive(Debug, Clone)]
-pub enum Form {
+pub enum WindowForm {
     /// On the calendar: `size` and `slide`.
     Calendar,
     /// With events: a window ends when its key was silent for so long, and where the `size` on the calendar ends: `gap`.
@@ -62,12 +61,11 @@ pub struct Closing {
     /// The columns that make a window of their own for each combination of values.
     pub by: Vec<Placed>,
     /// Where windows begin and end.
-    pub form: Form,
+    pub form: WindowForm,
     /// How long a window is at most.
     pub size: Length,
     /// From one window to the next; the size for windows that do not overlap.
     pub slide: Length,
-    /// The aggregates.
     pub measures: Vec<Measure>,
     /// The comparison with the key's own history.
     pub anomaly: Option<Anomaly>,
@@ -75,7 +73,7 @@ pub struct Closing {
 
 /// How a window's value is compared with those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum AnomalyMethod {
     /// (x − mean) / sample standard deviation
     Zscore,
     /// 0.6745 · (x − median) / median absolute deviation
@@ -90,7 +88,7 @@ pub enum Method {
     Seasonal,
 }
 
-impl Method {
+impl AnomalyMethod {
     /// The words of the rule language.
     pub const WORDS: &'static [(&'static str, Self)] = &[
         ("zscore", Self::Zscore),
@@ -145,9 +143,8 @@ impl Season {
 /// A comparison with a key's own history.
 #[derive(Debug, Clone)]
 pub struct Anomaly {
-    /// The measure.
     pub of: Placed,
-    pub method: Method,
+    pub method: AnomalyMethod,
     /// The most windows that it is compared with.
     pub history: usize,
     /// With fewer there is no score.
@@ -163,9 +160,7 @@ pub struct Anomaly {
 /// A query at ticks.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// When.
     pub ticks: Ticks,
-    /// One SELECT.
     pub sql: Placed,
 }
 
@@ -185,9 +180,9 @@ impl Closing {
     #[must_use]
     pub fn span(&self) -> String {
         match &self.form {
-            Form::Calendar => self.size.to_string(),
-            Form::Session(gap) => format!("gap {gap}, {}", self.size),
-            Form::From(from, within) => format!("{within} from {}", from.text),
+            WindowForm::Calendar => self.size.to_string(),
+            WindowForm::Session(gap) => format!("gap {gap}, {}", self.size),
+            WindowForm::From(from, within) => format!("{within} from {}", from.text),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COLUMNS, Group, Row, Statement};
+use super::{COLUMNS, Statement, StatementLevel, StatementRow};
 use crate::{
     event::Cents,
     say,
@@ -15,7 +15,7 @@ use crate::{
 
 /// A figure that differs, or a row that only one table has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Difference {
+pub(crate) struct FigureDifference {
     pub code: String,
     /// The column; empty where the row itself is missing.
     pub column: &'static str,
@@ -27,31 +27,39 @@ pub(crate) struct Difference {
 
 /// What two tables were compared by.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Compared {
+pub(crate) struct TableComparison {
     /// Figures that both have.
     pub figures: usize,
     pub rows: usize,
-    pub differences: Vec<Difference>,
+    pub differences: Vec<FigureDifference>,
 }
 
 /// The names that the first column goes by in such tables.
-const CODES: [(Group, &[&str]); 4] = [
-    (Group::Line, &["budget_line_id", "指标", "指标编码", "code"]),
-    (Group::Unit, &["unit_code", "单位编码", "预算单位编码"]),
-    (Group::Function, &["function_code", "功能分类", "功能科目编码"]),
-    (Group::Class, &["economic_code", "经济分类", "经济科目编码"]),
+const CODES: [(StatementLevel, &[&str]); 4] = [
+    (StatementLevel::Line, &["budget_line_id", "指标", "指标编码", "code"]),
+    (StatementLevel::Unit, &["unit_code", "单位编码", "预算单位编码"]),
+    (StatementLevel::Function, &["function_code", "功能分类", "功能科目编码"]),
+    (StatementLevel::Class, &["economic_code", "经济分类", "经济科目编码"]),
 ];
 
 /// Compares the rows of a file, CSV or Excel, with those of a statement.
 ///
 /// # Errors
 /// If the file cannot be read, or it has no column that names its rows, or none with figures.
-pub(crate) fn against(statement: &Statement, group: Group, path: &Path) -> anyhow::Result<Compared> {
+pub(crate) fn against(
+    statement: &Statement,
+    group: StatementLevel,
+    path: &Path,
+) -> anyhow::Result<TableComparison> {
     let rows = read(path).with_context(|| path.display().to_string())?;
     compare(statement.rows(group), group, &rows).with_context(|| path.display().to_string())
 }
 
-pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -> anyhow::Result<Compared> {
+pub(super) fn compare(
+    ours: &[StatementRow],
+    group: StatementLevel,
+    rows: &[Map<String, Value>],
+) -> anyhow::Result<TableComparison> {
     let names: Vec<&str> = rows.iter().flat_map(Map::keys).map(String::as_str).collect();
     let known = CODES.iter().find(|(of, _)| *of == group).map(|(_, names)| *names).unwrap_or_default();
     let code = known.iter().find(|name| names.contains(*name));
@@ -61,8 +69,7 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
     let columns: Vec<(usize, &'static str, &str)> = (0..)
         .zip(COLUMNS)
         .filter_map(|(at, (name, title))| {
-            let there = [name, title].into_iter().find(|name| names.contains(name))?;
-            Some((at, name, there))
+            Some((at, name, [name, title].into_iter().find(|n| names.contains(n))?))
         })
         .collect();
     let wanted = || COLUMNS.map(|(name, title)| format!("{name} {title}")).join(", ");
@@ -70,8 +77,8 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
         !columns.is_empty(),
         say!("no column has figures; these are looked for: {names}", names = wanted())
     );
-    let mut left: BTreeMap<&str, &Row> = ours.iter().map(|row| (row.code.as_str(), row)).collect();
-    let mut compared = Compared { figures: 0, rows: 0, differences: Vec::new() };
+    let mut left: BTreeMap<&str, &StatementRow> = ours.iter().map(|row| (row.code.as_str(), row)).collect();
+    let mut compared = TableComparison { figures: 0, rows: 0, differences: Vec::new() };
     for row in rows {
         let Some(code) = row.get(code).and_then(Value::as_str).map(str::trim).filter(|code| !is_sum(code))
         else {
@@ -90,7 +97,7 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
             compared.figures += usize::from(ours.is_some() && cents.is_some());
             // An empty cell says nothing of a row that there is.
             if ours != cents && cents.is_some() {
-                compared.differences.push(Difference {
+                compared.differences.push(FigureDifference {
                     code: code.to_owned(),
                     column,
                     ours: ours.map(|cents| cents.to_string()),
@@ -99,7 +106,7 @@ pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -
             }
         }
     }
-    let missing = left.into_values().map(|row| Difference {
+    let missing = left.into_values().map(|row| FigureDifference {
         code: row.code.clone(),
         column: "",
         ours: Some(row.figures.executed.to_string()),

@@ -12,12 +12,12 @@ use crate::{
     event::{BudgetAction, Cents, Column, EventType, Instant, time::Calendar},
     journal::layout::{block_of, row_of},
     ledger::{LEDGER_COLUMNS, Ledger},
-    store::{History, Select, StoreError},
+    store::{JournalView, Select, StoreError},
 };
 
 /// An action on a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Entry {
+pub(crate) struct Adjustment {
     pub occurred_at: String,
     pub event_id: String,
     pub budget_line_id: String,
@@ -39,14 +39,14 @@ pub(crate) struct Entry {
 
 /// Which actions are listed.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct AdjustmentFilter {
     pub year: Option<i32>,
     pub line: Option<String>,
     pub unit: Option<String>,
 }
 
-impl Wanted {
-    fn has(&self, entry: &Entry) -> bool {
+impl AdjustmentFilter {
+    fn has(&self, entry: &Adjustment) -> bool {
         let is =
             |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
         let of_line =
@@ -67,10 +67,10 @@ fn adjusts(action: BudgetAction) -> bool {
 /// # Errors
 /// If the journal cannot be read.
 pub(crate) fn book(
-    history: &History,
-    wanted: &Wanted,
+    history: &JournalView,
+    wanted: &AdjustmentFilter,
     calendar: &Calendar,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Vec<Adjustment>, StoreError> {
     let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     let (mut ledger, mut entries) = (Ledger::default(), Vec::new());
     history.replay_part(&Select::default(), &columns, &mut |batch, types, arrivals| {
@@ -102,14 +102,14 @@ fn entry(
     row: usize,
     (before, arrival): (Cents, i64),
     calendar: &Calendar,
-) -> Option<Entry> {
+) -> Option<Adjustment> {
     let action = text(batch, Column::Action, row).and_then(BudgetAction::parse).filter(|of| adjusts(*of))?;
     let id = text(batch, Column::BudgetLineId, row)?;
     let (line, attributes) = ledger.line(id)?;
     let owned = |column| text(batch, column, row).map(str::to_owned);
     let times = batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
     let amounts = batch.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
-    Some(Entry {
+    Some(Adjustment {
         occurred_at: calendar.format(Instant::from_micros(times.value(row))),
         event_id: owned(Column::EventId).unwrap_or_default(),
         budget_line_id: id.to_owned(),

@@ -14,4 +14,4 @@ mod suppress;
 mod tests;
 
 pub(crate) use figures::{COLUMNS, Figures};
-pub(crate) use statement::{Group, Late, Row, Statement, late, statement};
+pub(crate) use statement::{LateEvent, Statement, StatementLevel, StatementRow, late, statement};

@@ -97,7 +97,6 @@ fn bar(executed: Cents, most: Option<Cents>) -> String {
     )
 }
 
-/// Text in HTML.
 fn safe(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         match c {

@@ -10,20 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Cents, Ratio, money::format_cents},
+    event::{Cents, Ratio, in_millionths, money::format_cents},
     say,
 };
 
 /// Years that are looked back at.
 pub(crate) const YEARS: i32 = 3;
-/// Rates are whole millionths.
-pub(crate) const MILLION: i128 = 1_000_000;
+/// Rates of growth are whole millionths.
+const MILLION: i128 = 1_000_000;
 /// A programme below this share of its target has missed it, in 10⁻¹⁸ as ratios are.
 pub(crate) const MISSED: Ratio = Ratio::from_scaled(850_000_000_000_000_000);
 
 /// What a line is of, besides its year: lines of several years with the same of all are one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Key {
+pub(crate) struct LineKey {
     pub region_code: String,
     pub unit_code: String,
     pub function_code: String,
@@ -35,16 +35,14 @@ pub(crate) struct Key {
 /// Which code drivers and caps are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum By {
-    /// The functional class
+pub(crate) enum CodeKind {
     Function,
-    /// The economic class
     Class,
     Unit,
 }
 
-impl By {
-    fn code(self, key: &Key) -> &str {
+impl CodeKind {
+    fn code(self, key: &LineKey) -> &str {
         match self {
             Self::Function => &key.function_code,
             Self::Class => &key.economic_code,
@@ -57,8 +55,9 @@ impl By {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Driver {
     pub name: String,
-    /// In millionths a year.
-    pub rate: i64,
+    /// Of a year, in whole millionths.
+    #[serde(with = "in_millionths")]
+    pub rate: Ratio,
     pub codes: String,
 }
 
@@ -73,8 +72,7 @@ pub(crate) struct Cap {
 #[derive(Debug, Default)]
 pub(crate) struct Past {
     /// What lines executed, or will have by the forecast, by year.
-    pub lines: BTreeMap<Key, BTreeMap<i32, Cents>>,
-    /// Names of units.
+    pub lines: BTreeMap<LineKey, BTreeMap<i32, Cents>>,
     pub units: BTreeMap<String, String>,
     /// Programmes that missed a target in the last year.
     pub missed: BTreeSet<String>,
@@ -83,20 +81,20 @@ pub(crate) struct Past {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Proposal {
+pub(crate) struct BudgetProposal {
     pub fiscal_year: i32,
-    pub by: By,
+    pub by: CodeKind,
     pub drivers: Vec<Driver>,
     /// The sum of the lines.
     pub sum: String,
-    pub lines: Vec<Proposed>,
+    pub lines: Vec<ProposedLine>,
 }
 
 /// An amount, with why it is so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Proposed {
+pub(crate) struct ProposedLine {
     #[serde(flatten)]
-    pub key: Key,
+    pub key: LineKey,
     pub unit_name: String,
     /// What was executed, by year.
     pub executed: BTreeMap<i32, String>,
@@ -122,10 +120,10 @@ pub(crate) const COLUMNS: [(&str, &str); 12] = [
     ("reason", "理由"),
 ];
 
-impl Proposed {
+impl ProposedLine {
     /// A row of a file, in the order of [`COLUMNS`].
     pub(crate) fn cells(&self, year: i32) -> [String; 12] {
-        let Key { region_code, unit_code, function_code, economic_code, project_code, fund_type } =
+        let LineKey { region_code, unit_code, function_code, economic_code, project_code, fund_type } =
             self.key.clone();
         let executed = |back: i32| self.executed.get(&(year - back)).cloned().unwrap_or_default();
         let name = self.unit_name.clone();
@@ -156,9 +154,9 @@ impl Proposed {
 pub(crate) fn propose(
     past: &Past,
     year: i32,
-    by: By,
+    by: CodeKind,
     (drivers, caps): (&[Driver], &[Cap]),
-) -> Result<Proposal, String> {
+) -> Result<BudgetProposal, String> {
     let trend = Trend::of(past, year);
     let mut lines = Vec::new();
     for (key, executed) in &past.lines {
@@ -174,13 +172,13 @@ pub(crate) fn propose(
         let mean = trend.mean(&executed)?;
         let code = by.code(key);
         let driver = drivers.iter().filter(|d| code.starts_with(&d.codes)).max_by_key(|d| d.codes.len());
-        let mut rate = driver.map_or(trend.rate, |driver| i128::from(driver.rate));
-        let has_missed = past.missed.contains(&key.project_code) && rate > 0;
+        let mut rate = driver.map_or(trend.rate, |driver| driver.rate);
+        let has_missed = past.missed.contains(&key.project_code) && rate > Ratio::default();
         if has_missed {
-            rate = 0;
+            rate = Ratio::default();
         }
-        let cents = part(mean, MILLION + rate, MILLION)?.max(Cents::ZERO);
-        lines.push(Proposed {
+        let cents = grown(mean, rate)?.max(Cents::ZERO);
+        lines.push(ProposedLine {
             key: key.clone(),
             unit_name: past.units.get(&key.unit_code).cloned().unwrap_or_default(),
             executed: executed.iter().map(|(year, cents)| (*year, format_cents(*cents))).collect(),
@@ -196,13 +194,13 @@ pub(crate) fn propose(
     }
     let sum = lines.iter().map(|line| line.cents).sum::<Cents>();
     lines.iter_mut().for_each(|line| line.amount = format_cents(line.cents));
-    Ok(Proposal { fiscal_year: year, by, drivers: drivers.to_vec(), sum: format_cents(sum), lines })
+    Ok(BudgetProposal { fiscal_year: year, by, drivers: drivers.to_vec(), sum: format_cents(sum), lines })
 }
 
 fn reason(
     (past, year): (&Past, i32),
     mean: Cents,
-    (rate, driver): (i128, Option<&Driver>),
+    (rate, driver): (Ratio, Option<&Driver>),
     has_missed: bool,
 ) -> String {
     let (last, mean, rate) = (year - 1, format_cents(mean), percent(rate));
@@ -218,8 +216,9 @@ fn reason(
     text
 }
 
-/// Millionths as a percentage with a sign.
-pub(crate) fn percent(millionths: i128) -> String {
+/// A percentage with a sign, of whole millionths.
+pub(crate) fn percent(ratio: Ratio) -> String {
+    let millionths = ratio.as_millionths();
     let sign = if millionths < 0 { '-' } else { '+' };
     let text = crate::event::money::format_scaled(millionths.abs(), 4);
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -230,8 +229,8 @@ pub(crate) fn percent(millionths: i128) -> String {
 struct Trend {
     sums: BTreeMap<i32, Cents>,
     last: i32,
-    /// Millionths a year.
-    rate: i128,
+    /// Of a year, in whole millionths.
+    rate: Ratio,
 }
 
 impl Trend {
@@ -245,13 +244,13 @@ impl Trend {
         let last = year - 1;
         let rate = match (sums.first_key_value(), sums.get(&last)) {
             (Some((first, begun)), Some(ended)) if *first < last => {
-                (*ended - *begun).as_i128().saturating_mul(MILLION)
-                    / i128::from(last - first)
-                    / ended.as_i128()
+                let years = i128::from(last - first);
+                Ratio::of((*ended - *begun).as_i128(), ended.as_i128().saturating_mul(years))
             }
-            _ => 0,
+            _ => None,
         };
-        Self { sums, last, rate }
+        let rate = rate.unwrap_or_default();
+        Self { sums, last, rate: Ratio::from_millionths(rate.as_millionths()) }
     }
 
     /// The mean of a line's years, each at the level of the last.
@@ -266,6 +265,11 @@ impl Trend {
     }
 }
 
+/// What an amount is after a year of growth, rounded to the nearest cent.
+fn grown(cents: Cents, rate: Ratio) -> Result<Cents, String> {
+    part(cents, MILLION + rate.as_millionths(), MILLION)
+}
+
 /// `cents · over / under`, rounded to the nearest cent.
 fn part(cents: Cents, over: i128, under: i128) -> Result<Cents, String> {
     let product = cents
@@ -276,7 +280,7 @@ fn part(cents: Cents, over: i128, under: i128) -> Result<Cents, String> {
 }
 
 /// Splits a cap by share, where more is proposed: cents that are left go to the largest remainders, the first line first.
-fn cut(lines: &mut [Proposed], within: &[usize], cap: &Cap) -> Result<(), String> {
+fn cut(lines: &mut [ProposedLine], within: &[usize], cap: &Cap) -> Result<(), String> {
     let sum: Cents = within.iter().map(|at| lines[*at].cents).sum();
     if sum <= cap.cents || sum == Cents::ZERO {
         return Ok(());
@@ -307,18 +311,20 @@ fn cut(lines: &mut [Proposed], within: &[usize], cap: &Cap) -> Result<(), String
     Ok(())
 }
 
-/// How far off a proposal was, and last year's figures plus their growth, in millionths of what was executed.
+/// How far off a proposal was, and last year's figures plus their growth, as shares of what was executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Measured {
+pub(crate) struct ProposalAccuracy {
     /// Lines that were executed in the year and are proposed.
     pub lines: usize,
-    pub median_error: i128,
+    #[serde(serialize_with = "in_millionths::serialize")]
+    pub median_error: Ratio,
     /// Of last year's executed plus the growth of all lines.
-    pub median_error_of_last_year: i128,
+    #[serde(serialize_with = "in_millionths::serialize")]
+    pub median_error_of_last_year: Ratio,
 }
 
 /// Compares a proposal with what was executed in its year; `None` where nothing was.
-pub(crate) fn measured(past: &Past, proposal: &Proposal) -> Option<Measured> {
+pub(crate) fn measured(past: &Past, proposal: &BudgetProposal) -> Option<ProposalAccuracy> {
     let year = proposal.fiscal_year;
     let rate = Trend::of(past, year).rate;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -326,16 +332,16 @@ pub(crate) fn measured(past: &Past, proposal: &Proposal) -> Option<Measured> {
         let years = past.lines.get(&line.key)?;
         let Some(real) = years.get(&year).copied().filter(|cents| *cents > Cents::ZERO) else { continue };
         let last = years.get(&(year - 1)).copied().unwrap_or_default();
-        let error = |guess: Cents| (guess - real).abs().as_i128().saturating_mul(MILLION) / real.as_i128();
-        ours.push(error(line.cents));
-        theirs.push(error(part(last, MILLION + rate, MILLION).ok()?));
+        let error = |guess: Cents| (guess - real).abs().share_of(real);
+        ours.push(error(line.cents)?);
+        theirs.push(error(grown(last, rate).ok()?)?);
     }
     let lines = ours.len();
-    let median = |errors: &mut Vec<i128>| {
+    let median = |errors: &mut Vec<Ratio>| {
         errors.sort_unstable();
         errors.get(errors.len() / 2).copied()
     };
-    Some(Measured {
+    Some(ProposalAccuracy {
         lines,
         median_error: median(&mut ours)?,
         median_error_of_last_year: median(&mut theirs)?,
@@ -346,13 +352,13 @@ pub(crate) fn measured(past: &Past, proposal: &Proposal) -> Option<Measured> {
 mod tests {
     use super::*;
 
-    fn key(unit: &str, function: &str, project: &str) -> Key {
+    fn key(unit: &str, function: &str, project: &str) -> LineKey {
         let own = str::to_owned;
-        Key {
+        LineKey {
             unit_code: own(unit),
             function_code: own(function),
             project_code: own(project),
-            ..Key::default()
+            ..LineKey::default()
         }
     }
 
@@ -364,7 +370,7 @@ mod tests {
         Past { lines: lines.collect(), ..Past::default() }
     }
 
-    fn amounts(proposal: &Proposal) -> Vec<&str> {
+    fn amounts(proposal: &BudgetProposal) -> Vec<&str> {
         proposal.lines.iter().map(|line| line.amount.as_str()).collect()
     }
 
@@ -372,11 +378,15 @@ mod tests {
     fn years_are_brought_to_one_level_and_grow_on_with_all() {
         // All lines grow by 10.00 a year: 100, 110, 120; a line of a fixed share is proposed its share of 130.
         let past = past(&[("1", "205", "", [5_000, 5_500, 6_000]), ("2", "206", "", [5_000, 5_500, 6_000])]);
-        let proposal = propose(&past, 2027, By::Function, (&[], &[])).unwrap();
+        let proposal = propose(&past, 2027, CodeKind::Function, (&[], &[])).unwrap();
         assert_eq!(amounts(&proposal), ["65.00", "65.00"]);
         assert_eq!(proposal.sum, "130.00");
-        let gdp = Driver { name: String::from("gdp"), rate: 52_000, codes: String::from("205") };
-        let driven = propose(&past, 2027, By::Function, (&[gdp], &[])).unwrap();
+        let gdp = Driver {
+            name: String::from("gdp"),
+            rate: Ratio::from_millionths(52_000),
+            codes: String::from("205"),
+        };
+        let driven = propose(&past, 2027, CodeKind::Function, (&[gdp], &[])).unwrap();
         assert_eq!(amounts(&driven), ["63.12", "65.00"]);
         assert!(driven.lines[0].reason.contains("5.2"), "{}", driven.lines[0].reason);
     }
@@ -386,7 +396,7 @@ mod tests {
         let mut past = past(&[("1", "205", "P", [5_000, 5_500, 6_000]), ("2", "206", "", [5_000, 5_500, 0])]);
         past.lines.insert(key("3", "206", ""), (2024..2027).zip([0, 0, 6_000].map(Cents::new)).collect());
         past.missed.insert(String::from("P"));
-        let proposal = propose(&past, 2027, By::Function, (&[], &[])).unwrap();
+        let proposal = propose(&past, 2027, CodeKind::Function, (&[], &[])).unwrap();
         assert_eq!(proposal.lines.len(), 2);
         assert_eq!(proposal.lines[0].amount, "60.00");
     }
@@ -397,14 +407,14 @@ mod tests {
             ["1", "2", "3"].iter().map(|unit| (*unit, "205", "", [100, 100, 100])).collect();
         let past = past(&lines);
         let cap = |codes: &str, cents| Cap { codes: codes.to_owned(), cents: Cents::new(cents) };
-        let proposal = propose(&past, 2027, By::Function, (&[], &[cap("205", 200)])).unwrap();
+        let proposal = propose(&past, 2027, CodeKind::Function, (&[], &[cap("205", 200)])).unwrap();
         assert_eq!(amounts(&proposal), ["0.67", "0.67", "0.66"]);
         assert_eq!(proposal.sum, "2.00");
         // One that is not reached changes nothing.
-        let free = propose(&past, 2027, By::Function, (&[], &[cap("", 400)])).unwrap();
+        let free = propose(&past, 2027, CodeKind::Function, (&[], &[cap("", 400)])).unwrap();
         assert_eq!(free.sum, "3.00");
         for cents in 1..300 {
-            let proposal = propose(&past, 2027, By::Function, (&[], &[cap("", cents)])).unwrap();
+            let proposal = propose(&past, 2027, CodeKind::Function, (&[], &[cap("", cents)])).unwrap();
             assert_eq!(proposal.sum, format_cents(cents), "{cents}");
         }
     }

@@ -15,14 +15,14 @@ use super::{
 use crate::{
     event::{Cents, Column, EventType, Instant, TimeDelta, time::Calendar},
     say,
-    spreadsheet::Rows,
-    store::{History, Select, StoreError},
+    spreadsheet::GuardedCsv,
+    store::{JournalView, Select, StoreError},
     text::hex,
 };
 
 /// What must not be told.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct DisclosureLimits {
     /// A cell that pays fewer natural persons than this, and at least one, is left out.
     pub persons: usize,
     /// One with less executed than this is left out.
@@ -37,7 +37,7 @@ struct Amounts {
 }
 
 #[derive(Debug)]
-pub(crate) struct Published {
+pub(crate) struct Publication {
     /// The files by their names.
     pub files: BTreeMap<String, Vec<u8>>,
     pub cells: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Published {
 /// # Errors
 /// If the journal cannot be read.
 pub(crate) fn persons(
-    history: &History,
+    history: &JournalView,
     until: i64,
     most: usize,
 ) -> Result<BTreeMap<String, BTreeSet<String>>, StoreError> {
@@ -85,16 +85,16 @@ pub(crate) fn persons(
 pub(crate) fn published(
     statement: &Statement,
     persons: &BTreeMap<String, BTreeSet<String>>,
-    limits: Limits,
+    limits: DisclosureLimits,
     (calendar, currency): (&Calendar, &str),
-) -> Result<Published, String> {
+) -> Result<Publication, String> {
     let mut cells: BTreeMap<(&str, &str), Amounts> = BTreeMap::new();
     for line in &statement.lines {
         let amounts = cells.entry((line.unit_code.as_str(), line.economic_code.as_str())).or_default();
         amounts.figures += line.figures;
         amounts.persons.extend(persons.get(&line.code).into_iter().flatten().cloned());
     }
-    let place = |codes: &[super::Row]| -> BTreeMap<String, usize> {
+    let place = |codes: &[super::StatementRow]| -> BTreeMap<String, usize> {
         codes.iter().enumerate().map(|(at, row)| (row.code.clone(), at)).collect()
     };
     let (units, classes) = (place(&statement.units), place(&statement.classes));
@@ -123,7 +123,7 @@ pub(crate) fn published(
     let sensitive = table.iter().filter(|cell| cell.sensitive).count();
     let left_out = hidden.cells.iter().filter(|hidden| **hidden).count();
     let sums = hidden.rows.iter().chain(&hidden.columns).filter(|hidden| **hidden).count();
-    Ok(Published { files, cells: table.len(), sensitive, besides: left_out - sensitive, sums })
+    Ok(Publication { files, cells: table.len(), sensitive, besides: left_out - sensitive, sums })
 }
 
 /// The files that are written.
@@ -169,7 +169,7 @@ impl Sheets<'_> {
         rows: impl Iterator<Item = (Vec<&'r str>, Figures, bool)>,
     ) -> std::io::Result<(String, Vec<u8>)> {
         let mut out = Vec::new();
-        let mut file = Rows::plain(&mut out);
+        let mut file = GuardedCsv::plain(&mut out);
         let common = ["phase", "currency", "amount", "suppressed"];
         file.row(["fiscal_year"].iter().chain(columns).chain(&common))?;
         let year = self.statement.fiscal_year.to_string();
@@ -226,8 +226,8 @@ impl Sheets<'_> {
 }
 
 /// Rows as the page shows them, without the figures that are left out.
-fn shown<'r>(rows: &'r [super::Row], hidden: &[bool]) -> Vec<PageRow<'r>> {
-    let row = |(row, hidden): (&'r super::Row, &bool)| PageRow {
+fn shown<'r>(rows: &'r [super::StatementRow], hidden: &[bool]) -> Vec<PageRow<'r>> {
+    let row = |(row, hidden): (&'r super::StatementRow, &bool)| PageRow {
         code: &row.code,
         name: &row.unit_name,
         figures: (!hidden).then_some(row.figures),

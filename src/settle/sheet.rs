@@ -4,17 +4,17 @@ use rust_decimal::Decimal;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
 
 use super::{
-    COLUMNS, Figures, Group, Row, Statement,
-    propose::{COLUMNS as PROPOSED, Proposal},
+    COLUMNS, Figures, Statement, StatementLevel, StatementRow,
+    propose::{BudgetProposal, COLUMNS as PROPOSED},
 };
 use crate::event::{Cents, money::decimal};
 
 /// The sheets: their names, and what the first column is called.
-const SHEETS: [(Group, &str, &str); 4] = [
-    (Group::Line, "按指标", "指标"),
-    (Group::Unit, "按单位", "单位编码"),
-    (Group::Function, "按功能分类", "功能分类"),
-    (Group::Class, "按经济分类", "经济分类"),
+const SHEETS: [(StatementLevel, &str, &str); 4] = [
+    (StatementLevel::Line, "按指标", "指标"),
+    (StatementLevel::Unit, "按单位", "单位编码"),
+    (StatementLevel::Function, "按功能分类", "功能分类"),
+    (StatementLevel::Class, "按经济分类", "经济分类"),
 ];
 
 /// The columns of a proposal that are money, and the longest amounts that a number of a workbook has exactly.
@@ -40,7 +40,12 @@ pub(crate) fn workbook(statement: &Statement) -> Result<Vec<u8>, XlsxError> {
     book.save_to_buffer()
 }
 
-fn write(sheet: &mut Worksheet, statement: &Statement, group: Group, first: &str) -> Result<(), XlsxError> {
+fn write(
+    sheet: &mut Worksheet,
+    statement: &Statement,
+    group: StatementLevel,
+    first: &str,
+) -> Result<(), XlsxError> {
     let bold = Format::new().set_bold();
     let title = format!("{}年度财政支出决算表", statement.fiscal_year);
     sheet.write_with_format(0, 0, title, &bold)?;
@@ -66,7 +71,7 @@ fn write(sheet: &mut Worksheet, statement: &Statement, group: Group, first: &str
     money(sheet, at, &statement.sum)
 }
 
-fn line(sheet: &mut Worksheet, at: u32, row: &Row) -> Result<(), XlsxError> {
+fn line(sheet: &mut Worksheet, at: u32, row: &StatementRow) -> Result<(), XlsxError> {
     let text = Format::new().set_num_format("@");
     let cells = [&row.code, &row.unit_code, &row.unit_name, &row.function_code, &row.economic_code];
     for (column, cell) in (0..).zip(cells) {
@@ -95,7 +100,7 @@ fn money(sheet: &mut Worksheet, at: u32, figures: &Figures) -> Result<(), XlsxEr
 ///
 /// # Errors
 /// If it has more rows than a sheet takes.
-pub(crate) fn proposal_workbook(proposal: &Proposal) -> Result<Vec<u8>, XlsxError> {
+pub(crate) fn proposal_workbook(proposal: &BudgetProposal) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
     let made = ExcelDateTime::from_ymd(2000, 1, 1)?;
     book.set_properties(&DocProperties::new().set_creation_datetime(&made));

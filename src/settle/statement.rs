@@ -15,7 +15,7 @@ use crate::{
     journal::layout::{block_of, row_of},
     ledger::{Attributes, LEDGER_COLUMNS, Ledger},
     say,
-    store::{History, Select, StoreError},
+    store::{JournalView, Select, StoreError},
 };
 
 /// What became of the budget of a year.
@@ -27,10 +27,10 @@ pub(crate) struct Statement {
     pub to: String,
     /// The last block of the journal that it takes in.
     pub last_block: i64,
-    pub lines: Vec<Row>,
-    pub units: Vec<Row>,
-    pub functions: Vec<Row>,
-    pub classes: Vec<Row>,
+    pub lines: Vec<StatementRow>,
+    pub units: Vec<StatementRow>,
+    pub functions: Vec<StatementRow>,
+    pub classes: Vec<StatementRow>,
     pub sum: Figures,
     /// What does not hold; nothing, or the statement is worth nothing.
     pub problems: Vec<String>,
@@ -38,7 +38,7 @@ pub(crate) struct Statement {
 
 /// A line, or lines together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct StatementRow {
     /// The `budget_line_id`, or the code that the lines have in common; empty for lines without one.
     pub code: String,
     pub unit_code: String,
@@ -52,7 +52,7 @@ pub(crate) struct Row {
 
 /// How lines are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
+pub(crate) enum StatementLevel {
     Line,
     Unit,
     Function,
@@ -61,12 +61,12 @@ pub(crate) enum Group {
 
 impl Statement {
     /// The rows of a grouping.
-    pub(crate) fn rows(&self, group: Group) -> &[Row] {
+    pub(crate) fn rows(&self, group: StatementLevel) -> &[StatementRow] {
         match group {
-            Group::Line => &self.lines,
-            Group::Unit => &self.units,
-            Group::Function => &self.functions,
-            Group::Class => &self.classes,
+            StatementLevel::Line => &self.lines,
+            StatementLevel::Unit => &self.units,
+            StatementLevel::Function => &self.functions,
+            StatementLevel::Class => &self.classes,
         }
     }
 
@@ -82,7 +82,7 @@ impl Statement {
 /// # Errors
 /// If the journal cannot be read, or there is no such year.
 pub(crate) fn statement(
-    history: &History,
+    history: &JournalView,
     year: i32,
     until: i64,
     calendar: &Calendar,
@@ -129,7 +129,7 @@ impl Adding {
     }
 
     pub(super) fn statement(mut self, year: i32, (from, to): (String, String), last_block: i64) -> Statement {
-        let mut lines: Vec<Row> = Vec::new();
+        let mut lines: Vec<StatementRow> = Vec::new();
         let mut everywhere = Figures::default();
         for (line, attributes) in self.ledger.lines() {
             let mut figures = self.figures.remove(&*line.id).unwrap_or_default();
@@ -167,9 +167,9 @@ impl Adding {
     }
 }
 
-fn row(code: String, attributes: &Attributes, figures: Figures) -> Row {
+fn row(code: String, attributes: &Attributes, figures: Figures) -> StatementRow {
     let text = |column| attributes.text(column).unwrap_or_default().to_owned();
-    Row {
+    StatementRow {
         code,
         unit_code: text(Column::UnitCode),
         unit_name: text(Column::UnitName),
@@ -181,11 +181,14 @@ fn row(code: String, attributes: &Attributes, figures: Figures) -> Row {
 }
 
 /// The lines with one code together.
-fn together<'r>(lines: &'r [Row], of: impl Fn(&'r Row) -> (&'r str, &'r str)) -> Vec<Row> {
-    let mut groups: BTreeMap<&str, Row> = BTreeMap::new();
+fn together<'r>(
+    lines: &'r [StatementRow],
+    of: impl Fn(&'r StatementRow) -> (&'r str, &'r str),
+) -> Vec<StatementRow> {
+    let mut groups: BTreeMap<&str, StatementRow> = BTreeMap::new();
     for line in lines {
         let (code, name) = of(line);
-        let group = groups.entry(code).or_insert_with(|| Row {
+        let group = groups.entry(code).or_insert_with(|| StatementRow {
             code: code.to_owned(),
             unit_code: String::new(),
             unit_name: String::new(),
@@ -206,7 +209,7 @@ fn together<'r>(lines: &'r [Row], of: impl Fn(&'r Row) -> (&'r str, &'r str)) ->
 
 /// An event that came after the freeze and is of the year.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Late {
+pub(crate) struct LateEvent {
     pub event_id: String,
     pub r#type: String,
     pub action: Option<String>,
@@ -223,11 +226,11 @@ pub(crate) struct Late {
 /// # Errors
 /// If the journal cannot be read.
 pub(crate) fn late(
-    history: &History,
+    history: &JournalView,
     year: i32,
     until: i64,
     calendar: &Calendar,
-) -> Result<Vec<Late>, StoreError> {
+) -> Result<Vec<LateEvent>, StoreError> {
     let mut ledger = Ledger::default();
     let mut late = Vec::new();
     let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
@@ -249,10 +252,10 @@ pub(crate) fn late(
     Ok(late)
 }
 
-fn event(batch: &RecordBatch, row: usize, arrival: i64, calendar: &Calendar) -> Late {
+fn event(batch: &RecordBatch, row: usize, arrival: i64, calendar: &Calendar) -> LateEvent {
     let of = |column| text(batch, column, row).map(str::to_owned);
     let times = batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-    Late {
+    LateEvent {
         event_id: of(Column::EventId).unwrap_or_default(),
         r#type: of(Column::Type).unwrap_or_default(),
         action: of(Column::Action),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Group, against::compare, sheet, statement::Adding};
+use super::{StatementLevel, against::compare, sheet, statement::Adding};
 use crate::{
     decode::Decoder,
     event::{Cents, time::Calendar},
@@ -73,7 +73,7 @@ fn figures_add_up_to_the_cent() {
         statement.sum.cents().map(Cents::as_i128),
         [150_001, 5_050, 10_000, 1, 0, 2_000, 163_050, 163_149, -99]
     );
-    for group in [Group::Unit, Group::Function, Group::Class] {
+    for group in [StatementLevel::Unit, StatementLevel::Function, StatementLevel::Class] {
         let total: Cents = statement.rows(group).iter().map(|row| row.figures.total).sum();
         assert_eq!(total, statement.sum.total);
     }
@@ -112,7 +112,7 @@ fn the_same_statement_is_the_same_bytes() {
         .unwrap();
     let rows: Vec<serde_json::Map<String, Value>> =
         String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let compared = compare(one.rows(Group::Line), Group::Line, &rows).unwrap();
+    let compared = compare(one.rows(StatementLevel::Line), StatementLevel::Line, &rows).unwrap();
     assert_eq!((compared.rows, compared.figures, compared.differences), (3, 27, Vec::new()));
 }
 
@@ -126,7 +126,7 @@ fn each_difference_to_another_table_is_told() {
         row(json!({"单位编码": "合计", "决算数": "1,631.49"})),
         row(json!({"单位编码": "109", "决算数": "(3.00)"})),
     ];
-    let compared = compare(statement.rows(Group::Unit), Group::Unit, &theirs).unwrap();
+    let compared = compare(statement.rows(StatementLevel::Unit), StatementLevel::Unit, &theirs).unwrap();
     assert_eq!((compared.rows, compared.figures), (3, 3));
     let told: Vec<_> = compared
         .differences
@@ -138,9 +138,9 @@ fn each_difference_to_another_table_is_told() {
         [("101002", "executed", Some("830.50"), Some("830.51")), ("109", "executed", None, Some("-3.00")),]
     );
     let unreadable = [row(json!({"单位编码": "101001", "决算数": "many"}))];
-    assert!(compare(statement.rows(Group::Unit), Group::Unit, &unreadable).is_err());
+    assert!(compare(statement.rows(StatementLevel::Unit), StatementLevel::Unit, &unreadable).is_err());
     let nameless = [row(json!({"决算数": "1"}))];
-    assert!(compare(statement.rows(Group::Unit), Group::Unit, &nameless).is_err());
-    let left = compare(statement.rows(Group::Unit), Group::Unit, &theirs[..1]).unwrap();
+    assert!(compare(statement.rows(StatementLevel::Unit), StatementLevel::Unit, &nameless).is_err());
+    let left = compare(statement.rows(StatementLevel::Unit), StatementLevel::Unit, &theirs[..1]).unwrap();
     assert_eq!(left.differences.len(), 1, "a row that they do not have");
 }

@@ -1,6 +1,7 @@
 //! Changes to budgets during the year, and corrections between lines.
 
-use super::Action;
+use crate::event::BudgetAction;
+
 use super::calendar::Day;
 use super::ledger::{CHANGE_STEP, Release};
 use super::simulation::{Simulation, Task};
@@ -30,19 +31,19 @@ impl Simulation<'_> {
         let month = self.clerk.year_and_month().1;
         let luck = self.dice.fraction();
         if month <= 2 && luck < 0.5 {
-            return self.raise(Action::CarryOver, line, at);
+            return self.raise(BudgetAction::CarryOver, line, at);
         }
         match self.dice.fraction() {
-            ..0.4 => self.raise(Action::Supplement, line, at),
-            ..0.6 => self.cut(Action::Reduce, line, at),
+            ..0.4 => self.raise(BudgetAction::Supplement, line, at),
+            ..0.6 => self.cut(BudgetAction::Reduce, line, at),
             ..0.8 => self.transfer(line, at),
             ..0.93 => self.freeze(line, at),
-            _ if month >= 10 => self.cut(Action::Reclaim, line, at),
+            _ if month >= 10 => self.cut(BudgetAction::Reclaim, line, at),
             _ => {}
         }
     }
 
-    fn raise(&mut self, action: Action, line: u32, at: i64) {
+    fn raise(&mut self, action: BudgetAction, line: u32, at: i64) {
         let share = self.dice.between(0.03, 0.15);
         // What is capped is not raised.
         let capped = self.is_capped(line);
@@ -54,7 +55,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn cut(&mut self, action: Action, line: u32, at: i64) {
+    fn cut(&mut self, action: BudgetAction, line: u32, at: i64) {
         if let Some(amount) = self.take(line, at) {
             self.act(action, line, amount, at);
         }
@@ -85,7 +86,7 @@ impl Simulation<'_> {
         account.total -= amount;
         if account.release != Release::AtOnce {
             account.planned -= amount;
-            self.act(Action::PlanReduce, line, amount, at);
+            self.act(BudgetAction::PlanReduce, line, amount, at);
         }
         Some(amount)
     }
@@ -103,7 +104,7 @@ impl Simulation<'_> {
             return;
         }
         account.frozen = amount;
-        self.act(Action::Freeze, line, amount, at);
+        self.act(BudgetAction::Freeze, line, amount, at);
         let workdays = 8 + self.dice.below(30) as usize;
         let at = self.later(at, workdays);
         self.arrange(at, Task::Unfreeze { line, amount });
@@ -111,7 +112,7 @@ impl Simulation<'_> {
 
     pub(super) fn unfreeze(&mut self, line: u32, amount: i64, at: i64) {
         self.book.account(line).frozen -= amount;
-        self.act(Action::Unfreeze, line, amount, at);
+        self.act(BudgetAction::Unfreeze, line, amount, at);
     }
 
     /// Charges a payment to the next line of the unit instead, if that has room.

@@ -2,10 +2,8 @@
 
 /// A kind of anomaly.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Anomaly {
-    /// What is done.
+pub struct AnomalyKind {
     pub(super) deed: Deed,
-    /// When it begins.
     pub(super) season: Season,
     /// Its name: most are called after the rule that looks for them.
     pub kind: &'static str,
@@ -116,7 +114,7 @@ pub(super) enum Deed {
 macro_rules! anomalies {
     ($($deed:expr, $season:ident, $kind:literal [$($rule:literal)*] $rate:literal x $payments:literal: $note:literal;)*) => {
         /// All kinds of anomalies.
-        pub const ANOMALIES: &[Anomaly] = &[$(Anomaly {
+        pub const ANOMALIES: &[AnomalyKind] = &[$(AnomalyKind {
             deed: $deed, season: Season::$season, kind: $kind, rules: &[$kind, $($rule),*], rate: $rate,
             payments: $payments, note: $note,
         }),*];

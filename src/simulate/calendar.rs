@@ -65,7 +65,6 @@ const MAKE_UP_DAYS: &[(Date, &str)] = &[
     (date(2027, 10, 9), "国庆节调休"),
 ];
 
-/// One simulated day.
 #[allow(clippy::struct_excessive_bools, reason = "five independent facts about a day")]
 pub(super) struct Day {
     pub date: Date,

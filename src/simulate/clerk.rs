@@ -7,7 +7,9 @@ use super::dice::{choose, mix, scale};
 use super::treasury::Treasury;
 use super::units::Money;
 use super::voucher::{Charge, Credit, Flaw, Voucher, regular_id};
-use super::{Action, Event, EventType, Simulated, Stamp, money};
+use crate::event::{BudgetAction, EventType};
+
+use super::{Event, LocalStamp, Simulated, money};
 
 const REFUND_REASONS: [&str; 4] = ["账号有误退回", "多付款项退回", "合同终止退款", "差旅借支余款退回"];
 const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类更正", "项目列支更正"];
@@ -129,13 +131,13 @@ impl<'a> Clerk<'a> {
     }
 
     /// A budget action on a regular line.
-    pub(super) fn budget(&mut self, action: Action, line: u32, amount: i64, at: i64) -> Simulated {
+    pub(super) fn budget(&mut self, action: BudgetAction, line: u32, amount: i64, at: i64) -> Simulated {
         let line_id = self.line_id(line);
         self.action(action, line_id, amount, at)
     }
 
     pub(super) fn transfer(&mut self, lines: (u32, u32), amount: i64, at: i64) -> Simulated {
-        let mut transfer = self.budget(Action::Transfer, lines.0, amount, at);
+        let mut transfer = self.budget(BudgetAction::Transfer, lines.0, amount, at);
         transfer.event.to_budget_line_id = Some(self.line_id(lines.1));
         transfer
     }
@@ -147,7 +149,7 @@ impl<'a> Clerk<'a> {
 
     /// Approves the line of a voucher.
     pub(super) fn approve_for(&mut self, voucher: &Voucher, amount: i64, at: i64) -> Simulated {
-        let mut approval = self.action(Action::Approve, String::new(), amount, at);
+        let mut approval = self.action(BudgetAction::Approve, String::new(), amount, at);
         self.treasury.describe_line(voucher, &mut approval.event);
         approval
     }
@@ -155,7 +157,7 @@ impl<'a> Clerk<'a> {
     /// A budget action on the line of a voucher.
     pub(super) fn budget_for(
         &mut self,
-        action: Action,
+        action: BudgetAction,
         voucher: &Voucher,
         amount: i64,
         at: i64,
@@ -174,7 +176,7 @@ impl<'a> Clerk<'a> {
         unlabelled(event)
     }
 
-    fn action(&mut self, action: Action, line_id: String, amount: i64, at: i64) -> Simulated {
+    fn action(&mut self, action: BudgetAction, line_id: String, amount: i64, at: i64) -> Simulated {
         let mut event = self.next(EventType::Budget, at);
         event.action = Some(action);
         event.budget_line_id = Some(line_id);
@@ -203,13 +205,14 @@ impl<'a> Clerk<'a> {
             EventType::Indicator => 'I',
             EventType::Confirmation => 'K',
             EventType::Receipt => 'S',
+            EventType::Reversal => 'X',
         };
         // All that refers to an event happens in its fiscal year.
         format!("{prefix}{}-{number:09}", self.year)
     }
 
-    fn stamp(&self, at: i64) -> Stamp {
-        Stamp { at: timestamp(at), offset: self.offset }
+    fn stamp(&self, at: i64) -> LocalStamp {
+        LocalStamp { at: timestamp(at), offset: self.offset }
     }
 
     fn line_id(&self, line: u32) -> String {

@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
-use crate::event::Cents;
+use crate::event::{BudgetAction, Cents, EventType};
 
 /// A text that is often a constant of the simulated world.
-pub type Text = Cow<'static, str>;
+pub type WorldText = Cow<'static, str>;
 
 /// One event of the stream together with its place in time and, if it was planted, its label.
 #[derive(Debug, Clone)]
 pub struct Simulated {
     /// The time of the event.
     pub at: Timestamp,
-    /// The record.
+    /// The record, as it is written.
     pub event: Event,
     /// Which anomaly was planted with this event, if any.
     pub label: Option<Label>,
@@ -27,19 +27,18 @@ pub struct Simulated {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Label {
     /// The kind of anomaly.
-    pub kind: Text,
+    pub kind: WorldText,
     /// The rules that may find it, its own first.
-    pub rule_ids: Vec<Text>,
+    pub rule_ids: Vec<WorldText>,
     /// The events it consists of, in order; the last one completes it.
     pub event_ids: Vec<String>,
     /// The time of the first event.
-    pub from: Stamp,
+    pub from: LocalStamp,
     /// The time of the last event.
-    pub to: Stamp,
+    pub to: LocalStamp,
     /// What identifies it to findings about a window or a tick.
     pub key: LabelKey,
-    /// What was done.
-    pub note: Text,
+    pub(crate) note: WorldText,
 }
 
 /// The columns that an anomaly has in common with the keys of findings.
@@ -48,9 +47,8 @@ pub struct LabelKey {
     /// The unit that pays.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit_code: String,
-    /// The region.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub region_code: String,
+    pub(crate) region_code: String,
     /// The own account that is credited.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub account: String,
@@ -68,56 +66,6 @@ pub struct LabelKey {
     pub original_event_id: String,
 }
 
-/// The type of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventType {
-    /// 支付申请
-    Application,
-    /// 支付
-    Payment,
-    /// 申请退回
-    Withdrawal,
-    /// 退款
-    Refund,
-    /// 更正
-    Correction,
-    /// A budget action.
-    Budget,
-    /// 绩效指标
-    Indicator,
-    /// 回单
-    Confirmation,
-    /// 收款
-    Receipt,
-}
-
-/// What a `budget` event does to its line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// 批复
-    Approve,
-    /// 追加
-    Supplement,
-    /// 追减
-    Reduce,
-    /// 调剂
-    Transfer,
-    /// 冻结
-    Freeze,
-    /// 解冻
-    Unfreeze,
-    /// 结转
-    CarryOver,
-    /// 收回
-    Reclaim,
-    /// 用款计划下达
-    Plan,
-    /// 计划收回
-    PlanReduce,
-}
-
 macro_rules! record {
     ($($(#[$note:meta])* $field:ident: $type:ty,)*) => {
         /// One record of the stream; fields that do not apply are left out when it is written.
@@ -129,7 +77,7 @@ macro_rules! record {
             #[serde(rename = "type")]
             pub event_type: EventType,
             /// The event time.
-            pub occurred_at: Stamp,
+            pub occurred_at: LocalStamp,
             $(
                 $(#[$note])*
                 #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,7 +88,7 @@ macro_rules! record {
         impl Event {
             /// An event with nothing but its identity.
             #[must_use]
-            pub fn new(event_id: String, event_type: EventType, occurred_at: Stamp) -> Self {
+            pub fn new(event_id: String, event_type: EventType, occurred_at: LocalStamp) -> Self {
                 Self { event_id, event_type, occurred_at, $($field: None,)* }
             }
         }
@@ -149,35 +97,35 @@ macro_rules! record {
 
 record! {
     /// When a person entered it.
-    recorded_at: Stamp,
-    /// Which budget action.
-    action: Action,
+    recorded_at: LocalStamp,
+    /// What a budget event does to its line.
+    action: BudgetAction,
     /// The application, payment or other event this one refers to.
     original_event_id: String,
-    /// The line charged.
+    /// The line that is charged.
     budget_line_id: String,
     /// The line that receives a transfer or a correction.
     to_budget_line_id: String,
     /// The fiscal year of the line.
     fiscal_year: String,
     /// 财政区划
-    region_code: Text,
+    region_code: WorldText,
     /// 预算单位
     unit_code: String,
     /// 预算单位名称
     unit_name: String,
     /// 支出功能分类
-    function_code: Text,
+    function_code: WorldText,
     /// 部门预算支出经济分类
-    economic_code: Text,
+    economic_code: WorldText,
     /// 项目
     project_code: String,
     /// 资金性质
-    fund_type: Text,
+    fund_type: WorldText,
     /// `direct` or `authorized`.
-    payment_mode: Text,
+    payment_mode: WorldText,
     /// `transfer`, `cash`, `card` or `cheque`.
-    settlement: Text,
+    settlement: WorldText,
     /// The account the money leaves.
     payer_account: String,
     /// 收款人
@@ -185,7 +133,7 @@ record! {
     /// 收款账号
     payee_account: String,
     /// `entity`, `person` or `self`.
-    payee_type: Text,
+    payee_type: WorldText,
     /// 实际收款人, from the bank.
     actual_payee_name: String,
     /// The account the bank really credited.
@@ -193,8 +141,8 @@ record! {
     /// The amount of money.
     #[serde(serialize_with = "as_text")]
     amount: Cents,
-    /// The currency.
-    currency: Text,
+    /// The currency of the amount.
+    currency: WorldText,
     /// 用途
     purpose: String,
     /// 合同号
@@ -210,23 +158,23 @@ record! {
     /// The application this payment settles.
     application_id: String,
     /// Marks such as 直达资金 and 三保.
-    tags: Vec<Text>,
+    tags: Vec<WorldText>,
     /// Why money came back or was moved.
-    reason: Text,
+    reason: WorldText,
     /// 绩效指标
     indicator_id: String,
-    /// What is counted.
-    indicator_name: Text,
+    /// What the indicator counts.
+    indicator_name: WorldText,
     /// What is to be achieved.
     target: String,
-    /// What is achieved.
+    /// What is achieved so far.
     actual: String,
     /// `at_least` or `at_most`.
-    direction: Text,
-    /// By when.
+    direction: WorldText,
+    /// By when the target is due.
     due: String,
     /// `paid`, `partial` or `returned`.
-    status: Text,
+    status: WorldText,
     /// The bank's own number.
     bank_ref: String,
     /// The own account that was credited.
@@ -259,14 +207,13 @@ impl Event {
 
 /// A moment with the offset of the zone it is told in, written as RFC 3339 with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// The moment.
-    pub at: Timestamp,
+pub struct LocalStamp {
+    pub(crate) at: Timestamp,
     /// The offset it is written with.
     pub offset: Offset,
 }
 
-impl Stamp {
+impl LocalStamp {
     /// `YYYY-MM-DDThh:mm:ss.mmm±hh:mm`, by hand because every event has two of them.
     fn text(self) -> [u8; 29] {
         let local = self.offset.to_datetime(self.at);
@@ -294,13 +241,13 @@ impl Stamp {
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for LocalStamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
-impl Serialize for Stamp {
+impl Serialize for LocalStamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }

@@ -3,26 +3,26 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::voucher::Part;
-use super::{Anomaly, Event, Label, LabelKey, Stamp};
+use super::{AnomalyKind, Event, Label, LabelKey, LocalStamp};
 
 /// Labels that are being written, and those that are complete and wait for an event to go out with.
 #[derive(Default)]
 pub(super) struct Labels {
     begun: u32,
-    open: BTreeMap<u32, (&'static Anomaly, Option<Label>)>,
+    open: BTreeMap<u32, (&'static AnomalyKind, Option<Label>)>,
     complete: VecDeque<Label>,
 }
 
 impl Labels {
     /// Begins the label of an anomaly that consists of payments; the number goes with each of them.
-    pub(super) fn begin(&mut self, anomaly: &'static Anomaly) -> u32 {
+    pub(super) fn begin(&mut self, anomaly: &'static AnomalyKind) -> u32 {
         self.begun += 1;
         self.open.insert(self.begun, (anomaly, None));
         self.begun
     }
 
     /// What an anomaly is, as long as it is not complete.
-    pub(super) fn anomaly(&self, number: u32) -> Option<&'static Anomaly> {
+    pub(super) fn anomaly(&self, number: u32) -> Option<&'static AnomalyKind> {
         self.open.get(&number).map(|(anomaly, _)| *anomaly)
     }
 
@@ -46,14 +46,20 @@ impl Labels {
     }
 
     /// An anomaly that consists of one event that is no payment.
-    pub(super) fn add_event(&mut self, anomaly: &'static Anomaly, event: &Event) {
+    pub(super) fn add_event(&mut self, anomaly: &'static AnomalyKind, event: &Event) {
         let mut label = of_event(anomaly, event);
         label.event_ids.push(event.event_id.clone());
         self.complete.push_back(label);
     }
 
     /// An anomaly that consists of what does not happen, or of what happens all the time.
-    pub(super) fn add_span(&mut self, anomaly: &'static Anomaly, key: LabelKey, from: Stamp, to: Stamp) {
+    pub(super) fn add_span(
+        &mut self,
+        anomaly: &'static AnomalyKind,
+        key: LabelKey,
+        from: LocalStamp,
+        to: LocalStamp,
+    ) {
         self.complete.push_back(label(anomaly, key, from, to));
     }
 
@@ -63,7 +69,7 @@ impl Labels {
     }
 }
 
-fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
+fn of_event(anomaly: &'static AnomalyKind, event: &Event) -> Label {
     let key = LabelKey {
         unit_code: event.unit_code.clone().unwrap_or_default(),
         region_code: String::new(),
@@ -76,7 +82,7 @@ fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
     label(anomaly, key, event.occurred_at, event.occurred_at)
 }
 
-fn label(anomaly: &'static Anomaly, key: LabelKey, from: Stamp, to: Stamp) -> Label {
+fn label(anomaly: &'static AnomalyKind, key: LabelKey, from: LocalStamp, to: LocalStamp) -> Label {
     // Several ways to break a rule are kinds of their own, told apart behind a slash.
     let rules = anomaly.rules.iter().filter(|rule| !rule.contains('/'));
     Label {

@@ -42,7 +42,7 @@ mod voucher;
 #[cfg(test)]
 mod tests;
 
-pub use anomalies::{ANOMALIES, Anomaly};
+pub use anomalies::{ANOMALIES, AnomalyKind};
 pub(crate) use event::money;
-pub use event::{Action, Event, EventType, Label, LabelKey, Simulated, Stamp, Text};
+pub use event::{Event, Label, LabelKey, LocalStamp, Simulated, WorldText};
 pub use treasury::{Plan, Treasury};

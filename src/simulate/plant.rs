@@ -9,7 +9,9 @@ use super::schedule::Planned;
 use super::simulation::{Simulation, Task};
 use super::units::Money;
 use super::voucher::{Charge, Flaw, Part, Voucher};
-use super::{Action, Anomaly};
+use crate::event::BudgetAction;
+
+use super::AnomalyKind;
 
 pub(super) const YUAN: i64 = 100;
 
@@ -33,7 +35,7 @@ impl Simulation<'_> {
         self.arrange_series(anomaly, series);
     }
 
-    fn arrange_series(&mut self, anomaly: &'static Anomaly, mut series: Series) {
+    fn arrange_series(&mut self, anomaly: &'static AnomalyKind, mut series: Series) {
         series.sort_by_key(|&(time, _)| time);
         let number = self.labels.begin(anomaly);
         let last = series.len().saturating_sub(1);
@@ -151,7 +153,7 @@ impl Simulation<'_> {
         event
     }
 
-    fn act_on_special(&mut self, action: Action, voucher: &Voucher, amount: i64, at: i64) {
+    fn act_on_special(&mut self, action: BudgetAction, voucher: &Voucher, amount: i64, at: i64) {
         let event = self.clerk.budget_for(action, voucher, amount, at);
         self.emit(event);
     }
@@ -170,10 +172,10 @@ impl Simulation<'_> {
         voucher.amount = (limit as f64 * self.dice.between(excess.0, excess.1)) as i64;
         self.approve_special(&voucher, total, at);
         if let Some(plan) = plan {
-            self.act_on_special(Action::Plan, &voucher, plan, at);
+            self.act_on_special(BudgetAction::Plan, &voucher, plan, at);
         }
         if deed == Deed::PayFrozen {
-            self.act_on_special(Action::Freeze, &voucher, total, at);
+            self.act_on_special(BudgetAction::Freeze, &voucher, total, at);
         }
         voucher
     }

@@ -7,7 +7,7 @@ use super::plant::{Series, YUAN};
 use super::schedule::WAKES_AFTER;
 use super::simulation::{Simulation, Task};
 use super::voucher::{Credit, Voucher};
-use super::{Anomaly, LabelKey, Stamp, calendar};
+use super::{AnomalyKind, LabelKey, LocalStamp, calendar};
 
 impl Simulation<'_> {
     /// The payments of an anomaly of a unit, if it is one.
@@ -45,7 +45,7 @@ impl Simulation<'_> {
     }
 
     /// What happens without a payment of its own.
-    pub(super) fn plant_omission(&mut self, anomaly: &'static Anomaly, unit: u32, at: i64) {
+    pub(super) fn plant_omission(&mut self, anomaly: &'static AnomalyKind, unit: u32, at: i64) {
         match anomaly.deed {
             Deed::LeaveBehind | Deed::LeaveIdle => {
                 let voucher = self.special(Some(unit), "31003", (260_000.0, 400_000.0));
@@ -95,22 +95,22 @@ impl Simulation<'_> {
     }
 
     /// Nothing is paid in the unit's region on the next working day.
-    fn silence(&mut self, anomaly: &'static Anomaly, unit: u32) {
+    fn silence(&mut self, anomaly: &'static AnomalyKind, unit: u32) {
         let region = self.treasury.units[unit as usize].region;
         let day = self.treasury.calendar.workday_after(self.today, 1);
         self.silent = Some((region, day));
         let day = &self.treasury.calendar.days[day];
-        let stamp = |at| Stamp { at: calendar::timestamp(at), offset: day.offset };
+        let stamp = |at| LocalStamp { at: calendar::timestamp(at), offset: day.offset };
         let region_code = self.treasury.regions[usize::from(region)].code.clone();
         let key = LabelKey { region_code, ..LabelKey::default() };
         self.labels.add_span(anomaly, key, stamp(day.midnight), stamp(day.end()));
     }
 
-    fn label_span(&mut self, anomaly: &'static Anomaly, unit: u32, months: i8) {
+    fn label_span(&mut self, anomaly: &'static AnomalyKind, unit: u32, months: i8) {
         let day = self.day();
         let length = day.date.until(day.date.saturating_add(i32::from(months).months()));
         let days = length.map_or(30, |span| i64::from(span.get_days()));
-        let stamp = |at| Stamp { at: calendar::timestamp(at), offset: day.offset };
+        let stamp = |at| LocalStamp { at: calendar::timestamp(at), offset: day.offset };
         let (from, to) = (stamp(day.midnight), stamp(day.midnight + days.max(28) * 24 * calendar::HOUR));
         let unit_code = self.treasury.units[unit as usize].code.clone();
         self.labels.add_span(anomaly, LabelKey { unit_code, ..LabelKey::default() }, from, to);

@@ -5,7 +5,7 @@ use super::calendar::{HOUR, MINUTE};
 use super::dice::{choose, fraction_of, mix, scale};
 use super::simulation::{Simulation, Task};
 use super::units::Money;
-use super::{Anomaly, LabelKey, Stamp, calendar};
+use super::{AnomalyKind, LabelKey, LocalStamp, calendar};
 
 /// One in so many lines of project money is a programme with indicators.
 const PROGRAMME_OF: u64 = 4;
@@ -28,11 +28,9 @@ const REPORTS: [(Report, i8, i8); 2] = [(Report::Half, 7, 8), (Report::Final, 12
 /// What a statement says beyond the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Report {
-    /// Nothing yet.
     Target,
     /// How far things are in summer.
     Half,
-    /// What was achieved.
     Final,
 }
 
@@ -42,7 +40,7 @@ pub(super) struct Failing {
     /// Not known yet of one that is to fall behind its money: it needs some that is spent.
     line: Option<u32>,
     year: i16,
-    anomaly: &'static Anomaly,
+    anomaly: &'static AnomalyKind,
 }
 
 impl Simulation<'_> {
@@ -80,7 +78,7 @@ impl Simulation<'_> {
     }
 
     /// Chooses the programme of a unit, or of any if it has none, in which something goes wrong this year.
-    pub(super) fn plant_programme(&mut self, anomaly: &'static Anomaly, unit: u32) {
+    pub(super) fn plant_programme(&mut self, anomaly: &'static AnomalyKind, unit: u32) {
         let year = self.day().date.year();
         if anomaly.deed == Deed::FallBehind {
             return self.failing.push(Failing { line: None, year, anomaly });
@@ -125,7 +123,7 @@ impl Simulation<'_> {
         if let Some(anomaly) = failing.filter(|a| a.deed == Deed::ReportNothing)
             && report == Report::Final
         {
-            let stamp = |at| Stamp { at: calendar::timestamp(at), offset: self.day().offset };
+            let stamp = |at| LocalStamp { at: calendar::timestamp(at), offset: self.day().offset };
             let unit_code = self.treasury.unit_of(line).code.clone();
             let key = LabelKey { unit_code, ..LabelKey::default() };
             self.labels.add_span(anomaly, key, stamp(at), stamp(at + 60 * 24 * HOUR));

@@ -1,6 +1,6 @@
 //! Decides which anomaly begins on which day, and in which unit where that matters.
 
-use super::Anomaly;
+use super::AnomalyKind;
 use super::anomalies::{ANOMALIES, Deed, Season};
 use super::calendar::Day;
 use super::dice::Dice;
@@ -20,7 +20,7 @@ const DAILY: f64 = 2_000.0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
     pub day: usize,
-    pub anomaly: &'static Anomaly,
+    pub anomaly: &'static AnomalyKind,
     pub unit: u32,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn schedule(treasury: &Treasury) -> Vec<Planned> {
     schedule
 }
 
-fn count(anomaly: &Anomaly, payments: u64, dice: &mut Dice) -> u64 {
+fn count(anomaly: &AnomalyKind, payments: u64, dice: &mut Dice) -> u64 {
     let expected = payments * anomaly.rate;
     let count = expected / 100_000 + u64::from(dice.below(100_000) < expected % 100_000);
     if payments >= ONE_OF_EACH_FROM { count.max(1) } else { count }

@@ -13,7 +13,8 @@ use super::programmes::{Failing, Report};
 use super::schedule::{Planned, schedule};
 use super::treasury::Treasury;
 use super::voucher::{Charge, Credit, Flaw, Part, Voucher};
-use super::{Action, Anomaly, EventType, Simulated, spend};
+use super::{AnomalyKind, Simulated, spend};
+use crate::event::{BudgetAction, EventType};
 
 /// Share of payments that follow an application.
 const APPLIED_FOR: f64 = 0.3;
@@ -45,7 +46,6 @@ pub(super) enum Task {
         line: u32,
         amount: i64,
     },
-    /// The bank answers.
     Confirm {
         voucher: Box<Voucher>,
         payment: u64,
@@ -57,7 +57,7 @@ pub(super) enum Task {
     /// An account that was credited with nothing for long is credited again.
     Wake {
         voucher: Box<Voucher>,
-        anomaly: &'static Anomaly,
+        anomaly: &'static AnomalyKind,
     },
     /// Pays back a planted payment.
     PayBack {
@@ -164,7 +164,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Writes down a budget action on a regular line.
-    pub(super) fn act(&mut self, action: Action, line: u32, amount: i64, at: i64) {
+    pub(super) fn act(&mut self, action: BudgetAction, line: u32, amount: i64, at: i64) {
         let event = self.clerk.budget(action, line, amount, at);
         self.emit(event);
     }
@@ -251,7 +251,7 @@ impl<'a> Simulation<'a> {
         let due = account.due_plan(day.date.month(), day.opening);
         if account.release != Release::AtOnce && due > 0 {
             account.planned += due;
-            self.act(Action::Plan, line, due, at);
+            self.act(BudgetAction::Plan, line, due, at);
         }
     }
 

@@ -6,7 +6,9 @@ use super::ledger::{Book, CHANGE_STEP};
 use super::payees::{LARGEST_POOL, Payee, Trade};
 use super::simulation::Simulation;
 use super::voucher::Voucher;
-use super::{Action, dice};
+use crate::event::BudgetAction;
+
+use super::dice;
 
 /// Lines tried for a payment of the usual size, and then for one that fits.
 const TRIES: u32 = 12;
@@ -99,10 +101,10 @@ impl Simulation<'_> {
     /// Raises a line's total, and its plan if it has one.
     fn supplement(&mut self, line: u32, amount: i64, at: i64) {
         self.book.account(line).total += amount;
-        self.act(Action::Supplement, line, amount, at);
+        self.act(BudgetAction::Supplement, line, amount, at);
         if self.book.account(line).release != super::ledger::Release::AtOnce {
             self.book.account(line).planned += amount;
-            self.act(Action::Plan, line, amount, at);
+            self.act(BudgetAction::Plan, line, amount, at);
         }
     }
 

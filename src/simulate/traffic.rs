@@ -9,11 +9,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{
-    Action, Event, EventType, Simulated, calendar::timestamp, dice::Dice, money, payees::Payee,
-    treasury::Treasury,
-};
-use crate::event::Cents;
+use super::{Event, Simulated, calendar::timestamp, dice::Dice, money, payees::Payee, treasury::Treasury};
+use crate::event::{BudgetAction, Cents, EventType};
 
 /// A bill of the same amount as an earlier one to the same payee.
 const AGAIN: f64 = 0.36;
@@ -79,7 +76,7 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
 
     fn pass(&mut self, simulated: Simulated) {
         let event = &simulated.event;
-        if event.event_type == EventType::Budget && event.action == Some(Action::Plan) {
+        if event.event_type == EventType::Budget && event.action == Some(BudgetAction::Plan) {
             self.planned.extend(event.budget_line_id.clone());
         }
         let class = event.economic_code.as_deref().unwrap_or_default();
@@ -178,7 +175,9 @@ impl<'a, I: Iterator<Item = Simulated>> Traffic<'a, I> {
         }
         let line = event.budget_line_id.clone().unwrap_or_default();
         let planned = self.planned.contains(&line);
-        for action in [Some(Action::Supplement), planned.then_some(Action::Plan)].into_iter().flatten() {
+        for action in
+            [Some(BudgetAction::Supplement), planned.then_some(BudgetAction::Plan)].into_iter().flatten()
+        {
             self.given += 1;
             let year = event.fiscal_year.as_deref().unwrap_or_default();
             let mut given =

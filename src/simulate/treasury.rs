@@ -28,7 +28,7 @@ const CLASS_WEIGHTS: f64 = 60.0;
 const USUAL: usize = 9;
 const CASH_FOR_EACH: f64 = 25.0;
 
-/// What to simulate.
+/// How much is simulated, from when and by which seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The number of `payment` events, exactly; events of other types come on top.
@@ -37,7 +37,7 @@ pub struct Plan {
     pub units: u32,
     /// The seed of everything.
     pub seed: u64,
-    /// The first day.
+    /// The first day that has events.
     pub start: Date,
     /// The number of days.
     pub days: u32,

@@ -22,7 +22,6 @@ pub(super) struct Region {
     pub name: String,
 }
 
-/// A budget unit.
 #[derive(Debug)]
 pub(super) struct Unit {
     /// Region, department and number; the first nine digits are the department.

@@ -5,7 +5,7 @@ use super::dice::{choose, mix};
 use super::payees::{OwnAccount, Payee, Trade, own_account, treasury_account};
 use super::treasury::Treasury;
 use super::units::{Kind, Money, Unit};
-use super::{Event, Text, money};
+use super::{Event, WorldText, money};
 
 /// Words that ought not to stand in a purpose, with their kind.
 pub(super) const SENSITIVE_WORDS: &[(&str, &str)] = &[
@@ -100,7 +100,6 @@ pub(super) struct Part {
     pub last: bool,
 }
 
-/// A decided payment.
 #[derive(Debug, Clone)]
 pub(super) struct Voucher {
     pub line: u32,
@@ -151,8 +150,8 @@ impl Voucher {
         }
     }
 
-    fn tags(&self, line_hash: u64) -> Option<Vec<Text>> {
-        let mut tags: Vec<Text> = Vec::new();
+    fn tags(&self, line_hash: u64) -> Option<Vec<WorldText>> {
+        let mut tags: Vec<WorldText> = Vec::new();
         if self.class().is_personnel() {
             tags.extend(["三保".into(), "保工资".into()]);
         } else if self.class().is_payroll() {

@@ -30,7 +30,7 @@ const FILE: &str = "the file";
 
 /// Which file a position belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
     /// The bytes that `head` is the hash of.
@@ -42,7 +42,6 @@ pub(crate) struct Identity {
 #[derive(Debug, Clone)]
 pub struct FileSource {
     pub path: PathBuf,
-    /// What it holds.
     pub format: Format,
     /// Whether to wait for more at its end.
     pub follow: bool,
@@ -50,7 +49,7 @@ pub struct FileSource {
     pub map: Option<Arc<Map>>,
 }
 
-impl Identity {
+impl FileIdentity {
     /// The identity of an open file, by its first bytes up to `upto`.
     fn of(file: &File, metadata: &Metadata, upto: u64) -> std::io::Result<Self> {
         let head_bytes = upto.min(HEAD_BYTES);
@@ -171,7 +170,7 @@ impl FileSource {
         if generation.position.token.is_empty() {
             return Some(self.path.clone());
         }
-        let identity: Identity = serde_json::from_str(&generation.position.token).ok()?;
+        let identity: FileIdentity = serde_json::from_str(&generation.position.token).ok()?;
         // Positions in a text that was decoded are none in the file.
         let compressed = self.format.compression != super::Compression::None || self.map.is_some();
         let is = |path: &Path| identity.is(path, generation.position.offset, compressed);
@@ -272,7 +271,7 @@ impl FileSource {
         account: &mut Account,
         outlet: &Outlet,
     ) -> bool {
-        let identity = file.metadata().and_then(|m| Identity::of(file, &m, HEAD_BYTES.min(chunk.to)));
+        let identity = file.metadata().and_then(|m| FileIdentity::of(file, &m, HEAD_BYTES.min(chunk.to)));
         let token = identity.ok().and_then(|i| serde_json::to_string(&i).ok()).unwrap_or_default();
         let to = Position { offset: chunk.to, records: chunk.next_record, token };
         generation.position = to.clone();
@@ -333,9 +332,7 @@ impl FileSource {
 
 /// How reading a file ended.
 enum End {
-    /// Asked to stop.
     Stopped,
-    /// Everything was read.
     Whole,
     /// It cannot be read further.
     Broken(String),

@@ -11,15 +11,15 @@ pub use crate::stream::Encoding;
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// The bytes are the records themselves.
     None,
     /// gzip, one or several members.
     Gzip,
-    /// Zstandard.
+    /// Zstandard, in one frame or several.
     Zstd,
 }
 
-/// Encoding and compression.
+/// How records are encoded, and how the whole is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     /// How records are written.

@@ -62,21 +62,21 @@ pub enum SourceError {
         path = path.display(), reason = os_reason(error)
     ))]
     Directory {
-        /// The directory.
+        /// The directory that was listed.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// The source's task broke; this is a bug.
     #[error("{}", say!("internal error: {message}. Please report this", message))]
     Broken {
-        /// What happened.
+        /// What happened, as the library says it.
         message: String,
     },
     /// The broker or its settings.
     #[error("{}", say!("Kafka: {message}", message))]
     Kafka {
-        /// What librdkafka says.
+        /// What happened, as the library says it.
         message: String,
     },
     /// The settings of a database.
@@ -132,7 +132,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// What became of a block that was offered.
 #[derive(Debug)]
 pub enum Room {
-    /// It was taken.
+    /// There was room, and it was taken.
     Taken,
     /// There is no room yet.
     None(Box<Block>),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The whole records at the start of a buffer.
-pub(crate) struct Rows {
+pub(crate) struct WholeRecords {
     /// Where the last one ends, and their number.
     pub whole: Option<(usize, u64)>,
     pub then: Then,
@@ -32,7 +32,7 @@ pub(crate) enum Then {
 /// The first `most` rows: a line end inside quotes ends no row. As in RFC 4180 and the decoder's reader, a quote opens at
 /// the start of a cell only. What it closes must end there: otherwise it was no pair, and what lies between two such
 /// quotes, perhaps many rows, must not become one cell.
-pub(crate) fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) -> Rows {
+pub(crate) fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) -> WholeRecords {
     let mut whole = None;
     let (mut count, mut open, mut closed) = (0, false, None);
     // Without quotes a line end stands for one, which it is never taken for.
@@ -53,7 +53,7 @@ pub(crate) fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) ->
             open = false;
             closed = Some(at);
             if buffer.get(at + 1).is_some_and(|byte| *byte != quote && !ends_cell(*byte)) {
-                return Rows { whole, then: Then::Misquoted };
+                return WholeRecords { whole, then: Then::Misquoted };
             }
         } else if is_quote(at) {
             let starts = before.is_none_or(|before| ends_cell(buffer[before]));
@@ -66,7 +66,7 @@ pub(crate) fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) ->
             }
         }
     }
-    Rows { whole, then: if open { Then::Open } else { Then::More } }
+    WholeRecords { whole, then: if open { Then::Open } else { Then::More } }
 }
 
 /// What stands above the rows: the names of the columns, with the bytes and rows down to the first row.

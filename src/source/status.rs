@@ -26,8 +26,7 @@ pub struct SourceStatus {
 /// What a source tells.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SourceReport {
-    /// Whether it runs.
-    pub started: bool,
+    pub(crate) started: bool,
     /// What it cannot read yet, such as a topic that does not exist.
     pub waits_for: BTreeSet<String>,
     /// What is wrong at the moment, by what it is wrong with.
@@ -57,7 +56,6 @@ pub struct SourceReport {
 /// What became of a file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileStatus {
-    /// Its name.
     pub file: String,
     /// Lines or rows seen: the sum of those that follow.
     pub seen: u64,

@@ -70,8 +70,7 @@ fn columns(table: &str) -> &'static [(&'static str, Kind)] {
 
 /// A value as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
-    /// Nothing.
+pub enum StoredValue {
     Missing,
     /// A number, or an instant in microseconds.
     Number(i64),
@@ -95,18 +94,18 @@ pub(crate) fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
 
 /// Rows of a table, each with its values in the order of the columns; `None` if they do not fit.
 #[must_use]
-pub(crate) fn rows(table: &str, zone: &str, rows: &[Vec<Stored>]) -> Option<RecordBatch> {
+pub(crate) fn rows(table: &str, zone: &str, rows: &[Vec<StoredValue>]) -> Option<RecordBatch> {
     let column = |(at, (_, kind)): (usize, &(&str, Kind))| -> ArrayRef {
         let cells = rows.iter().map(|row| row.get(at));
-        let number = |cell: Option<&Stored>| match cell {
-            Some(Stored::Number(number)) => Some(*number),
+        let number = |cell: Option<&StoredValue>| match cell {
+            Some(StoredValue::Number(number)) => Some(*number),
             _ => None,
         };
         match kind {
             Text => {
                 let mut texts = StringViewBuilder::new();
                 cells.for_each(|cell| match cell {
-                    Some(Stored::Text(text)) => texts.append_value(text),
+                    Some(StoredValue::Text(text)) => texts.append_value(text),
                     _ => texts.append_null(),
                 });
                 Arc::new(texts.finish())

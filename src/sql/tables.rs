@@ -228,7 +228,6 @@ pub(crate) fn list(list: &List) -> Option<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
 }
 
-/// Findings as rows.
 #[must_use]
 pub(crate) fn findings<'f>(
     found: impl Iterator<Item = (i64, &'f Finding)>,

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use rusqlite::{Row, params_from_iter, types::ValueRef};
 
-use super::{Cases, StoreError, alert_rows::Rows, filter::Wanted};
+use super::{Cases, StoreError, alert_rows::RowsOrigin, filter::CaseQuery};
 use crate::{alert::State, event::Instant};
 
 /// Values that counts are told of.
@@ -27,10 +27,8 @@ pub struct AlertCounts {
     pub by_state: Vec<(String, String, u64)>,
     /// By rule, the most first.
     pub rules: Vec<(Option<String>, u64)>,
-    /// By unit.
-    pub units: Vec<(Option<String>, u64)>,
-    /// By owner.
-    pub owners: Vec<(Option<String>, u64)>,
+    pub(crate) units: Vec<(Option<String>, u64)>,
+    pub(crate) owners: Vec<(Option<String>, u64)>,
 }
 
 impl Cases {
@@ -39,7 +37,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn counts(&self, wanted: &Wanted) -> Result<AlertCounts, StoreError> {
+    pub fn counts(&self, wanted: &CaseQuery) -> Result<AlertCounts, StoreError> {
         let mut all = wanted.clone();
         (all.filter.before, all.filter.state, all.filter.severity) = (None, None, None);
         let (chosen, conditions) = (wanted.of_state_and_severity(), all.of_alerts());
@@ -48,7 +46,7 @@ impl Cases {
                 "SELECT state, severity, {}, rule_id, unit_code, owner, escalation, opened_at, due_at, proposed_by
                  FROM {} a {}",
                 chosen.value(),
-                Rows::of(c)?.source(),
+                RowsOrigin::of(c)?.source(),
                 conditions.clause()
             );
             let mut statement = c.prepare_cached(&sql)?;

@@ -62,14 +62,13 @@ const COLUMNS: &str = "
 
 /// Where the rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rows {
-    /// The table.
+pub(crate) enum RowsOrigin {
     Kept,
     /// The alerts themselves, in a state that no daemon of this version has opened yet.
     Made,
 }
 
-impl Rows {
+impl RowsOrigin {
     /// Those of a state.
     pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'alert_rows'";
@@ -150,7 +149,7 @@ mod tests {
     fn the_rows_are_those_of_the_alerts_whatever_happens_to_them() {
         let connection = Connection::open_in_memory().unwrap();
         migrate::migrate(Path::new("here"), &connection, &Arc::default()).unwrap();
-        assert_eq!(Rows::of(&connection).unwrap(), Rows::Made);
+        assert_eq!(RowsOrigin::of(&connection).unwrap(), RowsOrigin::Made);
         let add = |id: &str, state: &str, body: &str| {
             let sql = "INSERT INTO alerts VALUES (?1, 'r', ?1, 'high', ?2, '101001', 1, 5000000, 6, NULL, ?3)
                        ON CONFLICT (alert_id) DO UPDATE SET state = ?2, body = ?3, version = version + 1";
@@ -158,12 +157,12 @@ mod tests {
         };
         let same = |count: usize| {
             let kept = rows(&connection, "alert_rows");
-            assert_eq!(kept, rows(&connection, &Rows::Made.source()));
+            assert_eq!(kept, rows(&connection, &RowsOrigin::Made.source()));
             assert_eq!(kept.len(), count);
         };
         add("before", "open", "{}");
         keep(&connection).unwrap();
-        assert_eq!(Rows::of(&connection).unwrap(), Rows::Kept);
+        assert_eq!(RowsOrigin::of(&connection).unwrap(), RowsOrigin::Kept);
         same(1);
         add("a", "open", r#"{"title":"t","labels":{"unit_code":["101001","101002"]},"findings":2}"#);
         add("b", "open", r#"{"last_at":7}"#);

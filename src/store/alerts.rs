@@ -7,7 +7,7 @@ use rusqlite::{
 
 use super::{
     chain,
-    checksums::{self, Changes, Summed},
+    checksums::{self, SumChanges, Summed},
     named::insert,
     outbox,
     words::{NOT_OVER, OVER},
@@ -20,20 +20,19 @@ use crate::{
 
 /// When something happens, and when its cause was received.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct CauseTimes {
     pub now: Instant,
     /// When the cause was received; for how long notifications take.
     pub received_at: Instant,
 }
 
-impl Times {
+impl CauseTimes {
     /// For what has no cause but itself.
     pub(crate) fn at(now: Instant) -> Self {
         Self { now, received_at: now }
     }
 }
 
-/// What filing did.
 #[derive(Debug, Default)]
 pub(crate) struct Filed {
     /// The alert that each finding was filed under; `None` for one that is not live or not new.
@@ -49,9 +48,9 @@ pub(crate) fn file(
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
     cleared: &[Cleared],
-    times: Times,
+    times: CauseTimes,
 ) -> rusqlite::Result<Filed> {
-    let changes = Changes::default();
+    let changes = SumChanges::default();
     let summed = changes.within(transaction);
     let mut cleared = cleared.iter().peekable();
     let mut done = Filed { alerts: vec![None; filed.len()], resolved: Vec::new() };
@@ -92,7 +91,12 @@ fn place(
 }
 
 /// Gives the alerts that resolved.
-fn clear(summed: &Summed<'_>, desk: &Desk, cleared: &Cleared, times: Times) -> rusqlite::Result<Vec<String>> {
+fn clear(
+    summed: &Summed<'_>,
+    desk: &Desk,
+    cleared: &Cleared,
+    times: CauseTimes,
+) -> rusqlite::Result<Vec<String>> {
     let mut resolved = Vec::new();
     for alert in watched_by(summed.transaction, &cleared.rule_id, &cleared.line)? {
         let step = desk.clear(alert, cleared, times.now);
@@ -164,7 +168,7 @@ pub(crate) fn evidence(connection: &Connection, id: &str, limit: usize) -> rusql
 }
 
 /// Writes what a step says.
-pub(crate) fn save(summed: &Summed<'_>, step: &AlertUpdate, times: Times) -> rusqlite::Result<()> {
+pub(crate) fn save(summed: &Summed<'_>, step: &AlertUpdate, times: CauseTimes) -> rusqlite::Result<()> {
     let a = &step.alert;
     let body = json(a)?;
     summed.change(&checksums::ALERTS, [&a.alert_id], || {

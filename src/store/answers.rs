@@ -5,15 +5,15 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
     CaseError, Cases, StoreError,
-    alerts::{self, Times},
-    attachments::{self, Stored},
-    checksums::{self, Changes, Summed},
+    alerts::{self, CauseTimes},
+    attachments::{self, StoredFile},
+    checksums::{self, SumChanges, Summed},
     explain,
     named::insert,
 };
 use crate::{
     access::{LinkKey, link_digest},
-    alert::{Action, Alert, Answer, Desk, HistoryEntry, desk::AlertUpdate, policy::FileLimits},
+    alert::{Action, Alert, Desk, HistoryEntry, InquiryAnswer, desk::AlertUpdate, policy::FileLimits},
     event::{Instant, TimeDelta},
     say,
 };
@@ -167,7 +167,7 @@ impl Cases {
         &mut self,
         token: &str,
         said: (String, String),
-        files: &[Stored],
+        files: &[StoredFile],
         desk: &Desk,
         now: Instant,
     ) -> Result<Alert, LinkError> {
@@ -182,23 +182,23 @@ impl Cases {
         &mut self,
         token: &str,
         (text, name): (String, String),
-        files: &[Stored],
+        files: &[StoredFile],
         desk: &Desk,
         now: Instant,
     ) -> Result<Alert, LinkError> {
         let dir = self.dir.clone();
         let fail = |error| LinkError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         let summed = changes.within(&transaction);
         let alert = alert_of(&transaction, token, now).map_err(fail)??;
         has_room(&transaction, &alert.alert_id, now).map_err(fail)??;
         attachments::has_room(&transaction, &alert.alert_id, files, desk.policy.files)
             .map_err(fail)?
             .map_err(CaseError::from)?;
-        let answer = Answer { text, name, files: files.iter().map(Stored::fact).collect() };
+        let answer = InquiryAnswer { text, name, files: files.iter().map(StoredFile::fact).collect() };
         let step = desk.answer(alert, &answer, now).map_err(CaseError::from)?;
-        alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
+        alerts::save(&summed, &step, CauseTimes::at(now)).map_err(fail)?;
         if let Some(change) = &step.change {
             attachments::add(&dir, &summed, (&step.alert.alert_id, &change.who), files, now).map_err(fail)?;
             let detail = if change.facts.is_empty() {

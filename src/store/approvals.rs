@@ -5,13 +5,13 @@ mod listed;
 
 use std::collections::BTreeMap;
 
-pub use listed::{MatterFilter, MatterPlace, MatterSort, Shown};
+pub use listed::{MatterFilter, MatterPlace, MatterSort, MatterVisibility};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
-    audit::{self, DONE, Deed},
+    audit::{self, AuditedAction, DONE},
     checksums::{self, SumUpdate, Summed},
     named::insert,
     overrides, rule_sets,
@@ -19,7 +19,9 @@ use super::{
 use crate::{
     access::Actor,
     alert::desk::Refusal,
-    approval::{Kind, Matter, Office, Person, State, Verb, Wish, check_signed, rows::Rows},
+    approval::{
+        Kind, Matter, MatterState, NewMatter, Office, Person, Verb, check_signed, rows::ListAmendment,
+    },
     event::Instant,
     say,
 };
@@ -33,12 +35,10 @@ const REASON_MAX: usize = 500;
 /// What somebody does with a matter.
 #[derive(Debug, Clone)]
 pub struct Judgement<'j> {
-    /// What.
-    pub verb: Verb,
+    pub(crate) verb: Verb,
     /// Who, with which roles.
     pub person: &'j Person,
-    /// Why.
-    pub why: &'j str,
+    pub(crate) why: &'j str,
     /// The digest of what they have seen.
     pub seen: Option<&'j str>,
 }
@@ -66,11 +66,11 @@ impl Cases {
     /// If it waits already, too many wait, or the reason is missing.
     pub fn propose_matter(
         &mut self,
-        wish: Wish,
+        wish: NewMatter,
         (person, now): (&Person, Instant),
         office: &Office,
     ) -> Result<Matter, CaseError> {
-        let wish = Wish { reason: reason(&wish.reason).map_err(missing_words)?, ..wish };
+        let wish = NewMatter { reason: reason(&wish.reason).map_err(missing_words)?, ..wish };
         let actor = self.actor.clone();
         self.change(|summed| {
             let sql =
@@ -123,7 +123,7 @@ impl Cases {
             "SELECT {MATTER} WHERE state = :approved AND kind IN (:budget, :list) ORDER BY approval_id LIMIT 100"
         );
         let values = named_params! {
-            ":approved": State::Approved.word(), ":budget": Kind::Budget.word(), ":list": Kind::List.word(),
+            ":approved": MatterState::Approved.word(), ":budget": Kind::Budget.word(), ":list": Kind::List.word(),
         };
         self.read(|c| c.prepare_cached(&sql)?.query_map(values, read)?.collect())
     }
@@ -134,7 +134,7 @@ impl Cases {
     /// If the database cannot be written.
     pub fn matter_ended(&mut self, id: i64, ok: bool, outcome: &str, now: Instant) -> Result<(), StoreError> {
         self.change(|summed| {
-            let found = find(summed.transaction, id)?.filter(|matter| matter.state == State::Approved);
+            let found = find(summed.transaction, id)?.filter(|matter| matter.state == MatterState::Approved);
             let Some(mut matter) = found else { return Ok(()) };
             matter.end(ok, now, outcome);
             keep(summed, &matter)?;
@@ -147,14 +147,14 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn agreed_rows(&self) -> Result<BTreeMap<String, Vec<Rows>>, StoreError> {
+    pub fn agreed_rows(&self) -> Result<BTreeMap<String, Vec<ListAmendment>>, StoreError> {
         let sql = format!("SELECT {MATTER} WHERE kind = 'list' AND state = 'in_force'");
         let mut matters: Vec<Matter> =
             self.read(|c| c.prepare_cached(&sql)?.query_map([], read)?.collect())?;
         matters.sort_by_key(|matter| (matter.ended_at, matter.id));
-        let mut agreed: BTreeMap<String, Vec<Rows>> = BTreeMap::new();
+        let mut agreed: BTreeMap<String, Vec<ListAmendment>> = BTreeMap::new();
         for matter in matters {
-            agreed.entry(matter.subject.clone()).or_default().extend(Rows::of(&matter.content));
+            agreed.entry(matter.subject.clone()).or_default().extend(ListAmendment::of(&matter.content));
         }
         Ok(agreed)
     }
@@ -247,7 +247,6 @@ const PROPOSE: &str = "approvals.propose";
 const IN_FORCE: &str = "approvals.in_force";
 const FAILED: &str = "approvals.failed";
 
-/// Records an act.
 pub(super) fn tell(
     summed: &Summed<'_>,
     (actor, now): (&Actor, Instant),
@@ -259,7 +258,7 @@ pub(super) fn tell(
         Kind::Override => overrides::named(matter),
         Kind::Budget | Kind::List => format!("{} {} {}", matter.id, matter.kind.word(), matter.subject),
     };
-    audit::record(summed, now, actor, Deed { action, subject: &subject, result: DONE, detail })
+    audit::record(summed, now, actor, AuditedAction { action, subject: &subject, result: DONE, detail })
 }
 
 /// The number of the next matter.

@@ -13,15 +13,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     CaseError, Cases, StoreError,
-    alerts::{self, Times},
-    checksums::{self, Changes, Summed},
+    alerts::{self, CauseTimes},
+    checksums::{self, SumChanges, Summed},
     explain,
     named::insert,
 };
 use crate::{
     alert::{
         Desk, FileFact,
-        attachment::{HEAD, Kind},
+        attachment::{FileKind, HEAD},
         desk::Refusal,
         policy::FileLimits,
     },
@@ -36,7 +36,7 @@ const COMING: &str = "coming-";
 
 /// A file that comes in.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct Upload {
     file: File,
     path: PathBuf,
     folder: PathBuf,
@@ -48,7 +48,7 @@ pub struct Incoming {
 
 /// Why a file is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
+pub enum UploadError {
     /// It is too long.
     #[error("{0}")]
     TooLarge(String),
@@ -62,10 +62,10 @@ pub enum NotTaken {
 
 /// A file that is whole, and that nothing names yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredFile {
     /// Its name, as whoever sent it calls it.
     pub name: String,
-    /// What it is, by [`Kind`]'s word.
+    /// What it is, by [`FileKind`]'s word.
     pub kind: String,
     /// How long it is.
     pub bytes: u64,
@@ -73,7 +73,7 @@ pub struct Stored {
     pub digest: String,
 }
 
-impl Stored {
+impl StoredFile {
     /// What a history says of it.
     #[must_use]
     pub fn fact(&self) -> FileFact {
@@ -84,26 +84,23 @@ impl Stored {
 /// A file of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
-    /// Its number.
-    pub seq: i64,
-    /// When it came.
-    pub at: Instant,
-    /// From whom.
-    pub who: String,
-    /// The file.
-    pub file: Stored,
+    pub(crate) seq: i64,
+    pub(crate) at: Instant,
+    pub(crate) who: String,
+    /// The file that was attached.
+    pub file: StoredFile,
 }
 
 fn failed(path: &Path, error: std::io::Error) -> StoreError {
     StoreError::Directory { path: path.to_owned(), error }
 }
 
-impl Incoming {
+impl Upload {
     /// Begins a file of at most so many bytes.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn begin(state_dir: &Path, most: u64) -> Result<Self, NotTaken> {
+    pub fn begin(state_dir: &Path, most: u64) -> Result<Self, UploadError> {
         let folder = state_dir.join(ATTACHMENTS);
         private::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
         let path = folder.join(format!("{COMING}{:032x}", rand::random::<u128>()));
@@ -115,10 +112,10 @@ impl Incoming {
     ///
     /// # Errors
     /// If there are too many, or they cannot be written.
-    pub fn add(&mut self, bytes: &[u8]) -> Result<(), NotTaken> {
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         self.bytes += bytes.len() as u64;
         if self.bytes > self.most {
-            return Err(NotTaken::TooLarge(too_large(self.most)));
+            return Err(UploadError::TooLarge(too_large(self.most)));
         }
         let missing = HEAD.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..missing]);
@@ -137,8 +134,8 @@ impl Incoming {
     ///
     /// # Errors
     /// If it is not, or cannot be written.
-    pub fn finish(self, name: &str) -> Result<Stored, NotTaken> {
-        let kind = Kind::of(&self.head, self.bytes <= HEAD as u64).map_err(NotTaken::Kind)?;
+    pub fn finish(self, name: &str) -> Result<StoredFile, UploadError> {
+        let kind = FileKind::of(&self.head, self.bytes <= HEAD as u64).map_err(UploadError::Kind)?;
         let digest = self.digest.clone().finalize();
         let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         self.file.sync_all().map_err(|e| failed(&self.path, e))?;
@@ -146,11 +143,11 @@ impl Incoming {
         std::fs::rename(&self.path, &path).map_err(|e| failed(&path, e))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&self.folder, e))?;
         let (name, kind) = (crate::alert::attachment::name(name), kind.word().to_owned());
-        Ok(Stored { name, kind, bytes: self.bytes, digest })
+        Ok(StoredFile { name, kind, bytes: self.bytes, digest })
     }
 }
 
-impl Drop for Incoming {
+impl Drop for Upload {
     fn drop(&mut self) {
         // One that was finished has another name.
         let _ = std::fs::remove_file(&self.path);
@@ -167,7 +164,7 @@ pub fn too_large(most: u64) -> String {
 pub(super) fn has_room(
     c: &Connection,
     alert_id: &str,
-    files: &[Stored],
+    files: &[StoredFile],
     limits: FileLimits,
 ) -> rusqlite::Result<Result<(), Refusal>> {
     let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM attachments WHERE alert_id = ?1";
@@ -199,10 +196,10 @@ pub(super) fn add(
     dir: &Path,
     summed: &Summed<'_>,
     (alert_id, who): (&str, &str),
-    files: &[Stored],
+    files: &[StoredFile],
     at: Instant,
 ) -> rusqlite::Result<()> {
-    for Stored { name, kind, bytes, digest } in files {
+    for StoredFile { name, kind, bytes, digest } in files {
         if let Err(error) = std::fs::metadata(dir.join(ATTACHMENTS).join(digest)) {
             return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
         }
@@ -213,7 +210,7 @@ pub(super) fn add(
 }
 
 fn attached(row: &Row<'_>) -> rusqlite::Result<Attached> {
-    let file = Stored {
+    let file = StoredFile {
         name: row.get("name")?,
         kind: row.get("kind")?,
         bytes: row.get("bytes")?,
@@ -265,7 +262,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn discard(&mut self, files: &[Stored]) -> Result<(), StoreError> {
+    pub fn discard(&mut self, files: &[StoredFile]) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         // Whoever names a file does so in its turn, too.
@@ -288,7 +285,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no such alert, it is over, or has too many files.
-    pub fn attach(&mut self, id: &str, file: Stored, desk: &Desk, now: Instant) -> Result<(), CaseError> {
+    pub fn attach(&mut self, id: &str, file: StoredFile, desk: &Desk, now: Instant) -> Result<(), CaseError> {
         let kept = self.keep_file(id, file.clone(), desk, now);
         if kept.is_err() {
             self.discard(&[file])?;
@@ -296,18 +293,18 @@ impl Cases {
         kept
     }
 
-    fn keep_file(&mut self, id: &str, file: Stored, desk: &Desk, now: Instant) -> Result<(), CaseError> {
+    fn keep_file(&mut self, id: &str, file: StoredFile, desk: &Desk, now: Instant) -> Result<(), CaseError> {
         let dir = self.dir.clone();
         let fail = |error| CaseError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         let summed = changes.within(&transaction);
         let alert = self.own(&transaction, id)?;
         let files = [file];
         has_room(&transaction, id, &files, desk.policy.files).map_err(fail)??;
         let who = self.actor.who.clone();
         let step = desk.attach(alert, &who, files[0].fact(), now)?;
-        alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
+        alerts::save(&summed, &step, CauseTimes::at(now)).map_err(fail)?;
         add(&dir, &summed, (id, &who), &files, now).map_err(fail)?;
         let detail = format!("{} {}", files[0].digest, files[0].name);
         self.tell(&summed, (&who, now), ("alerts.attach", id, &detail)).map_err(fail)?;
@@ -318,12 +315,12 @@ impl Cases {
 }
 
 /// The files that a database names, each once, with their lengths.
-pub(super) fn named(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
+pub(super) fn named(connection: &Connection) -> rusqlite::Result<Vec<StoredFile>> {
     let sql = "SELECT min(name) AS name, min(kind) AS kind, bytes, digest FROM attachments GROUP BY digest ORDER BY digest";
     let mut statement = connection.prepare(sql)?;
     statement
         .query_map([], |row| {
-            Ok(Stored {
+            Ok(StoredFile {
                 name: row.get("name")?,
                 kind: row.get("kind")?,
                 bytes: row.get("bytes")?,
@@ -334,7 +331,7 @@ pub(super) fn named(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
 }
 
 /// What is wrong with a file, if anything is.
-pub(super) fn wrong(path: &Path, file: &Stored) -> Option<String> {
+pub(super) fn wrong(path: &Path, file: &StoredFile) -> Option<String> {
     let mut digest = Sha256::new();
     let mut read = || -> std::io::Result<u64> {
         let mut source = File::open(path)?;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Row, named_params, params_from_iter};
 
-use super::{Cases, StoreError, alerts, cases::Verdicts, limited, words::OVER};
+use super::{Cases, StoreError, alerts, cases::VerdictCounts, limited, words::OVER};
 use crate::{
-    alert::{Alert, Outcome, State, inquiry::Stage},
+    alert::{Alert, CaseOutcome, State, inquiry::Stage},
     event::{Cents, Instant, TimeDelta},
 };
 
@@ -38,7 +38,7 @@ impl Took {
 
 /// How long the steps of cases took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct StepTimes {
     /// From opened to acknowledged.
     pub acknowledge: Option<Took>,
     /// From the letter to its answer by a link.
@@ -55,8 +55,8 @@ struct Timing {
 }
 
 impl Timing {
-    fn end(self) -> Times {
-        Times {
+    fn end(self) -> StepTimes {
+        StepTimes {
             acknowledge: Took::of(self.acknowledge),
             answer: Took::of(self.answer),
             close: Took::of(self.close),
@@ -66,17 +66,15 @@ impl Timing {
 
 /// What a rule or unit brought within a month.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct CaseLine {
     /// The rule's id or the unit's code; empty for alerts without one.
     pub value: String,
-    /// The rule's title.
-    pub title: String,
+    pub(crate) title: String,
     /// Alerts that were opened.
     pub opened: u64,
     /// What they are about together.
     pub amount: Cents,
-    /// Alerts that ended.
-    pub ended: u64,
+    pub(crate) ended: u64,
     /// Those among them that were as suspected: closed.
     pub closed: u64,
     /// Those that were in order.
@@ -85,7 +83,7 @@ pub struct Line {
     pub returned: Cents,
 }
 
-impl Line {
+impl CaseLine {
     /// The share of what ended by an officer that was as suspected.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // Counts of people's decisions.
@@ -98,16 +96,15 @@ impl Line {
 /// A month of cases.
 #[derive(Debug, Clone, Default)]
 pub struct Month {
-    /// All together.
-    pub total: Line,
+    pub(crate) total: CaseLine,
     /// By rule, the most first.
-    pub rules: Vec<Line>,
+    pub rules: Vec<CaseLine>,
     /// By unit, the most first.
-    pub units: Vec<Line>,
+    pub units: Vec<CaseLine>,
     /// How many cases were closed with each outcome, and their amounts; `None` for those without one.
-    pub outcomes: Vec<(Option<Outcome>, u64, Cents)>,
+    pub outcomes: Vec<(Option<CaseOutcome>, u64, Cents)>,
     /// How long the steps of what ended took.
-    pub times: Times,
+    pub times: StepTimes,
     /// Alerts that are not over at the end of the month, as far as this state knows now.
     pub left: u64,
 }
@@ -119,7 +116,7 @@ const DISMISSED: u64 = 12;
 #[derive(Debug, Clone, Default)]
 pub struct Service {
     /// How long the steps took, of what was opened within so long a time.
-    pub times: Times,
+    pub times: StepTimes,
     /// By unit: past its last day, and letters without an answer in time.
     pub units: Vec<(String, u64, u64)>,
     /// By officer; an empty name for what nobody has.
@@ -158,8 +155,8 @@ impl Cases {
     /// If the database cannot be read.
     pub fn month(&self, from: Instant, to: Instant) -> Result<Month, StoreError> {
         let (mut month, mut timing) = (Month::default(), Timing::default());
-        let (mut rules, mut units) = (HashMap::<String, Line>::new(), HashMap::<String, Line>::new());
-        let mut outcomes = BTreeMap::<Option<Outcome>, (u64, Cents)>::new();
+        let (mut rules, mut units) = (HashMap::<String, CaseLine>::new(), HashMap::<String, CaseLine>::new());
+        let mut outcomes = BTreeMap::<Option<CaseOutcome>, (u64, Cents)>::new();
         let within = |at: Instant| (from..to).contains(&at);
         // What ended has changed since; nothing that was opened later is meant.
         let condition =
@@ -177,7 +174,7 @@ impl Cases {
                 &mut month.total,
                 rules
                     .entry(alert.rule_id.clone())
-                    .or_insert_with(|| Line { title: alert.title.clone(), ..Line::default() }),
+                    .or_insert_with(|| CaseLine { title: alert.title.clone(), ..CaseLine::default() }),
                 units.entry(unit(alert).to_owned()).or_default(),
             ];
             for line in lines {
@@ -189,7 +186,8 @@ impl Cases {
                 line.ended += 1;
                 line.closed += u64::from(alert.state == State::Closed && is_case);
                 line.dismissed += u64::from(alert.state == State::Dismissed);
-                line.returned += if outcome == Some(Outcome::MoneyReturned) { money } else { Cents::ZERO };
+                line.returned +=
+                    if outcome == Some(CaseOutcome::MoneyReturned) { money } else { Cents::ZERO };
             }
             let Some(ended) = ended else { return };
             if alert.state == State::Closed && is_case {
@@ -227,13 +225,13 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn verdicts_of(&self, rule: &str, unit: &str) -> Result<(Verdicts, bool), StoreError> {
+    pub fn verdicts_of(&self, rule: &str, unit: &str) -> Result<(VerdictCounts, bool), StoreError> {
         let sql = "SELECT count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
                           count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
                    FROM alert_history h JOIN alerts a USING (alert_id)
                    WHERE a.rule_id = :rule AND a.unit_code = :unit AND h.action IN ('confirm', 'dismiss')";
         let row = |row: &Row<'_>| {
-            Ok(Verdicts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? })
+            Ok(VerdictCounts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? })
         };
         let values = named_params! { ":rule": rule, ":unit": unit };
         let said = self.read(|c| c.prepare_cached(sql)?.query_row(values, row))?;
@@ -303,8 +301,8 @@ fn time(timing: &mut Timing, alert: &Alert, ended: Option<Instant>) {
     timing.close.extend(ended.filter(|_| alert.state != State::Resolved).map(|at| at - alert.opened_at));
 }
 
-fn most(lines: HashMap<String, Line>) -> Vec<Line> {
-    let mut lines: Vec<_> = lines.into_iter().map(|(value, line)| Line { value, ..line }).collect();
+fn most(lines: HashMap<String, CaseLine>) -> Vec<CaseLine> {
+    let mut lines: Vec<_> = lines.into_iter().map(|(value, line)| CaseLine { value, ..line }).collect();
     lines.retain(|line| line.opened + line.ended > 0);
     lines.sort_by(|a, b| (b.opened + b.ended).cmp(&(a.opened + a.ended)).then_with(|| a.value.cmp(&b.value)));
     lines.truncate(TOLD);

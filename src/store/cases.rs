@@ -11,9 +11,9 @@ use rusqlite::{Connection, Row, named_params, params_from_iter, types::ValueRef}
 
 use super::{
     BUSY, StoreError,
-    alerts::{self, Times},
-    audit::{self, DONE, Deed},
-    checksums::{Changes, Summed},
+    alerts::{self, CauseTimes},
+    audit::{self, AuditedAction, DONE},
+    checksums::{SumChanges, Summed},
     explain, limited, open_reader, open_writer,
     query::LIMIT_MAX,
     turn::{Turn, Turns},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     access::{Actor, Limits},
     alert::{
-        Action, Alert, Desk, Facts, HistoryEntry, State,
+        Action, Alert, ChangeFacts, Desk, HistoryEntry, State,
         desk::{AlertUpdate, Order, Refusal},
     },
     event::Instant,
@@ -122,7 +122,7 @@ impl Cases {
         (action, subject, detail): (&str, &str, &str),
     ) -> rusqlite::Result<()> {
         let actor = Actor { who: who.to_owned(), place: self.actor.place.clone() };
-        audit::record(summed, now, &actor, Deed { action, subject, result: DONE, detail })
+        audit::record(summed, now, &actor, AuditedAction { action, subject, result: DONE, detail })
     }
 
     /// Records that somebody took something out.
@@ -152,7 +152,7 @@ impl Cases {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         let alert = self.carry_out(&changes.within(&transaction), id, (order, desk), now)?;
         changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)?;
@@ -174,7 +174,7 @@ impl Cases {
         now: Instant,
     ) -> Result<(), CaseError> {
         let fail = |error| explain(&self.dir, error);
-        alerts::save(summed, step, Times::at(now)).map_err(fail)?;
+        alerts::save(summed, step, CauseTimes::at(now)).map_err(fail)?;
         let Some(change) = &step.change else { return Ok(()) };
         let deed = format!("alerts.{}", change.action.word());
         let facts = if change.facts.is_empty() {
@@ -270,13 +270,14 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn verdicts(&self) -> Result<BTreeMap<String, Verdicts>, StoreError> {
+    pub fn verdicts(&self) -> Result<BTreeMap<String, VerdictCounts>, StoreError> {
         let sql = "SELECT a.rule_id AS rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
                           count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
                    FROM alert_history h JOIN alerts a USING (alert_id)
                    WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id";
         let row = |row: &Row<'_>| {
-            let verdicts = Verdicts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
+            let verdicts =
+                VerdictCounts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
             Ok((row.get("rule_id")?, verdicts))
         };
         self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
@@ -299,14 +300,14 @@ impl Cases {
 
 /// What officers said of the alerts of a rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Verdicts {
+pub struct VerdictCounts {
     /// 属实
     pub confirmed: u64,
     /// 误报
     pub dismissed: u64,
 }
 
-impl Verdicts {
+impl VerdictCounts {
     /// The share of those that were as suspected; `None` before the first verdict.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // Counts of people's decisions.
@@ -342,9 +343,9 @@ fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<HistoryEntr
     Ok(latest)
 }
 
-fn facts(row: &Row<'_>, column: &str) -> rusqlite::Result<Facts> {
+fn facts(row: &Row<'_>, column: &str) -> rusqlite::Result<ChangeFacts> {
     match row.get_ref(column)? {
-        ValueRef::Null => Ok(Facts::default()),
+        ValueRef::Null => Ok(ChangeFacts::default()),
         _ => alerts::from_json(row, column),
     }
 }

@@ -4,8 +4,8 @@
 use rusqlite::{OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, checksums::Changes, checksums::Summed,
-    explain, limited, words::OVER,
+    CaseError, Cases, StoreError, alert_rows::RowsOrigin, alerts, answers, checksums::SumChanges,
+    checksums::Summed, explain, limited, words::OVER,
 };
 use crate::{
     access::{Action as Permit, Roles, decide},
@@ -145,7 +145,7 @@ impl Cases {
         let terms = Terms { to: Some(shift.to.clone()), ..Terms::default() };
         let (who, why) = (shift.who.clone(), shift.why.clone());
         let order = Order { action: Action::Assign, who, why, version: None, letter: None, terms };
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         let summed = changes.within(&transaction);
         for id in &ids {
             self.carry_out(&summed, id, (&order, desk), now)?;
@@ -179,7 +179,7 @@ impl Cases {
         let of_rule = format!("a.rule_id = ? AND {before_or_after}");
         add(Kinship::Previous, self.alike(&of_rule, &[&alert.rule_id, &previous, id], most)?);
         // Lists keep labels in columns of their own: bodies are not taken apart for this.
-        let rows = self.read(Rows::of)?.source();
+        let rows = self.read(RowsOrigin::of)?.source();
         for (kinship, label, column) in
             [(Kinship::Line, "budget_line_id", "budget_lines"), (Kinship::Unit, "unit_code", "units")]
         {

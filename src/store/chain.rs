@@ -33,7 +33,6 @@ pub(crate) const ALERTS: Chain = Chain {
 /// What officers did with silences.
 pub(crate) const SILENCES: Chain =
     Chain { table: &checksums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
-/// Who did what.
 pub(crate) const AUDIT: Chain = Chain {
     table: &checksums::AUDIT,
     columns: "at, who, place, action, subject, result, detail",
@@ -52,7 +51,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Nothing yet.
     pub(crate) const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
 
     /// The end after one more record.
@@ -80,7 +78,6 @@ fn add(hasher: &mut blake3::Hasher, value: ValueRef<'_>) {
 }
 
 impl Chain {
-    /// The table's name.
     pub(crate) fn table(&self) -> &'static str {
         self.table.name
     }
@@ -137,7 +134,6 @@ impl Chain {
         )
     }
 
-    /// Where it ends.
     pub(crate) fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
         let mut read = connection.prepare_cached("SELECT records, head FROM chains WHERE name = ?1")?;
         match read.query_row([self.table.name], |row| Ok((row.get(0)?, row.get(1)?))) {
@@ -203,12 +199,12 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::{checksums::Changes, migrate};
+    use crate::store::{checksums::SumChanges, migrate};
 
     fn chained(records: i64) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         migrate::migrate(Path::new("here"), &connection, &std::sync::Arc::default()).unwrap();
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         for n in 0..records {
             let (alert, why) = (format!("a{n}"), format!("because {n}"));
             let values = [
@@ -236,7 +232,7 @@ mod tests {
             checksums::check(Path::new("here"), &connection, &checksums::CHAINS).unwrap();
             // The digests of a state from before are the same ones.
             connection.execute_batch("UPDATE alert_history SET digest = x''; DELETE FROM chains").unwrap();
-            ALERTS.begin(&Changes::default().within(&connection)).unwrap();
+            ALERTS.begin(&SumChanges::default().within(&connection)).unwrap();
             assert_eq!(ALERTS.follow(&connection).unwrap(), Ok(head));
         }
     }

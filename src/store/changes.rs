@@ -40,9 +40,9 @@ impl FromStr for Place {
     }
 }
 
-/// Something new.
+/// Something that a reader does not know yet.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum Update {
     /// A finding, with the alert that it is in.
     Finding(Box<Finding>, Option<String>),
     /// An alert, as it is now.
@@ -53,9 +53,9 @@ pub enum News {
 
 /// What is new after a place.
 #[derive(Debug, Clone, Default)]
-pub struct Changes {
+pub struct Updates {
     /// In the store's order, each with the place after it. What changed several times stands where it changed last.
-    pub news: Vec<(Place, News)>,
+    pub news: Vec<(Place, Update)>,
     /// The place after all of them.
     pub next: Place,
     /// Whether there is more.
@@ -87,7 +87,7 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn since(&self, since: Place, limit: u32) -> Result<Option<Changes>, StoreError> {
+    pub fn since(&self, since: Place, limit: u32) -> Result<Option<Updates>, StoreError> {
         self.read(|c| {
             let c = &c.unchecked_transaction()?;
             let now = place(c)?;
@@ -130,7 +130,7 @@ fn place(c: &Connection) -> rusqlite::Result<Place> {
     Ok(Place { finding, change, matter: last("changed", "approvals")? })
 }
 
-fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
+fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Updates> {
     let mut next = since;
     let mut news = Vec::new();
     let findings = findings(c, since.finding, limit)?;
@@ -142,7 +142,7 @@ fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
     for (seq, finding) in findings {
         next.finding = seq;
         let alert = alert_of(c, &finding)?;
-        news.push((next, News::Finding(Box::new(finding), alert.clone())));
+        news.push((next, Update::Finding(Box::new(finding), alert.clone())));
         if let Some(id) = alert {
             last.insert(id, next);
         }
@@ -153,16 +153,16 @@ fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
     }
     for (id, at) in last {
         if let Some(alert) = alerts::find(c, &id)? {
-            news.push((at, News::Alert(Box::new(alert))));
+            news.push((at, Update::Alert(Box::new(alert))));
         }
     }
     // A finding stands before the alert that it is in.
-    news.sort_by_key(|(at, news)| (at.finding, at.change, matches!(news, News::Alert(_))));
+    news.sort_by_key(|(at, news)| (at.finding, at.change, matches!(news, Update::Alert(_))));
     for (number, matter) in matters {
         next.matter = number;
-        news.push((next, News::Matter(Box::new(matter))));
+        news.push((next, Update::Matter(Box::new(matter))));
     }
-    Ok(Changes { news, next, more })
+    Ok(Updates { news, next, more })
 }
 
 fn findings(c: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, Finding)>> {

@@ -4,11 +4,11 @@ use rusqlite::{Connection, Transaction, named_params, params};
 
 use super::{
     QuarantineLimit, Store, StoreError,
-    alerts::{self, Times},
+    alerts::{self, CauseTimes},
     checkpoint,
     checksums::{self, SumUpdate, meta, set_meta},
     decisions,
-    error::Failed,
+    error::TransactionError,
     in_force,
     named::insert,
     passed, quarantine, reach, ticks, versions,
@@ -28,7 +28,7 @@ use crate::{
 pub struct Commit {
     /// What sequencing left of it.
     pub intake: Intake,
-    /// The accepted events.
+    /// The accepted events as blocks of the journal.
     pub journal: Vec<JournalBlock>,
     /// What the rules found.
     pub findings: Vec<Filing>,
@@ -123,7 +123,7 @@ fn write(
     desk: &Desk,
     limit: &QuarantineLimit,
     reach: &dyn Fn(&str) -> Result<(), StoreError>,
-) -> Result<Committed, Failed> {
+) -> Result<Committed, TransactionError> {
     reach("commit.begun")?;
     positions(transaction, &commit.intake.spans)?;
     reach("commit.positions")?;
@@ -142,7 +142,7 @@ fn write(
     decisions::write(transaction, &commit.intake.decided)?;
     let stored = findings(transaction, &commit.findings)?;
     reach("commit.findings")?;
-    let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
+    let times = CauseTimes { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
     let filed = alerts::file(transaction, desk, (&commit.findings, &stored), &commit.cleared, times)?;
     reach("commit.alerts")?;
     watermark(transaction, commit.watermark.as_ref())?;
@@ -162,7 +162,7 @@ fn write(
     Ok(Committed { findings: new.collect(), resolved: filed.resolved, quarantine_bytes, overflow })
 }
 
-fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed> {
+fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), TransactionError> {
     let sql = "SELECT \"offset\" FROM positions WHERE source = :source AND partition = :partition";
     let mut read = transaction.prepare_cached(sql)?;
     let mut change = SumUpdate::of(transaction, &checksums::POSITIONS);

@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 use rusqlite::named_params;
 use serde_json::{Map, Value};
 
-use super::{History, Order, Select, StoreError, explain};
+use super::{JournalView, ReadOrder, Select, StoreError, explain};
 use crate::{
     event::{BankStatus, Cents, Column, EventType, Instant, TimeDelta, id_hash, money::parse_amount},
     ledger::{Completeness, Figure, Matching},
@@ -17,7 +17,7 @@ use crate::{
 /// How long before a day confirmations of its payments are looked for: some come early. 31 days.
 const EARLY: TimeDelta = TimeDelta::days(31);
 
-/// A day's statement.
+/// What a source says it sent on a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DayStatement {
     /// What was ordered, and what the bank did.
@@ -28,7 +28,7 @@ pub struct DayStatement {
     pub unreadable: u64,
 }
 
-impl History {
+impl JournalView {
     /// The statement of the day from `day.0` on and before `day.1`, as the journal is now; `is_approved` tells
     /// of a budget line whether it was approved.
     ///
@@ -100,7 +100,7 @@ impl History {
         let select = Select { types: Some(event_type.bit()), ..select };
         let mut places: Vec<_> = columns.iter().map(|column| column.index()).collect();
         places.sort_unstable();
-        for batch in self.scan(&select, Some(&places), Order::Any)? {
+        for batch in self.scan(&select, Some(&places), ReadOrder::Any)? {
             let batch = batch?;
             if !(0..batch.num_rows()).all(|row| take(&batch, row)) {
                 break;

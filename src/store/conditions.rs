@@ -7,7 +7,6 @@ use crate::event::pattern::{self, CodePattern};
 /// Conditions, all of which hold.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    /// The conditions, joined.
     sql: String,
     /// The values of their question marks, in order.
     pub values: Vec<Value>,

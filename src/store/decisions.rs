@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use super::{
     StoreError,
     alerts::{from_json, json},
-    audit::{self, Deed},
-    checksums::{self, Changes, SumUpdate},
+    audit::{self, AuditedAction},
+    checksums::{self, SumChanges, SumUpdate},
     explain,
     named::insert,
     open_reader, overrides,
@@ -44,7 +44,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
         return Ok(());
     }
     let mut change = SumUpdate::of(transaction, &checksums::DECISIONS);
-    let changes = Changes::default();
+    let changes = SumChanges::default();
     for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
         let body = json(decision)?;
         let id = decision.event_id.as_str();
@@ -56,12 +56,17 @@ pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusql
         if stored > 0 {
             change.after([id])?;
             let detail = if decision.unchecked { format!("{line} {UNCHECKED}") } else { line.to_owned() };
-            let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: &detail };
+            let deed = AuditedAction {
+                action: Action::Decide.word(),
+                subject: id,
+                result: verdict,
+                detail: &detail,
+            };
             audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
             if let Some(by) = &decision.overridden {
                 overrides::uses(transaction, by.override_id, (id, *asked_at))?;
                 let subject = by.override_id.to_string();
-                let deed = Deed { action: USE, subject: &subject, result: audit::DONE, detail: id };
+                let deed = AuditedAction { action: USE, subject: &subject, result: audit::DONE, detail: id };
                 audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
             }
         }
@@ -87,8 +92,7 @@ pub(crate) fn retire(transaction: &Transaction<'_>, before: Instant) -> rusqlite
 /// A decision as it is read.
 #[derive(Debug, Clone)]
 pub struct StoredDecision {
-    /// The answer.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// The hash of the application's content.
     pub content: u64,
     /// The application's event time.

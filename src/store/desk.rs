@@ -3,14 +3,14 @@
 use rusqlite::{Row, types::ValueRef};
 
 use super::{Cases, StoreError};
-use crate::sql::desk::{ALERT_HISTORY, NOTIFICATIONS, SILENCES, Stored};
+use crate::sql::desk::{ALERT_HISTORY, NOTIFICATIONS, SILENCES, StoredValue};
 
 impl Cases {
     /// All rows of one of the tables of `evaluate::desk`, with the columns that it has there, the oldest first.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn desk(&self, table: &str) -> Result<Vec<Vec<Stored>>, StoreError> {
+    pub fn desk(&self, table: &str) -> Result<Vec<Vec<StoredValue>>, StoreError> {
         let sql = match table {
             ALERT_HISTORY => {
                 "SELECT h.alert_id, a.rule_id, h.at, h.who, h.action, h.state, h.why
@@ -32,12 +32,12 @@ impl Cases {
     }
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Vec<Stored>> {
+fn stored(row: &Row<'_>) -> rusqlite::Result<Vec<StoredValue>> {
     let cell = |at: usize| {
         Ok(match row.get_ref(at)? {
-            ValueRef::Integer(number) => Stored::Number(number),
-            ValueRef::Text(text) => Stored::Text(String::from_utf8_lossy(text).into_owned()),
-            _ => Stored::Missing,
+            ValueRef::Integer(number) => StoredValue::Number(number),
+            ValueRef::Text(text) => StoredValue::Text(String::from_utf8_lossy(text).into_owned()),
+            _ => StoredValue::Missing,
         })
     };
     (0..row.as_ref().column_count()).map(cell).collect()

@@ -14,9 +14,9 @@ pub enum StoreError {
         path = path.display(), reason = os_reason(error)
     ))]
     Directory {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// Another instance runs on it.
@@ -25,7 +25,7 @@ pub enum StoreError {
         path = path.display(), pid
     ))]
     Locked {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
         /// The other's process id.
         pid: String,
@@ -42,9 +42,9 @@ pub enum StoreError {
         path = path.display(), found, known = SCHEMA_VERSION
     ))]
     Newer {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// Its schema version.
+        /// The schema version that the database has.
         found: i64,
     },
     /// An older version wrote it, and only the daemon may change it.
@@ -53,9 +53,9 @@ pub enum StoreError {
         path = path.display(), found, known = SCHEMA_VERSION
     ))]
     Older {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// Its schema version.
+        /// The schema version that the database has.
         found: i64,
     },
     /// A sealed file is damaged or gone.
@@ -64,9 +64,9 @@ pub enum StoreError {
         path = path.display(), what
     ))]
     SealedFile {
-        /// The file.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// What was found.
+        /// What was found there, as a part of the message.
         what: String,
     },
     /// A sealed file cannot be written.
@@ -75,9 +75,9 @@ pub enum StoreError {
         path = path.display(), reason = os_reason(error)
     ))]
     Seal {
-        /// The file.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// A backup or what it is made of cannot be read or written.
@@ -88,7 +88,7 @@ pub enum StoreError {
     Backup {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says of it.
         error: std::io::Error,
     },
     /// Something is where a backup or a restored state should go.
@@ -121,9 +121,9 @@ pub enum StoreError {
         path = path.display(), what
     ))]
     Corrupt {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// What was found.
+        /// What was found there, as a part of the message.
         what: String,
     },
     /// The disk failed while something was written, so nobody knows what of it is there.
@@ -140,13 +140,13 @@ pub enum StoreError {
     /// The configuration counts days or years in another way.
     #[error("{}", say!("the state in {path} was made with {name} {stored}, and the configuration says {configured}. Its windows, days and years are counted so, and would make other findings now; nothing was changed. Set {name} back to {stored}, or name a new state.dir and read the sources again", path = path.display(), name, stored, configured))]
     Setting {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
         /// The key in the configuration.
         name: &'static str,
         /// Its value when the state was made.
         stored: String,
-        /// Its value now.
+        /// What the configuration says of it now.
         configured: String,
     },
     /// Another program has the database and does not let go of it.
@@ -176,9 +176,9 @@ pub enum StoreError {
         source = source_name, partition, from, at
     ))]
     Gap {
-        /// The source.
+        /// The source's name in the configuration.
         source_name: String,
-        /// The partition.
+        /// The partition, as its source names it.
         partition: String,
         /// Where the block starts.
         from: u64,
@@ -188,9 +188,9 @@ pub enum StoreError {
     /// What was committed here is not where the state is replicated to, so nobody may hear of it.
     #[error("{}", say!("the state in {path}: {why}", path = path.display(), why))]
     Unshipped {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
-        /// Why.
+        /// What keeps it from being taken there.
         why: Unshipped,
     },
     /// Only the process that replicates a state may change it.
@@ -205,7 +205,7 @@ pub enum StoreError {
     /// Anything else of the database.
     #[error("{}", say!("the database in {path}: {error}", path = path.display(), error))]
     Database {
-        /// The directory.
+        /// The state directory, or the file in it.
         path: PathBuf,
         /// `SQLite`'s error.
         error: rusqlite::Error,
@@ -214,14 +214,13 @@ pub enum StoreError {
 
 /// Why a transaction came to nothing. The border of the transaction explains it (`Turns::write`).
 #[derive(Debug)]
-pub enum Failed {
-    /// The database failed.
+pub enum TransactionError {
     Database(rusqlite::Error),
     /// It is explained already.
     Store(StoreError),
 }
 
-impl Failed {
+impl TransactionError {
     /// The error of the state in a directory.
     pub fn explained(self, dir: &Path) -> StoreError {
         match self {
@@ -231,13 +230,13 @@ impl Failed {
     }
 }
 
-impl From<rusqlite::Error> for Failed {
+impl From<rusqlite::Error> for TransactionError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<StoreError> for Failed {
+impl From<StoreError> for TransactionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }

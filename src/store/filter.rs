@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use crate::{
     access::Limits,
-    alert::{Outcome, State, inquiry::Stage},
+    alert::{CaseOutcome, State, inquiry::Stage},
     event::{
         Cents, Instant, TimeDelta, duration,
         money::{MoneyError, parse_amount},
@@ -96,9 +96,8 @@ pub(crate) const NOBODY: &str = "-";
 
 /// A filter whose words were understood.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// The words.
-    pub filter: CaseFilter,
+pub struct CaseQuery {
+    pub(crate) filter: CaseFilter,
     pub(super) now: Instant,
     pub(super) from: Option<Instant>,
     pub(super) to: Option<Instant>,
@@ -114,7 +113,7 @@ impl CaseFilter {
     ///
     /// # Errors
     /// What is wrong with one that would find nothing, ever.
-    pub fn understood(self, calendar: &Calendar, now: Instant) -> Result<Wanted, String> {
+    pub fn understood(self, calendar: &Calendar, now: Instant) -> Result<CaseQuery, String> {
         for state in
             self.state.iter().flat_map(|states| pattern::words(states)).filter(|state| *state != ACTIVE)
         {
@@ -126,7 +125,7 @@ impl CaseFilter {
         known("handling", self.handling.as_deref(), &handlings)?;
         let stages = [Stage::Draft, Stage::Sent, Stage::Answered, Stage::Withdrawn].map(Stage::word);
         known("inquiry", self.inquiry.as_deref(), &stages)?;
-        let outcomes: Vec<_> = Outcome::ALL.iter().map(|(_, word, _)| *word).collect();
+        let outcomes: Vec<_> = CaseOutcome::ALL.iter().map(|(_, word, _)| *word).collect();
         known("outcome", self.outcome.as_deref(), &outcomes)?;
         known("sort", self.sort.as_deref(), &SORTS)?;
         if self.from.is_some() && self.since.is_some() {
@@ -145,7 +144,7 @@ impl CaseFilter {
         let from = self.from.as_ref().map(|text| instant("from", text, calendar)).transpose()?;
         let opened_from =
             self.opened_from.as_ref().map(|text| instant("opened_from", text, calendar)).transpose()?;
-        Ok(Wanted {
+        Ok(CaseQuery {
             now,
             from: from.or(ago("since", &self.since)?),
             to: self.to.as_ref().map(|text| end("to", text, calendar)).transpose()?,

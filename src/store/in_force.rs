@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, Store, StoreError,
+    JournalView, Store, StoreError,
     checksums::{meta, remove_meta, set_meta},
     commit, explain,
 };
@@ -114,7 +114,7 @@ impl Store {
     }
 }
 
-impl History {
+impl JournalView {
     /// The rules that the last commit was judged by, by their ids. Empty if the state is of a version that did not note
     /// them.
     ///

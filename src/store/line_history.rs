@@ -9,7 +9,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{History, Order, Select, StoreError, history::shape::Wide};
+use super::{JournalView, ReadOrder, Select, StoreError, history::shape::Wide};
 use crate::{
     event::{Column, EventType},
     journal::layout::ARRIVAL,
@@ -53,7 +53,7 @@ pub fn line_history(
     limit: usize,
     time: Duration,
 ) -> Result<LineHistory, StoreError> {
-    let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
+    let (history, begun) = (JournalView::open(dir, schema)?, std::time::Instant::now());
     let types =
         EventType::ALL.into_iter().filter(|of| !matches!(of, EventType::Indicator | EventType::Receipt));
     let select = Select { types: Some(types.fold(0, |set, of| set | of.bit())), ..Select::default() };
@@ -62,7 +62,7 @@ pub fn line_history(
     columns.dedup();
     let (mut wide, mut ledger) = (Wide::new(schema, &columns), Ledger::default());
     let mut found = LineHistory::default();
-    for batch in history.scan(&select, Some(&columns), Order::Arrival)? {
+    for batch in history.scan(&select, Some(&columns), ReadOrder::Arrival)? {
         if begun.elapsed() > time {
             return Ok(found);
         }

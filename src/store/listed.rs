@@ -5,13 +5,13 @@ use std::{borrow::Cow, cmp::Reverse, collections::BinaryHeap};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
-    filter::Wanted, query::LIMIT_MAX,
+    CaseError, Cases, StoreError, alert_rows::RowsOrigin, alerts, cases::missing, conditions::Conditions,
+    filter::CaseQuery, query::LIMIT_MAX,
 };
 use crate::{
     alert::{
         Alert,
-        worth::{Verdicts, Worth, precision_in},
+        worth::{VerdictHistory, Worth, precision_in},
     },
     finding::Handling,
 };
@@ -21,17 +21,16 @@ const LIMIT: u32 = 100;
 
 /// An alert in a list.
 #[derive(Debug, Clone)]
-pub struct Listed {
-    /// Its id.
-    pub alert_id: String,
+pub struct ListedAlert {
+    pub(crate) alert_id: String,
     /// What the list is sorted by.
     pub place: i64,
 }
 
-impl Listed {
+impl ListedAlert {
     /// Where the next page begins. What a list is sorted by may change meanwhile, and the page must not move with it.
     #[must_use]
-    pub fn cursor(&self, wanted: &Wanted) -> String {
+    pub fn cursor(&self, wanted: &CaseQuery) -> String {
         match wanted.filter.sort.as_deref() {
             None | Some("newest") => self.alert_id.clone(),
             Some(_) => format!("{}~{}", self.place, self.alert_id),
@@ -49,7 +48,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no alert `before`, or the database cannot be read.
-    pub fn list(&self, wanted: &Wanted) -> Result<Vec<Alert>, CaseError> {
+    pub fn list(&self, wanted: &CaseQuery) -> Result<Vec<Alert>, CaseError> {
         let listed = self.listed(wanted)?;
         Ok(self.of(&listed)?)
     }
@@ -58,7 +57,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no alert `before`, or the database cannot be read.
-    pub fn listed(&self, wanted: &Wanted) -> Result<Vec<Listed>, CaseError> {
+    pub fn listed(&self, wanted: &CaseQuery) -> Result<Vec<ListedAlert>, CaseError> {
         let (rows, conditions) = self.conditions(wanted)?;
         let order = self.order(wanted)?;
         let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
@@ -68,7 +67,7 @@ impl Cases {
             conditions.clause()
         );
         let values = params_from_iter(conditions.values);
-        let row = |row: &Row<'_>| Ok(Listed { alert_id: row.get(0)?, place: row.get(1)? });
+        let row = |row: &Row<'_>| Ok(ListedAlert { alert_id: row.get(0)?, place: row.get(1)? });
         Ok(self.read(|c| c.prepare_cached(&sql)?.query_map(values, row)?.collect())?)
     }
 
@@ -76,8 +75,8 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no alert `before`, or the database cannot be read.
-    pub fn listed_of_all(&self, wanted: &Wanted) -> Result<(Vec<Listed>, u64), CaseError> {
-        let rows = self.read(Rows::of)?;
+    pub fn listed_of_all(&self, wanted: &CaseQuery) -> Result<(Vec<ListedAlert>, u64), CaseError> {
+        let rows = self.read(RowsOrigin::of)?;
         let place = self.begins_after(rows, wanted)?;
         let (conditions, order) = (wanted.of_alerts(), self.order(wanted)?);
         let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
@@ -100,7 +99,7 @@ impl Cases {
                 }
             }
             let first = first.into_sorted_vec().into_iter();
-            let listed = first.map(|Reverse((place, alert_id))| Listed { alert_id, place });
+            let listed = first.map(|Reverse((place, alert_id))| ListedAlert { alert_id, place });
             Ok((listed.collect(), total))
         })
         .map_err(CaseError::from)
@@ -110,8 +109,8 @@ impl Cases {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn of(&self, listed: &[Listed]) -> Result<Vec<Alert>, StoreError> {
-        let find = |c: &Connection, one: &Listed| alerts::find(c, &one.alert_id).transpose();
+    pub fn of(&self, listed: &[ListedAlert]) -> Result<Vec<Alert>, StoreError> {
+        let find = |c: &Connection, one: &ListedAlert| alerts::find(c, &one.alert_id).transpose();
         self.read(|c| listed.iter().filter_map(|one| find(c, one)).collect())
     }
 
@@ -119,7 +118,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is no alert `before`, or the database cannot be read.
-    pub fn count(&self, wanted: &Wanted) -> Result<u64, CaseError> {
+    pub fn count(&self, wanted: &CaseQuery) -> Result<u64, CaseError> {
         let (rows, conditions) = self.conditions(wanted)?;
         let sql = format!("SELECT count(*) FROM {} a {}", rows.source(), conditions.clause());
         let values = params_from_iter(conditions.values);
@@ -134,8 +133,8 @@ impl Cases {
         self.read(|c| worth(c, alert, &verdicts(c)?))
     }
 
-    fn conditions(&self, wanted: &Wanted) -> Result<(Rows, Conditions), CaseError> {
-        let rows = self.read(Rows::of)?;
+    fn conditions(&self, wanted: &CaseQuery) -> Result<(RowsOrigin, Conditions), CaseError> {
+        let rows = self.read(RowsOrigin::of)?;
         let (mut conditions, order) = (wanted.of_alerts(), self.order(wanted)?);
         if let Some((place, id)) = self.begins_after(rows, wanted)? {
             conditions.and(&format!("({order}, alert_id) < (?, ?)"), [place.into(), id.into()]);
@@ -144,7 +143,7 @@ impl Cases {
     }
 
     /// What alerts are sorted by; what officers said of rules goes into their worth.
-    fn order(&self, wanted: &Wanted) -> Result<Cow<'static, str>, StoreError> {
+    fn order(&self, wanted: &CaseQuery) -> Result<Cow<'static, str>, StoreError> {
         if wanted.filter.sort.as_deref() != Some("worth") {
             return Ok(Cow::Borrowed(wanted.order_of_alerts()));
         }
@@ -153,9 +152,9 @@ impl Cases {
     }
 
     /// After which place in the order the page begins.
-    fn begins_after(&self, rows: Rows, wanted: &Wanted) -> Result<Option<(i64, String)>, CaseError> {
+    fn begins_after(&self, rows: RowsOrigin, wanted: &CaseQuery) -> Result<Option<(i64, String)>, CaseError> {
         let Some(before) = &wanted.filter.before else { return Ok(None) };
-        if let Some((place, id)) = Listed::parse(before) {
+        if let Some((place, id)) = ListedAlert::parse(before) {
             return Ok(Some((place, id.to_owned())));
         }
         let order = self.order(wanted)?;
@@ -186,13 +185,13 @@ fn by_event(connection: &Connection) -> rusqlite::Result<&'static str> {
 }
 
 /// What officers said of the alerts of each rule and unit.
-pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<Verdicts> {
+pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<VerdictHistory> {
     let sql = "SELECT a.rule_id AS rule_id, a.unit_code AS unit_code,
                       count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
                       count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
                FROM alert_history h JOIN alerts a USING (alert_id)
                WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id, a.unit_code";
-    let mut verdicts = Verdicts::default();
+    let mut verdicts = VerdictHistory::default();
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -206,7 +205,7 @@ pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<Verdicts> {
 pub(super) fn worth(
     connection: &Connection,
     alert: &Alert,
-    verdicts: &Verdicts,
+    verdicts: &VerdictHistory,
 ) -> rusqlite::Result<(Worth, Vec<String>)> {
     let sql = others("DISTINCT o.rule_id, o.handling", by_event(connection)?, ("(:alert)", "(:rule)"))
         + " ORDER BY 1";

@@ -12,7 +12,7 @@ use rusqlite::{Connection, named_params};
 
 use super::{
     Select, StoreError, explain,
-    history::{file, shape::Shape},
+    history::{file, shape::ScanShape},
     open_reader,
     sealed::{self, SealedFile},
 };
@@ -97,7 +97,7 @@ impl Lookup {
         columns: &[Column],
     ) -> Result<Option<RecordBatch>, StoreError> {
         let places: Vec<usize> = columns.iter().map(|column| column.index()).collect();
-        let shape = Shape::new(&event_schema("UTC"), Some(&places), false)
+        let shape = ScanShape::new(&event_schema("UTC"), Some(&places), false)
             .map_err(|e| StoreError::Request(e.to_string()))?;
         if let Some(event) = self.in_blocks(id, times, &shape)? {
             return Ok(Some(event));
@@ -138,7 +138,7 @@ impl Lookup {
         &self,
         id: u64,
         (from, before): (Instant, Instant),
-        shape: &Shape,
+        shape: &ScanShape,
     ) -> Result<Option<RecordBatch>, StoreError> {
         let fail = |error| explain(&self.dir, error);
         let sql =
@@ -154,7 +154,7 @@ impl Lookup {
         Ok(None)
     }
 
-    fn in_block(&self, seq: i64, at: usize, shape: &Shape) -> Result<RecordBatch, StoreError> {
+    fn in_block(&self, seq: i64, at: usize, shape: &ScanShape) -> Result<RecordBatch, StoreError> {
         let sql = "SELECT block, ids, checksum FROM journal WHERE seq = ?1";
         let read = self
             .connection
@@ -249,7 +249,7 @@ fn row(
     sealed: &SealedFile,
     groups: Vec<usize>,
     event_id: &str,
-    shape: &Shape,
+    shape: &ScanShape,
 ) -> Result<Option<RecordBatch>, StoreError> {
     if groups.is_empty() {
         return Ok(None);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
     SCHEMA_VERSION, StoreError, alert_rows, chain,
-    checksums::{self, Changes, SummedTable},
+    checksums::{self, SumChanges, SummedTable},
     explain, quarantine, reach, refunded, silences, ticks,
     turn::Turns,
 };
@@ -200,7 +200,7 @@ fn trust(transaction: &Transaction<'_>, tables: &[&SummedTable]) -> rusqlite::Re
         quarantine::begin(transaction)?;
     }
     // Tables that have no sum yet are summed at the end, as they are then.
-    let changes = Changes::default();
+    let changes = SumChanges::default();
     silences::begin_history(transaction)?;
     for chain in [&chain::ALERTS, &chain::SILENCES] {
         chain.begin(&changes.within(transaction))?;

@@ -80,35 +80,35 @@ use crate::{event::Instant, failpoint, private};
 pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use answers::LinkError;
-pub use approvals::{Judgement, MatterFilter, MatterPlace, MatterSort, Shown, no_matter};
-pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
-pub use audit::{
-    Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
-};
-pub(crate) use backup::Manifest;
+pub use approvals::{Judgement, MatterFilter, MatterPlace, MatterSort, MatterVisibility, no_matter};
+pub use attachments::{ATTACHMENTS, Attached, StoredFile, Upload, UploadError, too_large};
+pub use audit::{Audit, AuditEntry, AuditFilter, AuditReport, AuditedAction, Listing as AuditListing, Seal};
+pub(crate) use backup::BackupManifest;
 pub use backup::{BackupOptions, back_up, restore};
 pub(crate) use backup::{Contents, Pinned, digest_of, files_named_by, finished_files, is_state, make_whole};
-pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
-pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
+pub use casebook::{CaseLine, Month, Service as ServiceNow, StepTimes, Took};
+pub use cases::{CaseError, Cases, FINDINGS_MAX, VerdictCounts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
-pub use changes::{Changes, News, Place};
+pub use changes::{Place, Update, Updates};
 pub use commit::{Commit, Committed};
 pub use completeness::DayStatement;
 pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
-pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
+pub use filter::{ACTIVE, CaseFilter, CaseQuery, SORTS};
 pub use finding_times::{FindingTimes, TimesFilter, TimesKept};
-pub use history::{History, JournalTable, LastingTable, Order, Remembered, Scan, Select, shape::Wide};
+pub use history::{
+    EventBatches, JournalTable, JournalView, LastingTable, ReadOrder, Remembered, Select, shape::Wide,
+};
 pub use in_force::InForce;
 pub use line_history::{LineEntry, LineHistory, line_history};
-pub use listed::Listed;
+pub use listed::ListedAlert;
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use mover::LogMover;
 pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{
-    Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult,
+    AlertStep, DueEntry, DueGroup, Fate, LateOf, Outbox, Pending, Round, RoundError, RoundResult, ToldGroup,
 };
 pub use overrides::OverrideFilter;
 pub use payees::{Payee, PayeeKey, Payees, PayeesSought, payee_of};
@@ -117,17 +117,17 @@ pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::Recovered;
-pub use rule_sets::{LabParams, Proposed, RuleSets};
-pub use seal::{SealOptions, Sealer, Sealing};
+pub use rule_sets::{LabParams, ProposedSet, RuleSets};
+pub use seal::{SealOptions, SealReport, Sealer};
 pub(crate) use sealed::SealedFile;
 pub use search::{FoundEvents, Sought, place_of};
 pub use settled::{Freeze, freeze};
 pub use ship::{Ship, Unshipped, mark_replicated};
 pub use silences::Muted;
-pub(crate) use tail::{Commits, News as TailNews, Tail, put as put_pages};
+pub(crate) use tail::{Commits, LogTail, TailNews, put as put_pages};
 pub use trace::{Trace, trace};
 pub use turn::Turns;
-pub use verify::{Check, Outcome, Problems, verify_backup};
+pub use verify::{Check, CheckOutcome, Problems, verify_backup};
 
 /// The schema this version writes.
 pub const SCHEMA_VERSION: i64 = 11;
@@ -200,8 +200,7 @@ impl Store {
         decisions::releases(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
-    /// Bounds the quarantine.
-    pub fn limit_quarantine(&mut self, limit: QuarantineLimit) {
+    pub(crate) fn limit_quarantine(&mut self, limit: QuarantineLimit) {
         self.quarantine = limit;
     }
 
@@ -213,7 +212,7 @@ impl Store {
         quarantine::bytes(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
-    /// The state directory.
+    /// The directory that the state is kept in.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -14,7 +14,7 @@ const ANEW: u64 = 128 << 20;
 /// How long it stands in line for that. Otherwise the next step tries again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Moves the log.
+/// Moves the log into the database beside the commits.
 #[derive(Debug)]
 pub struct LogMover {
     dir: PathBuf,

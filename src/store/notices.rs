@@ -8,12 +8,10 @@ use crate::{alert::desk::Refusal, event::Instant, say, text::quoted};
 /// A notification without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Its number.
-    pub seq: i64,
+    pub(crate) seq: i64,
     /// Its id, which receivers see too.
     pub id: String,
-    /// The sink.
-    pub sink: String,
+    pub(crate) sink: String,
     /// The recipient, if the sink has several.
     pub recipient: Option<String>,
     /// Why it is sent.
@@ -39,12 +37,9 @@ pub struct Notice {
 /// Something to tell that waits for its group, its hour or the end of a silence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// What about.
-    pub matter: String,
-    /// The route.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
+    pub(crate) matter: String,
+    pub(crate) route: String,
+    pub(crate) sink: String,
     /// When it is looked at next.
     pub due_at: Instant,
     /// What holds it back.

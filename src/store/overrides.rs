@@ -15,7 +15,7 @@ use crate::{
     access::Action,
     alert::desk::{Refusal, name, reason},
     approval::{self, Kind, Matter, Office, Person, Verb},
-    decision::{Act, Override, Wish},
+    decision::{NewOverride, Override, OverrideAct},
     event::Instant,
     say,
     text::quoted,
@@ -43,7 +43,7 @@ impl Cases {
     pub fn grant_override(
         &mut self,
         application: &str,
-        wish: &Wish,
+        wish: &NewOverride,
         (person, office): (&Person, &Office),
     ) -> Result<Override, CaseError> {
         let missing = Refusal::Missing;
@@ -53,7 +53,7 @@ impl Cases {
             return Err(missing(say!("say why: an override needs a reason")).into());
         }
         let now = wish.by.at;
-        let wish = Wish { by: Act { who, at: now }, reason: why, ..*wish };
+        let wish = NewOverride { by: OverrideAct { who, at: now }, reason: why, ..*wish };
         self.change(|summed| {
             let Some(decision) = of(summed.transaction, application)? else {
                 let id = quoted(application);
@@ -192,7 +192,7 @@ fn next(connection: &Connection) -> rusqlite::Result<i64> {
 fn proposed(
     id: rusqlite::Result<i64>,
     of: &Override,
-    (wish, person): (&Wish, &Person),
+    (wish, person): (&NewOverride, &Person),
     office: &Office,
 ) -> Result<Matter, String> {
     let id = id.map_err(|error| error.to_string())?;
@@ -218,8 +218,8 @@ fn of_before(id: i64, of: &Override, office: &Office) -> Result<Matter, String> 
     Ok(matter)
 }
 
-fn matter_wish(of: &Override) -> approval::Wish {
-    approval::Wish {
+fn matter_wish(of: &Override) -> approval::NewMatter {
+    approval::NewMatter {
         kind: Kind::Override,
         subject: of.override_id.to_string(),
         content: serde_json::json!({
@@ -239,7 +239,7 @@ fn matter_wish(of: &Override) -> approval::Wish {
 
 /// An override after somebody did something with it.
 fn changed(mut of: Override, (verb, person, now): (Verb, &Person, Instant)) -> Result<Override, String> {
-    let act = Act { who: person.who.clone(), at: now };
+    let act = OverrideAct { who: person.who.clone(), at: now };
     match verb {
         Verb::Approve => of.grant(act)?,
         Verb::Refuse | Verb::Withdraw => of.revoke(act)?,

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, Reader, StoreError,
+    JournalView, Reader, StoreError,
     checksums::{remove_meta, set_meta},
     explain,
 };
@@ -17,7 +17,6 @@ use crate::{
 const KEPT: usize = 1000;
 const PREFIX: &str = "passed ";
 
-/// Notes ticks.
 pub(crate) fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rusqlite::Result<()> {
     if passed.is_empty() {
         return Ok(());
@@ -63,7 +62,7 @@ impl Reader {
     }
 }
 
-impl History {
+impl JournalView {
     /// The ticks that were passed without an answer, by their times.
     ///
     /// # Errors

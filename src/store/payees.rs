@@ -10,7 +10,7 @@ use std::{
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 
 use super::{
-    History, Order, Select, StoreError,
+    JournalView, ReadOrder, Select, StoreError,
     search::{Rows, SHOWN},
 };
 use crate::event::{Cents, Column, EventType, Instant, TimeDelta};
@@ -38,7 +38,7 @@ const COLUMNS: [Column; 8] = [
 /// What makes a payee: the account, or the name where payments tell none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PayeeKey {
-    /// An account.
+    /// An account number, whoever holds it.
     Account(String),
     /// A name, of payments without an account.
     Name(String),
@@ -83,10 +83,10 @@ pub struct Payee {
     pub units: BTreeMap<String, (String, Cents, u64)>,
 }
 
-/// Who was paid.
+/// Who was paid, the most first.
 #[derive(Debug, Default)]
 pub struct Payees {
-    /// Every payee.
+    /// Everybody who was paid, the most first.
     pub payees: Vec<Payee>,
     /// Payments to payees that there was no room for.
     pub left_out: u64,
@@ -102,7 +102,7 @@ impl PayeesSought {
     /// # Errors
     /// If the state cannot be read, or is damaged.
     pub fn find(&self, dir: &Path, schema: &SchemaRef, time: Duration) -> Result<Payees, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
+        let (history, begun) = (JournalView::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(Instant::MIN).max(earliest);
         let mut end = self.to.unwrap_or(Instant::MAX).min(latest.saturating_add(TimeDelta::MICROSECOND));
@@ -123,14 +123,14 @@ impl PayeesSought {
 
     fn look(
         &self,
-        history: &History,
+        history: &JournalView,
         (from, to): (Instant, Instant),
         sums: &mut Sums,
     ) -> Result<(), StoreError> {
         let types = Some(EventType::Payment.bit());
         let select = Select { from: Some(from), to: Some(to), types, ..Select::default() };
         let places: Vec<usize> = COLUMNS.iter().map(|column| column.index()).collect();
-        for batch in history.scan(&select, Some(&places), Order::Any)? {
+        for batch in history.scan(&select, Some(&places), ReadOrder::Any)? {
             let batch = batch?;
             let payments = Rows::new(&batch, &COLUMNS);
             for row in 0..batch.num_rows() {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 use super::{
     Commit, StoreError,
     checksums::{self, SumUpdate, meta, set_meta},
-    error::Failed,
+    error::TransactionError,
     named::insert,
 };
 use crate::{event::Instant, stream::Reject};
@@ -83,7 +83,7 @@ pub(crate) fn write(
     transaction: &Transaction<'_>,
     commit: &Commit,
     limit: &QuarantineLimit,
-) -> Result<(u64, Vec<usize>), Failed> {
+) -> Result<(u64, Vec<usize>), TransactionError> {
     let before = bytes(transaction)?;
     mark_replayed(transaction, commit)?;
     let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };

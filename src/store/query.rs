@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::{
     DATABASE, SCHEMA_VERSION, StoreError,
-    alert_rows::Rows,
+    alert_rows::RowsOrigin,
     alerts, checkpoint,
     conditions::Conditions,
     explain,
-    filter::Wanted,
+    filter::CaseQuery,
     finding_times::monday,
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
@@ -35,7 +35,7 @@ use crate::{
 use rejects::limited;
 pub use rejects::{Overflow, RejectFilter, StoredReject};
 
-/// A reading connection.
+/// A connection that only reads the state.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) dir: PathBuf,
@@ -45,35 +45,28 @@ pub struct Reader {
 /// The state in numbers.
 #[derive(Debug, Clone, Serialize)]
 pub struct StateInfo {
-    /// The directory.
-    pub dir: PathBuf,
-    /// The schema version.
-    pub schema_version: i64,
+    pub(crate) dir: PathBuf,
+    pub(crate) schema_version: i64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Events of the journal, sealed ones included.
     pub events: i64,
     /// Journal blocks that are not sealed.
     pub journal_blocks: i64,
-    /// Sealed files.
-    pub sealed_files: i64,
-    /// Events in them.
-    pub sealed_events: i64,
-    /// Their bytes.
-    pub sealed_bytes: i64,
+    pub(crate) sealed_files: i64,
+    pub(crate) sealed_events: i64,
+    pub(crate) sealed_bytes: i64,
     /// Events that were deleted because they were older than `state.retain`.
     pub retired_events: i64,
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
     /// Event time of the first and last event.
     pub first_at: Option<Instant>,
-    /// The last.
-    pub last_at: Option<Instant>,
-    /// Findings.
-    pub findings: i64,
+    pub(crate) last_at: Option<Instant>,
+    pub(crate) findings: i64,
     /// Records in quarantine that were not replayed.
     pub quarantined: i64,
-    /// Duplicates seen.
+    /// Duplicates that were seen since the first start.
     pub duplicates: i64,
     /// Positions by source and partition.
     pub positions: Vec<(String, String, i64)>,
@@ -99,7 +92,7 @@ impl Reader {
     /// The outer one if the database cannot be read, the inner one is that of `take`.
     pub fn export_findings<E>(
         &self,
-        wanted: &Wanted,
+        wanted: &CaseQuery,
         mut take: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<(), E>, StoreError> {
         let fail = |error| explain(&self.dir, error);
@@ -120,7 +113,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn findings(&self, wanted: &Wanted) -> Result<Vec<(i64, Finding)>, StoreError> {
+    pub fn findings(&self, wanted: &CaseQuery) -> Result<Vec<(i64, Finding)>, StoreError> {
         let conditions = wanted.page_of_findings(self.alert_rows()?);
         let order = format!("ORDER BY {} DESC, seq DESC", wanted.order_of_findings());
         let sql = limited("SELECT seq, body FROM findings f", &conditions, &order, wanted.filter.limit);
@@ -131,7 +124,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn count_findings(&self, wanted: &Wanted) -> Result<u64, StoreError> {
+    pub fn count_findings(&self, wanted: &CaseQuery) -> Result<u64, StoreError> {
         self.count("findings f", wanted.page_of_findings(self.alert_rows()?))
     }
 
@@ -160,8 +153,8 @@ impl Reader {
         Ok(found.into_iter().skip(left_out).collect())
     }
 
-    fn alert_rows(&self) -> Result<Rows, StoreError> {
-        Rows::of(&self.connection).map_err(|error| explain(&self.dir, error))
+    fn alert_rows(&self) -> Result<RowsOrigin, StoreError> {
+        RowsOrigin::of(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     fn count(&self, table: &str, conditions: Conditions) -> Result<u64, StoreError> {

@@ -15,7 +15,7 @@ use super::{
     Select, Store, StoreError, checkpoint,
     checksums::{self, Sum},
     explain,
-    history::{file, parallel::Ordered, shape::Shape},
+    history::{file, parallel::Ordered, shape::ScanShape},
     sealed,
 };
 use crate::{
@@ -105,7 +105,7 @@ impl Store {
         let files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
         let mut columns = vec![Column::EventId.index(), Column::OccurredAt.index()];
         columns.extend(REVERSING.map(Column::index));
-        let shape = Shape::new(schema, Some(&columns), false)
+        let shape = ScanShape::new(schema, Some(&columns), false)
             .map_err(|e| StoreError::Request(e.to_string()))?
             .with_content_hash();
         let dir = self.dir.clone();

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use super::{
     Select, StoreError, explain,
-    history::{file, shape::Shape},
+    history::{file, shape::ScanShape},
     sealed,
 };
 use crate::{
@@ -30,7 +30,7 @@ const COLUMNS: [Column; 3] = [Column::Type, Column::BudgetLineId, Column::Amount
 /// If a block or file is damaged or the database cannot be read.
 pub(crate) fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, Cents>, StoreError> {
     let mut refunded = BTreeMap::new();
-    let shape = Shape::new(&event_schema("UTC"), Some(&COLUMNS.map(Column::index)), false)
+    let shape = ScanShape::new(&event_schema("UTC"), Some(&COLUMNS.map(Column::index)), false)
         .map_err(|e| StoreError::Request(e.to_string()))?;
     for sealed in sealed::list(connection).map_err(|e| explain(dir, e))? {
         file::read(dir, &sealed, &shape, &Select::default(), &mut |batch| {

@@ -1,44 +1,43 @@
 //! 规则审批: which sets of rules were proposed, and which are approved. Each change is recorded with it in the audit log.
 
+mod adopted;
 mod matters;
 
 use std::{collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
+use rusqlite::{Connection, Row, named_params};
 use serde_json::Value;
 
 use super::{
     AccountError, Cases, Store, StoreError,
     approvals::{self, Judgement},
-    audit::{self, DONE, Deed},
+    audit::{self, AuditedAction, DONE},
     checksums::{self, Summed},
     named::insert,
 };
+use adopted::{params, unreadable};
 pub(super) use matters::follow;
 use matters::{KINDS, in_force, matter_of, wish};
 
 use crate::{
     access::Actor,
-    approval::{Kind, Matter, Office, Person, State, Verb},
+    approval::{Kind, Matter, MatterState, Office, Person, Verb},
     event::Instant,
-    rule::manifest::Manifest,
+    rule::manifest::RuleManifest,
     say,
     text::quoted,
 };
 
 /// A set of rules that was proposed.
 #[derive(Debug, Clone)]
-pub struct Proposed {
+pub struct ProposedSet {
     /// The digest of its manifest.
     pub digest: String,
     /// What it is made of.
-    pub manifest: Manifest,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub proposed_at: Instant,
-    /// By whom.
-    pub proposed_by: String,
+    pub manifest: RuleManifest,
+    pub(crate) reason: String,
+    pub(crate) proposed_at: Instant,
+    pub(crate) proposed_by: String,
     /// When it was approved, and by whom.
     pub approved: Option<(Instant, String)>,
     /// The constants that it changes beside the configuration; `None` if it does not come from the rule lab.
@@ -105,7 +104,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn all(&self) -> Result<Vec<Proposed>, StoreError> {
+    pub fn all(&self) -> Result<Vec<ProposedSet>, StoreError> {
         let sql = format!("SELECT {SET} ORDER BY proposed_at DESC, digest");
         self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], set)?.collect())
     }
@@ -114,7 +113,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none or several, or the database cannot be read.
-    pub fn one(&self, prefix: &str) -> Result<Proposed, AccountError> {
+    pub fn one(&self, prefix: &str) -> Result<ProposedSet, AccountError> {
         self.cases.read(|c| find(c, prefix))?.map_err(AccountError::Refused)
     }
 
@@ -122,7 +121,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn find(&self, digest: &str) -> Result<Option<Proposed>, StoreError> {
+    pub fn find(&self, digest: &str) -> Result<Option<ProposedSet>, StoreError> {
         self.cases.read(|c| Ok(matching(c, digest)?.pop()))
     }
 
@@ -132,11 +131,11 @@ impl RuleSets {
     /// If it was proposed already, or too many wait.
     pub fn propose(
         &mut self,
-        set: (&Manifest, Option<&LabParams>),
+        set: (&RuleManifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         self.propose_as((Kind::Rules, Value::Null), set, reason, by, now)
     }
 
@@ -147,11 +146,11 @@ impl RuleSets {
     pub fn propose_as(
         &mut self,
         (kind, what): (Kind, Value),
-        (manifest, params): (&Manifest, Option<&LabParams>),
+        (manifest, params): (&RuleManifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let digest = manifest.digest();
         let reason = &approvals::reason(reason).map_err(AccountError::Refused)?;
         let office = std::mem::take(&mut self.office);
@@ -167,7 +166,7 @@ impl RuleSets {
             let known = matching(summed.transaction, &digest)?.pop();
             if let Some(known) = known {
                 let before = approvals::latest(summed.transaction, &KINDS, &digest)?;
-                let is_over = |matter: &Matter| matches!(matter.state, State::Refused | State::Withdrawn);
+                let is_over = |m: &Matter| matches!(m.state, MatterState::Refused | MatterState::Withdrawn);
                 if known.approved.is_some() || !before.as_ref().is_some_and(is_over) {
                     let who = quoted(&known.proposed_by);
                     return Ok(Err(say!("these rules are proposed already, by {who}", who)));
@@ -209,7 +208,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, it is approved already, or who approves it proposed it.
-    pub fn approve(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
+    pub fn approve(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<ProposedSet, AccountError> {
         self.approve_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -223,7 +222,7 @@ impl RuleSets {
         by: &Actor,
         person: &Person,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
         let approved = self.act(&known.digest, |summed| {
@@ -252,7 +251,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// If there is none, or it is not approved.
-    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<Proposed, AccountError> {
+    pub fn withdraw(&mut self, prefix: &str, by: &Actor, now: Instant) -> Result<ProposedSet, AccountError> {
         self.withdraw_as(prefix, by, &Person::anybody(&by.who), now)
     }
 
@@ -266,7 +265,7 @@ impl RuleSets {
         by: &Actor,
         person: &Person,
         now: Instant,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         let known = self.one(prefix)?;
         let office = std::mem::take(&mut self.office);
         let withdrawn = self.act(&known.digest, |summed| {
@@ -295,54 +294,12 @@ impl RuleSets {
         self.cases.change(|summed| in_force(summed, digest, now))
     }
 
-    /// The constants in force that came from the rule lab: those of the approved set that was adopted last.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn adopted(&self) -> Result<LabParams, StoreError> {
-        let sql = "SELECT params FROM rule_params JOIN rule_sets USING (digest)
-             WHERE adopted_at IS NOT NULL AND approved_at IS NOT NULL ORDER BY adopted_at DESC LIMIT 1";
-        let text: Option<String> = self.cases.read(|c| c.query_row(sql, [], |row| row.get(0)).optional())?;
-        text.map_or_else(|| Ok(LabParams::default()), |text| self.cases.read(|_| params(&text)))
-    }
-
-    /// Notes that the constants of an approved set come into force, or with `None` that they do not after all. When it was
-    /// adopted before.
-    ///
-    /// # Errors
-    /// If there is none, it is not approved, or changes no constants.
-    pub fn adopt(
-        &mut self,
-        digest: &str,
-        at: Option<Instant>,
-        by: &Actor,
-        now: Instant,
-    ) -> Result<Option<i64>, AccountError> {
-        let before = self.cases.change(|summed| {
-            let sql = "SELECT adopted_at FROM rule_params JOIN rule_sets USING (digest)
-                 WHERE digest = ?1 AND approved_at IS NOT NULL";
-            let found =
-                summed.transaction.query_row(sql, [digest], |row| row.get::<_, Option<i64>>(0)).optional()?;
-            let Some(before) = found else { return Ok(Err(say!("these rules are not approved"))) };
-            let values = named_params! { ":digest": digest, ":at": at };
-            let sql = "UPDATE rule_params SET adopted_at = :at WHERE digest = :digest";
-            summed.change(&checksums::RULE_PARAMS, [digest], || summed.transaction.execute(sql, values))?;
-            if at.is_some() {
-                in_force(summed, digest, now)?;
-            }
-            let detail = if at.is_some() { "" } else { "refused" };
-            tell(summed, now, by, ("rules.adopt", digest, detail))?;
-            Ok(Ok(before))
-        })?;
-        before.map_err(AccountError::Refused)
-    }
-
     /// Does `work` in a transaction; what it refuses has changed nothing. What is there afterwards.
     fn act(
         &mut self,
         digest: &str,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<Result<(), String>>,
-    ) -> Result<Proposed, AccountError> {
+    ) -> Result<ProposedSet, AccountError> {
         self.cases.change(work)?.map_err(AccountError::Refused)?;
         self.one(digest)
     }
@@ -363,10 +320,10 @@ fn tell(
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
 ) -> rusqlite::Result<()> {
-    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail })
+    audit::record(summed, now, by, AuditedAction { action, subject, result: DONE, detail })
 }
 
-fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Proposed, String>> {
+fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<ProposedSet, String>> {
     let mut found = if prefix.len() < PREFIX_MIN { Vec::new() } else { matching(connection, prefix)? };
     Ok(match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
@@ -379,27 +336,18 @@ fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Propos
     })
 }
 
-fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Proposed>> {
+fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<ProposedSet>> {
     // A digest has digits and small letters only.
     let sql = format!("SELECT {SET} WHERE digest >= ?1 AND digest < ?1 || 'z' LIMIT 2");
     connection.prepare_cached(&sql)?.query_map([prefix], set)?.collect()
 }
 
-fn unreadable(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why)
-}
-
-/// Constants that people agreed on. What cannot be read was not written by us: without them other rules would be in force.
-fn params(text: &str) -> rusqlite::Result<LabParams> {
-    serde_json::from_str(text).map_err(|error| unreadable(error.into()))
-}
-
-fn set(row: &Row<'_>) -> rusqlite::Result<Proposed> {
+fn set(row: &Row<'_>) -> rusqlite::Result<ProposedSet> {
     let text: String = row.get("manifest")?;
     let (at, who): (Option<Instant>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
-    Ok(Proposed {
+    Ok(ProposedSet {
         digest: row.get("digest")?,
-        manifest: Manifest::read(&text).ok_or_else(|| unreadable("a manifest that is none".into()))?,
+        manifest: RuleManifest::read(&text).ok_or_else(|| unreadable("a manifest that is none".into()))?,
         reason: row.get("reason")?,
         proposed_at: row.get("proposed_at")?,
         proposed_by: row.get("proposed_by")?,

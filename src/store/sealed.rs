@@ -31,7 +31,6 @@ const FINISHED: &str = ".parquet";
 /// Locked, shared, by who reads sealed files; exclusively, for a moment, by who deletes some.
 const READERS: &str = "readers";
 
-/// A registered file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SealedFile {
     /// Its name in the folder, `2026-03-04.17-42.parquet`: the local day and the journal blocks.
@@ -40,21 +39,18 @@ pub(crate) struct SealedFile {
     pub day: String,
     /// The earliest event time.
     pub first_at: Instant,
-    /// The latest.
     pub last_at: Instant,
     /// The number of events.
     pub events: i64,
     /// The first journal block that has events in it.
     pub first_seq: i64,
     pub last_seq: i64,
-    /// Its size.
     pub bytes: i64,
     /// xxh3 of its bytes.
     pub checksum: i64,
 }
 
 impl SealedFile {
-    /// Where it is.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
         dir.join(FOLDER).join(&self.file)
     }

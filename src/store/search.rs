@@ -10,7 +10,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{History, Order, Select, StoreError, explain, recover::LATEST};
+use super::{JournalView, ReadOrder, Select, StoreError, explain, recover::LATEST};
 use crate::event::{Cents, Column, Instant, TimeDelta, TypeSet, pattern::CodePattern};
 
 /// The first stretch that is looked through, and the longest.
@@ -41,7 +41,7 @@ pub struct Sought {
     pub before: Option<(Instant, String)>,
 }
 
-/// What was found.
+/// A page of the events that were found.
 #[derive(Debug, Default)]
 pub struct FoundEvents {
     /// The latest first; one row each, with all columns.
@@ -75,7 +75,7 @@ impl Sought {
         limit: usize,
         time: Duration,
     ) -> Result<FoundEvents, StoreError> {
-        let (history, begun) = (History::open(dir, schema)?, std::time::Instant::now());
+        let (history, begun) = (JournalView::open(dir, schema)?, std::time::Instant::now());
         let (earliest, latest) = history.span()?;
         let from = self.from.unwrap_or(Instant::MIN).max(earliest);
         let mut end = self.to.unwrap_or(Instant::MAX).min(latest.saturating_add(TimeDelta::MICROSECOND));
@@ -109,7 +109,7 @@ impl Sought {
     /// Looks through one stretch, and keeps the latest events, one more than a page has.
     fn look(
         &self,
-        history: &History,
+        history: &JournalView,
         (from, to): (Instant, Instant),
         limit: usize,
         found: &mut BTreeSet<Reverse<(Instant, String)>>,
@@ -117,7 +117,7 @@ impl Sought {
         let select = Select { from: Some(from), to: Some(to), types: self.types, ..Select::default() };
         let columns = self.columns();
         let places: Vec<usize> = columns.iter().map(|column| column.index()).collect();
-        for batch in history.scan(&select, Some(&places), Order::Any)? {
+        for batch in history.scan(&select, Some(&places), ReadOrder::Any)? {
             let batch = batch?;
             let row = Rows::new(&batch, &columns);
             for at in 0..batch.num_rows() {
@@ -206,7 +206,7 @@ pub fn place_of(event: &RecordBatch) -> (Instant, String) {
 }
 
 /// Whole events by their places, in this order.
-fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatch>, StoreError> {
+fn whole(history: &JournalView, page: &[(Instant, String)]) -> Result<Vec<RecordBatch>, StoreError> {
     let times = page.iter().map(|(at, _)| *at);
     let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(Vec::new()) };
     let select = Select {
@@ -215,7 +215,7 @@ fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatc
         ..Select::default()
     };
     let mut events: Vec<Option<RecordBatch>> = vec![None; page.len()];
-    for batch in history.scan(&select, None, Order::Any)? {
+    for batch in history.scan(&select, None, ReadOrder::Any)? {
         let batch = batch?;
         let rows = Rows::new(&batch, &[Column::EventId]);
         for row in 0..batch.num_rows() {
@@ -232,7 +232,7 @@ fn whole(history: &History, page: &[(Instant, String)]) -> Result<Vec<RecordBatc
     Ok(events.into_iter().flatten().collect())
 }
 
-impl History {
+impl JournalView {
     /// The times of the first and the last event; without events, nothing is between them.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    History, Reader, Store, StoreError,
-    checksums::{self, Changes},
+    JournalView, Reader, Store, StoreError,
+    checksums::{self, SumChanges},
     explain,
     named::insert,
 };
@@ -33,7 +33,7 @@ impl Store {
         self.turns.write(dir, &self.connection, None, |transaction| {
         checksums::check(dir, transaction, &checksums::SETTINGS)?;
         agree(dir, transaction, calendar)?;
-        let changes = Changes::default();
+        let changes = SumChanges::default();
         for (name, value) in SETTINGS {
             let write =
                 || insert!(transaction, "INSERT OR IGNORE INTO settings", { name, value: value(calendar) });
@@ -54,7 +54,7 @@ impl Reader {
     }
 }
 
-impl History {
+impl JournalView {
     /// Whether the state was made with this calendar.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Cases, History, StoreError,
-    audit::{self, DONE, Deed},
+    Cases, JournalView, StoreError,
+    audit::{self, AuditedAction, DONE},
     checksums::{meta, set_meta},
     commit, explain,
 };
@@ -13,12 +13,10 @@ use crate::{access::Actor, event::Instant, journal::layout::arrival};
 /// What a year was frozen at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freeze {
-    /// The fiscal year.
-    pub year: i32,
+    pub(crate) year: i32,
     /// The last place in the journal that it takes in.
     pub until: i64,
-    /// When.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// A digest of the statement, so that another one of the same events is not taken for it.
     pub print: i64,
 }
@@ -27,7 +25,7 @@ const UNTIL: &str = "settled until ";
 const AT: &str = "settled at ";
 const PRINT: &str = "settled print ";
 
-impl History {
+impl JournalView {
     /// What a year was frozen at; `None` if it is open.
     ///
     /// # Errors
@@ -68,7 +66,8 @@ pub fn freeze(dir: &Path, freeze: &Freeze, by: &Actor) -> Result<bool, StoreErro
             set_meta(summed.transaction, &name(prefix), value)?;
         }
         let (subject, detail) = (year.to_string(), format!("until {until}"));
-        let deed = Deed { action: "budget.settle", subject: &subject, result: DONE, detail: &detail };
+        let deed =
+            AuditedAction { action: "budget.settle", subject: &subject, result: DONE, detail: &detail };
         audit::record(summed, at, by, deed)?;
         Ok(true)
     })

@@ -8,7 +8,7 @@ use crate::{private, say};
 /// Is in a state directory whose daemon takes each commit elsewhere.
 const MARK: &str = "replicated";
 
-/// Takes commits elsewhere.
+/// Takes commits to where another machine can read them.
 pub trait Ship: Send + Sync + std::fmt::Debug {
     /// Takes what was committed since the last time, and comes back when it is durable there. It is called between a commit and
     /// whatever follows from it. `is_over` says that the process ends.

@@ -7,7 +7,7 @@ use super::{
     alerts::{self, from_json, json},
     cases::patience,
     chain,
-    checksums::{self, Changes, Summed},
+    checksums::{self, SumChanges, Summed},
     named::insert,
     query::LIMIT_MAX,
     words::OVER,
@@ -146,7 +146,7 @@ impl Cases {
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         Turns::of(&self.dir).write(&self.dir, &self.connection, Some(patience()), |transaction| {
-            let changes = Changes::default();
+            let changes = SumChanges::default();
             let done = work(&changes.within(transaction))?;
             changes.end(transaction)?;
             Ok(done)

@@ -20,7 +20,6 @@ use super::{
 /// Pages as they are after one or more commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Commits {
-    /// Bytes of each.
     pub(crate) page_size: u32,
     /// How many the database has now.
     pub(crate) database_pages: u32,
@@ -29,10 +28,8 @@ pub(crate) struct Commits {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    /// Nothing was committed.
+pub(crate) enum TailNews {
     Nothing,
-    /// These pages were.
     Pages(Commits),
     /// The log was begun again by somebody else meanwhile.
     Missed,
@@ -40,7 +37,7 @@ pub(crate) enum News {
 
 /// A place in the log.
 #[derive(Debug)]
-pub(crate) struct Tail {
+pub(crate) struct LogTail {
     path: PathBuf,
     at: Option<Place>,
 }
@@ -54,7 +51,7 @@ struct Place {
     sum: (u32, u32),
 }
 
-impl Tail {
+impl LogTail {
     /// Begins after what is committed now.
     ///
     /// # Errors
@@ -69,26 +66,26 @@ impl Tail {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub(crate) fn look(&mut self) -> std::io::Result<News> {
+    pub(crate) fn look(&mut self) -> std::io::Result<TailNews> {
         let file = match File::open(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(News::Nothing),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(TailNews::Nothing),
             file => file?,
         };
         let mut log = BufReader::with_capacity(1 << 18, file);
         let mut header = [0; HEADER];
         if !fill(&mut log, &mut header)? || word(&header, 0) & !1 != MAGIC {
-            return Ok(News::Nothing);
+            return Ok(TailNews::Nothing);
         }
         let salt = pair(&header, 16);
         let place = match self.at {
             Some(place) if place.salt == salt => place,
-            Some(place) if place.salt.0.wrapping_add(1) != salt.0 => return Ok(News::Missed),
+            Some(place) if place.salt.0.wrapping_add(1) != salt.0 => return Ok(TailNews::Missed),
             _ => Place { salt, offset: HEADER as u64, sum: pair(&header, 24) },
         };
         log.seek(SeekFrom::Start(place.offset))?;
         let (place, pages) = read(&mut log, &header, place)?;
         self.at = Some(place);
-        Ok(if pages.pages.is_empty() { News::Nothing } else { News::Pages(pages) })
+        Ok(if pages.pages.is_empty() { TailNews::Nothing } else { TailNews::Pages(pages) })
     }
 }
 
@@ -153,7 +150,7 @@ mod tests {
         let db = Connection::open(dir.path().join(DATABASE)).unwrap();
         db.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 30; PRAGMA cache_size = 5;
             CREATE TABLE t (n INTEGER PRIMARY KEY, x BLOB); INSERT INTO t VALUES (0, NULL)").unwrap();
-        let mut tail = Tail::at_end(dir.path()).unwrap();
+        let mut tail = LogTail::at_end(dir.path()).unwrap();
         let path = dir.path().join("copy.db");
         let mut copy = Connection::open(&path).unwrap();
         rusqlite::backup::Backup::new(&db, &mut copy)
@@ -167,15 +164,15 @@ mod tests {
             let salt = tail.at.map(|at| at.salt);
             if n % 3 == 0 {
                 db.execute_batch("BEGIN; INSERT INTO t SELECT 1000 + value, randomblob(2000) FROM (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c LIMIT 60) SELECT value FROM c); ROLLBACK").unwrap();
-                assert_eq!(tail.look().unwrap(), News::Nothing);
+                assert_eq!(tail.look().unwrap(), TailNews::Nothing);
             }
             db.execute("INSERT INTO t VALUES (?1, randomblob(3000))", [n]).unwrap();
             if n % 50 == 0 {
                 db.execute("DELETE FROM t WHERE n < ?1 AND n % 2 = 0", [n]).unwrap();
             }
-            let News::Pages(pages) = tail.look().unwrap() else { panic!("commit {n} is not seen") };
+            let TailNews::Pages(pages) = tail.look().unwrap() else { panic!("commit {n} is not seen") };
             put(&copy, &pages).unwrap();
-            assert_eq!(tail.look().unwrap(), News::Nothing);
+            assert_eq!(tail.look().unwrap(), TailNews::Nothing);
             anew += i32::from(salt.is_some() && salt != tail.at.map(|at| at.salt));
         }
         assert!(anew > 3, "the log was begun anew {anew} times");
@@ -191,11 +188,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Connection::open(dir.path().join(DATABASE)).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)").unwrap();
-        let mut tail = Tail::at_end(dir.path()).unwrap();
+        let mut tail = LogTail::at_end(dir.path()).unwrap();
         for _ in 0..2 {
             db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
             db.execute("INSERT INTO t VALUES (1)", []).unwrap();
         }
-        assert_eq!(tail.look().unwrap(), News::Missed);
+        assert_eq!(tail.look().unwrap(), TailNews::Missed);
     }
 }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::{
-    History, StoreError,
+    JournalView, StoreError,
     checksums::{self, SumUpdate, meta, set_meta},
     explain,
     named::insert,
@@ -34,7 +34,7 @@ pub(crate) fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> r
     change.end()
 }
 
-impl History {
+impl JournalView {
     /// When rules on a schedule were evaluated, in the order in which it happened; `None` where that is not known of all
     /// of the journal.
     ///

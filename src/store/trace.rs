@@ -9,7 +9,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{History, Lookup, Order, Select, StoreError};
+use super::{JournalView, Lookup, ReadOrder, Select, StoreError};
 use crate::event::{Column, Instant, TimeDelta, schema::id_hash};
 
 /// Events that one trace has.
@@ -54,7 +54,7 @@ pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result
         }
     }
     let mut complete = true;
-    let history = History::open(dir, schema)?;
+    let history = JournalView::open(dir, schema)?;
     for _ in 0..ROUNDS {
         let before = known.len();
         complete &= followers(&history, &mut known, begun, time)?;
@@ -70,7 +70,7 @@ pub fn trace(dir: &Path, schema: &SchemaRef, id: &str, time: Duration) -> Result
 
 /// Adds the events that name one of those that are known. `false` if the time is over, or there is no room.
 fn followers(
-    history: &History,
+    history: &JournalView,
     known: &mut BTreeMap<String, RecordBatch>,
     begun: std::time::Instant,
     time: Duration,
@@ -83,7 +83,7 @@ fn followers(
     let mut projection: Vec<usize> = places.to_vec();
     projection.push(Column::OccurredAt.index());
     projection.sort_unstable();
-    for batch in history.scan(&select, Some(&projection), Order::Any)? {
+    for batch in history.scan(&select, Some(&projection), ReadOrder::Any)? {
         let batch = batch?;
         let text = |column: Column, row: usize| text(&batch, column, row);
         for row in 0..batch.num_rows() {

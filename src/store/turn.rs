@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{
     BUSY, StoreError,
-    error::Failed,
+    error::TransactionError,
     ship::{Ship, Unshipped},
 };
 
@@ -202,9 +202,9 @@ impl Turns {
         dir: &Path,
         connection: &Connection,
         patience: Option<Duration>,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failed>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, TransactionError>,
     ) -> Result<T, StoreError> {
-        let run = || -> Result<T, Failed> {
+        let run = || -> Result<T, TransactionError> {
             let turn = self.begin(connection, patience)?;
             let done = work(&turn)?;
             turn.commit()?;

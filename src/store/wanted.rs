@@ -1,9 +1,9 @@
 //! A filter as conditions of SQL: over the table of alerts as lists show them (`alert_rows.rs`), and over findings.
 
 use super::{
-    alert_rows::Rows,
+    alert_rows::RowsOrigin,
     conditions::Conditions,
-    filter::{ACTIVE, NOBODY, Wanted},
+    filter::{ACTIVE, CaseQuery, NOBODY},
     limited,
     words::OVER,
 };
@@ -16,7 +16,7 @@ const AMOUNT: &str =
 const GRAVITY: &str =
     "CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 ELSE 1 END";
 
-impl Wanted {
+impl CaseQuery {
     /// Only what is there for somebody of these limits.
     #[must_use]
     pub fn within(self, limits: &Limits) -> Self {
@@ -47,7 +47,7 @@ impl Wanted {
     }
 
     /// For rows of `findings f`.
-    pub(super) fn of_findings(&self, rows: Rows) -> Conditions {
+    pub(super) fn of_findings(&self, rows: RowsOrigin) -> Conditions {
         let alerts = format!(
             "f.seq IN (SELECT l.finding FROM {} a JOIN alert_findings l USING (alert_id) WHERE ",
             rows.source()
@@ -88,7 +88,7 @@ impl Wanted {
     }
 
     /// The same, after the finding `before`.
-    pub(super) fn page_of_findings(&self, rows: Rows) -> Conditions {
+    pub(super) fn page_of_findings(&self, rows: RowsOrigin) -> Conditions {
         let mut all = self.of_findings(rows);
         if let Some(before) = &self.filter.before {
             let order = self.order_of_findings();

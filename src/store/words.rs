@@ -11,9 +11,9 @@ use rusqlite::{
 use crate::{
     alert::{
         State,
-        desk::{GroupKey, Matter},
+        desk::{EntryTopic, GroupKey},
     },
-    finding::{Handling, Mode, Severity},
+    finding::{Handling, RuleMode, Severity},
 };
 
 macro_rules! words {
@@ -34,7 +34,7 @@ macro_rules! words {
     )+};
 }
 
-words!(Severity, Handling, Mode, Matter);
+words!(Severity, Handling, RuleMode, EntryTopic);
 
 impl ToSql for GroupKey {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -103,8 +103,8 @@ mod tests {
         let severity = |word: &str| db.query_row("SELECT ?1", [word], |row| row.get::<_, Severity>(0));
         assert_eq!(severity("high").unwrap(), Severity::High);
         assert!(severity("High").unwrap_err().to_string().contains("is no Severity"));
-        let matter = |word: &str| db.query_row("SELECT ?1", [word], |row| row.get::<_, Matter>(0));
-        for known in Matter::ALL {
+        let matter = |word: &str| db.query_row("SELECT ?1", [word], |row| row.get::<_, EntryTopic>(0));
+        for known in EntryTopic::ALL {
             assert_eq!(matter(known.word()).unwrap(), known);
         }
         assert!(matter("").is_err());

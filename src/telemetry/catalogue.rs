@@ -9,12 +9,11 @@ use prometheus::core::Collector;
 /// A metric as it is documented.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Described {
-    /// Its whole name.
+    /// The whole name, as Prometheus scrapes it.
     pub name: String,
     /// Its labels, in the order of the code.
     pub labels: Vec<String>,
-    /// What it says.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 /// Prometheus' registry and the descriptions of what was registered.

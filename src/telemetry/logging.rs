@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogFormat, LogSpec};
 
-/// Starts logging.
-pub fn log(config: &Log) {
+/// Starts logging as the configuration says.
+pub fn log(config: &LogSpec) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     // A second start in one process (tests) keeps the first logger.

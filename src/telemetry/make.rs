@@ -103,7 +103,6 @@ pub(crate) fn approvals_waiting(r: &Registry) -> prometheus::Result<IntGaugeVec>
     register(r, IntGaugeVec::new(opts("approvals_waiting", help), &["level"])?)
 }
 
-/// Since when.
 pub(crate) fn approvals_waiting_age(r: &Registry) -> prometheus::Result<GaugeVec> {
     let help = "For how long the oldest of them has waited.";
     register(r, GaugeVec::new(opts("approvals_waiting_seconds", help), &["level"])?)

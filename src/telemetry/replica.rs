@@ -16,8 +16,7 @@ pub struct ReplicaMetrics {
     pub commits: IntCounter,
     /// Bytes that went there.
     pub bytes: IntCounter,
-    /// Requests that failed.
-    pub failures: IntCounter,
+    pub(crate) failures: IntCounter,
     /// The age of the newest snapshot.
     pub snapshot_age: Gauge,
     /// Time that commits have waited for the store.

@@ -17,7 +17,7 @@ pub fn did_you_mean(near: &str) -> String {
     say!("did you mean {near}?", near = quoted(near))
 }
 
-/// Bytes in hexadecimal.
+/// Bytes as hexadecimal digits, two for each.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {

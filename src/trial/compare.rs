@@ -7,14 +7,12 @@ use crate::finding::Finding;
 /// The findings of two sets of rules over the same events, apart.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// By rule.
     pub rules: BTreeMap<String, RuleDifference>,
 }
 
 /// What changes for one rule.
 #[derive(Debug, Default)]
 pub(crate) struct RuleDifference {
-    /// Findings of both.
     pub kept: u64,
     /// Findings of the new rules alone.
     pub added: Vec<Finding>,
@@ -23,7 +21,6 @@ pub(crate) struct RuleDifference {
 }
 
 impl RuleDifference {
-    /// Whether anything does.
     #[must_use]
     pub(crate) fn is_any(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()

@@ -14,7 +14,7 @@ use arrow::datatypes::Field;
 use serde_json::{Map, Value};
 
 use crate::{
-    evaluate::schedule::Limits,
+    evaluate::schedule::QueryLimits,
     event::{EventType, Instant, TimeDelta, event_schema, period::Reaches, time::Calendar},
     finding::Finding,
     lists::Lists,
@@ -26,7 +26,7 @@ use crate::{
         window::View,
     },
     say,
-    store::{History, StoreError},
+    store::{JournalView, StoreError},
 };
 
 pub(crate) use closing::Baseline;
@@ -37,9 +37,7 @@ use play::Played;
 
 /// Events of a window that are shown, the latest.
 const EVENTS_MAX: usize = 50;
-/// What is explained.
-pub(crate) struct Asked<'a> {
-    /// The state directory.
+pub(crate) struct ExplainRequest<'a> {
     pub dir: &'a Path,
     /// The time zone and fiscal year.
     pub calendar: &'a Arc<Calendar>,
@@ -55,15 +53,14 @@ pub(crate) struct Asked<'a> {
     /// From when on the journal is said to be complete.
     pub journal_from: Option<Instant>,
     /// What a query may use.
-    pub query: Limits,
+    pub query: QueryLimits,
     /// The tick that is asked for; without it the one that found something, or the first that saw the event.
     pub tick: Option<Instant>,
 }
 
 /// What the rule said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It found something.
+pub(crate) enum EventVerdict {
     Found,
     /// An exception took it out.
     Excepted,
@@ -85,7 +82,6 @@ pub(crate) enum Verdict {
 pub(crate) struct Holds {
     /// What it is of.
     pub of: Of,
-    /// The condition.
     pub text: String,
     /// Whether it holds; `None` for what was not asked, because `where` does not hold.
     pub holds: Option<bool>,
@@ -94,7 +90,7 @@ pub(crate) struct Holds {
 #[derive(Debug)]
 pub(crate) struct Explained {
     /// What the rule said.
-    pub verdict: Verdict,
+    pub verdict: EventVerdict,
     /// The conditions of `where`, of `when`, and the exceptions.
     pub parts: Vec<Holds>,
     /// What they read, by the names of columns and measures.
@@ -104,7 +100,7 @@ pub(crate) struct Explained {
     /// What measures tell of persons.
     pub kinds: Kinds,
     /// What is in its window.
-    pub window: Option<Window>,
+    pub window: Option<ExplainedWindow>,
     /// What its window was compared with.
     pub baseline: Option<Baseline>,
     /// The tick of a rule on a schedule.
@@ -117,7 +113,7 @@ pub(crate) struct Explained {
 
 /// What is in a window.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub(crate) struct ExplainedWindow {
     /// Its first instant, the first after it, and whether it is over; `None` of windows that end with the event.
     pub stretch: Option<(Instant, Instant, bool)>,
     /// The latest events, in the order in which they were accepted, with their times and amounts.
@@ -127,7 +123,7 @@ pub(crate) struct Window {
 }
 
 impl Explained {
-    fn without(verdict: Verdict, limits: Vec<String>) -> Self {
+    fn without(verdict: EventVerdict, limits: Vec<String>) -> Self {
         Self {
             verdict,
             parts: Vec::new(),
@@ -163,11 +159,14 @@ impl Explained {
     }
 
     fn too_long() -> Self {
-        Self::without(Verdict::Unknown, vec![say!("the journal is longer than there is time to read it")])
+        Self::without(
+            EventVerdict::Unknown,
+            vec![say!("the journal is longer than there is time to read it")],
+        )
     }
 }
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// Explains what the rule says of the event, which is of this type. `stored` are findings of the rule that may tell of it,
     /// with their times.
     ///
@@ -180,11 +179,11 @@ impl Asked<'_> {
     ) -> Result<Explained, StoreError> {
         let is_query = matches!(self.rule.view, CompiledView::Schedule(_));
         if !is_query && self.rule.rule.trigger & of.bit() == 0 {
-            return Ok(Explained::without(Verdict::NotAsked, Vec::new()));
+            return Ok(Explained::without(EventVerdict::NotAsked, Vec::new()));
         }
         let compiler = Compiler::new(self.calendar, Lists::clone(&self.rules.lists), Language::Zh);
         let probes = Probes::new(&self.rule.rule, &compiler).map_err(StoreError::Request)?;
-        let history = History::open(self.dir, &event_schema(&self.calendar.zone_name))?;
+        let history = JournalView::open(self.dir, &event_schema(&self.calendar.zone_name))?;
         let Some((arrival, own)) = self.own(&history)? else { return Ok(Explained::too_long()) };
         let mut explained = match &self.rule.view {
             CompiledView::Schedule(_) => self.at_tick(&probes, &history, (arrival, &own), stored)?,
@@ -220,10 +219,10 @@ impl Asked<'_> {
             .collect();
         let all = |of: &Of| parts.iter().filter(|part| part.of == *of).all(|part| part.holds == Some(true));
         let verdict = match (finding(&Of::Whole).is_some(), has_passed, all(&Of::When)) {
-            (true, ..) => Verdict::Found,
-            (false, false, _) => Verdict::LeftOut,
-            (false, true, true) => Verdict::Excepted,
-            (false, true, false) => Verdict::NotFound,
+            (true, ..) => EventVerdict::Found,
+            (false, false, _) => EventVerdict::LeftOut,
+            (false, true, true) => EventVerdict::Excepted,
+            (false, true, false) => EventVerdict::NotFound,
         };
         let mut values = finding(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
@@ -243,7 +242,7 @@ impl Asked<'_> {
     }
 
     /// What is in the event's window, of a rule on an event and those before it.
-    fn sliding_window(&self, played: Played) -> Option<Window> {
+    fn sliding_window(&self, played: Played) -> Option<ExplainedWindow> {
         let View::Sliding(windows) = &self.rule.rule.view else { return None };
         let over = windows.first()?;
         let from = Reaches::new(self.calendar, over.reach).from(self.event.1);
@@ -258,6 +257,6 @@ impl Asked<'_> {
         events.retain(|(_, at, _)| place.next().map(|place| (*at, place)) >= mark);
         let total = events.len();
         events.drain(..total.saturating_sub(EVENTS_MAX));
-        Some(Window { stretch: None, events, total })
+        Some(ExplainedWindow { stretch: None, events, total })
     }
 }

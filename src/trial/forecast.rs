@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     evaluate::forecasts::Forecaster,
     event::Cents,
-    forecast::{Forecast, Forecasts, Level},
+    forecast::{Forecast, ForecastLevel, Forecasts},
 };
 
 /// A forecast that waits for the end of its year.
@@ -20,7 +20,7 @@ struct Made {
 
 /// What forecasts were worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Score {
+pub(crate) struct ForecastScore {
     /// How many there were.
     pub made: u64,
     /// The sum of what was executed in the end.
@@ -39,7 +39,7 @@ pub(crate) struct Score {
     pub ranged_executed: Cents,
 }
 
-impl Score {
+impl ForecastScore {
     fn count(&mut self, made: &Made, executed: Cents) {
         let Forecast { year_end, low, high } = made.forecast;
         self.made += 1;
@@ -54,7 +54,6 @@ impl Score {
         }
     }
 
-    /// Adds another.
     pub(crate) fn add(&mut self, other: &Self) {
         self.made += other.made;
         self.executed += other.executed;
@@ -94,19 +93,18 @@ fn float(money: Cents) -> f64 {
 
 /// Forecasts and what became of them.
 #[derive(Debug, Default)]
-pub(crate) struct Trial {
+pub(crate) struct ForecastTrial {
     /// Forecasts for lines by their row, and for groups.
     lines: Vec<(u32, Made)>,
-    groups: Vec<(Level, Box<str>, Made)>,
+    groups: Vec<(ForecastLevel, Box<str>, Made)>,
     /// By level, fiscal year and month.
-    scores: BTreeMap<(Level, i32, u8), Score>,
-    /// The closed years.
+    scores: BTreeMap<(ForecastLevel, i32, u8), ForecastScore>,
     closed: u32,
     /// Of a year, how many years were closed before it.
     history: BTreeMap<i32, u32>,
 }
 
-impl Trial {
+impl ForecastTrial {
     /// Keeps what is forecast when so many months of the year are over.
     pub(crate) fn keep(&mut self, month: u8, forecaster: &Forecaster<'_>, forecasts: &Forecasts) {
         let position = forecaster.position();
@@ -130,17 +128,17 @@ impl Trial {
     /// Compares what was forecast of a year with its end, given the lines as they are then.
     pub(crate) fn close(&mut self, year: i32, forecaster: &Forecaster<'_>) {
         let lines = forecaster.lines();
-        let mut sums: HashMap<(Level, &str), i128> = HashMap::new();
+        let mut sums: HashMap<(ForecastLevel, &str), i128> = HashMap::new();
         for line in lines.iter().filter(|line| line.year == Some(year)) {
-            *sums.entry((Level::Unit, line.unit)).or_default() += line.executed;
-            *sums.entry((Level::EconomicClass, line.class)).or_default() += line.executed;
+            *sums.entry((ForecastLevel::Unit, line.unit)).or_default() += line.executed;
+            *sums.entry((ForecastLevel::EconomicClass, line.class)).or_default() += line.executed;
         }
         let mut count = |level, made: &Made, executed| {
             self.scores.entry((level, year, made.month)).or_default().count(made, Cents::new(executed));
         };
         for (row, made) in self.lines.drain(..) {
             let Some(line) = lines.get(row as usize).filter(|line| line.year == Some(year)) else { continue };
-            count(Level::Line, &made, line.executed);
+            count(ForecastLevel::Line, &made, line.executed);
         }
         for (level, code, made) in self.groups.drain(..) {
             count(level, &made, sums.get(&(level, &*code)).copied().unwrap_or_default());
@@ -151,8 +149,8 @@ impl Trial {
 
     /// Scores by level and month, of years with a closed year before them.
     #[must_use]
-    pub(crate) fn by_month(&self) -> BTreeMap<(Level, u8), Score> {
-        let mut by_month: BTreeMap<_, Score> = BTreeMap::new();
+    pub(crate) fn by_month(&self) -> BTreeMap<(ForecastLevel, u8), ForecastScore> {
+        let mut by_month: BTreeMap<_, ForecastScore> = BTreeMap::new();
         for ((level, year, month), score) in &self.scores {
             if self.history.get(year).is_some_and(|years| *years > 0) {
                 by_month.entry((*level, *month)).or_default().add(score);
@@ -163,8 +161,8 @@ impl Trial {
 
     /// Scores by level and year, with the number of closed years before it.
     #[must_use]
-    pub(crate) fn by_year(&self) -> BTreeMap<(Level, i32, u32), Score> {
-        let mut by_year: BTreeMap<_, Score> = BTreeMap::new();
+    pub(crate) fn by_year(&self) -> BTreeMap<(ForecastLevel, i32, u32), ForecastScore> {
+        let mut by_year: BTreeMap<_, ForecastScore> = BTreeMap::new();
         for ((level, year, _), score) in &self.scores {
             let history = self.history.get(year).copied().unwrap_or_default();
             by_year.entry((*level, *year, history)).or_default().add(score);

@@ -27,13 +27,13 @@ use crate::{
     decode::{Decoder, Reading},
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Noted,
-        Originals, Output, PortError, Record, RuleTicks, SavedWatermark, Scheduler, Sequencer, Ticked,
+        Originals, Output, OutputDetail, PortError, RuleTicks, SavedWatermark, Scheduler, Sequencer, Ticked,
         Watermark, Windowing, batches,
     },
     evaluate::{
         Evaluator,
         condition::RuleCounts,
-        schedule::{Limits, PassedTick, Tables},
+        schedule::{PassedTick, QueryLimits, Tables},
     },
     event::{Column, EventType, Instant, TimeDelta, time::Calendar},
     finding::Finding,
@@ -42,16 +42,16 @@ use crate::{
     rule::{ById, RuleId, RuleSet},
     say,
     sql::tables::{self, FINDINGS},
-    store::{History, JournalTable, LastingTable, Lookup, Order, Remembered, Select, StoreError},
+    store::{JournalTable, JournalView, LastingTable, Lookup, ReadOrder, Remembered, Select, StoreError},
     stream::{Block, Payload},
 };
 
 /// How the journal is gone through.
 #[derive(Debug, Clone)]
-pub struct Course {
+pub struct JournalRun {
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
-    /// The state directory.
+    /// The state whose journal is gone through.
     pub state_dir: PathBuf,
     /// How much a batch has.
     pub batch: BatchLimits,
@@ -62,7 +62,7 @@ pub struct Course {
     /// How long events are kept.
     pub retain: Option<TimeDelta>,
     /// What queries of rules on a schedule may use.
-    pub query: Limits,
+    pub query: QueryLimits,
     /// How much goes on at a time.
     pub parallel: usize,
     /// Bytes that windows may hold.
@@ -83,9 +83,9 @@ pub struct Progress {
 /// More is to be kept than may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMuch {
-    /// Bytes of windows.
+    /// Windows hold more than so many bytes.
     Windows(u64),
-    /// Findings.
+    /// There are more than so many findings.
     Findings(usize),
 }
 
@@ -107,7 +107,7 @@ impl std::error::Error for TooMuch {}
 
 /// What was found again.
 #[derive(Debug, Default)]
-pub struct Again {
+pub struct JournalResult {
     /// Findings by their ids.
     pub findings: BTreeMap<String, Made>,
     /// Events that could not be taken in again; the first of them.
@@ -129,10 +129,8 @@ pub struct Again {
 pub struct Made {
     /// The number of the journal block after whose events it was made.
     pub block: i64,
-    /// Its time.
-    pub at: Instant,
-    /// The finding.
-    pub finding: Finding,
+    pub(crate) at: Instant,
+    pub(crate) finding: Finding,
 }
 
 /// Runs all events of the journal through the loop. The input ends as it ended when the state was written; `ticks` are
@@ -141,12 +139,12 @@ pub struct Made {
 /// # Errors
 /// If the journal cannot be read, or windows or findings are more than may be kept.
 pub async fn replay(
-    course: &Course,
+    course: &JournalRun,
     rules: Arc<RuleSet>,
-    history: &History,
+    history: &JournalView,
     (saved, ticks): (&SavedWatermark, Option<Vec<Ticked>>),
     progress: &Arc<Progress>,
-) -> Result<Again, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<JournalResult, Box<dyn std::error::Error + Send + Sync>> {
     let (blocks_in, blocks) = mpsc::channel(course.parallel);
     let (batches_in, batches_out) = mpsc::channel(course.parallel);
     let places = Arc::new(Places::default());
@@ -172,7 +170,7 @@ pub async fn replay(
     let engine = engine(course, evaluator, Arc::clone(&tables), noted, ended_whole)?;
     let progress = Arc::clone(progress);
     let (memory, findings) = (course.memory, course.findings);
-    let mut output = Gather { again: Again::default(), tables, memory, findings, progress };
+    let mut output = Gather { again: JournalResult::default(), tables, memory, findings, progress };
     let result = engine.run(batches_out, &mut output).await;
     reading.await??;
     result?;
@@ -183,7 +181,7 @@ pub async fn replay(
 
 /// The loop, with nothing that it keeps.
 fn engine(
-    course: &Course,
+    course: &JournalRun,
     evaluator: Arc<Evaluator>,
     tables: Arc<Past>,
     noted: Option<Noted>,
@@ -202,7 +200,7 @@ fn engine(
         .replaying(noted),
         windowing,
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
+        record: OutputDetail::Events,
         scheduler: Some(Scheduler::new(tables, course.query, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: course.parallel,
@@ -214,7 +212,7 @@ fn engine(
 
 /// Gives the events in the order they arrived in.
 fn read(
-    history: &History,
+    history: &JournalView,
     places: &Places,
     blocks: &mpsc::Sender<Block>,
     stop: &CancellationToken,
@@ -222,7 +220,7 @@ fn read(
     let name: Arc<str> = Arc::from("journal");
     let columns: Vec<usize> = (0..Column::COUNT).collect();
     let mut events = 0;
-    for batch in history.scan(&Select::default(), None, Order::Arrival)? {
+    for batch in history.scan(&Select::default(), None, ReadOrder::Arrival)? {
         let batch = batch?;
         let arrivals = batch.column(Column::COUNT).as_primitive::<Int64Type>();
         places.note(events, arrivals.values());
@@ -239,7 +237,7 @@ fn read(
 
 /// The tables as they were when a rule was due.
 struct Past {
-    history: History,
+    history: JournalView,
     zone: String,
     through: Arc<Through>,
     remembered: Arc<Remembered>,
@@ -277,9 +275,8 @@ impl Tables for Past {
     }
 }
 
-/// The last stage.
 struct Gather {
-    again: Again,
+    again: JournalResult,
     tables: Arc<Past>,
     memory: u64,
     findings: usize,

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::journal::{Again, Course, Progress, replay};
+use super::journal::{JournalResult, JournalRun, Progress, replay};
 use crate::{
     evaluate::finding_id,
     event::Instant,
     finding::Finding,
     rule::RuleSet,
-    store::{Cases, History},
+    store::{Cases, JournalView},
 };
 
 /// Names of the two forms in one set of rules. No rule can be named so.
@@ -24,7 +24,7 @@ pub(crate) fn names(rule: &str) -> [String; 2] {
 
 /// What one form found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form {
+pub struct LabResult {
     pub findings: u64,
     /// Keys that they have: each is an alert, if nobody closes it.
     pub keys: u64,
@@ -36,12 +36,10 @@ pub struct Form {
     pub verdicts: [u64; 2],
 }
 
-/// What both found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Beside {
+pub struct LabComparison {
     /// As the rule is, and as it was tried.
-    pub forms: [Form; 2],
-    /// Findings of both.
+    pub forms: [LabResult; 2],
     pub kept: u64,
     /// How many only the tried form has, and the latest of them.
     pub added: (u64, Vec<Finding>),
@@ -56,12 +54,12 @@ pub struct Beside {
 /// # Errors
 /// If the journal cannot be read, or windows or findings are more than may be kept.
 pub(crate) async fn beside(
-    course: &Course,
+    course: &JournalRun,
     rules: Arc<RuleSet>,
     rule: &str,
-    history: &History,
+    history: &JournalView,
     progress: &Arc<Progress>,
-) -> Result<Beside, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<LabComparison, Box<dyn std::error::Error + Send + Sync>> {
     let watermark = history.watermark()?;
     let names = names(rule);
     let forms = rules.rules.iter().map(|compiled| names.iter().position(|name| *name == compiled.rule.id));
@@ -78,9 +76,9 @@ pub(crate) async fn beside(
     Ok(beside)
 }
 
-fn compared(rule: &str, again: Again, verdicts: &BTreeMap<String, bool>) -> Beside {
+fn compared(rule: &str, again: JournalResult, verdicts: &BTreeMap<String, bool>) -> LabComparison {
     let names = names(rule);
-    let mut beside = Beside { span: again.span, ..Beside::default() };
+    let mut beside = LabComparison { span: again.span, ..LabComparison::default() };
     let mut found: [BTreeMap<String, (Instant, Finding)>; 2] = Default::default();
     let mut keys: [std::collections::BTreeSet<String>; 2] = Default::default();
     for made in again.findings.into_values() {

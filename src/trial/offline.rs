@@ -7,8 +7,8 @@ use parking_lot::RwLock;
 
 use crate::{
     decode::Decoder,
-    engine::{Dedup, Engine, MemoryTables, Output, Record, Scheduler, Sequencer, Watermark, Windowing},
-    evaluate::{Evaluator, schedule::Limits},
+    engine::{Dedup, Engine, MemoryTables, Output, OutputDetail, Scheduler, Sequencer, Watermark, Windowing},
+    evaluate::{Evaluator, schedule::QueryLimits},
     event::TimeDelta,
     ledger::Ledger,
     rule::{RuleSet, limits::STACK},
@@ -37,8 +37,8 @@ pub(crate) fn run(
         windowing: Windowing::new(&evaluator, None, (TimeDelta::MAX, u64::MAX), (None, None), None)
             .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
-        scheduler: Some(Scheduler::new(tables as _, Limits::default(), Arc::default())),
+        record: OutputDetail::Events,
+        scheduler: Some(Scheduler::new(tables as _, QueryLimits::default(), Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 1,
         bounded: Arc::new(AtomicBool::new(true)),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     event::{Instant, time::Calendar},
-    finding::{Finding, Mode},
+    finding::{Finding, RuleMode},
 };
 
 /// Findings of a rule that are shown.
@@ -38,7 +38,6 @@ pub(crate) struct Pilot {
     pub sample: Vec<Finding>,
 }
 
-/// Gathers findings.
 #[derive(Debug, Default)]
 pub(crate) struct Pilots {
     shadow: BTreeMap<String, Vec<(Date, Finding)>>,
@@ -57,7 +56,7 @@ impl Pilots {
     /// Takes a finding of the time that is looked at.
     pub(crate) fn take(&mut self, at: Instant, finding: Finding, calendar: &Calendar) {
         let day = calendar.local(at).date();
-        if finding.mode == Mode::Shadow {
+        if finding.mode == RuleMode::Shadow {
             self.shadow.entry(finding.rule_id.clone()).or_default().push((day, finding));
             return;
         }

@@ -18,7 +18,7 @@ const SOON: TimeDelta = TimeDelta::days(45);
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Label {
+pub(crate) struct KnownAnomaly {
     /// What kind of anomaly it is.
     pub kind: String,
     /// The rules that may find it, its own first; none if it is not known which might, and then any may.
@@ -40,25 +40,15 @@ pub(crate) struct Label {
 pub(crate) enum LabelError {
     /// A line is no label.
     #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error = json_fault(error)))]
-    Shape {
-        line: usize,
-        /// Why.
-        error: serde_json::Error,
-    },
+    Shape { line: usize, error: serde_json::Error },
     /// A time is no time.
     #[error("{}", say!("line {line}: the time {time}: {error}", line, time = quoted(text), error))]
-    Time {
-        line: usize,
-        /// The time.
-        text: String,
-        /// Why.
-        error: String,
-    },
+    Time { line: usize, text: String, error: String },
 }
 
 /// Labels by what they are matched with.
 #[derive(Debug)]
-pub(crate) struct Labels {
+pub(crate) struct LabelIndex {
     known: Vec<Known>,
     by_event: HashMap<String, Vec<usize>>,
     by_rule: HashMap<String, Vec<usize>>,
@@ -69,7 +59,7 @@ pub(crate) struct Labels {
 
 #[derive(Debug)]
 struct Known {
-    label: Label,
+    label: KnownAnomaly,
     from: Instant,
     to: Instant,
     /// The rules that found it.
@@ -81,7 +71,6 @@ struct Known {
 pub(crate) struct RuleScore {
     /// Findings about a labelled anomaly that the rule may find.
     pub right: u64,
-    /// All other findings.
     pub wrong: u64,
     /// Anomalies that are the rule's own.
     pub planted: u64,
@@ -89,7 +78,7 @@ pub(crate) struct RuleScore {
     pub found: u64,
 }
 
-impl Labels {
+impl LabelIndex {
     /// Reads labels, a JSON object a line.
     ///
     /// # Errors
@@ -104,7 +93,7 @@ impl Labels {
         };
         for (line, text) in (1..).zip(crate::stream::lines(text)).filter(|(_, text)| !text.trim().is_empty())
         {
-            let label: Label =
+            let label: KnownAnomaly =
                 serde_json::from_str(text).map_err(|error| LabelError::Shape { line, error })?;
             let time = |text: &str| {
                 calendar.parse(text).map_err(|error| LabelError::Time {
@@ -244,7 +233,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::finding::{Handling, Mode, Severity};
+    use crate::finding::{Handling, RuleMode, Severity};
 
     const LABELS: &str = r#"
 {"kind":"paid-twice","rule_ids":["duplicate"],"event_ids":["a","b"],"from":"2026-03-02","to":"2026-03-05","key":{"unit_code":"1","payee_account":"9"}}
@@ -258,7 +247,7 @@ mod tests {
             rule_id: rule.to_owned(),
             severity: Severity::Low,
             handling: Handling::Record,
-            mode: Mode::Live,
+            mode: RuleMode::Live,
             key: key.as_object().unwrap().clone(),
             at: String::new(),
             event_id: event.map(str::to_owned),
@@ -272,7 +261,7 @@ mod tests {
     fn a_finding_is_right_if_its_event_or_its_key_and_time_are() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let day = |text: &str| calendar.parse(text).unwrap();
-        let mut labels = Labels::parse(LABELS, &calendar).unwrap();
+        let mut labels = LabelIndex::parse(LABELS, &calendar).unwrap();
         let (unit, both) = (json!({"unit_code": "1"}), json!({"unit_code": "1", "payee_account": "9"}));
         let mut right = |rule: &str, event: Option<&str>, key: &Value, at: &str| {
             labels.count(&finding(rule, event, key), day(at), None)
@@ -303,7 +292,7 @@ mod tests {
 "#;
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let day = |text: &str| calendar.parse(text).unwrap();
-        let mut labels = Labels::parse(labels, &calendar).unwrap();
+        let mut labels = LabelIndex::parse(labels, &calendar).unwrap();
         let mut right = |event: Option<&str>, key: &Value, at: &str| {
             labels.count(&finding("x", event, key), day(at), None)
         };
@@ -332,7 +321,7 @@ mod tests {
     fn a_window_before_the_anomaly_or_behind_it_is_not_about_it() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let day = |text: &str| calendar.parse(text).unwrap();
-        let mut labels = Labels::parse(LABELS, &calendar).unwrap();
+        let mut labels = LabelIndex::parse(LABELS, &calendar).unwrap();
         let found = finding("rush", None, &json!({"unit_code": "2"}));
         assert!(!labels.count(&found, day("2026-12-10"), Some(day("2026-12-09"))));
         assert!(!labels.count(&found, day("2026-12-22"), Some(day("2026-12-21"))));
@@ -343,7 +332,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_label_is_named() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
-        let error = |text: &str| Labels::parse(text, &calendar).unwrap_err().to_string();
+        let error = |text: &str| LabelIndex::parse(text, &calendar).unwrap_err().to_string();
         assert!(error("\n{\"kind\":\"x\"}").starts_with("line 2 is no label: rule_ids is missing"));
         let time = r#"{"kind":"x","rule_ids":[],"from":"yesterday","to":"2026-01-01"}"#;
         assert!(error(time).starts_with("line 1: the time \"yesterday\""));

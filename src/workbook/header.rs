@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Area, Content, Fault, Row, letters, sheet::COLUMNS_MAX};
+use super::{Area, Content, Row, WorkbookFault, letters, sheet::COLUMNS_MAX};
 use crate::{inspect::shown, say};
 
 /// Rows that are looked at for the header.
@@ -30,13 +30,13 @@ impl Header {
         head: &[Row],
         areas: &[Area],
         wanted: Option<u32>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, WorkbookFault> {
         let row = match wanted {
             Some(wanted) => head.iter().find(|row| row.number == wanted && !row.cells.is_empty()),
             None => guess(head),
         };
         let Some(row) = row else {
-            return Err(Fault::NoHeader { sheet: sheet.to_owned(), what: nothing(head, wanted) });
+            return Err(WorkbookFault::NoHeader { sheet: sheet.to_owned(), what: nothing(head, wanted) });
         };
         let starting = areas.iter().filter(|area| area.rows.0 == row.number);
         let last = starting.map(|area| area.rows.1).max().unwrap_or(row.number);

@@ -16,13 +16,13 @@ use std::io::{self, Read, Seek};
 
 use crate::{diagnostic::os_reason, markup, say};
 
-pub use table::{Summary, to_lines};
+pub use table::{WorkbookSummary, to_lines};
 
 /// Which sheet is read, and where its header is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// The sheet; without one the first that is not hidden.
-    pub sheet: Option<Choice>,
+    pub sheet: Option<SheetChoice>,
     /// The row with the names, from 1; without one it is looked for.
     pub header_row: Option<u32>,
     /// Rows below it that are no records.
@@ -31,8 +31,8 @@ pub struct Options {
 
 /// A sheet, named in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// By its name.
+pub enum SheetChoice {
+    /// The sheet of this name.
     Name(String),
     /// By its number from 1, in the order of the tabs.
     Number(usize),
@@ -41,19 +41,18 @@ pub enum Choice {
 /// A sheet of a workbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tab {
-    /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it is shown.
     pub hidden: bool,
 }
 
 /// What a workbook is refused for, as a whole.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum WorkbookFault {
     /// It is something else.
     #[error("{}", say!("it is {what}, whatever its name says. Open it in Excel and save it as an Excel workbook (.xlsx), or say by `format:` what it is", what))]
     Other {
-        /// What it is.
+        /// What was found instead, as a part of the message.
         what: String,
     },
     /// It asks for a password.
@@ -68,9 +67,9 @@ pub enum Fault {
     /// A part of it cannot be read.
     #[error("{}", say!("its part {part} is damaged: {what}. Open it in Excel, which repairs what can be repaired, and save it again", part, what))]
     Damaged {
-        /// The part.
+        /// The part of the package, by its path.
         part: String,
-        /// What is wrong.
+        /// What was found instead, as a part of the message.
         what: String,
     },
     /// There is no such sheet.
@@ -78,13 +77,13 @@ pub enum Fault {
     NoSheet {
         /// What the configuration names.
         wanted: String,
-        /// What there is.
+        /// The sheets that there are, as a part of the message.
         there: String,
     },
     /// No row names the columns.
     #[error("{}", say!("sheet {sheet}: {what}. Say with `header_row:` which row names the columns", sheet, what))]
     NoHeader {
-        /// The sheet.
+        /// The name of the sheet that was asked for.
         sheet: String,
         /// What was found instead.
         what: String,
@@ -97,15 +96,15 @@ pub enum Fault {
     Write(io::Error),
 }
 
-impl Fault {
+impl WorkbookFault {
     /// What is wrong with a part.
-    fn of(part: &str, fault: markup::Fault) -> Self {
+    fn of(part: &str, fault: markup::DocumentFault) -> Self {
         let part = part.to_owned();
         match fault {
-            markup::Fault::TooLarge { line, what } => {
+            markup::DocumentFault::TooLarge { line, what } => {
                 Self::TooLarge { what: say!("{part}, line {line}: {what}", part, line, what) }
             }
-            markup::Fault::Read(error) => Self::Read(io::Error::new(error.kind(), error.to_string())),
+            markup::DocumentFault::Read(error) => Self::Read(io::Error::new(error.kind(), error.to_string())),
             other => Self::Damaged { part, what: other.to_string() },
         }
     }
@@ -160,13 +159,16 @@ struct Area {
     columns: (u32, u32),
 }
 
+/// What is given each row of a sheet, and says whether it wants the next.
+type EachRow<'e> = dyn FnMut(&Row) -> Result<bool, WorkbookFault> + 'e;
+
 /// A sheet that can be gone through, as often as is needed.
 trait Grid {
     /// Calls `each` for the rows in their order until it says `false`.
-    fn rows(&mut self, each: &mut dyn FnMut(&Row) -> Result<bool, Fault>) -> Result<(), Fault>;
+    fn rows(&mut self, each: &mut EachRow<'_>) -> Result<(), WorkbookFault>;
 
     /// The merged cells.
-    fn merged(&mut self) -> Result<Vec<Area>, Fault>;
+    fn merged(&mut self) -> Result<Vec<Area>, WorkbookFault>;
 }
 
 /// The letters of a column: 0 is A.
@@ -191,11 +193,11 @@ enum Container {
 }
 
 impl Container {
-    fn of(file: &mut (impl Read + Seek)) -> Result<Self, Fault> {
+    fn of(file: &mut (impl Read + Seek)) -> Result<Self, WorkbookFault> {
         let mut head = Vec::new();
-        file.seek(io::SeekFrom::Start(0)).map_err(Fault::Read)?;
-        file.by_ref().take(512).read_to_end(&mut head).map_err(Fault::Read)?;
-        file.seek(io::SeekFrom::Start(0)).map_err(Fault::Read)?;
+        file.seek(io::SeekFrom::Start(0)).map_err(WorkbookFault::Read)?;
+        file.by_ref().take(512).read_to_end(&mut head).map_err(WorkbookFault::Read)?;
+        file.seek(io::SeekFrom::Start(0)).map_err(WorkbookFault::Read)?;
         let text = String::from_utf8_lossy(&head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
         let what = match head.as_slice() {
             [b'P', b'K', 3, 4, ..] => return Ok(Self::Zip),
@@ -212,7 +214,7 @@ impl Container {
             _ if !head.contains(&0) => say!("a text (CSV or the like)"),
             _ => say!("no workbook"),
         };
-        Err(Fault::Other { what })
+        Err(WorkbookFault::Other { what })
     }
 }
 

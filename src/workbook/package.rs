@@ -7,9 +7,9 @@ use std::{
 
 use zip::{ZipArchive, result::ZipError};
 
-use super::Fault;
+use super::WorkbookFault;
 use crate::{
-    markup::{Bounds, Pull, Token},
+    markup::{Bounds, Pull, XmlToken},
     say,
 };
 
@@ -28,44 +28,44 @@ pub(crate) struct Package<R> {
 }
 
 /// A part as XML.
-pub(crate) struct Part<'p> {
+pub(crate) struct XmlPart<'p> {
     name: &'p str,
     pull: Pull<BufReader<Box<dyn Read + 'p>>>,
 }
 
-impl Part<'_> {
+impl XmlPart<'_> {
     /// The next piece of it.
-    pub(crate) fn next_token(&mut self) -> Result<Token<'_>, Fault> {
+    pub(crate) fn next_token(&mut self) -> Result<XmlToken<'_>, WorkbookFault> {
         let name = self.name;
-        self.pull.next_token().map_err(|fault| Fault::of(name, fault))
+        self.pull.next_token().map_err(|fault| WorkbookFault::of(name, fault))
     }
 
     /// What is wrong with it.
-    pub(crate) fn damaged(&self, what: String) -> Fault {
-        Fault::Damaged { part: self.name.to_owned(), what }
+    pub(crate) fn damaged(&self, what: String) -> WorkbookFault {
+        WorkbookFault::Damaged { part: self.name.to_owned(), what }
     }
 }
 
 /// Refuses a file that is too large to be opened.
-pub(crate) fn check_size(file: &mut impl Seek) -> Result<(), Fault> {
-    let bytes = file.seek(SeekFrom::End(0)).map_err(Fault::Read)?;
-    file.seek(SeekFrom::Start(0)).map_err(Fault::Read)?;
+pub(crate) fn check_size(file: &mut impl Seek) -> Result<(), WorkbookFault> {
+    let bytes = file.seek(SeekFrom::End(0)).map_err(WorkbookFault::Read)?;
+    file.seek(SeekFrom::Start(0)).map_err(WorkbookFault::Read)?;
     if bytes > FILE_MAX {
         let what = say!("a workbook of {n} MiB; {most} MiB are read", n = bytes >> 20, most = FILE_MAX >> 20);
-        return Err(Fault::TooLarge { what });
+        return Err(WorkbookFault::TooLarge { what });
     }
     Ok(())
 }
 
 impl<R: Read + Seek> Package<R> {
     /// Opens an archive, and refuses one that says it unpacks to more than is read.
-    pub(crate) fn open(file: R) -> Result<Self, Fault> {
+    pub(crate) fn open(file: R) -> Result<Self, WorkbookFault> {
         let archive = ZipArchive::new(file).map_err(|error| told("ZIP", error))?;
         if archive.len() > ENTRIES_MAX {
-            return Err(Fault::TooLarge { what: say!("an archive of {n} files", n = archive.len()) });
+            return Err(WorkbookFault::TooLarge { what: say!("an archive of {n} files", n = archive.len()) });
         }
         if archive.decompressed_size().is_some_and(|bytes| bytes > u128::from(UNPACKED_MAX)) {
-            return Err(Fault::TooLarge { what: say!("an archive that unpacks to more than 2 GiB") });
+            return Err(WorkbookFault::TooLarge { what: say!("an archive that unpacks to more than 2 GiB") });
         }
         let mut places = HashMap::new();
         for place in 0..archive.len() {
@@ -81,12 +81,12 @@ impl<R: Read + Seek> Package<R> {
         &'p mut self,
         name: &'p str,
         most: Option<u64>,
-    ) -> Result<Option<Part<'p>>, Fault> {
+    ) -> Result<Option<XmlPart<'p>>, WorkbookFault> {
         let Some(place) = self.places.get(&folded(name)) else { return Ok(None) };
         let file = self.archive.by_index(*place).map_err(|error| told(name, error))?;
         let bounds = Bounds { bytes: most.unwrap_or(UNPACKED_MAX), ..Bounds::default() };
         let bytes: Box<dyn Read + 'p> = Box::new(file);
-        Ok(Some(Part { name, pull: Pull::new(BufReader::with_capacity(1 << 16, bytes), bounds) }))
+        Ok(Some(XmlPart { name, pull: Pull::new(BufReader::with_capacity(1 << 16, bytes), bounds) }))
     }
 
     /// Whether there is such a part.
@@ -99,14 +99,19 @@ fn folded(name: &str) -> String {
     name.trim_start_matches('/').replace('\\', "/").to_lowercase()
 }
 
-fn told(part: &str, error: ZipError) -> Fault {
+fn told(part: &str, error: ZipError) -> WorkbookFault {
     match error {
-        ZipError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Fault::Read(error),
-        ZipError::UnsupportedArchive(text) if text == ZipError::PASSWORD_REQUIRED => Fault::Password,
-        ZipError::CompressionMethodNotSupported(_) => Fault::Damaged {
+        ZipError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            WorkbookFault::Read(error)
+        }
+        ZipError::UnsupportedArchive(text) if text == ZipError::PASSWORD_REQUIRED => WorkbookFault::Password,
+        ZipError::CompressionMethodNotSupported(_) => WorkbookFault::Damaged {
             part: part.to_owned(),
             what: say!("it is compressed in a way that workbooks are not"),
         },
-        _ => Fault::Damaged { part: part.to_owned(), what: say!("the archive is broken, or not complete") },
+        _ => WorkbookFault::Damaged {
+            part: part.to_owned(),
+            what: say!("the archive is broken, or not complete"),
+        },
     }
 }

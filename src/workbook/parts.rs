@@ -5,9 +5,9 @@ use std::{
     io::{Read, Seek},
 };
 
-use super::{Fault, Tab, date, package::Package};
+use super::{Tab, WorkbookFault, date, package::Package};
 use crate::{
-    markup::{Tag, Token},
+    markup::{Tag, XmlToken},
     say,
 };
 
@@ -27,26 +27,26 @@ pub(crate) struct Strings {
 
 impl Strings {
     /// Reads them; there are none if there is no such part.
-    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Self, Fault> {
+    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Self, WorkbookFault> {
         let mut strings = Self::default();
         let Some(mut part) = package.part(name, Some(STRINGS_MAX))? else { return Ok(strings) };
         let (mut inside, mut phonetic) = (false, false);
         loop {
             match part.next_token()? {
-                Token::Open(tag) => match tag.name() {
+                XmlToken::Open(tag) => match tag.name() {
                     "t" => inside = !phonetic,
                     "rPh" => phonetic = true,
                     _ => {}
                 },
-                Token::Text(text) if inside => strings.text.push_str(&text),
-                Token::Close(tag) => match tag.local_name().as_ref() {
+                XmlToken::Text(text) if inside => strings.text.push_str(&text),
+                XmlToken::Close(tag) => match tag.local_name().as_ref() {
                     "t" => inside = false,
                     "rPh" => phonetic = false,
                     "si" => strings.ends.push(strings.text.len()),
                     _ => {}
                 },
-                Token::End => return Ok(strings),
-                Token::Text(_) | Token::Nothing => {}
+                XmlToken::End => return Ok(strings),
+                XmlToken::Text(_) | XmlToken::Nothing => {}
             }
         }
     }
@@ -60,16 +60,19 @@ impl Strings {
 }
 
 /// For each style of cells, whether it shows a number as a date.
-pub(crate) fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Vec<bool>, Fault> {
+pub(crate) fn date_styles<R: Read + Seek>(
+    package: &mut Package<R>,
+    name: &str,
+) -> Result<Vec<bool>, WorkbookFault> {
     let mut styles = Vec::new();
     let Some(mut part) = package.part(name, Some(SMALL_MAX))? else { return Ok(styles) };
     let (mut own, mut within) = (HashMap::new(), false);
     loop {
         match part.next_token()? {
-            Token::Open(tag) => match tag.name() {
+            XmlToken::Open(tag) => match tag.name() {
                 "numFmt" => {
-                    let [number, code] =
-                        take(&tag, ["numFmtId", "formatCode"]).map_err(|fault| Fault::of(name, fault))?;
+                    let [number, code] = take(&tag, ["numFmtId", "formatCode"])
+                        .map_err(|fault| WorkbookFault::of(name, fault))?;
                     if let Some(number) = number.and_then(|number| number.parse::<u32>().ok())
                         && own.len() < COUNT_MAX
                     {
@@ -78,15 +81,16 @@ pub(crate) fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) 
                 }
                 "cellXfs" => within = true,
                 "xf" if within && styles.len() < COUNT_MAX => {
-                    let [number] = take(&tag, ["numFmtId"]).map_err(|fault| Fault::of(name, fault))?;
+                    let [number] =
+                        take(&tag, ["numFmtId"]).map_err(|fault| WorkbookFault::of(name, fault))?;
                     let number = number.and_then(|number| number.parse().ok()).unwrap_or(0);
                     styles.push(own.get(&number).copied().unwrap_or(date::is_date_number(number)));
                 }
                 _ => {}
             },
-            Token::Close(tag) if tag.local_name().as_ref() == "cellXfs" => within = false,
-            Token::End => return Ok(styles),
-            Token::Close(_) | Token::Text(_) | Token::Nothing => {}
+            XmlToken::Close(tag) if tag.local_name().as_ref() == "cellXfs" => within = false,
+            XmlToken::End => return Ok(styles),
+            XmlToken::Close(_) | XmlToken::Text(_) | XmlToken::Nothing => {}
         }
     }
 }
@@ -105,7 +109,7 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>) -> Result<Self, Fault> {
+    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>) -> Result<Self, WorkbookFault> {
         let start = relations(package, "_rels/.rels", "")?;
         let name = start.into_iter().find(|relation| relation.kind.ends_with("/officeDocument"));
         let name = name.map_or_else(|| "xl/workbook.xml".to_owned(), |relation| relation.target);
@@ -123,18 +127,19 @@ impl Book {
                 false if package.has("content.xml") => say!("an OpenDocument table (.ods)"),
                 false => say!("a ZIP archive without a workbook in it"),
             };
-            return Err(Fault::Other { what });
+            return Err(WorkbookFault::Other { what });
         };
         loop {
             match part.next_token()? {
-                Token::Open(tag) => match tag.name() {
+                XmlToken::Open(tag) => match tag.name() {
                     "workbookPr" => {
-                        let [value] = take(&tag, ["date1904"]).map_err(|fault| Fault::of(&name, fault))?;
+                        let [value] =
+                            take(&tag, ["date1904"]).map_err(|fault| WorkbookFault::of(&name, fault))?;
                         book.from_1904 = matches!(value.as_deref(), Some("1" | "true"));
                     }
                     "sheet" if book.sheets.len() < COUNT_MAX => {
-                        let [title, id, state] =
-                            take(&tag, ["name", "id", "state"]).map_err(|fault| Fault::of(&name, fault))?;
+                        let [title, id, state] = take(&tag, ["name", "id", "state"])
+                            .map_err(|fault| WorkbookFault::of(&name, fault))?;
                         let hidden = state.is_some_and(|state| state != "visible");
                         let target = relations.iter().find(|relation| Some(&relation.id) == id.as_ref());
                         // Sheets that are charts or macros have no cells.
@@ -146,7 +151,7 @@ impl Book {
                     }
                     _ => {}
                 },
-                Token::End => return Ok(book),
+                XmlToken::End => return Ok(book),
                 _ => {}
             }
         }
@@ -165,14 +170,14 @@ fn relations<R: Read + Seek>(
     package: &mut Package<R>,
     name: &str,
     folder: &str,
-) -> Result<Vec<Relation>, Fault> {
+) -> Result<Vec<Relation>, WorkbookFault> {
     let mut relations = Vec::new();
     let Some(mut part) = package.part(name, Some(SMALL_MAX))? else { return Ok(relations) };
     loop {
         match part.next_token()? {
-            Token::Open(tag) if tag.name() == "Relationship" && relations.len() < COUNT_MAX => {
+            XmlToken::Open(tag) if tag.name() == "Relationship" && relations.len() < COUNT_MAX => {
                 let [id, kind, target] =
-                    take(&tag, ["Id", "Type", "Target"]).map_err(|fault| Fault::of(name, fault))?;
+                    take(&tag, ["Id", "Type", "Target"]).map_err(|fault| WorkbookFault::of(name, fault))?;
                 let target = target.unwrap_or_default();
                 let target = match target.strip_prefix('/') {
                     Some(absolute) => absolute.to_owned(),
@@ -184,7 +189,7 @@ fn relations<R: Read + Seek>(
                     target,
                 });
             }
-            Token::End => return Ok(relations),
+            XmlToken::End => return Ok(relations),
             _ => {}
         }
     }
@@ -209,7 +214,7 @@ fn within(folder: &str, target: &str) -> String {
 pub(crate) fn take<const N: usize>(
     tag: &Tag<'_>,
     names: [&str; N],
-) -> Result<[Option<String>; N], crate::markup::Fault> {
+) -> Result<[Option<String>; N], crate::markup::DocumentFault> {
     let mut values = [const { None }; N];
     for attribute in tag.attributes() {
         let (name, value) = attribute?;
@@ -221,6 +226,6 @@ pub(crate) fn take<const N: usize>(
 }
 
 /// A part of that name is what an element says, or the workbook is damaged.
-pub(crate) fn missing(name: &str) -> Fault {
-    Fault::Damaged { part: name.to_owned(), what: say!("it is not there") }
+pub(crate) fn missing(name: &str) -> WorkbookFault {
+    WorkbookFault::Damaged { part: name.to_owned(), what: say!("it is not there") }
 }

@@ -3,13 +3,13 @@
 use std::io::{Read, Seek};
 
 use super::{
-    Area, Content, Fault, Flaw, Grid, Row, date,
+    Area, Content, EachRow, Flaw, Grid, Row, WorkbookFault, date,
     number::{self, Number},
     package::Package,
     parts::{Book, Strings, date_styles, missing, take},
 };
 use crate::{
-    markup::{Tag, Token},
+    markup::{Tag, XmlToken},
     say,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Xlsx<R> {
 
 impl<R: Read + Seek> Xlsx<R> {
     /// A sheet of a workbook, by the name of its part.
-    pub(crate) fn open(mut package: Package<R>, book: &Book, part: &str) -> Result<Self, Fault> {
+    pub(crate) fn open(mut package: Package<R>, book: &Book, part: &str) -> Result<Self, WorkbookFault> {
         let strings = Strings::read(&mut package, &book.strings)?;
         let dates = date_styles(&mut package, &book.styles)?;
         Ok(Self { package, strings, dates, from_1904: book.from_1904, part: part.to_owned() })
@@ -41,33 +41,32 @@ impl<R: Read + Seek> Xlsx<R> {
 }
 
 impl<R: Read + Seek> Grid for Xlsx<R> {
-    fn rows(&mut self, each: &mut dyn FnMut(&Row) -> Result<bool, Fault>) -> Result<(), Fault> {
+    fn rows(&mut self, each: &mut EachRow<'_>) -> Result<(), WorkbookFault> {
+        let told = |fault| WorkbookFault::of(&self.part, fault);
         let mut part = self.package.part(&self.part, None)?.ok_or_else(|| missing(&self.part))?;
         let context = Context { strings: &self.strings, dates: &self.dates, from_1904: self.from_1904 };
-        let (mut row, mut cell) = (Row::default(), Cell::default());
-        let (mut bytes, mut last) = (0, 0);
+        let (mut row, mut cell, mut bytes, mut last) = (Row::default(), Cell::default(), 0, 0);
         loop {
             let fault = match part.next_token()? {
-                Token::Open(tag) => match tag.name() {
+                XmlToken::Open(tag) => match tag.name() {
                     "row" => {
-                        (row.hidden, row.number) =
-                            begin_row(&tag, row.number).map_err(|fault| Fault::of(&self.part, fault))?;
+                        (row.hidden, row.number) = begin_row(&tag, row.number).map_err(told)?;
                         row.cells.clear();
                         (bytes, cell.next) = (0, 0);
                         (row.number <= last || row.number > ROWS_MAX)
                             .then(|| say!("row {n} stands in the wrong place", n = row.number))
                     }
-                    "c" => cell.begin(&tag).map_err(|fault| Fault::of(&self.part, fault))?,
+                    "c" => cell.begin(&tag).map_err(told)?,
                     name => {
                         cell.enter(name);
                         None
                     }
                 },
-                Token::Text(text) => {
+                XmlToken::Text(text) => {
                     bytes += cell.take(&text);
                     None
                 }
-                Token::Close(tag) => match tag.local_name().as_ref() {
+                XmlToken::Close(tag) => match tag.local_name().as_ref() {
                     "c" => match cell.content(&context) {
                         Ok(None) => None,
                         Ok(Some(content)) => {
@@ -90,33 +89,34 @@ impl<R: Read + Seek> Grid for Xlsx<R> {
                         None
                     }
                 },
-                Token::End => return Ok(()),
-                Token::Nothing => None,
+                XmlToken::End => return Ok(()),
+                XmlToken::Nothing => None,
             };
             if let Some(what) = fault {
                 return Err(part.damaged(what));
             }
             if bytes > ROW_MAX || row.cells.len() > COLUMNS_MAX as usize {
-                return Err(Fault::TooLarge { what: say!("row {n} takes more than 4 MiB", n = row.number) });
+                let what = say!("row {n} takes more than 4 MiB", n = row.number);
+                return Err(WorkbookFault::TooLarge { what });
             }
         }
     }
 
-    fn merged(&mut self) -> Result<Vec<Area>, Fault> {
+    fn merged(&mut self) -> Result<Vec<Area>, WorkbookFault> {
         let mut part = self.package.part(&self.part, None)?.ok_or_else(|| missing(&self.part))?;
         let mut areas = Vec::new();
         loop {
             match part.next_token()? {
-                Token::Open(tag) if tag.name() == "mergeCell" => {
-                    let [area] = take(&tag, ["ref"]).map_err(|fault| Fault::of(&self.part, fault))?;
+                XmlToken::Open(tag) if tag.name() == "mergeCell" => {
+                    let [area] = take(&tag, ["ref"]).map_err(|fault| WorkbookFault::of(&self.part, fault))?;
                     areas.extend(area.as_deref().and_then(Area::of));
                     if areas.len() > AREAS_MAX {
-                        return Err(Fault::TooLarge {
+                        return Err(WorkbookFault::TooLarge {
                             what: say!("more than {n} merged cells", n = AREAS_MAX),
                         });
                     }
                 }
-                Token::End => return Ok(areas),
+                XmlToken::End => return Ok(areas),
                 _ => {}
             }
         }
@@ -134,7 +134,7 @@ impl Area {
 }
 
 /// Whether a row is hidden, and its number: what it says, or the one after the last.
-fn begin_row(tag: &Tag<'_>, last: u32) -> Result<(bool, u32), crate::markup::Fault> {
+fn begin_row(tag: &Tag<'_>, last: u32) -> Result<(bool, u32), crate::markup::DocumentFault> {
     let [number, hidden] = take(tag, ["r", "hidden"])?;
     let number = number.and_then(|number| number.parse().ok()).unwrap_or(last.saturating_add(1));
     Ok((matches!(hidden.as_deref(), Some("1" | "true")), number))
@@ -193,7 +193,7 @@ struct Cell {
 
 impl Cell {
     /// Begins a cell; what is wrong with its place.
-    fn begin(&mut self, tag: &Tag<'_>) -> Result<Option<String>, crate::markup::Fault> {
+    fn begin(&mut self, tag: &Tag<'_>) -> Result<Option<String>, crate::markup::DocumentFault> {
         let [place_of, style, kind] = take(tag, ["r", "s", "t"])?;
         let column = match place_of.as_deref() {
             Some(text) => place(text).map(|(column, _)| column),

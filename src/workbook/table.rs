@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, Write};
 
 use super::{
-    Area, Choice, Container, Content, Fault, Flaw, Grid, Options, Row, Tab,
+    Area, Container, Content, Flaw, Grid, Options, Row, SheetChoice, Tab, WorkbookFault,
     header::{Header, LOOKED_AT},
     legacy::Xls,
     package::{Package, check_size},
@@ -19,7 +19,7 @@ const COVERED_MAX: u64 = 20_000_000;
 
 /// What was made of a workbook.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct WorkbookSummary {
     /// The sheet that was read.
     pub sheet: String,
     /// The first row of its header, from 1.
@@ -44,7 +44,7 @@ pub fn to_lines(
     mut file: impl Read + Seek,
     options: &Options,
     out: &mut impl Write,
-) -> Result<Summary, Fault> {
+) -> Result<WorkbookSummary, WorkbookFault> {
     check_size(&mut file)?;
     match Container::of(&mut file)? {
         Container::Zip => {
@@ -65,20 +65,20 @@ pub fn to_lines(
 }
 
 /// The sheet that is meant: the one that is named, or the first that is shown.
-fn choose(tabs: &[Tab], wanted: Option<&Choice>) -> Result<usize, Fault> {
+fn choose(tabs: &[Tab], wanted: Option<&SheetChoice>) -> Result<usize, WorkbookFault> {
     let found = match wanted {
         None => tabs.iter().position(|tab| !tab.hidden),
-        Some(Choice::Name(name)) => tabs.iter().position(|tab| tab.name.trim() == name.trim()),
-        Some(Choice::Number(number)) => number.checked_sub(1).filter(|at| *at < tabs.len()),
+        Some(SheetChoice::Name(name)) => tabs.iter().position(|tab| tab.name.trim() == name.trim()),
+        Some(SheetChoice::Number(number)) => number.checked_sub(1).filter(|at| *at < tabs.len()),
     };
     found.ok_or_else(|| {
         let wanted = match wanted {
             None => say!("that is shown"),
-            Some(Choice::Name(name)) => name.clone(),
-            Some(Choice::Number(number)) => number.to_string(),
+            Some(SheetChoice::Name(name)) => name.clone(),
+            Some(SheetChoice::Number(number)) => number.to_string(),
         };
         let there: Vec<_> = tabs.iter().map(|tab| tab.name.as_str()).collect();
-        Fault::NoSheet { wanted, there: there.join(", ") }
+        WorkbookFault::NoSheet { wanted, there: there.join(", ") }
     })
 }
 
@@ -88,21 +88,24 @@ fn write(
     at: usize,
     options: &Options,
     out: &mut impl Write,
-) -> Result<Summary, Fault> {
+) -> Result<WorkbookSummary, WorkbookFault> {
     let sheet = tabs[at].name.clone();
     let mut areas = grid.merged()?;
     let covered = |area: &Area| {
         u64::from(area.rows.1 - area.rows.0 + 1) * u64::from(area.columns.1 - area.columns.0 + 1)
     };
     if areas.iter().map(covered).sum::<u64>() > COVERED_MAX {
-        return Err(Fault::TooLarge { what: say!("merged cells over more than {n} cells", n = COVERED_MAX) });
+        return Err(WorkbookFault::TooLarge {
+            what: say!("merged cells over more than {n} cells", n = COVERED_MAX),
+        });
     }
     areas.sort_by_key(|area| area.rows.0);
     let head = head(&mut grid, options.header_row)?;
     let header = Header::find(&sheet, &head, &areas, options.header_row)?;
     drop(head);
     let columns = header.names.iter().map(|(_, name)| name.clone()).collect();
-    let summary = Summary { sheet, header_row: header.row, columns, tabs, ..Summary::default() };
+    let summary =
+        WorkbookSummary { sheet, header_row: header.row, columns, tabs, ..WorkbookSummary::default() };
     let last = header.last.saturating_add(options.skip);
     let mut lines = Lines { header, summary, line: Vec::new(), left: OUTPUT_MAX, last };
     let mut covers = Covers { areas: &areas, next: 0, open: Vec::new() };
@@ -117,7 +120,7 @@ fn write(
 }
 
 /// The first rows that hold something, and the one that is named.
-fn head(grid: &mut impl Grid, wanted: Option<u32>) -> Result<Vec<Row>, Fault> {
+fn head(grid: &mut impl Grid, wanted: Option<u32>) -> Result<Vec<Row>, WorkbookFault> {
     let mut head = Vec::new();
     grid.rows(&mut |row| {
         let beyond = wanted.is_some_and(|wanted| row.number > wanted + 4);
@@ -167,7 +170,7 @@ impl Covers<'_> {
 
 struct Lines {
     header: Header,
-    summary: Summary,
+    summary: WorkbookSummary,
     line: Vec<u8>,
     left: u64,
     /// The last row that was written, or that of the header.
@@ -175,7 +178,12 @@ struct Lines {
 }
 
 impl Lines {
-    fn write(&mut self, row: &Row, covered: Vec<(u32, Content)>, out: &mut impl Write) -> Result<(), Fault> {
+    fn write(
+        &mut self,
+        row: &Row,
+        covered: Vec<(u32, Content)>,
+        out: &mut impl Write,
+    ) -> Result<(), WorkbookFault> {
         if self.header.is_repeated_by(row) {
             return Ok(());
         }
@@ -203,8 +211,8 @@ impl Lines {
         self.left = self
             .left
             .checked_sub(self.line.len() as u64)
-            .ok_or_else(|| Fault::TooLarge { what: say!("more than 1 GiB would be made of it") })?;
-        out.write_all(&self.line).map_err(Fault::Write)
+            .ok_or_else(|| WorkbookFault::TooLarge { what: say!("more than 1 GiB would be made of it") })?;
+        out.write_all(&self.line).map_err(WorkbookFault::Write)
     }
 
     fn cell(&mut self, column: u32, content: &Content) {

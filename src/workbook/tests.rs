@@ -17,7 +17,7 @@ fn workbook(fill: impl FnOnce(&mut Worksheet)) -> Vec<u8> {
     workbook.save_to_buffer().unwrap()
 }
 
-fn read_with(bytes: &[u8], options: &Options) -> Result<(Summary, Vec<Value>), String> {
+fn read_with(bytes: &[u8], options: &Options) -> Result<(WorkbookSummary, Vec<Value>), String> {
     let mut out = Vec::new();
     let summary = to_lines(Cursor::new(bytes), options, &mut out).map_err(|fault| fault.to_string())?;
     let lines = std::str::from_utf8(&out).unwrap().split_terminator('\n');
@@ -25,7 +25,7 @@ fn read_with(bytes: &[u8], options: &Options) -> Result<(Summary, Vec<Value>), S
     Ok((summary, lines.map(row).collect()))
 }
 
-fn read(bytes: &[u8]) -> (Summary, Vec<Value>) {
+fn read(bytes: &[u8]) -> (WorkbookSummary, Vec<Value>) {
     read_with(bytes, &Options::default()).unwrap()
 }
 
@@ -146,11 +146,11 @@ fn sheets_are_chosen() {
     let bytes = workbook.save_to_buffer().unwrap();
     let choose = |sheet| read_with(&bytes, &Options { sheet, header_row: None, skip: 0 });
     assert_eq!(choose(None).unwrap().0.sheet, "一月");
-    assert_eq!(choose(Some(Choice::Name("二月".to_owned()))).unwrap().1[0]["号"], "2");
-    assert_eq!(choose(Some(Choice::Number(1))).unwrap().0.sheet, "目录");
-    let told = choose(Some(Choice::Name("三月".to_owned()))).unwrap_err();
+    assert_eq!(choose(Some(SheetChoice::Name("二月".to_owned()))).unwrap().1[0]["号"], "2");
+    assert_eq!(choose(Some(SheetChoice::Number(1))).unwrap().0.sheet, "目录");
+    let told = choose(Some(SheetChoice::Name("三月".to_owned()))).unwrap_err();
     assert_eq!(told, "it has no sheet 三月. It has: 目录, 一月, 二月");
-    assert!(choose(Some(Choice::Number(0))).is_err());
+    assert!(choose(Some(SheetChoice::Number(0))).is_err());
 }
 
 #[test]

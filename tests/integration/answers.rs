@@ -15,8 +15,8 @@ use fiscwatch::{
     event::TimeDelta,
     lists::List,
     store::{
-        ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, Late, LinkError, NotTaken, Store, Stored,
-        back_up, restore, verify_backup,
+        ATTACHMENTS, BackupOptions, Cases, Fate, JournalView, LateOf, LinkError, Store, StoredFile, Upload,
+        UploadError, back_up, restore, verify_backup,
     },
 };
 
@@ -59,13 +59,13 @@ fn send(w: &World, id: &str, again: bool) -> String {
     LinkKey::of(w.dir.path()).token(id, alert.inquiry.unwrap().at).unwrap()
 }
 
-fn file(w: &World, name: &str, bytes: &[u8]) -> Result<Stored, NotTaken> {
-    let mut incoming = Incoming::begin(w.dir.path(), 1 << 20)?;
+fn file(w: &World, name: &str, bytes: &[u8]) -> Result<StoredFile, UploadError> {
+    let mut incoming = Upload::begin(w.dir.path(), 1 << 20)?;
     bytes.chunks(1000).try_for_each(|part| incoming.add(part))?;
     incoming.finish(name)
 }
 
-fn answer(w: &World, token: &str, text: &str, files: &[Stored]) -> Result<Alert, LinkError> {
+fn answer(w: &World, token: &str, text: &str, files: &[StoredFile]) -> Result<Alert, LinkError> {
     let mut cases = Cases::open(w.dir.path()).unwrap();
     cases.answer(token, (text.to_owned(), String::from("李会计")), files, &w.desk(), w.now)
 }
@@ -211,10 +211,10 @@ fn alerts_past_their_last_day_are_counted_by_unit_and_officer() {
     }
     let late = |by, days: i64, most| w.outbox.late(by, w.now + days * DAY, most).unwrap();
     let of = |value: &str, late: i64| (value.to_owned(), late);
-    assert_eq!(late(Late::Unit, 0, 20), []);
-    assert_eq!(late(Late::Unit, 30, 20), [of("101001", 2), of("102001", 1)]);
-    assert_eq!(late(Late::Unit, 30, 1), [of("101001", 2), of("other", 1)]);
-    assert_eq!(late(Late::Officer, 30, 20), [of("", 3)], "nobody has taken them on");
+    assert_eq!(late(LateOf::Unit, 0, 20), []);
+    assert_eq!(late(LateOf::Unit, 30, 20), [of("101001", 2), of("102001", 1)]);
+    assert_eq!(late(LateOf::Unit, 30, 1), [of("101001", 2), of("other", 1)]);
+    assert_eq!(late(LateOf::Officer, 30, 20), [of("", 3)], "nobody has taken them on");
 }
 
 /// Whoever asked, by the list of officers; the routes, where nobody says how officers are reached.
@@ -298,11 +298,11 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
 fn files_are_bounded_decided_by_content_and_leave_nothing_when_refused() {
     let w = world(CONFIG);
     for wrong in [&b"MZ\x90\x00program"[..], b"<html><script>alert(1)</script>", b"", b"#!/bin/sh\nrm"] {
-        assert!(matches!(file(&w, "发票.pdf", wrong), Err(NotTaken::Kind(_))), "{wrong:?}");
+        assert!(matches!(file(&w, "发票.pdf", wrong), Err(UploadError::Kind(_))), "{wrong:?}");
     }
-    let mut incoming = Incoming::begin(w.dir.path(), 1 << 20).unwrap();
+    let mut incoming = Upload::begin(w.dir.path(), 1 << 20).unwrap();
     incoming.add(&vec![b'x'; 1 << 20]).unwrap();
-    assert!(matches!(incoming.add(b"x"), Err(NotTaken::TooLarge(_))));
+    assert!(matches!(incoming.add(b"x"), Err(UploadError::TooLarge(_))));
     assert_eq!(stored(&w), 1);
     drop(incoming);
     assert_eq!(stored(&w), 0);
@@ -325,7 +325,7 @@ fn files_are_in_backups_and_checked_and_what_nothing_names_is_swept() {
     assert_eq!(stored(&w), 2);
     let schema = Decoder::new(calendar()).schema().clone();
     let verified = |dir: &Path| {
-        let checks = History::open(dir, &schema).unwrap().verify(&schema).unwrap();
+        let checks = JournalView::open(dir, &schema).unwrap().verify(&schema).unwrap();
         checks.into_iter().find(|check| check.name == "attachments").unwrap().problems
     };
     assert_eq!(verified(w.dir.path()), [""; 0]);

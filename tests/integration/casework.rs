@@ -4,15 +4,15 @@
 use fiscwatch::{
     access::{Role, Roles},
     alert::{
-        Action, Alert, Outcome, State,
+        Action, Alert, CaseOutcome, State,
         casework::Terms,
-        desk::{Matter, Order},
+        desk::{EntryTopic, Order},
     },
     decode::Decoder,
     event::{Cents, TimeDelta},
     lists::List,
     sql::functions::Workdays,
-    store::{Accounts, CaseError, CaseFilter, Cases, HandOver, History, Kinship},
+    store::{Accounts, CaseError, CaseFilter, Cases, HandOver, JournalView, Kinship},
 };
 use jiff::civil::date;
 use serde_json::Value;
@@ -80,7 +80,7 @@ fn to(name: &str) -> Terms {
     Terms { to: Some(name.to_owned()), ..Terms::default() }
 }
 
-fn came_to(outcome: Outcome, amount: Option<i64>) -> Terms {
+fn came_to(outcome: CaseOutcome, amount: Option<i64>) -> Terms {
     let amount = amount.map(|cents| Cents::new(cents.into()));
     Terms { outcome: Some(outcome), amount, ..Terms::default() }
 }
@@ -131,7 +131,7 @@ fn a_shift_is_handed_over_whole_or_not_at_all() {
         office.does(id, "王", Action::Acknowledge);
     }
     office.does(&ids[2], "王", Action::Confirm);
-    office.give(&ids[2], "王", Action::Close, "x", came_to(Outcome::NoFault, None)).unwrap();
+    office.give(&ids[2], "王", Action::Close, "x", came_to(CaseOutcome::NoFault, None)).unwrap();
     let shift = |from: &str, to: &str| {
         let (from, to) = (from.to_owned(), to.to_owned());
         HandOver { from, to, who: String::from("王"), why: Some(String::from("夜班")) }
@@ -190,7 +190,7 @@ fn the_last_day_is_a_workday_and_what_is_past_it_is_escalated_once() {
     w.now += 9 * DAY;
     w.bundle();
     assert_eq!(escalations(&w), 2);
-    assert_eq!(Matter::parse("escalated"), Some(Matter::Escalated));
+    assert_eq!(EntryTopic::parse("escalated"), Some(EntryTopic::Escalated));
 }
 
 #[test]
@@ -258,15 +258,15 @@ fn a_case_is_closed_with_an_outcome_and_returned_money_with_its_amount() {
     assert!(
         close(Terms { amount: Some(Cents::new(1)), ..Terms::default() }).contains("goes with an outcome")
     );
-    assert!(close(came_to(Outcome::MoneyReturned, None)).contains("how much money"));
-    assert!(close(came_to(Outcome::MoneyReturned, Some(0))).contains("how much money"));
+    assert!(close(came_to(CaseOutcome::MoneyReturned, None)).contains("how much money"));
+    assert!(close(came_to(CaseOutcome::MoneyReturned, Some(0))).contains("how much money"));
     assert!(
         office
-            .refused(&id, "王", Action::Rectify, came_to(Outcome::NoFault, None))
+            .refused(&id, "王", Action::Rectify, came_to(CaseOutcome::NoFault, None))
             .contains("`outcome` goes with")
     );
     let closed = office
-        .give(&id, "王", Action::Close, "已追回", came_to(Outcome::MoneyReturned, Some(120_000)))
+        .give(&id, "王", Action::Close, "已追回", came_to(CaseOutcome::MoneyReturned, Some(120_000)))
         .unwrap();
     assert_eq!((closed.state, closed.case.outcome_amount), (State::Closed, Some(Cents::new(120_000))));
     let last = office.history(&id).pop().unwrap();
@@ -328,7 +328,7 @@ fn facts_are_in_the_chain() {
     assert_eq!(database.execute(changed, []).unwrap(), 1);
     drop(database);
     let schema = std::sync::Arc::clone(Decoder::new(calendar()).schema());
-    let checks = History::open(w.dir.path(), &schema).unwrap().verify(&schema).unwrap();
+    let checks = JournalView::open(w.dir.path(), &schema).unwrap().verify(&schema).unwrap();
     let said = format!("{checks:?}");
     assert!(said.contains("alert_history: record 2 does not follow"), "{said}");
 }

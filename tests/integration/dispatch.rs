@@ -14,7 +14,7 @@ use fiscwatch::{
     finding::Finding,
     lists::{List, Lists},
     notify::{SendError, Sink, Sinks, dispatch::Dispatch},
-    personal::{Kind, Kinds},
+    personal::{Kinds, PersonalKind},
     rule::{Language, Rule, RuleSet, compile::Compiler},
     store::{Cases, Commit, Fate, Outbox, Store},
 };
@@ -218,16 +218,16 @@ fn a_group_waits_then_tells_of_new_ones_and_of_ends_to_those_who_know() {
 #[test]
 fn an_alert_remembers_what_its_columns_told_of_persons() {
     let mut w = World::new(PLAIN);
-    w.personal.add("known", Kind::NAME);
+    w.personal.add("known", PersonalKind::NAME);
     w.find("exhausted", "L1", "101001");
     w.personal = Kinds::default();
-    w.personal.add("known", Kind::ACCOUNT);
+    w.personal.add("known", PersonalKind::ACCOUNT);
     w.find("exhausted", "L1", "101001");
     w.personal = Kinds::default();
     w.find("exhausted", "L1", "101001");
     let made = w.pass(MINUTE, "mail");
     let kinds = made[0].alerts[0].alert.personal.as_ref().unwrap();
-    assert_eq!(kinds.of("known"), Kind::ACCOUNT.and(Kind::NAME));
+    assert_eq!(kinds.of("known"), PersonalKind::ACCOUNT.and(PersonalKind::NAME));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use fiscwatch::{
     alert::{Desk, Policy},
     event::Instant,
     rule::Language,
-    store::{Accounts, Audit, Cases, Incoming, TokenSpec},
+    store::{Accounts, Audit, Cases, TokenSpec, Upload},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -159,7 +159,7 @@ fn files_of_the_case_go_along() {
     let bench = bench();
     let state = bench.path().join("state");
     let id = alerts(&bench)[0]["alert_id"].as_str().unwrap().to_owned();
-    let mut file = Incoming::begin(&state, 1000).unwrap();
+    let mut file = Upload::begin(&state, 1000).unwrap();
     file.add(b"%PDF-1.7 the contract").unwrap();
     let desk = Desk::new(Arc::new(Policy::silent(Language::Zh, &calendar())));
     let file = file.finish("合同.pdf").unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fiscwatch::forecast::{Forecasts, LineYear, Position, forecast};
+use fiscwatch::forecast::{Forecasts, LineYear, YearPosition, forecast};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ fn forecasts_do_not_depend_on_batches_restarts_or_sealing() {
 type Model = BTreeMap<String, (Value, [i128; 4])>;
 
 /// What the events say, added up one by one.
-fn model(events: &[Value], position: &Position) -> Model {
+fn model(events: &[Value], position: &YearPosition) -> Model {
     let mut model = Model::new();
     for event in events {
         let at = event["occurred_at"].as_i64().unwrap() * 1000;
@@ -211,7 +211,7 @@ fn forecasts_take_what_a_plain_model_takes() {
     let calendar = calendar();
     for tick in [ticks[0], ticks[ticks.len() - 1]] {
         let now = calendar.parse(tick).unwrap();
-        let position = Position::at(&calendar, now).unwrap();
+        let position = YearPosition::at(&calendar, now).unwrap();
         let model = model(seen(&events, now.as_micros()), &position);
         let line = |(id, (attributes, sums)): (&'_ String, &'_ (Value, [i128; 4]))| {
             let text = |name: &str| attributes[name].as_str().unwrap().to_owned();

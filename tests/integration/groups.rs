@@ -9,7 +9,7 @@ use fiscwatch::{
     engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
     evaluate::Evaluator,
     event::{Column, Instant, TimeDelta},
-    ledger::{Attributes, Balances, Ledger, Trial},
+    ledger::{Attributes, Balances, Ledger, TrialScope},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
     stream::Payload,
@@ -167,7 +167,7 @@ proptest! {
             application.as_object_mut().unwrap().remove("reason");
         }
         let decoded = decoder().decode(&[block(Payload::JsonLines(lines(&applications).into()))], None);
-        let tried = stream.sequencer.try_out(&decoded, Trial::Together, &evaluator).after.groups;
+        let tried = stream.sequencer.try_out(&decoded, TrialScope::Together, &evaluator).after.groups;
         let done = stream.takes(&applications).after.groups;
         prop_assert_eq!(tried.len(), done.len());
         for (tried, done) in tried.iter().zip(&done) {

@@ -6,8 +6,8 @@ use fiscwatch::{
     config::Config,
     daemon::load_rules,
     event::schema::event_schema,
-    store::History,
-    trial::journal::{Course, replay},
+    store::JournalView,
+    trial::journal::{JournalRun, replay},
 };
 use serde_json::{Value, json};
 
@@ -248,19 +248,19 @@ fn what_would_take_too_much_memory_is_stopped() {
     );
     let config = Config::parse("fiscwatch.yaml", &text, bench.path(), std::iter::empty()).unwrap();
     let rules = load_rules(&config).unwrap_or_else(|e| panic!("{e:?}"));
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name)).unwrap();
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name)).unwrap();
     let watermark = history.watermark().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let told = |course: Course| {
+    let told = |course: JournalRun| {
         let progress = Arc::default();
         let ran = replay(&course, Arc::clone(&rules), &history, (&watermark, None), &progress);
         runtime.block_on(ran).map(|again| again.findings.len()).map_err(|e| e.to_string())
     };
     let all = told(config.course()).unwrap();
     assert!(all > 20);
-    assert_eq!(told(Course { findings: all, ..config.course() }), Ok(all));
-    let many = told(Course { findings: all - 1, ..config.course() }).unwrap_err();
+    assert_eq!(told(JournalRun { findings: all, ..config.course() }), Ok(all));
+    let many = told(JournalRun { findings: all - 1, ..config.course() }).unwrap_err();
     assert!(many.contains(&format!("more than {} findings", all - 1)), "{many}");
-    let large = told(Course { memory: 0, ..config.course() }).unwrap_err();
+    let large = told(JournalRun { memory: 0, ..config.course() }).unwrap_err();
     assert!(large.contains("hold more than 0 MiB"), "{large}");
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod access;
+mod agreed;
 mod alerts;
 mod answers;
 mod approvals;

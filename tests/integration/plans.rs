@@ -7,7 +7,7 @@ use datafusion::catalog::TableProvider;
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler, Sequencer,
+        Committable, Dedup, Engine, EngineError, MemoryTables, Output, OutputDetail, Scheduler, Sequencer,
         Watermark, Windowing,
     },
     evaluate::{Evaluator, schedule::Tables},
@@ -117,7 +117,7 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
         )
         .unwrap(),
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
+        record: OutputDetail::Events,
         scheduler: Some(Scheduler::new(asked, limits, Arc::default())),
         asked: None,
         time_max: Arc::new(|| None),

@@ -190,9 +190,9 @@ const LINES_MAX: usize = 400;
 /// leaves the list.
 const LONGER: &[(&str, usize)] = &[
     ("src/cli/alerts/show.rs", 405),
-    ("src/config/resolve.rs", 475),
-    ("src/decode/mapped/mod.rs", 415),
-    ("src/http/decide.rs", 474),
+    ("src/config/resolve.rs", 452),
+    ("src/decode/mapped/mod.rs", 414),
+    ("src/http/decide.rs", 470),
     ("src/http/events.rs", 407),
     ("src/rule/load.rs", 453),
     ("src/rule/query.rs", 428),
@@ -227,6 +227,9 @@ fn files_are_short() {
             }
             Some(most) if lines > most => {
                 wrong.push(format!("{name} has grown to {lines} lines from {most}"));
+            }
+            Some(most) if lines < most => {
+                wrong.push(format!("{name} has {lines} lines: its number falls from {most}"));
             }
             None if lines > LINES_MAX => wrong.push(format!("{name} has {lines} lines: split it by purpose")),
             _ => {}

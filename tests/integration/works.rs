@@ -162,6 +162,8 @@ fn what_a_command_gives_is_given_over_the_api() {
         files.contains(&json!("index.html")) && files.contains(&json!("datapackage.json")),
         "{published}"
     );
+    // What it prints is a sentence for people, and no row.
+    assert_eq!((&published["rows_total"], &published["rows"]), (&json!(0), &json!([])), "{published}");
     let archive = files.last().unwrap().as_str().unwrap();
     let (status, zip) = desk.ask(
         "supervisor",

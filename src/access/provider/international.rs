@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
-use super::{Failed, Provider};
+use super::{CryptoError, Provider};
 
 pub(super) struct International;
 
@@ -20,19 +20,19 @@ impl Provider for International {
         "SHA256SUMS"
     }
 
-    fn digest(&self, data: &[u8]) -> Result<[u8; 32], Failed> {
+    fn digest(&self, data: &[u8]) -> Result<[u8; 32], CryptoError> {
         Ok(Sha256::digest(data).into())
     }
 
-    fn make(&self) -> Result<[u8; 32], Failed> {
+    fn make(&self) -> Result<[u8; 32], CryptoError> {
         Ok(rand::random())
     }
 
-    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, Failed> {
+    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, CryptoError> {
         Ok(SigningKey::from_bytes(private).verifying_key().as_bytes().to_vec())
     }
 
-    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, Failed> {
+    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Ok(SigningKey::from_bytes(private).sign(message).to_bytes().to_vec())
     }
 

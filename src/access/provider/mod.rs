@@ -10,7 +10,7 @@ use national::National;
 /// The library failed: it has no memory, or the system no random numbers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Failed(String);
+pub struct CryptoError(String);
 
 /// Algorithms for digests and signatures.
 pub(crate) trait Provider: Sync {
@@ -24,22 +24,22 @@ pub(crate) trait Provider: Sync {
     ///
     /// # Errors
     /// If the library has no memory.
-    fn digest(&self, data: &[u8]) -> Result<[u8; 32], Failed>;
+    fn digest(&self, data: &[u8]) -> Result<[u8; 32], CryptoError>;
     /// A new private key.
     ///
     /// # Errors
     /// If there are no random numbers.
-    fn make(&self) -> Result<[u8; 32], Failed>;
+    fn make(&self) -> Result<[u8; 32], CryptoError>;
     /// The public part of a private key, in bytes.
     ///
     /// # Errors
     /// If it is no key.
-    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, Failed>;
+    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, CryptoError>;
     /// Signs.
     ///
     /// # Errors
     /// If it is no key, or there are no random numbers.
-    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, Failed>;
+    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, CryptoError>;
     /// Whether a signature is that of a public key.
     fn is_signed(&self, public: &[u8], message: &[u8], signature: &[u8]) -> bool;
     /// What stands before the bytes of a public key in X.509.

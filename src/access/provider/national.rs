@@ -12,7 +12,7 @@ use openssl::{
     pkey_ctx::PkeyCtx,
 };
 
-use super::{Failed, Provider};
+use super::{CryptoError, Provider};
 
 pub(super) struct National;
 
@@ -60,7 +60,7 @@ fn point(group: &EcGroup, private: &BigNum) -> Result<EcPoint, ErrorStack> {
     Ok(point)
 }
 
-impl From<ErrorStack> for Failed {
+impl From<ErrorStack> for CryptoError {
     fn from(error: ErrorStack) -> Self {
         Self(error.to_string())
     }
@@ -79,11 +79,11 @@ impl Provider for National {
         "SM3SUMS"
     }
 
-    fn digest(&self, data: &[u8]) -> Result<[u8; 32], Failed> {
+    fn digest(&self, data: &[u8]) -> Result<[u8; 32], CryptoError> {
         Ok(sm3(&[data])?)
     }
 
-    fn make(&self) -> Result<[u8; 32], Failed> {
+    fn make(&self) -> Result<[u8; 32], CryptoError> {
         let group = group()?;
         let key = EcKey::generate(&group)?;
         let mut private = [0; 32];
@@ -91,14 +91,14 @@ impl Provider for National {
         Ok(private)
     }
 
-    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, Failed> {
+    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, CryptoError> {
         let (group, private) = (group()?, BigNum::from_slice(private)?);
         let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
         point(&group, &private)?.affine_coordinates(&group, &mut x, &mut y, &mut *BigNumContext::new()?)?;
         Ok([x.to_vec_padded(32)?, y.to_vec_padded(32)?].concat())
     }
 
-    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, Failed> {
+    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let digest = of_message(&self.public(private)?, message)?;
         let (group, private) = (group()?, BigNum::from_slice(private)?);
         let key = EcKey::from_private_components(&group, &private, &*point(&group, &private)?)?;

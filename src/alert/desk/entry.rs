@@ -9,10 +9,10 @@ use crate::event::{Instant, TimeDelta};
 /// What an outbox entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Matter {
+pub enum EntryTopic {
     /// The alert was opened, or became graver.
     Opened,
-    /// It is over.
+    /// The alert is over, by somebody or by itself.
     Ended,
     /// Nobody acknowledged it in time.
     Escalated,
@@ -24,9 +24,8 @@ pub enum Matter {
     Unanswered,
 }
 
-impl Matter {
-    /// All of them.
-    pub const ALL: [Self; 6] =
+impl EntryTopic {
+    pub(crate) const ALL: [Self; 6] =
         [Self::Opened, Self::Ended, Self::Escalated, Self::Explain, Self::Answered, Self::Unanswered];
 
     /// The word in the store.
@@ -51,24 +50,21 @@ impl Matter {
 
 /// One thing to tell one sink, not yet bundled with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// What about.
-    pub matter: Matter,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
+pub struct OutboxEntry {
+    pub(crate) matter: EntryTopic,
+    pub(crate) route: String,
+    pub(crate) sink: String,
     /// The recipient, if it is not for all of the sink's.
     pub recipient: Option<String>,
     /// What it has in common with others that are told together.
     pub group: Labels,
     /// How long it waits: the group's first, and when the group was told of before.
-    pub wait: Wait,
+    pub wait: EntryDue,
 }
 
 /// When an entry is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum EntryDue {
     /// After `group_wait`, or `group_interval` after the group's last notification.
     Group {
         /// `group_wait`
@@ -76,7 +72,7 @@ pub enum Wait {
         /// `group_interval`
         next: TimeDelta,
     },
-    /// At this instant.
+    /// At this instant, whatever else is waiting.
     Until(Instant),
 }
 
@@ -140,13 +136,13 @@ impl GroupKey {
     }
 }
 
-impl Entry {
+impl OutboxEntry {
     /// What entries that are told together share.
     #[must_use]
     pub fn group_key(&self) -> GroupKey {
         let kind = match (self.matter, self.wait) {
-            (Matter::Explain, _) => GroupKind::Letters,
-            (_, Wait::Until(_)) => GroupKind::Digest,
+            (EntryTopic::Explain, _) => GroupKind::Letters,
+            (_, EntryDue::Until(_)) => GroupKind::Digest,
             _ => GroupKind::Alerts,
         };
         let recipient = self.recipient.as_deref().unwrap_or_default();
@@ -158,8 +154,8 @@ impl Entry {
     #[must_use]
     pub fn due(&self, now: Instant, waiting: Option<Instant>, told: Option<Instant>) -> Instant {
         match self.wait {
-            Wait::Until(at) => at,
-            Wait::Group { first, next } => {
+            EntryDue::Until(at) => at,
+            EntryDue::Group { first, next } => {
                 let alone = match told {
                     Some(told) => (told.saturating_add(next)).max(now),
                     None => now.saturating_add(first),
@@ -177,7 +173,7 @@ mod tests {
     /// States have these texts: a key that is written otherwise would be another group after an upgrade.
     #[test]
     fn a_key_is_read_as_it_was_made() {
-        let entry = |matter, wait| Entry {
+        let entry = |matter, wait| OutboxEntry {
             matter,
             route: String::from("routes.0"),
             sink: String::from("mail"),
@@ -185,15 +181,15 @@ mod tests {
             group: Labels::default(),
             wait,
         };
-        let group = Wait::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
+        let group = EntryDue::Group { first: TimeDelta::ZERO, next: TimeDelta::ZERO };
         for (entry, kind, text) in [
-            (entry(Matter::Opened, group), GroupKind::Alerts, "routes.0 mail {}"),
+            (entry(EntryTopic::Opened, group), GroupKind::Alerts, "routes.0 mail {}"),
             (
-                entry(Matter::Opened, Wait::Until(Instant::EPOCH)),
+                entry(EntryTopic::Opened, EntryDue::Until(Instant::EPOCH)),
                 GroupKind::Digest,
                 "digest routes.0 mail {}",
             ),
-            (entry(Matter::Explain, group), GroupKind::Letters, "explain routes.0 mail {}"),
+            (entry(EntryTopic::Explain, group), GroupKind::Letters, "explain routes.0 mail {}"),
         ] {
             let key = entry.group_key();
             assert_eq!((key.kind(), key.text()), (kind, text));

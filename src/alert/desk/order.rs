@@ -17,7 +17,7 @@ pub enum Refusal {
         /// The version that was given.
         seen: i64,
     },
-    /// Something is missing.
+    /// The action lacks what it has to come with, such as a reason.
     #[error("{0}")]
     Missing(String),
 }
@@ -30,14 +30,14 @@ fn changed_meanwhile(now: i64, seen: i64) -> String {
     )
 }
 
-/// An officer's order.
+/// What an officer wants done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// What to do.
+    /// The transition that is asked for.
     pub action: Action,
-    /// Who.
+    /// The officer who asks, for the history.
     pub who: String,
-    /// Why.
+    /// The reason that the history shows, where one is needed.
     pub why: Option<String>,
     /// The version that the officer saw; `None` takes whatever there is.
     pub version: Option<i64>,

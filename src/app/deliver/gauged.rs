@@ -4,14 +4,13 @@ use crate::{
     alert::{Action, Policy},
     event::{Instant, TimeDelta},
     rule::Severity,
-    store::{Done, Late, Outbox, StoreError},
+    store::{AlertStep, LateOf, Outbox, StoreError},
     telemetry::Metrics,
 };
 
 /// What the gauges were last made of.
 #[derive(Debug, Default)]
 pub(super) struct Gauged {
-    /// When.
     at: Instant,
     /// The last line of the history that was counted.
     history: i64,
@@ -45,7 +44,7 @@ impl Gauged {
             return Ok(());
         }
         self.at = now;
-        for Done { seq, action, severity, after, is_over, after_letter } in
+        for AlertStep { seq, action, severity, after, is_over, after_letter } in
             outbox.history_after(self.history, HISTORY)?
         {
             self.history = seq;
@@ -84,7 +83,7 @@ impl Gauged {
 /// What is past its last day, and whose it is. Who has none any more has no series.
 fn late(outbox: &Outbox, metrics: &Metrics, now: Instant) -> Result<(), StoreError> {
     metrics.cases_late.reset();
-    for (by, word) in [(Late::Unit, "unit"), (Late::Officer, "officer")] {
+    for (by, word) in [(LateOf::Unit, "unit"), (LateOf::Officer, "officer")] {
         for (value, late) in outbox.late(by, now, LATE_MAX)? {
             metrics.cases_late.with_label_values(&[word, &value]).set(late);
         }

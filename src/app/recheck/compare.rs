@@ -12,12 +12,12 @@ use crate::{
     finding::Finding,
     rule::{RuleSet, compile::CompiledView},
     say,
-    store::{Check, History, InForce, Outcome, Problems},
-    trial::journal::{Again, Made},
+    store::{Check, CheckOutcome, InForce, JournalView, Problems},
+    trial::journal::{JournalResult, Made},
 };
 
 /// What can be compared.
-pub(crate) struct Compared<'r> {
+pub(crate) struct RecheckScope<'r> {
     pub rules: &'r RuleSet,
     /// Those that the last commit was judged by.
     pub in_force: BTreeMap<String, InForce>,
@@ -71,7 +71,7 @@ impl Counts {
 
 /// A rule whose findings can be compared.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
+pub(crate) struct ComparableRule {
     /// Since when it is in force.
     pub since: InForce,
     /// Whether its findings depend on the watermark.
@@ -80,9 +80,9 @@ pub(crate) struct Known {
     pub at_ticks: bool,
 }
 
-impl Compared<'_> {
+impl RecheckScope<'_> {
     /// The checks: the rules, the findings, and the ticks.
-    pub(crate) fn checks(self, history: &History, again: &Again) -> anyhow::Result<Vec<Check>> {
+    pub(crate) fn checks(self, history: &JournalView, again: &JournalResult) -> anyhow::Result<Vec<Check>> {
         let (known, rules) = self.known();
         let ticks = TickCheck {
             known: &known,
@@ -101,9 +101,9 @@ impl Compared<'_> {
     /// The findings of the state and of the replay, one by one.
     fn findings(
         &self,
-        history: &History,
-        again: &Again,
-        known: &BTreeMap<&str, Known>,
+        history: &JournalView,
+        again: &JournalResult,
+        known: &BTreeMap<&str, ComparableRule>,
         unanswered: &RuleTicks,
     ) -> anyhow::Result<Check> {
         let mut problems = Problems::default();
@@ -111,10 +111,10 @@ impl Compared<'_> {
         let mut seen = HashSet::new();
         let mut counts = Counts::default();
         // What a tick would have found that was passed without an answer, the state does not have.
-        let is_passed = |rule: Option<&Known>, id: &str, at: Instant| {
+        let is_passed = |rule: Option<&ComparableRule>, id: &str, at: Instant| {
             rule.is_some_and(|rule| rule.at_ticks) && self.ticks.passed.contains(&(id.to_owned(), at))
         };
-        let comparable = |rule: Option<&Known>, at: Instant, finding: &Finding| match rule {
+        let comparable = |rule: Option<&ComparableRule>, at: Instant, finding: &Finding| match rule {
             Some(rule) if rule.at_ticks && unanswered.contains(&(finding.rule_id.clone(), at)) => {
                 Comparable::Unanswered
             }
@@ -143,14 +143,14 @@ impl Compared<'_> {
             }
         }
         let mut check = problems.check("findings again", self.detail(&counts));
-        if check.outcome == Outcome::Ok && !unanswered.is_empty() {
-            check.outcome = Outcome::Incomplete;
+        if check.outcome == CheckOutcome::Ok && !unanswered.is_empty() {
+            check.outcome = CheckOutcome::Incomplete;
         }
         Ok(check)
     }
 
     /// Whether the journal tells what must have been found.
-    fn comparable(&self, rule: Option<&Known>, at: Instant, again: &Again) -> Comparable {
+    fn comparable(&self, rule: Option<&ComparableRule>, at: Instant, again: &JournalResult) -> Comparable {
         let ended = self.watermark.at == self.watermark.latest;
         let is_reached = ended || Some(at) <= again.watermark.at;
         match rule {
@@ -214,7 +214,7 @@ impl Compared<'_> {
     }
 
     /// The rules whose findings can be compared, and what is to be said about the others.
-    fn known(&self) -> (BTreeMap<&str, Known>, Check) {
+    fn known(&self) -> (BTreeMap<&str, ComparableRule>, Check) {
         const NAME: &str = "rules";
         let mut known = BTreeMap::new();
         let mut changed = Vec::new();
@@ -241,7 +241,7 @@ impl Compared<'_> {
                 changed.push(say!("{id} is in force since block {block} only", id = rule.id, block));
             }
             let at_ticks = matches!(compiled.view, CompiledView::Schedule(_));
-            known.insert(rule.id.as_str(), Known { since, by_watermark, at_ticks });
+            known.insert(rule.id.as_str(), ComparableRule { since, by_watermark, at_ticks });
         }
         let gone =
             self.in_force.keys().filter(|id| !self.rules.rules.iter().any(|rule| rule.rule.id == **id));

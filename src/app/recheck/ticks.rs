@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Range, compare::Known};
+use super::{Range, compare::ComparableRule};
 use crate::{
     engine::{RESTS_AFTER, RuleTicks, SavedWatermark, TICKS_MAX, Ticked},
     evaluate::schedule::PassedTick,
     event::{Instant, time::Calendar},
     say,
-    store::{Check, History, Outcome, Problems},
-    trial::journal::Again,
+    store::{Check, CheckOutcome, JournalView, Problems},
+    trial::journal::JournalResult,
 };
 
 /// What the state tells of ticks.
@@ -23,8 +23,7 @@ pub(crate) struct StoredTicks {
 }
 
 impl StoredTicks {
-    /// Reads them.
-    pub(crate) fn read(history: &History) -> anyhow::Result<Self> {
+    pub(crate) fn read(history: &JournalView) -> anyhow::Result<Self> {
         let passed = history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick));
         Ok(Self {
             noted: history.ticks()?,
@@ -43,7 +42,7 @@ impl StoredTicks {
 /// The check of ticks.
 pub(crate) struct TickCheck<'c> {
     /// The rules that can be compared.
-    pub known: &'c BTreeMap<&'c str, Known>,
+    pub known: &'c BTreeMap<&'c str, ComparableRule>,
     /// What the state tells.
     pub stored: &'c StoredTicks,
     /// The watermark of the last commit.
@@ -56,7 +55,7 @@ pub(crate) struct TickCheck<'c> {
 
 impl TickCheck<'_> {
     /// The ticks that were evaluated and could not be evaluated again: what they found is not compared.
-    pub(crate) fn unanswered<'a>(&self, again: &'a Again) -> Vec<&'a PassedTick> {
+    pub(crate) fn unanswered<'a>(&self, again: &'a JournalResult) -> Vec<&'a PassedTick> {
         let is_compared = |tick: &&PassedTick| {
             let Some(known) = self.known.get(tick.rule.as_str()) else { return false };
             let noted = self.stored.noted.iter().flatten();
@@ -69,7 +68,7 @@ impl TickCheck<'_> {
     }
 
     /// The check; `None` if no rule has ticks.
-    pub(crate) fn check(&self, again: &Again, unanswered: &[&PassedTick]) -> Option<Check> {
+    pub(crate) fn check(&self, again: &JournalResult, unanswered: &[&PassedTick]) -> Option<Check> {
         const NAME: &str = "ticks again";
         if !self.known.values().any(|rule| rule.at_ticks) {
             return None;
@@ -95,13 +94,13 @@ impl TickCheck<'_> {
         }
         let mut check = problems.check(NAME, detail);
         if !is_damaged && !unanswered.is_empty() {
-            check.outcome = Outcome::Incomplete;
+            check.outcome = CheckOutcome::Incomplete;
         }
         Some(check)
     }
 
     /// The ticks that were due, and that the state neither evaluated nor passed.
-    fn forgotten<'a>(&self, noted: &[Ticked], again: &'a Again) -> Vec<(&'a str, Instant)> {
+    fn forgotten<'a>(&self, noted: &[Ticked], again: &'a JournalResult) -> Vec<(&'a str, Instant)> {
         let evaluated: RuleTicks = noted.iter().map(|tick| (tick.rule_id.clone(), tick.at)).collect();
         let Some(reached) = self.watermark.at else { return Vec::new() };
         let reached = self.stored.owed_after.map_or(reached, |owed| reached.min(owed));

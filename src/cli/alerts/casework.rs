@@ -7,13 +7,13 @@ use clap::Args;
 use super::{ActArgs, act, remote};
 use crate::{
     access::Action as Permit,
-    alert::{Action, Desk, Facts, Outcome, casework::Terms},
+    alert::{Action, CaseOutcome, ChangeFacts, Desk, casework::Terms},
     cli::{
         ConfigArg,
         local::permit,
         officer::{Officer, now, wrong_usage},
         socket::Socket,
-        table::{Cell, Sheet},
+        table::{Cell, FactSheet},
     },
     http::{
         casework::{cents, day},
@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct CloseArgs {
     /// What came of it: money_returned, documents_supplied, budget_adjusted, handed_to_audit, handed_to_discipline or no_fault
     #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<Outcome>,
+    outcome: Option<CaseOutcome>,
     /// The outcome's amount in yuan; money_returned needs it
     #[arg(long, value_name = "YUAN")]
     amount: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) struct HandOverArgs {
 }
 
 /// What is known of an alert as a case.
-pub(crate) fn facts(alert: &AlertView, sheet: &mut Sheet) {
+pub(crate) fn facts(alert: &AlertView, sheet: &mut FactSheet) {
     let mut add = |name: String, value: Option<String>| {
         if let Some(value) = value {
             sheet.add(name, Cell::text(value));
@@ -105,7 +105,7 @@ pub(crate) fn facts(alert: &AlertView, sheet: &mut Sheet) {
 
 /// What a change says beside who did it: its facts, and why.
 pub(crate) fn words(change: &ChangeView) -> Option<String> {
-    let Facts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _, files } =
+    let ChangeFacts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _, files } =
         &change.facts;
     let given = (change.action == Action::Assign).then(|| match to {
         Some(to) => say!("to {to}", to),

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{Deed, Search},
+    app::{JournalEvent, Search},
     cli::{
         officer::now,
-        table::{Cell, Column, Table, plain, title},
+        table::{Cell, Table, TableColumn, plain, title},
     },
     config::Config,
     decode::Decoder,
@@ -22,7 +22,7 @@ use crate::{
     ledger::report::line_object,
     personal::{
         name,
-        number::{self, Tail},
+        number::{self, NumberTail},
     },
     say,
     store::{CaseFilter, Cases, Reader},
@@ -35,15 +35,15 @@ const BACK: TimeDelta = TimeDelta::days(365);
 
 /// What stands around an alert.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Context {
+pub(crate) struct AlertContext {
     /// The balances of its budget lines.
     pub lines: Vec<Map<String, Value>>,
     /// What is behind its latest finding, if that is about a window or a tick.
     pub behind: Option<Behind>,
     /// What its payee was paid besides.
-    pub payee: Option<Payee>,
+    pub payee: Option<PayeeContext>,
     /// The other alerts of its unit.
-    pub unit: Option<Unit>,
+    pub unit: Option<UnitContext>,
     /// Why something is missing.
     pub trouble: Option<String>,
 }
@@ -52,26 +52,26 @@ pub(crate) struct Context {
 #[derive(Debug, Serialize)]
 pub(crate) struct Behind {
     /// The latest of them.
-    pub events: Vec<Deed>,
+    pub events: Vec<JournalEvent>,
     /// Whether there are more.
     pub more: bool,
 }
 
 /// A payee with its payments of a year that are not in the alert.
 #[derive(Debug, Serialize)]
-pub(crate) struct Payee {
+pub(crate) struct PayeeContext {
     pub name: Option<String>,
     /// Its account, by which its payments are found.
     pub account: Option<String>,
     /// The latest of them.
-    pub payments: Vec<Deed>,
+    pub payments: Vec<JournalEvent>,
     /// Whether there are more.
     pub more: bool,
 }
 
 /// A unit with its other alerts.
 #[derive(Debug, Serialize)]
-pub(crate) struct Unit {
+pub(crate) struct UnitContext {
     pub code: String,
     /// The latest of them, with what became of each.
     pub alerts: Vec<AlertView>,
@@ -79,7 +79,7 @@ pub(crate) struct Unit {
     pub count: u64,
 }
 
-impl Context {
+impl AlertContext {
     /// Reads it. What takes too long or cannot be read is left out, and that is said.
     ///
     /// # Errors
@@ -116,11 +116,11 @@ impl Context {
 
     /// Takes accounts and names of persons out of the events.
     fn mask(&mut self) {
-        self.behind.iter_mut().flat_map(|behind| &mut behind.events).for_each(Deed::mask);
+        self.behind.iter_mut().flat_map(|behind| &mut behind.events).for_each(JournalEvent::mask);
         if let Some(payee) = &mut self.payee {
             payee.name = payee.name.take().map(|name| name::masked_owner(&name));
-            payee.account = payee.account.take().map(|account| number::masked(&account, Tail::Shown));
-            payee.payments.iter_mut().for_each(Deed::mask);
+            payee.account = payee.account.take().map(|account| number::masked(&account, NumberTail::Shown));
+            payee.payments.iter_mut().for_each(JournalEvent::mask);
         }
     }
 }
@@ -130,7 +130,7 @@ fn others(
     (cases, lens): (&Cases, Lens),
     code: &str,
     alert_id: &str,
-) -> anyhow::Result<Unit> {
+) -> anyhow::Result<UnitContext> {
     // One more: the alert itself is among them.
     let limit = u32::try_from(SHOWN + 1).ok();
     let filter = CaseFilter { unit: Some(code.to_owned()), limit, ..CaseFilter::default() };
@@ -138,7 +138,7 @@ fn others(
     let found = cases.list(&wanted)?;
     let others = found.into_iter().filter(|alert| alert.alert_id != alert_id).take(SHOWN);
     let others = others.map(|alert| lens.alert(alert, cases, &config.calendar));
-    Ok(Unit {
+    Ok(UnitContext {
         code: code.to_owned(),
         alerts: others.collect::<Result<_, _>>()?,
         count: cases.count(&wanted)?.saturating_sub(1),
@@ -186,7 +186,7 @@ impl Around<'_> {
     }
 
     /// The payee of the latest finding that has one, and what it was paid besides.
-    async fn payee(&self, findings: &[Finding]) -> anyhow::Result<Option<Payee>> {
+    async fn payee(&self, findings: &[Finding]) -> anyhow::Result<Option<PayeeContext>> {
         let Some(latest) = findings.first() else { return Ok(None) };
         let at = self.config.calendar.parse(&latest.at).map_err(|e| anyhow!("{}: {e}", latest.at))?;
         let named = |name: &str| {
@@ -213,19 +213,19 @@ impl Around<'_> {
             conditions.push(col("event_id").in_list(own, true));
         }
         let (payments, more) = self.journal.latest(&[EventType::Payment], conditions, SHOWN).await?;
-        Ok(Some(Payee { name, account, payments, more }))
+        Ok(Some(PayeeContext { name, account, payments, more }))
     }
 }
 
-impl Context {
+impl AlertContext {
     /// The balances of the lines concerned.
     pub(crate) fn lines_table(&self) -> Table {
         let money = ["total", "executed", "reserved", "available"];
         let mut table = Table::new(
-            [Column::new("budget_line_id", title("budget_line_id")).shrinks(10)]
+            [TableColumn::new("budget_line_id", title("budget_line_id")).shrinks(10)]
                 .into_iter()
-                .chain(money.map(|name| Column::new(name, title(name)).right()))
-                .chain([Column::new("executed_ratio", title("executed_ratio")).right().spare()]),
+                .chain(money.map(|name| TableColumn::new(name, title(name)).right()))
+                .chain([TableColumn::new("executed_ratio", title("executed_ratio")).right().spare()]),
         );
         for line in &self.lines {
             let text = |name: &str| line.get(name).map(plain).unwrap_or_default();

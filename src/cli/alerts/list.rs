@@ -12,7 +12,7 @@ use crate::{
         filter::{FilterArgs, states},
         persons::PersonsArg,
         socket::Socket,
-        table::{Cell, Column, Form, Table, more, pairs},
+        table::{Cell, ListFormat, Table, TableColumn, more, pairs},
     },
     event::time::Calendar,
     http::view::AlertView,
@@ -41,7 +41,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     persons: PersonsArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
@@ -125,16 +125,16 @@ pub(crate) fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
 
 fn empty_table() -> Table {
     Table::new([
-        Column::new("alert_id", say!("alert")),
-        Column::new("severity", say!("severity")),
-        Column::new("state", say!("state")),
-        Column::new("opened_at", say!("opened")).spare(),
-        Column::new("last_at", say!("event time")),
-        Column::new("findings", say!("findings")).right().spare(),
-        Column::new("owner", say!("officer")).shrinks(8).spare(),
-        Column::new("rule_id", say!("rule id")).unseen(),
-        Column::new("title", say!("rule")).shrinks(10),
-        Column::new("key", say!("key")).shrinks(12).spare(),
-        Column::new("summary", say!("summary")).shrinks(10),
+        TableColumn::new("alert_id", say!("alert")),
+        TableColumn::new("severity", say!("severity")),
+        TableColumn::new("state", say!("state")),
+        TableColumn::new("opened_at", say!("opened")).spare(),
+        TableColumn::new("last_at", say!("event time")),
+        TableColumn::new("findings", say!("findings")).right().spare(),
+        TableColumn::new("owner", say!("officer")).shrinks(8).spare(),
+        TableColumn::new("rule_id", say!("rule id")).unseen(),
+        TableColumn::new("title", say!("rule")).shrinks(10),
+        TableColumn::new("key", say!("key")).shrinks(12).spare(),
+        TableColumn::new("summary", say!("summary")).shrinks(10),
     ])
 }

@@ -4,11 +4,11 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::{casework, context::Context};
+use super::{casework, context::AlertContext};
 use crate::{
     access::Action as Permit,
     alert::{Alert, State, inquiry::Stage},
-    app::Deed,
+    app::JournalEvent,
     cli::{
         ConfigArg,
         notify::{occasion, state_word},
@@ -16,7 +16,7 @@ use crate::{
         persons::PersonsArg,
         runtime,
         socket::Socket,
-        table::{Cell, Column, Screen, Sheet, Table, handling, pairs, plain, title, visible},
+        table::{Cell, FactSheet, Screen, Table, TableColumn, handling, pairs, plain, title, visible},
     },
     config::Config,
     diagnostic::Diagnostic,
@@ -62,7 +62,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     // What is around it is found by whole accounts and names, whatever is shown of them.
     let mut detail = AlertDetail::read(&cases, &id, &config.calendar, Lens::Whole, draft)?;
     let runtime = runtime()?;
-    let context = runtime.block_on(Context::read(&config, &cases, &detail, lens));
+    let context = runtime.block_on(AlertContext::read(&config, &cases, &detail, lens));
     // What still reads when the time is over must not keep the process.
     runtime.shutdown_background();
     let context = context?;
@@ -111,7 +111,7 @@ impl Page<'_> {
     fn write(
         &self,
         detail: &AlertDetail,
-        context: Option<&Context>,
+        context: Option<&AlertContext>,
         out: &mut impl Write,
     ) -> std::io::Result<()> {
         let AlertDetail { alert, history, history_left_out: left, findings, waiting, notifications, draft } =
@@ -146,7 +146,7 @@ impl Page<'_> {
         out.write_all(table.render(self.screen).as_bytes())
     }
 
-    fn context(&self, context: &Context, out: &mut impl Write) -> std::io::Result<()> {
+    fn context(&self, context: &AlertContext, out: &mut impl Write) -> std::io::Result<()> {
         if !context.lines.is_empty() {
             self.part(out, &say!("budget lines"), &context.lines_table())?;
         }
@@ -186,8 +186,8 @@ impl Page<'_> {
         Cell::instant(text, self.calendar)
     }
 
-    fn facts(&self, a: &AlertView) -> Sheet {
-        let mut sheet = Sheet::default();
+    fn facts(&self, a: &AlertView) -> FactSheet {
+        let mut sheet = FactSheet::default();
         sheet.add(say!("alert"), Cell::text(&*a.alert_id));
         sheet.add(say!("rule"), Cell::text(say!("{title} ({id})", title = a.title, id = a.rule_id)));
         sheet.add(say!("severity"), Cell::Severity(a.severity.clone()));
@@ -264,11 +264,11 @@ impl Page<'_> {
 
     fn history(&self, history: &[ChangeView]) -> Table {
         let mut table = Table::new([
-            Column::new("done_at", say!("done")),
-            Column::new("who", say!("who")).shrinks(8),
-            Column::new("action", say!("action")),
-            Column::new("state", say!("state")),
-            Column::new("why", say!("why")).shrinks(12),
+            TableColumn::new("done_at", say!("done")),
+            TableColumn::new("who", say!("who")).shrinks(8),
+            TableColumn::new("action", say!("action")),
+            TableColumn::new("state", say!("state")),
+            TableColumn::new("why", say!("why")).shrinks(12),
         ]);
         for change in history {
             table.row([
@@ -284,10 +284,10 @@ impl Page<'_> {
 
     fn evidence(&self, findings: &[Finding]) -> Table {
         let mut table = Table::new([
-            Column::new("at", say!("event time")),
-            Column::new("subject", say!("event")).shrinks(10),
-            Column::new("summary", say!("summary")).shrinks(16),
-            Column::new("values", say!("values")).shrinks(12).spare(),
+            TableColumn::new("at", say!("event time")),
+            TableColumn::new("subject", say!("event")).shrinks(10),
+            TableColumn::new("summary", say!("summary")).shrinks(16),
+            TableColumn::new("values", say!("values")).shrinks(12).spare(),
         ]);
         for finding in findings {
             table.row([
@@ -300,15 +300,15 @@ impl Page<'_> {
         table
     }
 
-    fn deeds(&self, deeds: &[Deed]) -> Table {
+    fn deeds(&self, deeds: &[JournalEvent]) -> Table {
         let mut table = Table::new([
-            Column::new("occurred_at", say!("event time")),
-            Column::new("event_id", say!("event")).shrinks(8),
-            Column::new("unit_code", say!("unit")).shrinks(8).spare(),
-            Column::new("budget_line_id", title("budget_line_id")).shrinks(8).spare(),
-            Column::new("amount", say!("amount")).right(),
-            Column::new("payee_name", say!("payee")).shrinks(10),
-            Column::new("purpose", say!("purpose")).shrinks(8),
+            TableColumn::new("occurred_at", say!("event time")),
+            TableColumn::new("event_id", say!("event")).shrinks(8),
+            TableColumn::new("unit_code", say!("unit")).shrinks(8).spare(),
+            TableColumn::new("budget_line_id", title("budget_line_id")).shrinks(8).spare(),
+            TableColumn::new("amount", say!("amount")).right(),
+            TableColumn::new("payee_name", say!("payee")).shrinks(10),
+            TableColumn::new("purpose", say!("purpose")).shrinks(8),
         ]);
         for deed in deeds {
             table.row([
@@ -326,12 +326,12 @@ impl Page<'_> {
 
     fn others(&self, alerts: &[AlertView]) -> Table {
         let mut table = Table::new([
-            Column::new("alert_id", say!("alert")),
-            Column::new("severity", say!("severity")),
-            Column::new("state", say!("state")),
-            Column::new("last_at", say!("event time")),
-            Column::new("title", say!("rule")).shrinks(10),
-            Column::new("summary", say!("summary")).shrinks(10),
+            TableColumn::new("alert_id", say!("alert")),
+            TableColumn::new("severity", say!("severity")),
+            TableColumn::new("state", say!("state")),
+            TableColumn::new("last_at", say!("event time")),
+            TableColumn::new("title", say!("rule")).shrinks(10),
+            TableColumn::new("summary", say!("summary")).shrinks(10),
         ]);
         for alert in alerts {
             table.row([
@@ -348,10 +348,10 @@ impl Page<'_> {
 
     fn told(&self, waiting: &[WaitingView], notifications: &[NoticeView]) -> Table {
         let mut table = Table::new([
-            Column::new("at", say!("made or due")),
-            Column::new("to", say!("to")).shrinks(12),
-            Column::new("about", say!("about")),
-            Column::new("state", say!("notification")).shrinks(16),
+            TableColumn::new("at", say!("made or due")),
+            TableColumn::new("to", say!("to")).shrinks(12),
+            TableColumn::new("about", say!("about")),
+            TableColumn::new("state", say!("notification")).shrinks(16),
         ]);
         for w in waiting {
             let by = w.held_by.clone().unwrap_or_else(|| say!("its group"));

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{ConfigArg, Officer, now, person, told};
 use crate::{
     access::Action,
-    approval::{Matter, Office, Wish, action, rows::Rows},
+    approval::{Matter, NewMatter, Office, action, rows::ListAmendment},
     config::Config,
     daemon::{check_actions, office, with_adopted},
     decode::Decoder,
@@ -85,7 +85,7 @@ pub(crate) fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn of_list(args: &ProposeArgs, name: &str, config: &Config) -> anyhow::Result<Wish> {
+fn of_list(args: &ProposeArgs, name: &str, config: &Config) -> anyhow::Result<NewMatter> {
     let config = with_adopted(config.clone()).map_err(super::super::problems)?;
     ensure!(
         config.list_specs().any(|(known, _)| known == name),
@@ -103,7 +103,7 @@ fn of_list(args: &ProposeArgs, name: &str, config: &Config) -> anyhow::Result<Wi
             csv_rows(file)?.into_iter().map(text).collect()
         }
     };
-    let rows = Rows { put, remove: args.remove.clone() };
+    let rows = ListAmendment { put, remove: args.remove.clone() };
     rows.wish((name, &list), &args.reason).map_err(|why| anyhow!(why))
 }
 

@@ -6,7 +6,7 @@ use super::BacktestArgs;
 use crate::{
     cli::{
         problems, runtime,
-        table::{Cell, Column, Screen, Table, visible},
+        table::{Cell, Screen, Table, TableColumn, visible},
     },
     config::Config,
     daemon::load_rules,
@@ -69,12 +69,12 @@ impl Output for Kept {
 
 fn print(comparison: &Comparison, calendar: &Calendar) {
     let mut table = Table::new([
-        Column::new("rule", say!("rule id")).shrinks(16),
-        Column::new("before", say!("before")).right(),
-        Column::new("after", say!("after")).right(),
-        Column::new("kept", say!("kept")).right(),
-        Column::new("added", say!("added")).right(),
-        Column::new("removed", say!("removed")).right(),
+        TableColumn::new("rule", say!("rule id")).shrinks(16),
+        TableColumn::new("before", say!("before")).right(),
+        TableColumn::new("after", say!("after")).right(),
+        TableColumn::new("kept", say!("kept")).right(),
+        TableColumn::new("added", say!("added")).right(),
+        TableColumn::new("removed", say!("removed")).right(),
     ]);
     let changed = || comparison.rules.iter().filter(|(_, change)| change.is_any());
     for (rule, RuleDifference { kept, added, removed }) in changed() {

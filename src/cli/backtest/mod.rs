@@ -21,7 +21,7 @@ use crate::{
     ledger::{Ledger, report::line_object},
     private, say,
 };
-use report::Report;
+use report::BacktestReport;
 pub(crate) use report::{days, span_with};
 
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     }
     let rules = load_rules(&config).map_err(problems)?;
     let replay = args.events.replay(&config)?;
-    let mut report = Report::new(args, &config, replay.tables.clone())?;
+    let mut report = BacktestReport::new(args, &config, replay.tables.clone())?;
     let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut report));
     judged?;
     report.finish()?;

@@ -13,21 +13,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{BacktestArgs, create, scoring::Scoring};
 use crate::{
-    cli::table::{Cell, Column, Screen, Table, separated, title, visible},
+    cli::table::{Cell, Screen, Table, TableColumn, separated, title, visible},
     config::Config,
     diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::condition::RuleCounts,
     event::{Cents, EventType, Instant, period::JournalStart, time::Calendar},
     finding::Finding,
-    rule::Mode,
+    rule::RuleMode,
     say,
     source::Format,
     text::quoted,
 };
 
 /// What a backtest found.
-pub(crate) struct Report {
+pub(crate) struct BacktestReport {
     findings: Option<BufWriter<File>>,
     from: Option<Instant>,
     to: Option<Instant>,
@@ -43,7 +43,6 @@ pub(crate) struct Report {
     stages: Stages,
     started: std::time::Instant,
     progress: ProgressBar,
-    /// What schedules query.
     tables: Arc<MemoryTables>,
     scoring: Option<Scoring>,
     /// The times of the first and the last event.
@@ -67,7 +66,7 @@ const KEYS_MAX: usize = 1_000_000;
 /// Rejected records that are shown one by one.
 const REJECTS_SHOWN: usize = 5;
 
-impl Report {
+impl BacktestReport {
     pub(crate) fn new(
         args: &BacktestArgs,
         config: &Config,
@@ -230,15 +229,15 @@ impl Report {
     /// The rules that found something, or could not.
     fn by_rule(&self, payments: u64) -> Table {
         let mut table = Table::new([
-            Column::new("rule", say!("rule id")).shrinks(16),
-            Column::new("severity", say!("severity")),
-            Column::new("mode", say!("mode")).spare(),
-            Column::new("findings", say!("findings")).right(),
-            Column::new("keys", say!("keys")).right(),
-            Column::new("amount", title("amount")).right(),
-            Column::new("share", say!("of payments")).right(),
-            Column::new("excepted", say!("excepted")).right().spare(),
-            Column::new("errors", say!("errors")).right().spare(),
+            TableColumn::new("rule", say!("rule id")).shrinks(16),
+            TableColumn::new("severity", say!("severity")),
+            TableColumn::new("mode", say!("mode")).spare(),
+            TableColumn::new("findings", say!("findings")).right(),
+            TableColumn::new("keys", say!("keys")).right(),
+            TableColumn::new("amount", title("amount")).right(),
+            TableColumn::new("share", say!("of payments")).right(),
+            TableColumn::new("excepted", say!("excepted")).right().spare(),
+            TableColumn::new("errors", say!("errors")).right().spare(),
         ]);
         for (rule, report) in self.rules.iter().filter(|(_, report)| report.is_worth_a_line()) {
             #[allow(clippy::cast_precision_loss)]
@@ -360,15 +359,15 @@ pub(crate) fn days(span: Option<(Instant, Instant)>) -> f64 {
 }
 
 /// What a mode is called.
-fn mode_word(mode: Mode) -> String {
+fn mode_word(mode: RuleMode) -> String {
     match mode {
-        Mode::Live => say!("live"),
-        Mode::Shadow => say!("shadow"),
-        Mode::Disabled => say!("disabled"),
+        RuleMode::Live => say!("live"),
+        RuleMode::Shadow => say!("shadow"),
+        RuleMode::Disabled => say!("disabled"),
     }
 }
 
-impl Output for Report {
+impl Output for BacktestReport {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         batches.into_iter().try_for_each(|batch| self.take(batch))
     }

@@ -10,17 +10,17 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::table::{Cell, Column, Screen, Table, handling},
+    cli::table::{Cell, Screen, Table, TableColumn, handling},
     config::Config,
     event::{Instant, time::Calendar},
-    finding::{Finding, Handling, Mode},
+    finding::{Finding, Handling, RuleMode},
     say,
-    trial::score::{Labels, RuleScore},
+    trial::score::{LabelIndex, RuleScore},
 };
 
 /// Counts findings against labels. Rules in shadow are scored, and left out of the totals.
 pub(crate) struct Scoring {
-    labels: Labels,
+    labels: LabelIndex,
     calendar: Arc<Calendar>,
     rules: BTreeMap<String, Seen>,
     live: Totals,
@@ -47,7 +47,8 @@ impl Scoring {
     pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| say!("cannot read {path}", path = path.display()))?;
-        let labels = Labels::parse(&text, &config.calendar).with_context(|| path.display().to_string())?;
+        let labels =
+            LabelIndex::parse(&text, &config.calendar).with_context(|| path.display().to_string())?;
         let calendar = Arc::clone(&config.calendar);
         let (live, paging) = (Totals::default(), Totals::default());
         Ok(Self { labels, calendar, rules: BTreeMap::new(), live, paging })
@@ -59,7 +60,7 @@ impl Scoring {
         let right = self.labels.count(finding, at, start);
         let seen = self.rules.entry(finding.rule_id.clone()).or_default();
         seen.handling = Some(finding.handling);
-        seen.shadow = finding.mode == Mode::Shadow;
+        seen.shadow = finding.mode == RuleMode::Shadow;
         let alert = seen.keys.insert(Value::Object(finding.key.clone()).to_string());
         if seen.shadow {
             return;
@@ -73,10 +74,10 @@ impl Scoring {
     /// The table by rule, and the sums.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn print(&self, payments: u64, days: f64) {
-        let right = |name: &str, title: String| Column::new(name, title).right();
+        let right = |name: &str, title: String| TableColumn::new(name, title).right();
         let mut table = Table::new([
-            Column::new("rule", say!("rule id")).shrinks(16),
-            Column::new("handling", say!("handling")).spare(),
+            TableColumn::new("rule", say!("rule id")).shrinks(16),
+            TableColumn::new("handling", say!("handling")).spare(),
             right("findings", say!("findings")),
             right("right", say!("right")),
             right("precision", say!("precision")),

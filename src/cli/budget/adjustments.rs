@@ -5,13 +5,13 @@ use clap::Args;
 use crate::{
     cli::{
         ConfigArg,
-        table::{Cell, Column, Form, Table},
+        table::{Cell, ListFormat, Table, TableColumn},
     },
     config::Config,
     event::event_schema,
     say,
-    settle::book::{Entry, Wanted, book},
-    store::History,
+    settle::book::{Adjustment, AdjustmentFilter, book},
+    store::JournalView,
 };
 
 #[derive(Debug, Args)]
@@ -28,28 +28,28 @@ pub(crate) struct AdjustmentsArgs {
     #[command(flatten)]
     pub config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn adjustments(args: &AdjustmentsArgs, config: &Config) -> anyhow::Result<()> {
-    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
+    let history = JournalView::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
     history.agrees(&config.calendar)?;
-    let wanted = Wanted { year: args.year, line: args.line.clone(), unit: args.unit.clone() };
+    let wanted = AdjustmentFilter { year: args.year, line: args.line.clone(), unit: args.unit.clone() };
     let entries = book(&history, &wanted, &config.calendar)?;
     let mut table = Table::new([
-        Column::new("occurred_at", say!("event time")),
-        Column::new("budget_line_id", say!("budget line")).shrinks(8),
-        Column::new("action", say!("action")),
-        Column::new("amount", say!("amount")).right(),
-        Column::new("to_budget_line_id", say!("to")).shrinks(8),
-        Column::new("before", say!("total before")).right(),
-        Column::new("after", say!("total after")).right(),
-        Column::new("executed", say!("executed then")).right(),
-        Column::new("reserved", say!("reserved then")).right(),
-        Column::new("event_id", say!("event")).shrinks(8).spare(),
+        TableColumn::new("occurred_at", say!("event time")),
+        TableColumn::new("budget_line_id", say!("budget line")).shrinks(8),
+        TableColumn::new("action", say!("action")),
+        TableColumn::new("amount", say!("amount")).right(),
+        TableColumn::new("to_budget_line_id", say!("to")).shrinks(8),
+        TableColumn::new("before", say!("total before")).right(),
+        TableColumn::new("after", say!("total after")).right(),
+        TableColumn::new("executed", say!("executed then")).right(),
+        TableColumn::new("reserved", say!("reserved then")).right(),
+        TableColumn::new("event_id", say!("event")).shrinks(8).spare(),
     ]);
     for entry in &entries {
-        let Entry { occurred_at, budget_line_id, action, to_budget_line_id, event_id, .. } = entry;
+        let Adjustment { occurred_at, budget_line_id, action, to_budget_line_id, event_id, .. } = entry;
         table.row([
             Cell::instant(occurred_at, &config.calendar),
             Cell::text(&**budget_line_id),

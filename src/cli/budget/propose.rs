@@ -17,21 +17,21 @@ use crate::{
         ConfigArg,
         publish::written,
         runtime,
-        table::{Cell, Column, Form, Table},
+        table::{Cell, ListFormat, Table, TableColumn},
     },
     clock::{Clock, SystemClock},
     config::Config,
     decode::Decoder,
     evaluate::tables::budget_lines,
-    event::{self, Cents, Instant, money::format_cents, money::parse_amount},
+    event::{self, Cents, Instant, Ratio, money::format_cents, money::parse_amount},
     ledger::{Attributes, Ledger},
     say,
     settle::propose::{
-        self as settle, By, Cap, Driver, Key, MISSED, Measured, Past, Proposal, Proposed, measured, percent,
-        propose,
+        self as settle, BudgetProposal, Cap, CodeKind, Driver, LineKey, MISSED, Past, ProposalAccuracy,
+        ProposedLine, measured, percent, propose,
     },
     settle::sheet::proposal_workbook,
-    spreadsheet::Rows,
+    spreadsheet::GuardedCsv,
     store::Reader,
     text::quoted,
 };
@@ -62,7 +62,7 @@ pub(crate) struct ProposeArgs {
     #[command(flatten)]
     pub config: ConfigArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -81,9 +81,9 @@ pub(crate) fn run(args: &ProposeArgs, config: &Config) -> anyhow::Result<()> {
     }
     let year = args.year.unwrap_or_default();
     let by = match args.by {
-        ByArg::Function => By::Function,
-        ByArg::Class => By::Class,
-        ByArg::Unit => By::Unit,
+        ByArg::Function => CodeKind::Function,
+        ByArg::Class => CodeKind::Class,
+        ByArg::Unit => CodeKind::Unit,
     };
     let drivers = args.drivers.iter().map(|text| driver(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut caps = args.caps.iter().map(|text| cap(text)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -150,9 +150,9 @@ fn expected(config: &Config, ledger: &Ledger, now: Instant) -> anyhow::Result<BT
     Ok(made?.lines.into_iter().map(|(id, made)| (id, Cents::new(made.forecast.year_end))).collect())
 }
 
-fn key(attributes: &Attributes) -> Key {
+fn key(attributes: &Attributes) -> LineKey {
     let text = |column| attributes.text(column).unwrap_or_default().to_owned();
-    Key {
+    LineKey {
         region_code: text(event::Column::RegionCode),
         unit_code: text(event::Column::UnitCode),
         function_code: text(event::Column::FunctionCode),
@@ -177,6 +177,7 @@ fn driver(text: &str) -> anyhow::Result<Driver> {
         .ok()
         .filter(|rate| (-1_000_000..=10_000_000).contains(rate))
         .with_context(wrong)?;
+    let rate = Ratio::from_millionths(rate.into());
     Ok(Driver { name: name.trim().to_owned(), rate, codes: codes.trim().to_owned() })
 }
 
@@ -191,7 +192,7 @@ fn cap(text: &str) -> anyhow::Result<Cap> {
 }
 
 /// Writes a version beside those that are there; none is ever written over.
-fn keep(folder: &Path, proposal: &Proposal) -> anyhow::Result<PathBuf> {
+fn keep(folder: &Path, proposal: &BudgetProposal) -> anyhow::Result<PathBuf> {
     let named = |version: u32, ending: &str| format!("proposal-{}-v{version}.{ending}", proposal.fiscal_year);
     let is_new = |version: &u32| !folder.join(named(*version, "json")).exists();
     let version = (1..=u32::MAX).find(is_new).unwrap_or(u32::MAX);
@@ -206,9 +207,9 @@ fn keep(folder: &Path, proposal: &Proposal) -> anyhow::Result<PathBuf> {
     Ok(folder.join(named(version, "json")))
 }
 
-fn csv(proposal: &Proposal) -> anyhow::Result<Vec<u8>> {
+fn csv(proposal: &BudgetProposal) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut rows = Rows::plain(&mut bytes);
+    let mut rows = GuardedCsv::plain(&mut bytes);
     rows.row(settle::COLUMNS.map(|(name, _)| name))?;
     for line in &proposal.lines {
         rows.row(line.cells(proposal.fiscal_year))?;
@@ -218,9 +219,9 @@ fn csv(proposal: &Proposal) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read(path: &Path) -> anyhow::Result<Proposal> {
+fn read(path: &Path) -> anyhow::Result<BudgetProposal> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let proposal: Result<Proposal, _> = serde_json::from_str(&text);
+    let proposal: Result<BudgetProposal, _> = serde_json::from_str(&text);
     let mut proposal = proposal
         .map_err(|_| anyhow::anyhow!(say!("{path} is no version of a proposal", path = path.display())))?;
     for line in &mut proposal.lines {
@@ -229,15 +230,15 @@ fn read(path: &Path) -> anyhow::Result<Proposal> {
     Ok(proposal)
 }
 
-fn table(proposal: &Proposal) -> Table {
+fn table(proposal: &BudgetProposal) -> Table {
     let mut table = Table::new([
-        Column::new("unit_code", say!("unit")).shrinks(8),
-        Column::new("unit_name", say!("name")).shrinks(8),
-        Column::new("function_code", say!("function")),
-        Column::new("economic_code", say!("economic class")),
-        Column::new("executed", say!("executed in {year}", year = proposal.fiscal_year - 1)).right(),
-        Column::new("amount", say!("proposed")).right(),
-        Column::new("reason", say!("reason")).shrinks(20),
+        TableColumn::new("unit_code", say!("unit")).shrinks(8),
+        TableColumn::new("unit_name", say!("name")).shrinks(8),
+        TableColumn::new("function_code", say!("function")),
+        TableColumn::new("economic_code", say!("economic class")),
+        TableColumn::new("executed", say!("executed in {year}", year = proposal.fiscal_year - 1)).right(),
+        TableColumn::new("amount", say!("proposed")).right(),
+        TableColumn::new("reason", say!("reason")).shrinks(20),
     ]);
     for line in &proposal.lines {
         let last = line.executed.get(&(proposal.fiscal_year - 1));
@@ -258,28 +259,28 @@ fn table(proposal: &Proposal) -> Table {
 #[derive(Debug, serde::Serialize)]
 struct Changed<'p> {
     #[serde(flatten)]
-    key: &'p Key,
+    key: &'p LineKey,
     old: Option<&'p str>,
     new: Option<&'p str>,
     difference: String,
     reason: &'p str,
 }
 
-fn compare(old: &Proposal, new: &Proposal, form: Form) -> anyhow::Result<()> {
-    let by_key = |of: &'_ Proposal| -> BTreeMap<Key, Proposed> {
+fn compare(old: &BudgetProposal, new: &BudgetProposal, form: ListFormat) -> anyhow::Result<()> {
+    let by_key = |of: &'_ BudgetProposal| -> BTreeMap<LineKey, ProposedLine> {
         of.lines.iter().map(|line| (line.key.clone(), line.clone())).collect()
     };
     let (before, after) = (by_key(old), by_key(new));
-    let keys: std::collections::BTreeSet<&Key> = before.keys().chain(after.keys()).collect();
-    let changed = |key: &&Key| before.get(*key).map(|l| l.cents) != after.get(*key).map(|l| l.cents);
+    let keys: std::collections::BTreeSet<&LineKey> = before.keys().chain(after.keys()).collect();
+    let changed = |key: &&LineKey| before.get(*key).map(|l| l.cents) != after.get(*key).map(|l| l.cents);
     let mut table = Table::new([
-        Column::new("unit_code", say!("unit")).shrinks(8),
-        Column::new("function_code", say!("function")),
-        Column::new("economic_code", say!("economic class")),
-        Column::new("old", say!("before")).right(),
-        Column::new("new", say!("after")).right(),
-        Column::new("difference", say!("difference")).right(),
-        Column::new("reason", say!("reason")).shrinks(20),
+        TableColumn::new("unit_code", say!("unit")).shrinks(8),
+        TableColumn::new("function_code", say!("function")),
+        TableColumn::new("economic_code", say!("economic class")),
+        TableColumn::new("old", say!("before")).right(),
+        TableColumn::new("new", say!("after")).right(),
+        TableColumn::new("difference", say!("difference")).right(),
+        TableColumn::new("reason", say!("reason")).shrinks(20),
     ]);
     let mut rows = Vec::new();
     let mut sum = Cents::ZERO;
@@ -289,7 +290,7 @@ fn compare(old: &Proposal, new: &Proposal, form: Form) -> anyhow::Result<()> {
             is.map_or(Cents::ZERO, |line| line.cents) - was.map_or(Cents::ZERO, |line| line.cents);
         sum += difference;
         let money =
-            |line: Option<&Proposed>| line.map_or(Cell::Missing, |line| Cell::Money(line.amount.clone()));
+            |line: Option<&ProposedLine>| line.map_or(Cell::Missing, |line| Cell::Money(line.amount.clone()));
         let reason = is.or(was).map_or("", |line| &line.reason);
         table.row([
             Cell::text(&*key.unit_code),
@@ -312,7 +313,7 @@ fn compare(old: &Proposal, new: &Proposal, form: Form) -> anyhow::Result<()> {
     form.print(&table, &rows, &notes)
 }
 
-fn print_measured(measured: &Measured, form: Form) -> anyhow::Result<()> {
+fn print_measured(measured: &ProposalAccuracy, form: ListFormat) -> anyhow::Result<()> {
     if form.json {
         return Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(measured)?)?);
     }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     ConfigArg, problems,
-    table::{Cell, Column, Screen, Table},
+    table::{Cell, Screen, Table, TableColumn},
 };
 use crate::{
     app,
@@ -19,7 +19,7 @@ use crate::{
     event::TimeDelta,
     http, notify,
     rule::{
-        self, Mode,
+        self, RuleMode,
         compile::{CompiledRule, Compiler},
         locality::Locality,
     },
@@ -74,7 +74,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         warn_of_retention(&loaded.set.rules, TimeDelta::of(retain));
     }
     feeds::warn(&config);
-    let live = loaded.set.rules.iter().filter(|r| r.rule.mode == Mode::Live).count();
+    let live = loaded.set.rules.iter().filter(|r| r.rule.mode == RuleMode::Live).count();
     let text = say!(
         "{rules} rules in {files} files are in order: {live} live, {others} shadow or disabled; {sources} sources, {lists} lists",
         rules = loaded.set.rules.len(),
@@ -94,7 +94,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// A journal that begins within a year must not be taken for a year in which nothing happened before.
 fn tell_of_years(rules: &[CompiledRule]) {
-    let waits = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.needs_whole_years();
+    let waits = |rule: &&CompiledRule| rule.rule.mode != RuleMode::Disabled && rule.needs_whole_years();
     let n = rules.iter().filter(waits).count();
     if n > 0 {
         let note = say!(
@@ -108,9 +108,9 @@ fn tell_of_years(rules: &[CompiledRule]) {
 /// What each rule needs of other regions.
 fn tell_of_reach(rules: &[CompiledRule]) {
     let mut table = Table::new([
-        Column::new("rule", say!("rule")),
-        Column::new("reach", say!("reach")),
-        Column::new("because", say!("because of")).shrinks(20),
+        TableColumn::new("rule", say!("rule")),
+        TableColumn::new("reach", say!("reach")),
+        TableColumn::new("because", say!("because of")).shrinks(20),
     ]);
     for rule in rules {
         let (word, shown, because) = match Locality::of(rule) {
@@ -137,7 +137,7 @@ fn sinks(config: &Config) -> Vec<Diagnostic> {
 /// A window is filled from the journal at a start, so what the journal has forgotten is missing there.
 fn warn_of_retention(rules: &[CompiledRule], retain: TimeDelta) {
     let days = |length: TimeDelta| (length + TimeDelta::DAY - TimeDelta::MICROSECOND) / TimeDelta::DAY;
-    for rule in rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled) {
+    for rule in rules.iter().filter(|rule| rule.rule.mode != RuleMode::Disabled) {
         match rule.horizon() {
             Some(horizon) if horizon > retain => {
                 let (rule, back, kept) = (quoted(&rule.rule.id), days(horizon), days(retain));

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Actor, NewToken, Password, Role, Roles},
-    alert::{Action, Outcome, casework::Terms, desk::Order},
-    config::clients::Offer,
+    alert::{Action, CaseOutcome, casework::Terms, desk::Order},
+    config::clients::DemoLogin,
     daemon::Shared,
     event::{Cents, Instant},
     say,
@@ -40,8 +40,8 @@ fn name((zh, en, _): (&str, &str, Role)) -> String {
 }
 
 /// Everybody, with a password that is made up for this run.
-pub(crate) fn offers() -> Vec<Offer> {
-    let offer = |one: (&str, &str, Role)| Offer {
+pub(crate) fn offers() -> Vec<DemoLogin> {
+    let offer = |one: (&str, &str, Role)| DemoLogin {
         user: name(one),
         password: NewToken::make().text,
         role: one.2.word(),
@@ -53,7 +53,7 @@ pub(crate) fn offers() -> Vec<Offer> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn add(offers: &[Offer], state: &Path, now: Instant) -> anyhow::Result<()> {
+pub(crate) fn add(offers: &[DemoLogin], state: &Path, now: Instant) -> anyhow::Result<()> {
     let mut accounts = Accounts::open(state)?;
     for (offer, (.., role)) in offers.iter().zip(PEOPLE) {
         let wrong = |why: String| anyhow::anyhow!(why);
@@ -90,8 +90,11 @@ fn work_on_one(shared: &Shared, open: CaseFilter) -> anyhow::Result<()> {
         let terms = match action {
             Action::Close => {
                 let amount = alert.case.amount.filter(|amount| *amount > Cents::ZERO);
-                let outcome =
-                    if amount.is_some() { Outcome::MoneyReturned } else { Outcome::DocumentsSupplied };
+                let outcome = if amount.is_some() {
+                    CaseOutcome::MoneyReturned
+                } else {
+                    CaseOutcome::DocumentsSupplied
+                };
                 Terms { outcome: Some(outcome), amount, ..Terms::default() }
             }
             _ => Terms::default(),

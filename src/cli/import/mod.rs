@@ -16,7 +16,7 @@ use clap::Args;
 use super::{ConfigArg, problems};
 use crate::{
     config::Config,
-    guess::{self, Guess, Sample, Trial, reading},
+    guess::{self, FirstRows, Guess, Sample, reading},
     private, say,
 };
 
@@ -81,16 +81,16 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The first rows, if the map is whole.
-fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Result<Option<Trial>> {
+fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Result<Option<FirstRows>> {
     if !guess.missing.is_empty() {
         return Ok(None);
     }
     let reading = reading(text).map_err(problems)?;
     let Some(map) = reading.map().cloned() else { return Ok(None) };
-    Trial::of(path, &map, reading, config).map(Some)
+    FirstRows::of(path, &map, reading, config).map(Some)
 }
 
-fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) {
+fn tell(sample: &Sample, guess: &Guess, trial: Option<&FirstRows>, config: &Config) {
     println!();
     print!("{}", show::columns(sample, guess, trial, &config.calendar));
     let unused = guess.left_out(sample);

@@ -5,9 +5,9 @@ use std::path::Path;
 use arrow::array::Array;
 
 use crate::{
-    cli::table::{Cell, Column, Screen, Table, plain, separated},
+    cli::table::{Cell, Screen, Table, TableColumn, plain, separated},
     event::{Column as Field, schema::field, time::Calendar},
-    guess::{Guess, Layout, Sample, Trial},
+    guess::{FileLayout, FirstRows, Guess, Sample},
     say,
     sql::value,
 };
@@ -17,7 +17,7 @@ pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (columns, rows) = (sample.columns.len(), sample.rows.len());
     match &sample.layout {
-        Layout::Text { delimiter, header_row } => {
+        FileLayout::Text { delimiter, header_row } => {
             let delimiter =
                 if *delimiter == b'\t' { "TAB".to_owned() } else { char::from(*delimiter).to_string() };
             say!(
@@ -29,7 +29,7 @@ pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
                 rows
             )
         }
-        Layout::Workbook { sheet, header_row } => say!(
+        FileLayout::Workbook { sheet, header_row } => say!(
             "{file}: sheet {sheet}, {columns} columns named in row {header_row}; {rows} rows looked at",
             file,
             sheet,
@@ -37,7 +37,7 @@ pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
             header_row,
             rows
         ),
-        Layout::Markup { rows: path } => {
+        FileLayout::Markup { rows: path } => {
             say!(
                 "{file}: XML, a row each {path}, {columns} fields; {rows} rows looked at",
                 file,
@@ -46,17 +46,24 @@ pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
                 rows
             )
         }
-        Layout::Json => say!("{file}: JSON, {columns} fields; {rows} rows looked at", file, columns, rows),
+        FileLayout::Json => {
+            say!("{file}: JSON, {columns} fields; {rows} rows looked at", file, columns, rows)
+        }
     }
 }
 
 /// Each column with what stands in its first row, and what that is read as.
-pub(crate) fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, calendar: &Calendar) -> String {
+pub(crate) fn columns(
+    sample: &Sample,
+    guess: &Guess,
+    trial: Option<&FirstRows>,
+    calendar: &Calendar,
+) -> String {
     let mut table = Table::new([
-        Column::new("column", say!("column")).shrinks(12),
-        Column::new("stands", say!("in the file")).shrinks(12),
-        Column::new("field", say!("becomes")),
-        Column::new("read", say!("read as")).shrinks(12),
+        TableColumn::new("column", say!("column")).shrinks(12),
+        TableColumn::new("stands", say!("in the file")).shrinks(12),
+        TableColumn::new("field", say!("becomes")),
+        TableColumn::new("read", say!("read as")).shrinks(12),
     ]);
     let first = trial.and_then(|trial| trial.first.first());
     let read = |name: &str| {
@@ -82,13 +89,13 @@ pub(crate) fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, cal
 }
 
 /// The first rows as events, or what is wrong with them.
-pub(crate) fn rows(trial: &Trial, calendar: &Calendar) -> String {
+pub(crate) fn rows(trial: &FirstRows, calendar: &Calendar) -> String {
     let mut table = Table::new([
-        Column::new("event_id", say!("event")).shrinks(10),
-        Column::new("occurred_at", say!("event time")),
-        Column::new("type", say!("type")),
-        Column::new("payee_name", say!("payee")).shrinks(10),
-        Column::new("amount", say!("amount")).right(),
+        TableColumn::new("event_id", say!("event")).shrinks(10),
+        TableColumn::new("occurred_at", say!("event time")),
+        TableColumn::new("type", say!("type")),
+        TableColumn::new("payee_name", say!("payee")).shrinks(10),
+        TableColumn::new("amount", say!("amount")).right(),
     ]);
     let mut faults = String::new();
     for decoded in &trial.first {
@@ -106,7 +113,7 @@ pub(crate) fn rows(trial: &Trial, calendar: &Calendar) -> String {
             ]);
         }
         for reject in &decoded.rejects {
-            faults += &Trial::fault(reject);
+            faults += &FirstRows::fault(reject);
             faults.push('\n');
         }
     }

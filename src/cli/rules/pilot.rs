@@ -12,13 +12,13 @@ use crate::{
         officer::now,
         persons::PersonsArg,
         problems,
-        table::{Cell, Column, Form, Table, visible},
+        table::{Cell, ListFormat, Table, TableColumn, visible},
     },
     daemon::load_rules,
     event::{TimeDelta, event_schema},
-    rule::Mode,
+    rule::RuleMode,
     say,
-    store::{Cases, History},
+    store::{Cases, JournalView},
     trial::pilot::{Pilot, Pilots},
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct PilotArgs {
     #[command(flatten)]
     persons: PersonsArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
@@ -46,7 +46,7 @@ pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
     let from = until.saturating_sub(TimeDelta::days(i64::from(args.days)));
     let rules = load_rules(&config).map_err(problems)?;
     let mut pilots = Pilots::default();
-    let history = History::open(&config.state_dir, &event_schema(&calendar.zone_name))?;
+    let history = JournalView::open(&config.state_dir, &event_schema(&calendar.zone_name))?;
     history.each_finding(&mut |_, at, finding| {
         if (from..until).contains(&at) {
             pilots.take(at, finding, calendar);
@@ -57,7 +57,7 @@ pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
     for rule in pilots.overlapping_rules() {
         verdicts.extend(cases.verdicts_of_findings(rule)?);
     }
-    let shadow = rules.rules.iter().filter(|compiled| compiled.rule.mode == Mode::Shadow);
+    let shadow = rules.rules.iter().filter(|compiled| compiled.rule.mode == RuleMode::Shadow);
     let mut found: Vec<Pilot> = shadow.map(|compiled| pilots.of(&compiled.rule.id, &verdicts)).collect();
     found.sort_by(|a, b| b.key_days.cmp(&a.key_days).then_with(|| a.rule_id.cmp(&b.rule_id)));
     for pilot in &mut found {
@@ -73,16 +73,16 @@ pub(crate) fn pilot(args: &PilotArgs) -> anyhow::Result<ExitCode> {
 #[allow(clippy::cast_precision_loss)] // Counts of alerts.
 fn table(found: &[Pilot], days: f64) -> Table {
     let mut table = Table::new([
-        Column::new("rule_id", say!("rule")).shrinks(12),
-        Column::new("severity", say!("severity")),
-        Column::new("findings", say!("findings")).right(),
-        Column::new("keys", say!("keys")).right(),
-        Column::new("alerts_a_day", say!("alerts a day")).right(),
-        Column::new("worst_day", say!("worst day")).right(),
-        Column::new("overlapping", say!("known already")).right(),
-        Column::new("confirmed", say!("confirmed")).right(),
-        Column::new("dismissed", say!("dismissed")).right(),
-        Column::new("overlaps", say!("by live rules")).shrinks(12).spare(),
+        TableColumn::new("rule_id", say!("rule")).shrinks(12),
+        TableColumn::new("severity", say!("severity")),
+        TableColumn::new("findings", say!("findings")).right(),
+        TableColumn::new("keys", say!("keys")).right(),
+        TableColumn::new("alerts_a_day", say!("alerts a day")).right(),
+        TableColumn::new("worst_day", say!("worst day")).right(),
+        TableColumn::new("overlapping", say!("known already")).right(),
+        TableColumn::new("confirmed", say!("confirmed")).right(),
+        TableColumn::new("dismissed", say!("dismissed")).right(),
+        TableColumn::new("overlaps", say!("by live rules")).shrinks(12).spare(),
     ]);
     for pilot in found {
         let share = 100 * pilot.overlapping / pilot.findings.max(1);

@@ -80,7 +80,6 @@ pub(crate) fn list(socket: &Socket, args: &ListArgs) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends a silence.
 pub(crate) fn expire(socket: &Socket, id: i64, json: bool) -> anyhow::Result<ExitCode> {
     told(&socket.ask(Method::DELETE, &["silences", &id.to_string()], None)?, json);
     Ok(ExitCode::SUCCESS)

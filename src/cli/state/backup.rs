@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     ConfigArg,
-    table::{Cell, Screen, Sheet},
+    table::{Cell, FactSheet, Screen},
 };
 use crate::{
     access::Action,
@@ -15,7 +15,7 @@ use crate::{
     config::{Config, state::apart},
     event::Instant,
     say,
-    store::{self, BackupOptions, Manifest},
+    store::{self, BackupManifest, BackupOptions},
 };
 
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn show(
     what: &str,
     dir: &std::path::Path,
-    manifest: &Manifest,
+    manifest: &BackupManifest,
     json: bool,
     config: &Config,
 ) -> anyhow::Result<ExitCode> {
@@ -83,7 +83,7 @@ pub(super) fn show(
         return Ok(ExitCode::SUCCESS);
     }
     let time = |at: Instant| Cell::time(at, &config.calendar);
-    let mut sheet = Sheet::default();
+    let mut sheet = FactSheet::default();
     sheet.add(what, Cell::text(dir.display().to_string()));
     sheet.add(say!("made"), time(manifest.made_at));
     sheet.add(say!("files"), Cell::count(manifest.files.len()));

@@ -23,7 +23,7 @@ use crate::{
     diagnostic::os_reason,
     event::{Instant, TimeDelta},
     private, say,
-    store::{self, Check, History, Manifest, Outcome, verify_backup},
+    store::{self, BackupManifest, Check, CheckOutcome, JournalView, verify_backup},
 };
 
 #[derive(Debug, Args)]
@@ -131,7 +131,7 @@ fn run(args: &DrillArgs, config: &Config, begun: Instant) -> anyhow::Result<(Cer
     // An older version is brought up to date as a start does it; what is restored is nobody's state.
     drop(store::Store::open(&state)?);
     checks.extend(checked(config, &state)?);
-    let passed = checks.iter().all(|check| matches!(check.outcome, Outcome::Ok | Outcome::Skipped));
+    let passed = checks.iter().all(|check| matches!(check.outcome, CheckOutcome::Ok | CheckOutcome::Skipped));
     let (calendar, made) = (&config.calendar, manifest.made_at);
     let certificate = Certificate {
         backup,
@@ -151,7 +151,11 @@ fn run(args: &DrillArgs, config: &Config, begun: Instant) -> anyhow::Result<(Cer
 }
 
 /// Restores what is tried; gives its name, what it says of itself, and what was checked on the way.
-fn restored(args: &DrillArgs, config: &Config, to: &Path) -> anyhow::Result<(String, Manifest, Vec<Check>)> {
+fn restored(
+    args: &DrillArgs,
+    config: &Config,
+    to: &Path,
+) -> anyhow::Result<(String, BackupManifest, Vec<Check>)> {
     if let Some(url) = &args.store {
         let restored = super::replicate::fetch(url, to, config)?;
         return Ok((url.clone(), restored.manifest.state, Vec::new()));
@@ -167,10 +171,10 @@ fn restored(args: &DrillArgs, config: &Config, to: &Path) -> anyhow::Result<(Str
 /// All that `state verify --findings` checks.
 fn checked(config: &Config, state: &Path) -> anyhow::Result<Vec<Check>> {
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
-    let history = History::open(state, &schema)?;
+    let history = JournalView::open(state, &schema)?;
     history.agrees(&config.calendar)?;
     let mut checks = history.verify(&schema)?;
-    if checks.iter().all(|check| check.outcome != Outcome::Failed) {
+    if checks.iter().all(|check| check.outcome != CheckOutcome::Failed) {
         let rules = daemon::rules_to_start(config).map_err(problems)?;
         let mut at_scratch = config.clone();
         state.clone_into(&mut at_scratch.state_dir);
@@ -181,18 +185,18 @@ fn checked(config: &Config, state: &Path) -> anyhow::Result<Vec<Check>> {
 }
 
 /// The backup that a folder is, or the newest of those in it.
-fn newest(folder: &Path) -> anyhow::Result<(PathBuf, Manifest)> {
-    if let Some(manifest) = Manifest::read(folder)? {
+fn newest(folder: &Path) -> anyhow::Result<(PathBuf, BackupManifest)> {
+    if let Some(manifest) = BackupManifest::read(folder)? {
         return Ok((folder.to_owned(), manifest));
     }
-    let mut newest: Option<(PathBuf, Manifest)> = None;
+    let mut newest: Option<(PathBuf, BackupManifest)> = None;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         // One that is under way has no manifest yet.
         if !path.is_dir() {
             continue;
         }
-        let Some(manifest) = Manifest::read(&path)? else { continue };
+        let Some(manifest) = BackupManifest::read(&path)? else { continue };
         if newest.as_ref().is_none_or(|(_, known)| known.made_at < manifest.made_at) {
             newest = Some((path, manifest));
         }

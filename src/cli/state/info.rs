@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     ConfigArg,
-    table::{Cell, Screen, Sheet},
+    table::{Cell, FactSheet, Screen},
 };
 use crate::{access::Action, event::Instant, say, store::Reader};
 
@@ -28,7 +28,7 @@ pub(crate) fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let time = |at: Option<Instant>| at.map_or(Cell::Missing, |at| Cell::time(at, &config.calendar));
-    let mut sheet = Sheet::default();
+    let mut sheet = FactSheet::default();
     sheet.add(say!("directory"), Cell::text(info.dir.display().to_string()));
     sheet.add(say!("schema version"), Cell::text(info.schema_version.to_string()));
     sheet.add(say!("bytes"), Cell::count(info.bytes));

@@ -40,7 +40,7 @@ pub(crate) fn lake(args: &LakeArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&published)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let replica::Published { manifest, files, rows, new, bytes, deleted } = published;
+    let replica::LakePublication { manifest, files, rows, new, bytes, deleted } = published;
     println!(
         "{}",
         say!(

@@ -15,7 +15,7 @@ use super::{
     ConfigArg,
     persons::PersonsArg,
     runtime,
-    table::{Cell, Column, Form, Table, plain},
+    table::{Cell, ListFormat, Table, TableColumn, plain},
 };
 use crate::{
     access::Action,
@@ -38,7 +38,7 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     persons: PersonsArg,
     #[command(flatten)]
-    form: Form,
+    form: ListFormat,
 }
 
 /// Rows that a table shows; JSON and CSV have all of them.
@@ -50,7 +50,12 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks one SELECT, and prints its rows.
-pub(in crate::cli) fn ask(sql: &str, config: &Config, lens: Lens, form: Form) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn ask(
+    sql: &str,
+    config: &Config,
+    lens: Lens,
+    form: ListFormat,
+) -> anyhow::Result<ExitCode> {
     let limit = config.query_limits.time;
     let answered = async { tokio::time::timeout(limit, answer(sql, config, lens, form)).await };
     let runtime = runtime()?;
@@ -64,15 +69,15 @@ pub(in crate::cli) fn ask(sql: &str, config: &Config, lens: Lens, form: Form) ->
     Ok(ExitCode::SUCCESS)
 }
 
-async fn answer(sql: &str, config: &Config, lens: Lens, form: Form) -> anyhow::Result<()> {
+async fn answer(sql: &str, config: &Config, lens: Lens, form: ListFormat) -> anyhow::Result<()> {
     let (mut rows, kinds) = app::query(config, sql, SystemClock.now()).await?;
     let fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
     let mut out: Box<dyn Rows> = match form {
-        Form { json: true, .. } => {
+        ListFormat { json: true, .. } => {
             let names = fields.iter().map(|field| field.name().clone()).collect();
             Box::new(Json { out: std::io::BufWriter::new(std::io::stdout()), names })
         }
-        Form { csv: false, excel: false, .. } => Box::new(Shown::new(fields, config)),
+        ListFormat { csv: false, excel: false, .. } => Box::new(Shown::new(fields, config)),
         form => Box::new(Csv::new(form.excel, &fields)?),
     };
     while let Some(batch) = rows.next().await {
@@ -90,7 +95,6 @@ fn cells(batch: &RecordBatch, row: usize, config: &Config) -> Vec<Value> {
     batch.columns().iter().map(|column| value(column, row, &config.calendar)).collect()
 }
 
-/// Where rows go.
 trait Rows {
     fn row(&mut self, cells: Vec<Value>) -> anyhow::Result<()>;
     fn end(&mut self) -> anyhow::Result<()>;
@@ -113,13 +117,14 @@ impl Rows for Json {
 }
 
 struct Csv {
-    out: spreadsheet::Rows<std::io::Stdout>,
+    out: spreadsheet::GuardedCsv<std::io::Stdout>,
 }
 
 impl Csv {
     fn new(marked: bool, fields: &[Field]) -> anyhow::Result<Self> {
         let out = std::io::stdout();
-        let mut out = if marked { spreadsheet::Rows::marked(out)? } else { spreadsheet::Rows::plain(out) };
+        let mut out =
+            if marked { spreadsheet::GuardedCsv::marked(out)? } else { spreadsheet::GuardedCsv::plain(out) };
         out.row(fields.iter().map(Field::name))?;
         Ok(Self { out })
     }
@@ -145,7 +150,7 @@ struct Shown {
 impl Shown {
     fn new(fields: Vec<Field>, config: &Config) -> Self {
         let column = |field: &Field| {
-            let column = Column::new(field.name(), field.name());
+            let column = TableColumn::new(field.name(), field.name());
             if field.data_type().is_numeric() { column.right() } else { column.shrinks(NARROWEST) }
         };
         let table = Table::new(fields.iter().map(column));
@@ -181,6 +186,6 @@ impl Rows for Shown {
                 shown
             ));
         }
-        Form::default().print(&self.table, std::iter::empty::<Value>(), &notes)
+        ListFormat::default().print(&self.table, std::iter::empty::<Value>(), &notes)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     access::Action,
     clock::{Clock, SystemClock},
     config::Config,
-    replica::{self, Bucket, Candidate, Look, Restored, Settings},
+    replica::{self, Bucket, Candidate, ClaimStatus, ReplicaSettings, Restored},
     say,
     store::{StateLock, Store, StoreError},
 };
@@ -28,7 +28,7 @@ pub(crate) struct ReplicateArgs {
 }
 
 /// The store of a URL, or that of the configuration.
-fn settings(url: Option<&str>, config: &Config) -> anyhow::Result<Settings> {
+fn settings(url: Option<&str>, config: &Config) -> anyhow::Result<ReplicaSettings> {
     match (url, &config.replicate) {
         (Some(url), _) => config.replica_at(url).map_err(|why| anyhow!(why)),
         (None, Some(settings)) => Ok(settings.clone()),
@@ -54,7 +54,7 @@ pub(crate) fn replicate(args: &ReplicateArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open_locked(dir, lock)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut candidate = Candidate::new(&settings, dir)?;
-    if let Look::Held { holder, .. } | Look::ByHand { holder } = candidate.look()? {
+    if let ClaimStatus::Held { holder, .. } | ClaimStatus::ByHand { holder } = candidate.look()? {
         bail!(say!(
             "the state in the store {place} is that of {holder}, and not the one in {dir}; nothing was changed. Name another prefix",
             place = settings.place,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     ConfigArg, problems, runtime,
-    table::{Cell, Column, Screen, Table, visible},
+    table::{Cell, Screen, Table, TableColumn, visible},
 };
 use crate::{
     access::Action,
@@ -15,7 +15,7 @@ use crate::{
     decode::Decoder,
     event::Instant,
     say,
-    store::{Check, History, Outcome, verify_backup},
+    store::{Check, CheckOutcome, JournalView, verify_backup},
     text::quoted,
 };
 
@@ -54,12 +54,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let mut checks: Vec<Check> = verify_backup(dir)?.into_iter().collect();
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     // One snapshot for everything, so that a daemon may go on beside.
-    let history = History::open(dir, &schema)?;
+    let history = JournalView::open(dir, &schema)?;
     history.agrees(&config.calendar)?;
     checks.extend(history.verify(&schema)?);
     if args.findings {
         // Findings that do not match their checksum are compared one by one all the same: that names them.
-        if checks.iter().any(|check| check.outcome == Outcome::Failed && !RESULTS.contains(&check.name)) {
+        if checks.iter().any(|check| check.outcome == CheckOutcome::Failed && !RESULTS.contains(&check.name))
+        {
             checks.push(Check::skipped("findings again", say!("the state is damaged")));
         } else {
             let rules = daemon::rules_to_start(&config).map_err(problems)?;
@@ -67,7 +68,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         }
     }
     // What did not come to its end proves nothing.
-    let good = checks.iter().all(|check| matches!(check.outcome, Outcome::Ok | Outcome::Skipped));
+    let good = checks.iter().all(|check| matches!(check.outcome, CheckOutcome::Ok | CheckOutcome::Skipped));
     if args.json {
         println!("{}", json!({ "dir": dir, "ok": good, "checks": checks }));
     } else {
@@ -99,16 +100,16 @@ fn title(name: &str) -> String {
 
 pub(super) fn print(checks: &[Check]) {
     let mut table = Table::new([
-        Column::new("check", say!("check")),
-        Column::new("outcome", say!("outcome")),
-        Column::new("detail", say!("of")).shrinks(20),
+        TableColumn::new("check", say!("check")),
+        TableColumn::new("outcome", say!("outcome")),
+        TableColumn::new("detail", say!("of")).shrinks(20),
     ]);
     for check in checks {
         let word = match check.outcome {
-            Outcome::Ok => say!("ok"),
-            Outcome::Failed => say!("FAILED"),
-            Outcome::Skipped => say!("not checked"),
-            Outcome::Incomplete => say!("INCOMPLETE"),
+            CheckOutcome::Ok => say!("ok"),
+            CheckOutcome::Failed => say!("FAILED"),
+            CheckOutcome::Skipped => say!("not checked"),
+            CheckOutcome::Incomplete => say!("INCOMPLETE"),
         };
         table.row([
             Cell::Word(check.name.to_owned(), title(check.name)),
@@ -126,7 +127,7 @@ pub(super) fn print(checks: &[Check]) {
             println!("    {}", say!("and {left} more", left = more));
         }
     }
-    if checks.iter().any(|check| check.outcome == Outcome::Incomplete) {
+    if checks.iter().any(|check| check.outcome == CheckOutcome::Incomplete) {
         println!(
             "{}",
             say!(
@@ -134,7 +135,7 @@ pub(super) fn print(checks: &[Check]) {
             )
         );
     }
-    if checks.iter().any(|check| check.outcome == Outcome::Failed) {
+    if checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
         println!(
             "{}",
             say!(

@@ -13,7 +13,6 @@ use crate::{
 
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
-    /// Nothing.
     Missing,
     /// Text of data, or of ours.
     Text(String),
@@ -21,13 +20,11 @@ pub(crate) enum Cell {
     Id(String),
     /// A number of things.
     Count(String),
-    /// An exact amount.
     Money(String),
     /// A share of one, as exact text.
     Share(String),
     /// An instant: the local one, and the exact one.
     Time(String, String),
-    /// A severity's word.
     Severity(String),
     /// A word of the API, and what it is called.
     Word(String, String),

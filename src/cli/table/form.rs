@@ -6,11 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Screen, Table};
-use crate::{say, spreadsheet::Rows};
+use crate::{say, spreadsheet::GuardedCsv};
 
 /// The form of a list.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub(crate) struct Form {
+pub(crate) struct ListFormat {
     /// JSON Lines instead of a table
     #[arg(long, conflicts_with_all = ["csv", "excel"])]
     pub json: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Form {
     pub excel: bool,
 }
 
-impl Form {
+impl ListFormat {
     /// Prints a list: `objects` a line each as JSON, else the table, with notes below it where people read it.
     ///
     /// # Errors
@@ -59,9 +59,9 @@ pub(crate) fn more(shown: usize, all: u64) -> Option<String> {
 
 impl Table {
     fn write_csv(&self, out: impl Write, for_people: bool) -> std::io::Result<()> {
-        let mut rows = if for_people { Rows::marked(out)? } else { Rows::plain(out) };
+        let mut rows = if for_people { GuardedCsv::marked(out)? } else { GuardedCsv::plain(out) };
         let head =
-            |column: &super::Column| if for_people { column.title.clone() } else { column.name.clone() };
+            |column: &super::TableColumn| if for_people { column.title.clone() } else { column.name.clone() };
         rows.row(self.columns.iter().map(head))?;
         for row in &self.rows {
             match for_people {

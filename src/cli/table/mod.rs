@@ -12,17 +12,17 @@ mod visible;
 use std::fmt::Write;
 
 pub(crate) use cell::{Cell, pairs, plain, separated};
-pub(crate) use form::{Form, more};
+pub(crate) use form::{ListFormat, more};
 pub(crate) use names::{handling, title};
 pub(crate) use screen::{Colour, Screen, colour};
-pub(crate) use sheet::Sheet;
+pub(crate) use sheet::FactSheet;
 pub(crate) use visible::{cut, visible};
 
 use fit::{Demand, GAP, fit};
 use visible::width;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Column {
+pub(crate) struct TableColumn {
     name: String,
     title: String,
     right: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Column {
     seen: bool,
 }
 
-impl Column {
+impl TableColumn {
     /// A column by its name for programs and its title for people.
     pub(crate) fn new(name: impl Into<String>, title: impl Into<String>) -> Self {
         Self { name: name.into(), title: title.into(), right: false, least: None, spare: false, seen: true }
@@ -58,10 +58,9 @@ impl Column {
     }
 }
 
-/// Rows under titles.
 #[derive(Debug)]
 pub(crate) struct Table {
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -70,7 +69,7 @@ const BOLD: &str = "1";
 
 impl Table {
     /// A table without rows.
-    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+    pub(crate) fn new(columns: impl IntoIterator<Item = TableColumn>) -> Self {
         Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
@@ -90,7 +89,7 @@ impl Table {
     pub(crate) fn render(&self, screen: Screen) -> String {
         let shown: Vec<Vec<_>> = self.rows.iter().map(|row| row.iter().map(Cell::shown).collect()).collect();
         let titles: Vec<_> = self.columns.iter().map(|column| visible(&column.title)).collect();
-        let demand = |(at, column): (usize, &Column)| {
+        let demand = |(at, column): (usize, &TableColumn)| {
             let cells = shown.iter().map(|row| width(&row[at]));
             let natural = cells.chain([width(&titles[at])]).max().unwrap_or(0);
             Demand { natural, least: column.least, spare: column.spare }
@@ -137,7 +136,7 @@ impl Table {
 
     fn upright(&self, screen: Screen) -> String {
         let sheets = self.rows.iter().map(|row| {
-            let mut sheet = Sheet::default();
+            let mut sheet = FactSheet::default();
             for (column, cell) in self.columns.iter().zip(row).filter(|(column, _)| column.seen) {
                 sheet.add(visible(&column.title), cell.clone());
             }
@@ -154,9 +153,9 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new([
-            Column::new("severity", "等级"),
-            Column::new("amount", "金额").right(),
-            Column::new("summary", "摘要").shrinks(8),
+            TableColumn::new("severity", "等级"),
+            TableColumn::new("amount", "金额").right(),
+            TableColumn::new("summary", "摘要").shrinks(8),
         ]);
         let text = "杭州市第一中学 向同一收款人拆分支付\n三笔";
         table.row([

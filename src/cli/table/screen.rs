@@ -41,12 +41,10 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Standard output.
     pub(crate) fn stdout() -> Self {
         Self::of(&std::io::stdout())
     }
 
-    /// Standard error.
     pub(crate) fn stderr() -> Self {
         Self::of(&std::io::stderr())
     }

@@ -10,12 +10,11 @@ use super::{
 
 /// The facts of one object.
 #[derive(Debug, Default)]
-pub(crate) struct Sheet {
+pub(crate) struct FactSheet {
     facts: Vec<(String, Cell)>,
 }
 
-impl Sheet {
-    /// Adds a fact.
+impl FactSheet {
     pub(crate) fn add(&mut self, name: impl Into<String>, value: Cell) {
         self.facts.push((name.into(), value));
     }

@@ -53,7 +53,7 @@ pub struct Http {
     pub second_factor: bool,
     /// Who speaks TLS with clients: `proxy`, if one in front does, or `own`, if the daemon does with `certificate` and `key`. An
     /// address that other machines reach needs it.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsTermination>,
     /// With `tls: own`: the file of the certificate and those between it and its authority (PEM). It is read again at a reload.
     pub certificate: Option<PathBuf>,
     /// With `tls: own`: the file of its private key (PEM, without a password).
@@ -74,7 +74,8 @@ pub struct Http {
 /// Who speaks TLS with clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+#[schemars(rename = "Tls")]
+pub enum TlsTermination {
     /// A proxy in front.
     Proxy,
     /// The daemon itself.

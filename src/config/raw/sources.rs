@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{feeds::MapSpec, postgres::PostgresSpec},
-    event::stamp::Unit,
-    map::{Mode, UpsertShape},
+    event::stamp::StampUnit,
+    map::{UpsertMode, UpsertShape},
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
 };
 
@@ -36,14 +36,14 @@ pub struct SourceSpec {
     /// What a number counts that is a time: `seconds`, `milliseconds`, `microseconds` or `nanoseconds` since 1970, or
     /// `excel_days`.
     #[serde(default)]
-    pub times: Unit,
+    pub times: StampUnit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
     /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
     pub map: Option<MapSpec>,
     /// `append` if a record never changes, `upsert` if it comes again when it has changed (docs/feeds.md#records-that-change).
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: UpsertMode,
     /// With `mode: upsert`: what tells records apart, and what orders the versions of one.
     pub upsert: Option<UpsertShape>,
 }

@@ -25,7 +25,7 @@ use crate::{
         shards::{beside, folder},
     },
     event::Instant,
-    replica::{Bucket, BucketError, Place},
+    replica::{Bucket, BucketError, ReplicaLocation},
     say,
     source::kafka::Holder,
     telemetry::Metrics,
@@ -42,12 +42,11 @@ pub struct Board {
     /// Where shard 0 listens.
     listen: SocketAddr,
     /// The store below which each has its own.
-    store: Place,
+    store: ReplicaLocation,
     pub topic: String,
     /// The name of this machine in the group.
     pub instance: String,
     clock: Arc<dyn Clock>,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The partitions of the topic; 0 until a broker has said it.
     partitions: AtomicUsize,
@@ -84,7 +83,6 @@ pub(crate) struct ShardStatus {
     pub process: Option<u32>,
     /// How often its process ended by itself.
     pub deaths: u32,
-    /// Where it listens.
     pub address: Option<SocketAddr>,
 }
 
@@ -222,7 +220,7 @@ impl Board {
                 )));
             }
         }
-        if let Place::Folder(_) = place {
+        if let ReplicaLocation::Folder(_) = place {
             // A folder that is not there is taken for a disk that is not mounted.
             for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
                 bucket.put_new(&format!("{}/{LAYOUT}", folder(number)), &bytes)?;

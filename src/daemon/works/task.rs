@@ -12,21 +12,12 @@ use crate::{access::Action, daemon::Shared, say};
 /// Where versions of proposals are, in the state directory.
 const PROPOSALS: &str = "proposals";
 
-/// What is done.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     /// 调整台账: the book of adjustments.
-    Adjustments {
-        /// Of which year.
-        year: Option<i32>,
-        /// Of which line.
-        line: Option<String>,
-        /// Of which unit.
-        unit: Option<String>,
-    },
+    Adjustments { year: Option<i32>, line: Option<String>, unit: Option<String> },
     /// 预算建议: a version of next year's proposal.
     Proposal {
-        /// Which year.
         year: i32,
         /// `function`, `class` or `unit`.
         by: String,
@@ -37,7 +28,6 @@ pub(crate) enum Task {
     },
     /// Two versions of a proposal.
     Comparison {
-        /// Which year.
         year: i32,
         /// The older one.
         old: u32,
@@ -46,7 +36,6 @@ pub(crate) enum Task {
     },
     /// 决算: the settlement of a year, or what differs from the bureau's own table.
     Settlement {
-        /// Which year.
         year: i32,
         /// `unit`, `function`, `class` or `line`.
         by: String,
@@ -55,7 +44,6 @@ pub(crate) enum Task {
     },
     /// 公开: what is published of a year.
     Publication {
-        /// Which year.
         year: i32,
         /// The fewest persons of a cell.
         persons: u16,
@@ -73,9 +61,9 @@ pub(crate) enum Task {
 
 /// The versions of a proposal that are kept.
 #[derive(Debug)]
-pub(crate) struct Versions(pub Vec<(i32, u32)>);
+pub(crate) struct ProposalVersions(pub Vec<(i32, u32)>);
 
-impl Versions {
+impl ProposalVersions {
     /// Those of a state.
     ///
     /// # Errors
@@ -131,6 +119,11 @@ impl Task {
             Self::Pilot { .. } => Action::ReadFindings,
             Self::Drill => Action::BackUpState,
         }
+    }
+
+    /// Whether the command prints rows. A publication is its files, and what it prints is one sentence about them.
+    pub(super) const fn has_rows(&self) -> bool {
+        !matches!(self, Self::Publication { .. })
     }
 
     /// Whether exit code 1 with rows is a result: something differs, or a drill has failed.
@@ -210,11 +203,11 @@ impl Task {
         match self {
             Self::Proposal { year, .. } => {
                 // The latest version of the year is the one that was kept just now: one work runs at a time.
-                let versions = Versions::of(&shared.state_dir)?;
+                let versions = ProposalVersions::of(&shared.state_dir)?;
                 let version = versions.0.into_iter().find(|(of, _)| of == year);
                 let endings = ["json", "csv", "xlsx"];
                 let paths = version.iter().flat_map(|version| {
-                    endings.map(|ending| Versions::file(&shared.state_dir, *version, ending))
+                    endings.map(|ending| ProposalVersions::file(&shared.state_dir, *version, ending))
                 });
                 files.extend(paths.filter_map(named));
             }
@@ -245,7 +238,7 @@ fn option(name: &str, path: &Path) -> OsString {
 /// # Errors
 /// If there is no such version.
 fn proposal(shared: &Shared, (year, version): (i32, u32)) -> Result<PathBuf, String> {
-    let path = Versions::file(&shared.state_dir, (year, version), "json");
+    let path = ProposalVersions::file(&shared.state_dir, (year, version), "json");
     match path.exists() {
         true => Ok(absolute(&path)),
         false => Err(say!("there is no version {version} of the proposal of {year}", version, year)),

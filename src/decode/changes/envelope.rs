@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     super::fault::Fault,
-    values::{Columns, Types, value},
+    values::{ColumnTypes, Types, value},
 };
 use crate::{
     say,
@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An object of texts, with what the envelope says beside them.
-    fn as_texts(&self, types: Option<&Columns>, said: &[(&str, &str)]) -> String {
+    fn as_texts(&self, types: Option<&ColumnTypes>, said: &[(&str, &str)]) -> String {
         let mut out = vec![b'{'];
         for (name, raw) in &self.0 {
             string(name, &mut out);

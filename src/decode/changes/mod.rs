@@ -40,9 +40,9 @@ fn of_lines(bytes: &[u8], first_record: u64) -> Places {
 type Place = (usize, usize, u64);
 
 /// What the messages of a block say, each with its place.
-pub(crate) struct Changes(Vec<(Result<Vec<String>, Fault>, Place)>);
+pub(crate) struct ChangeMessages(Vec<(Result<Vec<String>, Fault>, Place)>);
 
-impl Changes {
+impl ChangeMessages {
     /// Reads the messages of a block; `None` if it has none. What happens to rows that there are is of interest only where
     /// the map says which ones they are.
     pub(crate) fn of(block: &Block, map: Option<&Map>) -> Option<Self> {
@@ -64,7 +64,7 @@ impl Changes {
     }
 
     /// Decodes the rows. Where only new ones are events, a row that was changed or deleted is refused.
-    pub(crate) fn decode<'c>(&'c self, parser: impl json::Record<'c>, rows: &mut RowBuilder<'_>) {
+    pub(crate) fn decode<'c>(&'c self, parser: impl json::RecordConsumer<'c>, rows: &mut RowBuilder<'_>) {
         let mut parser = parser;
         for (change, (start, end, record)) in &self.0 {
             match change {

@@ -14,12 +14,11 @@ use crate::{
 
 /// The types of a table's columns, of the row before the change and of the one after it.
 #[derive(Debug, Default)]
-pub(crate) struct Types(HashMap<String, Columns>);
+pub(crate) struct Types(HashMap<String, ColumnTypes>);
 
 /// The types of a row's columns by their names.
-pub(crate) type Columns = HashMap<String, Type>;
+pub(crate) type ColumnTypes = HashMap<String, Type>;
 
-/// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Type {
     /// Connect's type, such as `int64`.
@@ -34,20 +33,20 @@ impl Types {
         let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let fields = |value: &Value| value["fields"].as_array().cloned().unwrap_or_default();
         let kind = |column: &Value| Type { plain: text(column, "type"), meaning: text(column, "name") };
-        let columns = |row: &Value| -> Columns {
+        let columns = |row: &Value| -> ColumnTypes {
             fields(row).iter().map(|column| (text(column, "field"), kind(column))).collect()
         };
         Self(fields(schema).iter().map(|row| (text(row, "field"), columns(row))).collect())
     }
 
     /// The columns of the row `before` or `after` the change; `None` without a schema.
-    pub(crate) fn of_row(&self, row: &str) -> Option<&Columns> {
+    pub(crate) fn of_row(&self, row: &str) -> Option<&ColumnTypes> {
         self.0.get(row)
     }
 }
 
 /// Appends a value as a JSON text, or as what is wrong with it; `types` are those of the row, if the message brought them.
-pub(crate) fn value(raw: &str, column: &str, types: Option<&Columns>, out: &mut Vec<u8>) {
+pub(crate) fn value(raw: &str, column: &str, types: Option<&ColumnTypes>, out: &mut Vec<u8>) {
     let kind = types.and_then(|types| types.get(column));
     let meaning = kind.map(|kind| kind.meaning.as_str()).unwrap_or_default();
     match raw.as_bytes().first() {
@@ -115,7 +114,7 @@ mod tests {
 
     fn shown(raw: &str, plain: &str, meaning: &str) -> String {
         let kind = Type { plain: plain.to_owned(), meaning: meaning.to_owned() };
-        let types = Columns::from([(String::from("column"), kind)]);
+        let types = ColumnTypes::from([(String::from("column"), kind)]);
         let mut out = Vec::new();
         value(raw, "column", Some(&types), &mut out);
         String::from_utf8(out).unwrap()

@@ -12,7 +12,7 @@ use serde_json::{error::Category, value::RawValue};
 
 use super::{
     fault::{ENCODED, Fault, ROUNDED, UNSTATED},
-    row::{Cell, RowBuilder},
+    row::{RawCell, RowBuilder},
 };
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Takes the records of a block one after another.
-pub(crate) trait Record<'a> {
+pub(crate) trait RecordConsumer<'a> {
     /// A record with its number and its place in the block.
     fn record(&mut self, text: &'a str, record: u64, place: (usize, usize), rows: &mut RowBuilder<'_>);
 }
@@ -32,7 +32,7 @@ pub(crate) trait Record<'a> {
 pub(crate) fn lines<'a>(
     bytes: &'a Bytes,
     first_record: u64,
-    parser: &mut impl Record<'a>,
+    parser: &mut impl RecordConsumer<'a>,
     rows: &mut RowBuilder<'_>,
 ) {
     let whole = simdutf8::basic::from_utf8(bytes).ok();
@@ -54,7 +54,7 @@ pub(crate) fn lines<'a>(
 pub(crate) fn messages<'a>(
     data: &'a Bytes,
     ends: &[(u32, u64)],
-    parser: &mut impl Record<'a>,
+    parser: &mut impl RecordConsumer<'a>,
     rows: &mut RowBuilder<'_>,
 ) {
     let mut start = 0;
@@ -90,9 +90,9 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
 
 /// The order of fields, which seldom changes from record to record.
 #[derive(Debug, Default)]
-pub(crate) struct Order(Vec<u8>);
+pub(crate) struct FieldOrder(Vec<u8>);
 
-impl Order {
+impl FieldOrder {
     /// The column that stood at this position in the record before.
     fn guess(&self, position: usize) -> Option<u8> {
         self.0.get(position).copied()
@@ -112,22 +112,22 @@ fn column(name: &str) -> Option<u8> {
 
 /// Reads objects into cells.
 pub(crate) struct Parser<'a> {
-    cells: Vec<Cell<'a>>,
+    cells: Vec<RawCell<'a>>,
     /// The cells that the record before filled, a bit each.
     filled: u64,
-    order: Order,
+    order: FieldOrder,
 }
 
 impl Default for Parser<'_> {
     fn default() -> Self {
-        Self { cells: vec![Cell::Absent; Column::COUNT], filled: 0, order: Order::default() }
+        Self { cells: vec![RawCell::Absent; Column::COUNT], filled: 0, order: FieldOrder::default() }
     }
 }
 
 impl Parser<'_> {
     fn clear(&mut self) {
         while self.filled != 0 {
-            self.cells[self.filled.trailing_zeros() as usize] = Cell::Absent;
+            self.cells[self.filled.trailing_zeros() as usize] = RawCell::Absent;
             self.filled &= self.filled - 1;
         }
     }
@@ -154,7 +154,7 @@ pub(crate) fn body<'a>(
     Some(trimmed)
 }
 
-impl<'a> Record<'a> for Parser<'a> {
+impl<'a> RecordConsumer<'a> for Parser<'a> {
     fn record(
         &mut self,
         text: &'a str,
@@ -170,7 +170,7 @@ impl<'a> Record<'a> for Parser<'a> {
         match general(trimmed, &mut self.order) {
             Ok((mut cells, unknown)) => {
                 unknown.iter().for_each(|name| rows.unknown_field(name));
-                let untyped = matches!(cells[Column::Type.index()], Cell::Absent);
+                let untyped = matches!(cells[Column::Type.index()], RawCell::Absent);
                 match envelope::of(trimmed.as_bytes()).filter(|_| untyped) {
                     Some(envelope) => {
                         rows.reject((RejectReason::MissingField, envelope.told()), record, start, end);
@@ -187,8 +187,8 @@ impl<'a> Record<'a> for Parser<'a> {
 }
 
 /// Cells and unknown fields of a record, by `serde_json`.
-fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<String>), String> {
-    let mut cells = vec![Cell::Absent; Column::COUNT];
+fn general<'a>(text: &'a str, order: &mut FieldOrder) -> Result<(Vec<RawCell<'a>>, Vec<String>), String> {
+    let mut cells = vec![RawCell::Absent; Column::COUNT];
     let mut unknown = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let object = Object { cells: &mut cells, order, unknown: &mut unknown };
@@ -212,8 +212,8 @@ pub(crate) fn describe(error: &serde_json::Error) -> String {
 }
 
 struct Object<'p, 'a> {
-    cells: &'p mut [Cell<'a>],
-    order: &'p mut Order,
+    cells: &'p mut [RawCell<'a>],
+    order: &'p mut FieldOrder,
     unknown: &'p mut Vec<String>,
 }
 
@@ -294,21 +294,23 @@ impl Visitor<'_> for Key {
 }
 
 /// A raw JSON value, which `serde_json` has found to be valid, as a cell.
-pub(crate) fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
+pub(crate) fn cell(raw: &str, kind: FieldKind) -> RawCell<'_> {
     match raw.as_bytes().first() {
-        Some(b'"') => string(raw).map_or(Cell::Other("a string with a broken escape"), |text| match text {
-            Cow::Borrowed(text) => Cell::text(text),
-            Cow::Owned(text) if text.is_empty() => Cell::Absent,
-            Cow::Owned(text) => Cell::Owned(text),
-        }),
-        Some(b'-' | b'0'..=b'9') => Cell::Number(raw),
-        Some(b'n') => Cell::Absent,
-        Some(b'[') if kind == FieldKind::Tags => {
-            serde_json::from_str(raw).map_or(Cell::Other("a list that is not of strings"), Cell::List)
+        Some(b'"') => {
+            string(raw).map_or(RawCell::Other("a string with a broken escape"), |text| match text {
+                Cow::Borrowed(text) => RawCell::text(text),
+                Cow::Owned(text) if text.is_empty() => RawCell::Absent,
+                Cow::Owned(text) => RawCell::Owned(text),
+            })
         }
-        Some(b'[') => Cell::Other("a list"),
-        Some(b'{') => Cell::Other(found_wrong(raw).unwrap_or("an object")),
-        _ => Cell::Other("true or false"),
+        Some(b'-' | b'0'..=b'9') => RawCell::Number(raw),
+        Some(b'n') => RawCell::Absent,
+        Some(b'[') if kind == FieldKind::Tags => {
+            serde_json::from_str(raw).map_or(RawCell::Other("a list that is not of strings"), RawCell::List)
+        }
+        Some(b'[') => RawCell::Other("a list"),
+        Some(b'{') => RawCell::Other(found_wrong(raw).unwrap_or("an object")),
+        _ => RawCell::Other("true or false"),
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::Order;
+use super::FieldOrder;
 use crate::{
-    decode::row::Cell,
+    decode::row::RawCell,
     event::{FieldKind, schema::FIELDS},
 };
 
@@ -14,9 +14,9 @@ use crate::{
 /// disorder: the general parser starts again.
 pub(crate) fn read<'a>(
     record: &'a str,
-    cells: &mut [Cell<'a>],
+    cells: &mut [RawCell<'a>],
     seen: &mut u64,
-    order: &mut Order,
+    order: &mut FieldOrder,
 ) -> Option<()> {
     let mut cursor = Cursor { text: record, at: 0 };
     cursor.expect(b'{')?;
@@ -67,7 +67,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The column of a field's name: first the one that stood here in the record before.
-    fn key(&mut self, order: &mut Order, position: usize) -> Option<u8> {
+    fn key(&mut self, order: &mut FieldOrder, position: usize) -> Option<u8> {
         self.expect(b'"')?;
         let rest = &self.text.as_bytes()[self.at..];
         if let Some(guess) = order.guess(position) {
@@ -82,18 +82,18 @@ impl<'a> Cursor<'a> {
         Some(column)
     }
 
-    fn value(&mut self, kind: FieldKind) -> Option<Cell<'a>> {
+    fn value(&mut self, kind: FieldKind) -> Option<RawCell<'a>> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
-                Some(Cell::text(self.string()?))
+                Some(RawCell::text(self.string()?))
             }
-            b'0'..=b'9' => self.number().map(Cell::Number),
+            b'0'..=b'9' => self.number().map(RawCell::Number),
             b'n' if self.text[self.at..].starts_with("null") => {
                 self.at += 4;
-                Some(Cell::Absent)
+                Some(RawCell::Absent)
             }
-            b'[' if kind == FieldKind::Tags => self.list().map(Cell::List),
+            b'[' if kind == FieldKind::Tags => self.list().map(RawCell::List),
             _ => None,
         }
     }
@@ -196,9 +196,9 @@ mod tests {
             let mut text = text;
             let at = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.insert_str(at, &insert);
-            let mut cells = vec![Cell::Absent; Column::COUNT];
-            if read(&text, &mut cells, &mut 0, &mut Order::default()).is_some() {
-                let general = super::super::general(&text, &mut Order::default());
+            let mut cells = vec![RawCell::Absent; Column::COUNT];
+            if read(&text, &mut cells, &mut 0, &mut FieldOrder::default()).is_some() {
+                let general = super::super::general(&text, &mut FieldOrder::default());
                 prop_assert_eq!(general.map(|(cells, _)| format!("{cells:?}")), Ok(format!("{cells:?}")));
             }
         }
@@ -221,12 +221,12 @@ mod tests {
     #[test]
     fn reads_the_usual_record() {
         let text = r#"{"event_id": "P1", "amount":12.50, "tags": ["三保","直达"],"purpose":null}"#;
-        let mut cells = vec![Cell::Absent; Column::COUNT];
-        let mut order = Order::default();
+        let mut cells = vec![RawCell::Absent; Column::COUNT];
+        let mut order = FieldOrder::default();
         assert_eq!(read(text, &mut cells, &mut 0, &mut order), Some(()));
-        assert!(matches!(cells[Column::EventId.index()], Cell::Text("P1")));
-        assert!(matches!(cells[Column::Amount.index()], Cell::Number("12.50")));
-        assert!(matches!(&cells[Column::TagList.index()], Cell::List(tags) if tags.len() == 2));
+        assert!(matches!(cells[Column::EventId.index()], RawCell::Text("P1")));
+        assert!(matches!(cells[Column::Amount.index()], RawCell::Number("12.50")));
+        assert!(matches!(&cells[Column::TagList.index()], RawCell::List(tags) if tags.len() == 2));
         assert_eq!(order.guess(1), u8::try_from(Column::Amount.index()).ok());
     }
 }

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use super::{Apply, Row};
 use crate::{
     decode::{
-        json::{Record, body, cell, describe},
-        row::{Cell, RowBuilder},
+        json::{RecordConsumer, body, cell, describe},
+        row::{RawCell, RowBuilder},
     },
     event::FieldKind,
     map::Tree,
@@ -35,11 +35,11 @@ pub(crate) struct Objects<'a> {
 /// What was found in an object.
 #[derive(Default)]
 struct ObjectFields<'a> {
-    cells: Vec<Cell<'a>>,
+    cells: Vec<RawCell<'a>>,
     /// For each column, the place among the names that are used in turn; one more than it, or 0.
     turns: Vec<u8>,
     first: Option<&'a str>,
-    place: Option<Cell<'a>>,
+    place: Option<RawCell<'a>>,
     is_suspect: bool,
     /// Keys that are no columns.
     strange: HashSet<Box<str>>,
@@ -52,15 +52,15 @@ impl<'a> Objects<'a> {
 }
 
 impl<'a> Row<'a> for ObjectFields<'a> {
-    fn cell(&self, slot: usize) -> Cell<'a> {
+    fn cell(&self, slot: usize) -> RawCell<'a> {
         self.cells[slot].clone()
     }
 
     fn first(&self) -> Cow<'_, str> {
-        let text = self.first.map_or(Cell::Absent, |raw| cell(raw, FieldKind::Tags));
+        let text = self.first.map_or(RawCell::Absent, |raw| cell(raw, FieldKind::Tags));
         match text {
-            Cell::Text(text) | Cell::Number(text) => Cow::Borrowed(text),
-            Cell::Owned(text) => Cow::Owned(text),
+            RawCell::Text(text) | RawCell::Number(text) => Cow::Borrowed(text),
+            RawCell::Owned(text) => Cow::Owned(text),
             _ => Cow::Borrowed(""),
         }
     }
@@ -73,27 +73,27 @@ impl<'a> Row<'a> for ObjectFields<'a> {
 impl<'a> ObjectFields<'a> {
     fn clear(&mut self, columns: usize) {
         self.cells.clear();
-        self.cells.resize(columns, Cell::Absent);
+        self.cells.resize(columns, RawCell::Absent);
         self.turns.clear();
         self.turns.resize(columns, 0);
         (self.first, self.place) = (None, None);
     }
 
     /// Puts a value into its column; a name that comes first in turn goes before others. `false` if it is there already.
-    fn put(&mut self, (slot, turn): (usize, u8), value: Cell<'a>) -> bool {
+    fn put(&mut self, (slot, turn): (usize, u8), value: RawCell<'a>) -> bool {
         let turn = turn.saturating_add(1);
         if self.turns[slot] == turn {
             return false;
         }
         let is_better = self.turns[slot] == 0 || turn < self.turns[slot];
-        if is_better && !matches!(value, Cell::Absent) {
+        if is_better && !matches!(value, RawCell::Absent) {
             (self.cells[slot], self.turns[slot]) = (value, turn);
         }
         true
     }
 }
 
-impl<'a> Record<'a> for Objects<'a> {
+impl<'a> RecordConsumer<'a> for Objects<'a> {
     fn record(
         &mut self,
         text: &'a str,
@@ -111,11 +111,11 @@ impl<'a> Record<'a> for Objects<'a> {
             return rows.reject((RejectReason::InvalidJson, describe(&error)), record, start, end);
         }
         let place = match self.found.place.take() {
-            Some(Cell::Text(text)) => Cow::Borrowed(text),
-            Some(Cell::Owned(text)) => Cow::Owned(text),
+            Some(RawCell::Text(text)) => Cow::Borrowed(text),
+            Some(RawCell::Owned(text)) => Cow::Owned(text),
             _ => Cow::Borrowed(""),
         };
-        if self.found.cells.iter().all(|cell| matches!(cell, Cell::Absent)) && self.found.first.is_none() {
+        if self.found.cells.iter().all(|cell| matches!(cell, RawCell::Absent)) && self.found.first.is_none() {
             return rows.skip(1);
         }
         self.apply.row(&self.found, &place, (record, start, end), rows);
@@ -185,7 +185,7 @@ fn value<'a>(tree: &Tree, raw: &'a str, found: &mut ObjectFields<'a>) -> Result<
         return Ok(());
     }
     let cell = match raw {
-        "true" | "false" => Cell::Text(raw),
+        "true" | "false" => RawCell::Text(raw),
         _ if is_object => faulty(raw),
         _ => cell(raw, FieldKind::Tags),
     };
@@ -196,7 +196,7 @@ fn value<'a>(tree: &Tree, raw: &'a str, found: &mut ObjectFields<'a>) -> Result<
 }
 
 /// A cell that its reader could not give exactly.
-fn faulty(raw: &str) -> Cell<'_> {
+fn faulty(raw: &str) -> RawCell<'_> {
     #[derive(serde::Deserialize)]
     struct Faulty {
         #[serde(rename = "$fault")]
@@ -205,11 +205,13 @@ fn faulty(raw: &str) -> Cell<'_> {
     }
     match serde_json::from_str(raw) {
         Ok(Faulty { fault, .. }) if fault == "merged" => {
-            Cell::Other("a cell that is merged with the one above or beside it")
+            RawCell::Other("a cell that is merged with the one above or beside it")
         }
-        Ok(Faulty { fault, .. }) if fault == "formula" => Cell::Other("a formula that was never calculated"),
-        Ok(Faulty { shown, .. }) => Cell::Inexact(shown),
-        Err(_) => Cell::Other("an object"),
+        Ok(Faulty { fault, .. }) if fault == "formula" => {
+            RawCell::Other("a formula that was never calculated")
+        }
+        Ok(Faulty { shown, .. }) => RawCell::Inexact(shown),
+        Err(_) => RawCell::Other("an object"),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     fault::{Fault, Faults, shorten, unknown_value},
     json as plain_json,
     reading::Reading,
-    row::{Cell, RowBuilder},
+    row::{RawCell, RowBuilder},
     text::is_scientific,
     value::text_of,
 };
@@ -52,7 +52,7 @@ pub(crate) fn decode<'a>(
             plain_json::messages(data, ends, &mut json::Objects::new(apply), rows);
         }
         Payload::Csv { header, rows: bytes, dialect } => {
-            csv::rows(*dialect, header, bytes, first, &mut rows::Rows::new(apply, header), rows);
+            csv::rows(*dialect, header, bytes, first, &mut rows::MappedRows::new(apply, header), rows);
         }
         Payload::Table(table) => table::rows(apply, table, first, rows),
         Payload::Rejected(rejects) => rows.rejects.extend(rejects.iter().cloned()),
@@ -63,19 +63,19 @@ pub(crate) fn decode<'a>(
 pub(crate) fn objects<'a>(
     (map, reading): (&'a Map, &'a Reading),
     calendar: &'a Calendar,
-) -> impl plain_json::Record<'a> {
+) -> impl plain_json::RecordConsumer<'a> {
     json::Objects::new(Apply { map, reading, calendar, id: String::new() })
 }
 
 /// The cells of an event.
-type Cells<'a> = [Cell<'a>; Column::COUNT];
+type Cells<'a> = [RawCell<'a>; Column::COUNT];
 
-const NO_CELLS: [Cell<'static>; Column::COUNT] = [const { Cell::Absent }; Column::COUNT];
+const NO_CELLS: [RawCell<'static>; Column::COUNT] = [const { RawCell::Absent }; Column::COUNT];
 
 /// A record as its source has it.
 trait Row<'a> {
     /// What stands in a column of the map.
-    fn cell(&self, slot: usize) -> Cell<'a>;
+    fn cell(&self, slot: usize) -> RawCell<'a>;
     /// The first value that stands there at all.
     fn first(&self) -> Cow<'_, str>;
     /// Whether some value may have lost characters when it was decoded.
@@ -100,9 +100,9 @@ struct Bare<'r, 'a, R> {
 impl<'a, R: Row<'a>> Values for Bare<'_, 'a, R> {
     fn value(&self, slot: usize) -> Option<Cow<'_, str>> {
         match self.apply.bare(self.row.cell(slot)) {
-            Cell::Text(text) | Cell::Number(text) => Some(Cow::Borrowed(text)),
-            Cell::Owned(text) | Cell::Inexact(text) => Some(Cow::Owned(text)),
-            Cell::Cents(cents) => Some(Cow::Owned(crate::event::money::format_cents(cents))),
+            RawCell::Text(text) | RawCell::Number(text) => Some(Cow::Borrowed(text)),
+            RawCell::Owned(text) | RawCell::Inexact(text) => Some(Cow::Owned(text)),
+            RawCell::Cents(cents) => Some(Cow::Owned(crate::event::money::format_cents(cents))),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl<'a> Apply<'a> {
             Some(upsert) => self.version((upsert, row), &mut cells, faults, (place, at), rows),
             None => rows.faulty_row(&mut cells, faults, place, at),
         }
-        if let Cell::Owned(id) = std::mem::take(&mut cells[Column::EventId.index()]) {
+        if let RawCell::Owned(id) = std::mem::take(&mut cells[Column::EventId.index()]) {
             self.id = id;
         }
     }
@@ -175,12 +175,12 @@ impl<'a> Apply<'a> {
             self.map.fields.iter().find(|field| field.column == event_id).and_then(|field| field.slot);
         let mut id = self.map.id.iter().copied().chain(field);
         id.all(|slot| match self.bare(row.cell(slot)) {
-            Cell::Absent => true,
+            RawCell::Absent => true,
             cell => text_of(&cell).is_some_and(|text| squeezed(text) == squeezed(&first)),
         })
     }
 
-    fn bare(&self, mut cell: Cell<'a>) -> Cell<'a> {
+    fn bare(&self, mut cell: RawCell<'a>) -> RawCell<'a> {
         self.reading.undress(&mut cell, CODE);
         cell
     }
@@ -188,19 +188,19 @@ impl<'a> Apply<'a> {
     fn event(&mut self, row: &impl Row<'a>, cells: &mut Cells<'a>, faults: &mut Faults) {
         let mut negative = None;
         for field in &self.map.fields {
-            let cell = field.slot.map_or(Cell::Absent, |slot| row.cell(slot));
+            let cell = field.slot.map_or(RawCell::Absent, |slot| row.cell(slot));
             cells[field.column] = match self.value(field, cell, &mut negative) {
                 Ok(cell) => cell,
                 Err(fault) => {
                     faults.add(field.column, fault);
-                    Cell::Told
+                    RawCell::Told
                 }
             };
         }
         if !self.map.id.is_empty() {
             cells[Column::EventId.index()] = self.joined(row).unwrap_or_else(|fault| {
                 faults.add(Column::EventId.index(), fault);
-                Cell::Told
+                RawCell::Told
             });
         }
         if let Some((column, shown)) = negative {
@@ -212,7 +212,7 @@ impl<'a> Apply<'a> {
     fn turn_back(&self, cells: &mut Cells<'a>, faults: &mut Faults, column: usize, shown: &str) {
         let event_type = &mut cells[Column::Type.index()];
         if self.map.money.refunds && text_of(event_type) == Some("payment") {
-            *event_type = Cell::Text("refund");
+            *event_type = RawCell::Text("refund");
             return;
         }
         let (name, shown) = (FIELDS[column].name, quoted(&shorten(shown)));
@@ -226,18 +226,18 @@ impl<'a> Apply<'a> {
             )
         };
         faults.add(column, (RejectReason::BadAmount, detail));
-        cells[column] = Cell::Told;
+        cells[column] = RawCell::Told;
     }
 
     /// The id that several columns make.
-    fn joined(&mut self, row: &impl Row<'a>) -> Result<Cell<'a>, Fault> {
+    fn joined(&mut self, row: &impl Row<'a>) -> Result<RawCell<'a>, Fault> {
         let mut id = std::mem::take(&mut self.id);
         id.clear();
         for slot in &self.map.id {
             let cell = self.bare(row.cell(*slot));
             let part = match &cell {
-                Cell::Text(text) | Cell::Number(text) => *text,
-                Cell::Owned(text) => text,
+                RawCell::Text(text) | RawCell::Number(text) => *text,
+                RawCell::Owned(text) => text,
                 _ => {
                     let name = quoted(&self.map.slots.names()[*slot]);
                     let detail = say!("{name} is missing, which is part of event_id", name);
@@ -249,47 +249,47 @@ impl<'a> Apply<'a> {
             }
             id.push_str(part);
         }
-        Ok(Cell::Owned(id))
+        Ok(RawCell::Owned(id))
     }
 
     /// A value as events have it.
     fn value(
         &self,
         field: &'a Field,
-        cell: Cell<'a>,
+        cell: RawCell<'a>,
         negative: &mut Option<(usize, String)>,
-    ) -> Result<Cell<'a>, Fault> {
+    ) -> Result<RawCell<'a>, Fault> {
         let kind = FIELDS[field.column].kind;
         let is_text = matches!(kind, FieldKind::Text(_) | FieldKind::Choice(_));
         let cell =
             if is_text && field.constant.is_none() && field.words.is_none() { cell } else { self.bare(cell) };
-        if matches!(cell, Cell::Absent) {
-            return Ok(field.constant.as_deref().map_or(Cell::Absent, Cell::text));
+        if matches!(cell, RawCell::Absent) {
+            return Ok(field.constant.as_deref().map_or(RawCell::Absent, RawCell::text));
         }
         let cell = match (&field.words, &cell) {
-            (Some(words), Cell::Text(text) | Cell::Number(text)) => {
-                words.value(text).map_or(cell, Cell::Text)
+            (Some(words), RawCell::Text(text) | RawCell::Number(text)) => {
+                words.value(text).map_or(cell, RawCell::Text)
             }
-            (Some(words), Cell::Owned(text)) => words.value(text).map_or(cell, Cell::Text),
+            (Some(words), RawCell::Owned(text)) => words.value(text).map_or(cell, RawCell::Text),
             _ => cell,
         };
         match kind {
             FieldKind::Choice(known) => chosen(field, known, cell),
             FieldKind::Text(_) => {
                 // A code that JSON has as a number keeps its digits.
-                Ok(if let Cell::Number(text) = cell { Cell::Text(text) } else { cell })
+                Ok(if let RawCell::Number(text) = cell { RawCell::Text(text) } else { cell })
             }
             FieldKind::Money => self.amount(field.column, cell, negative),
             FieldKind::Time => self.time(field.column, cell),
             FieldKind::Year => Ok(match cell {
-                Cell::Text(text) => Cell::Text(year(text)),
-                Cell::Owned(text) => Cell::Owned(year(&text).to_owned()),
+                RawCell::Text(text) => RawCell::Text(year(text)),
+                RawCell::Owned(text) => RawCell::Owned(year(&text).to_owned()),
                 cell => cell,
             }),
             FieldKind::Tags => Ok(match cell {
-                Cell::Text(text) => csv::tags(text),
-                Cell::Owned(text) => {
-                    Cell::List(text.split(';').map(|tag| Cow::Owned(tag.trim().to_owned())).collect())
+                RawCell::Text(text) => csv::tags(text),
+                RawCell::Owned(text) => {
+                    RawCell::List(text.split(';').map(|tag| Cow::Owned(tag.trim().to_owned())).collect())
                 }
                 cell => cell,
             }),
@@ -300,25 +300,25 @@ impl<'a> Apply<'a> {
     fn amount(
         &self,
         column: usize,
-        cell: Cell<'a>,
+        cell: RawCell<'a>,
         negative: &mut Option<(usize, String)>,
-    ) -> Result<Cell<'a>, Fault> {
+    ) -> Result<RawCell<'a>, Fault> {
         let text = match &cell {
             // In JSON an exponent is a way of writing numbers.
-            Cell::Number(text) if self.map.money.is_plain() && text.contains(['e', 'E']) => return Ok(cell),
-            Cell::Text(text) | Cell::Number(text) => *text,
-            Cell::Owned(text) => text.as_str(),
+            RawCell::Number(n) if self.map.money.is_plain() && n.contains(['e', 'E']) => return Ok(cell),
+            RawCell::Text(text) | RawCell::Number(text) => *text,
+            RawCell::Owned(text) => text.as_str(),
             _ => return Ok(cell),
         };
         if is_scientific(text) {
-            return Ok(Cell::Inexact(text.to_owned()));
+            return Ok(RawCell::Inexact(text.to_owned()));
         }
         match self.map.money.read(text) {
             Ok(amount) => {
                 if amount.negative {
                     *negative = Some((column, text.to_owned()));
                 }
-                Ok(Cell::Cents(amount.cents))
+                Ok(RawCell::Cents(amount.cents))
             }
             Err(why) => {
                 let detail = format!("{} {:?}: {why}", FIELDS[column].name, shorten(text));
@@ -327,11 +327,11 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn time(&self, column: usize, cell: Cell<'a>) -> Result<Cell<'a>, Fault> {
+    fn time(&self, column: usize, cell: RawCell<'a>) -> Result<RawCell<'a>, Fault> {
         let dates = &self.map.dates;
         let text = match &cell {
-            Cell::Text(text) | Cell::Number(text) => *text,
-            Cell::Owned(text) => text.as_str(),
+            RawCell::Text(text) | RawCell::Number(text) => *text,
+            RawCell::Owned(text) => text.as_str(),
             _ => return Ok(cell),
         };
         if dates.is_empty() {
@@ -339,13 +339,13 @@ impl<'a> Apply<'a> {
         }
         let name = FIELDS[column].name;
         match dates.read(text) {
-            Some(Stamp::Instant(at)) => return Ok(Cell::Micros(at.as_micros())),
+            Some(Stamp::Instant(at)) => return Ok(RawCell::Micros(at.as_micros())),
             Some(Stamp::Local(time)) => {
-                let shown = TimeZone::UTC.to_timestamp(time).map(|at| Cell::Local(at.as_microsecond()));
+                let shown = TimeZone::UTC.to_timestamp(time).map(|at| RawCell::Local(at.as_microsecond()));
                 return Ok(shown.unwrap_or(cell));
             }
             Some(Stamp::Day(day)) => {
-                let start = self.calendar.start_of_day(day).map(|at| Cell::Micros(at.as_micros()));
+                let start = self.calendar.start_of_day(day).map(|at| RawCell::Micros(at.as_micros()));
                 return start
                     .map_err(|why| (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(text))));
             }
@@ -370,10 +370,10 @@ impl<'a> Apply<'a> {
 }
 
 /// A word out of a closed set.
-fn chosen<'a>(field: &Field, known: &[&str], cell: Cell<'a>) -> Result<Cell<'a>, Fault> {
+fn chosen<'a>(field: &Field, known: &[&str], cell: RawCell<'a>) -> Result<RawCell<'a>, Fault> {
     let text = match &cell {
-        Cell::Text(text) | Cell::Number(text) => *text,
-        Cell::Owned(text) => text.as_str(),
+        RawCell::Text(text) | RawCell::Number(text) => *text,
+        RawCell::Owned(text) => text.as_str(),
         _ => return Ok(cell),
     };
     match &field.words {
@@ -382,7 +382,7 @@ fn chosen<'a>(field: &Field, known: &[&str], cell: Cell<'a>) -> Result<Cell<'a>,
             let words = words.told();
             Err((reason, say!("{detail}, and not among the words of the map: {words}", detail, words)))
         }
-        _ => Ok(if let Cell::Number(text) = cell { Cell::Text(text) } else { cell }),
+        _ => Ok(if let RawCell::Number(text) = cell { RawCell::Text(text) } else { cell }),
     }
 }
 

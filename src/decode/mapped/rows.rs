@@ -8,20 +8,20 @@ use super::{Apply, Row};
 use crate::{
     decode::{
         csv::Take,
-        row::{Cell, RowBuilder},
+        row::{RawCell, RowBuilder},
     },
-    map::Places,
+    map::ColumnPlaces,
 };
 
 /// The rows below a header.
-pub(crate) struct Rows<'a> {
+pub(crate) struct MappedRows<'a> {
     apply: Apply<'a>,
     header: &'a [String],
     /// Where the columns of the map stand.
-    places: Places,
+    places: ColumnPlaces,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> MappedRows<'a> {
     pub(crate) fn new(apply: Apply<'a>, header: &'a [String]) -> Self {
         let places = apply.map.slots.places(header);
         Self { apply, header, places }
@@ -37,16 +37,16 @@ impl<'a> Rows<'a> {
 /// A row, and where the columns of the map stand in it.
 struct Line<'f> {
     fields: &'f ByteRecord,
-    places: &'f Places,
+    places: &'f ColumnPlaces,
 }
 
 impl<'f> Row<'f> for Line<'f> {
-    fn cell(&self, slot: usize) -> Cell<'f> {
+    fn cell(&self, slot: usize) -> RawCell<'f> {
         let bytes = self.places[slot].and_then(|place| self.fields.get(place)).unwrap_or_default();
         match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => Cell::text(text),
+            Ok(text) => RawCell::text(text),
             // It is marked as what has lost characters, and refused for that.
-            Err(_) => Cell::Owned(String::from_utf8_lossy(bytes).into_owned()),
+            Err(_) => RawCell::Owned(String::from_utf8_lossy(bytes).into_owned()),
         }
     }
 
@@ -61,7 +61,7 @@ impl<'f> Row<'f> for Line<'f> {
     }
 }
 
-impl Take for Rows<'_> {
+impl Take for MappedRows<'_> {
     fn fits(&self, fields: &ByteRecord, columns: usize) -> bool {
         let more = fields.len().checked_sub(columns);
         more.is_some_and(|more| more == 0 || fields.iter().rev().take(more).all(<[u8]>::is_empty))

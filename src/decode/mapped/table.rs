@@ -6,13 +6,13 @@ use arrow::{buffer::NullBuffer, record_batch::RecordBatch};
 
 use super::{Apply, Row};
 use crate::decode::{
-    row::{Cell, RowBuilder},
-    table::Reader,
+    row::{RawCell, RowBuilder},
+    table::ColumnReader,
 };
 
 /// The columns of the map.
 struct Columns {
-    readers: Vec<Option<(Reader, Option<NullBuffer>)>>,
+    readers: Vec<Option<(ColumnReader, Option<NullBuffer>)>>,
 }
 
 /// One row of them.
@@ -22,12 +22,12 @@ struct At<'c> {
 }
 
 impl<'c> Row<'c> for At<'c> {
-    fn cell(&self, slot: usize) -> Cell<'c> {
+    fn cell(&self, slot: usize) -> RawCell<'c> {
         match &self.columns.readers[slot] {
             Some((reader, nulls)) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(self.row)) => {
                 reader.cell(self.row)
             }
-            _ => Cell::Absent,
+            _ => RawCell::Absent,
         }
     }
 
@@ -35,8 +35,8 @@ impl<'c> Row<'c> for At<'c> {
         let mut texts = (0..self.columns.readers.len()).map(|slot| self.cell(slot));
         texts
             .find_map(|cell| match cell {
-                Cell::Text(text) => Some(Cow::Borrowed(text)),
-                Cell::Owned(text) => Some(Cow::Owned(text)),
+                RawCell::Text(text) => Some(Cow::Borrowed(text)),
+                RawCell::Owned(text) => Some(Cow::Owned(text)),
                 _ => None,
             })
             .unwrap_or_default()
@@ -51,7 +51,7 @@ impl<'c> Row<'c> for At<'c> {
 pub(crate) fn rows(apply: Apply<'_>, table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
     let header: Vec<_> = table.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
     let places = apply.map.slots.places(&header);
-    let reader = |place: usize| (Reader::new(table.column(place)), table.column(place).logical_nulls());
+    let reader = |place: usize| (ColumnReader::new(table.column(place)), table.column(place).logical_nulls());
     let columns = Columns { readers: places.into_iter().map(|place| place.map(reader)).collect() };
     let mut apply = Apply { ..apply };
     for row in 0..table.num_rows() {

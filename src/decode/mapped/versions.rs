@@ -7,9 +7,9 @@ use super::{Apply, CODE, Cells, NO_CELLS, Row};
 use crate::{
     decode::{
         fault::{Fault, Faults, shorten},
-        row::{Cell, RowBuilder},
+        row::{RawCell, RowBuilder},
         value::text_of,
-        versions::{Role, RowVersion, Stated, Version, application_id, derived_id},
+        versions::{RowVersion, Stated, Version, VersionEffect, application_id, derived_id},
     },
     event::{
         BankStatus, Column, EventType, Instant,
@@ -83,9 +83,9 @@ impl<'a> Apply<'a> {
         let bank = if is_payment { self.bank(cells) } else { None };
         let record = text_of(&cells[Column::EventId.index()]).unwrap_or_default().to_owned();
         if kind == Some(EventType::Application) {
-            OF_BANK.iter().for_each(|column| cells[column.index()] = Cell::Absent);
+            OF_BANK.iter().for_each(|column| cells[column.index()] = RawCell::Absent);
             if upsert.applies_first && !record.is_empty() {
-                cells[Column::EventId.index()] = Cell::Owned(application_id(&record));
+                cells[Column::EventId.index()] = RawCell::Owned(application_id(&record));
             }
         }
         let amount = cells[Column::Amount.index()].clone();
@@ -103,14 +103,14 @@ impl<'a> Apply<'a> {
             return rows.version(order.stating(stated, rows, at));
         };
         let answered = upsert.confirmed_at.map(|slot| self.bare(row.cell(slot)));
-        let answered = answered.filter(|cell| !matches!(cell, Cell::Absent));
+        let answered = answered.filter(|cell| !matches!(cell, RawCell::Absent));
         let (mut faults, column) = (Faults::default(), Column::OccurredAt.index());
         let answered = match (answered, order.changed_at) {
             (Some(cell), _) => self.time(column, cell).unwrap_or_else(|fault| {
                 faults.add(column, fault);
-                Cell::Told
+                RawCell::Told
             }),
-            (None, Some(at)) => Cell::Micros(at.as_micros()),
+            (None, Some(at)) => RawCell::Micros(at.as_micros()),
             (None, None) => paid_at,
         };
         let (status, hash) = (bank.status, bank.hash);
@@ -125,7 +125,7 @@ impl<'a> Apply<'a> {
     fn bank(&self, cells: &mut Cells<'a>) -> Option<Bank<'a>> {
         let told = OF_BANK.map(|column| std::mem::take(&mut cells[column.index()]));
         let bare = told.clone().map(|cell| self.bare(cell));
-        if bare.iter().all(|cell| matches!(cell, Cell::Absent)) {
+        if bare.iter().all(|cell| matches!(cell, RawCell::Absent)) {
             return None;
         }
         let word = text_of(&bare[3]).and_then(BankStatus::parse);
@@ -169,23 +169,23 @@ impl<'a> Apply<'a> {
     fn order_of(
         &self,
         name: &str,
-        cell: &Cell<'a>,
+        cell: &RawCell<'a>,
         rows: &RowBuilder<'_>,
     ) -> Result<Option<(Version, Option<Instant>, String)>, Fault> {
         let column = Column::RecordedAt.index();
         let shown = match cell {
-            Cell::Cents(cents) => crate::event::money::format_cents(*cents),
-            Cell::Micros(at) | Cell::Local(at) => at.to_string(),
+            RawCell::Cents(cents) => crate::event::money::format_cents(*cents),
+            RawCell::Micros(at) | RawCell::Local(at) => at.to_string(),
             cell => match plain(cell) {
                 Some(text) => text.to_owned(),
                 None => return Ok(None),
             },
         };
-        let is_time = |cell: &Cell<'_>| matches!(cell, Cell::Micros(_) | Cell::Local(_));
+        let is_time = |cell: &RawCell<'_>| matches!(cell, RawCell::Micros(_) | RawCell::Local(_));
         let by_format = self.time(column, cell.clone()).ok().filter(is_time);
         let of_clock = |clock: DateTime| self.clock(name, clock, &shown);
         let (version, changed_at) = match by_format {
-            Some(Cell::Local(clock)) => match Timestamp::from_microsecond(clock) {
+            Some(RawCell::Local(clock)) => match Timestamp::from_microsecond(clock) {
                 Ok(clock) => of_clock(TimeZone::UTC.to_datetime(clock))?,
                 Err(_) => (Version::Text(shown.as_str().into()), None),
             },
@@ -218,8 +218,8 @@ impl<'a> Apply<'a> {
 }
 
 /// A text, or the digits of a number.
-fn plain<'c>(cell: &'c Cell<'_>) -> Option<&'c str> {
-    if let Cell::Number(text) = cell { Some(text) } else { text_of(cell) }
+fn plain<'c>(cell: &'c RawCell<'_>) -> Option<&'c str> {
+    if let RawCell::Number(text) = cell { Some(text) } else { text_of(cell) }
 }
 
 /// Millionths of a number that orders. Places in logs have more digits than amounts do.
@@ -241,26 +241,27 @@ impl Order {
 
 /// What the bank did with a payment.
 struct Bank<'a> {
-    told: [Cell<'a>; 4],
+    told: [RawCell<'a>; 4],
     status: BankStatus,
     hash: u64,
 }
 
 impl<'a> Bank<'a> {
-    fn confirmation(self, record: &str, order: &Order, at: Cell<'a>, amount: Cell<'a>) -> Cells<'a> {
+    fn confirmation(self, record: &str, order: &Order, at: RawCell<'a>, amount: RawCell<'a>) -> Cells<'a> {
         let mut cells: Cells<'a> = NO_CELLS;
         for (column, cell) in OF_BANK.iter().zip(self.told) {
             cells[column.index()] = cell;
         }
         let status = &mut cells[Column::Status.index()];
-        if matches!(status, Cell::Absent) {
-            *status = Cell::Text("paid");
+        if matches!(status, RawCell::Absent) {
+            *status = RawCell::Text("paid");
         }
-        let role = if self.status == BankStatus::Returned { Role::Returned } else { Role::Paid };
-        cells[Column::EventId.index()] = Cell::Owned(derived_id(record, &order.shown, role));
-        cells[Column::Type.index()] = Cell::Text("confirmation");
+        let role =
+            if self.status == BankStatus::Returned { VersionEffect::Returned } else { VersionEffect::Paid };
+        cells[Column::EventId.index()] = RawCell::Owned(derived_id(record, &order.shown, role));
+        cells[Column::Type.index()] = RawCell::Text("confirmation");
         cells[Column::OccurredAt.index()] = at;
-        cells[Column::OriginalEventId.index()] = Cell::Owned(record.to_owned());
+        cells[Column::OriginalEventId.index()] = RawCell::Owned(record.to_owned());
         cells[Column::Amount.index()] = amount;
         cells
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// A value as a record has it, before it is checked.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Cell<'a> {
+pub(crate) enum RawCell<'a> {
     /// Missing, null or empty.
     #[default]
     Absent,
@@ -30,7 +30,7 @@ pub(crate) enum Cell<'a> {
     Told,
 }
 
-impl<'a> Cell<'a> {
+impl<'a> RawCell<'a> {
     /// Text of the block; an empty text is a missing value in every format.
     pub(crate) fn text(text: &'a str) -> Self {
         if text.is_empty() { Self::Absent } else { Self::Text(text) }

@@ -15,17 +15,17 @@ use super::{
 };
 use crate::{
     decision::{
-        Conjunct, Decision, DecisionReason, Funds, GroupFunds, NotEvaluated, Override, Question, Reasons,
-        UNCHECKED, Verdict,
+        Decision, DecisionConjunct, DecisionQuestion, DecisionReason, Funds, GroupFunds, NotEvaluated,
+        Override, Reasons, UNCHECKED, Verdict,
     },
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
     event::{Cents, Column, Instant},
     finding::Finding,
-    ledger::{AfterEvent, GroupAfter, Ledger, Trial},
+    ledger::{AfterEvent, GroupAfter, Ledger, TrialScope},
     personal,
     rule::{
-        CompiledGroup, Mode as RuleMode, RuleSet, budget_part,
+        CompiledGroup, RuleMode, RuleSet, budget_part,
         compile::{CompiledRule, CompiledView},
     },
 };
@@ -36,7 +36,7 @@ pub(super) struct Judged<'j> {
     evaluation: &'j Evaluation,
     evaluator: &'j Evaluator,
     ledger: RwLockReadGuard<'j, Ledger>,
-    trial: Trial,
+    trial: TrialScope,
     after: AfterEvent,
     /// What is found of each.
     pub(super) found: Vec<Verdict>,
@@ -50,7 +50,7 @@ impl Sequence {
     /// What an evaluation says of applications that were tried out.
     pub(super) fn judged<'j>(
         &'j mut self,
-        (decoded, trial): (&'j Decoded, Trial),
+        (decoded, trial): (&'j Decoded, TrialScope),
         evaluation: &'j Evaluation,
         evaluator: &'j Evaluator,
     ) -> Judged<'j> {
@@ -78,7 +78,7 @@ impl Sequence {
 
 impl Judged<'_> {
     /// The answers to a question that asks for all of the applications: they are decided together.
-    pub(super) fn decisions(&self, question: &Question) -> Vec<Decision> {
+    pub(super) fn decisions(&self, question: &DecisionQuestion) -> Vec<Decision> {
         let blocked = self.found.iter().position(|verdict| *verdict == Verdict::Block);
         let overriding = question.overriding.as_ref().filter(|_| blocked.is_some());
         let overridden = overriding.filter(|granted| covers(&granted.rules, self.evaluation));
@@ -97,7 +97,7 @@ impl Judged<'_> {
     }
 
     /// The answer to a question that asks for the application of a row, and for no other.
-    pub(super) fn alone(&self, question: &Question, row: usize) -> Decision {
+    pub(super) fn alone(&self, question: &DecisionQuestion, row: usize) -> Decision {
         self.decision(question, row, (self.found[row], None, None))
     }
 
@@ -118,7 +118,7 @@ impl Judged<'_> {
     /// passes.
     fn decision(
         &self,
-        question: &Question,
+        question: &DecisionQuestion,
         row: usize,
         (found, together, overridden): (Verdict, Option<usize>, Option<&Override>),
     ) -> Decision {
@@ -172,7 +172,7 @@ impl Judged<'_> {
     /// What a line had reserved before the application of a row.
     fn before(&self, lines: &StringViewArray, row: usize) -> Cents {
         let name = lines.value(row);
-        let sees = if self.trial == Trial::Together { row } else { 0 };
+        let sees = if self.trial == TrialScope::Together { row } else { 0 };
         match (0..sees).rev().find(|earlier| lines.value(*earlier) == name) {
             Some(earlier) => Cents::new(self.after.reserved[earlier]),
             None => self.ledger.line(name).map_or(Cents::ZERO, |(line, _)| line.balances.reserved),
@@ -240,7 +240,11 @@ fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Decision
 }
 
 /// A part of a condition with what it compares: what was found, and the rule's own parameters.
-fn conjunct(part: &budget_part::Conjunct, rule: &CompiledRule, found: &Map<String, Value>) -> Conjunct {
+fn conjunct(
+    part: &budget_part::Conjunct,
+    rule: &CompiledRule,
+    found: &Map<String, Value>,
+) -> DecisionConjunct {
     let params = &rule.rule.params;
     let value = |name: &String| match found.get(name) {
         Some(value) => Some(value.clone()),
@@ -250,7 +254,7 @@ fn conjunct(part: &budget_part::Conjunct, rule: &CompiledRule, found: &Map<Strin
             .map(|(_, param)| param.to_json()),
     };
     let values = part.names.iter().filter_map(|name| Some((name.clone(), value(name)?)));
-    Conjunct { text: part.text.clone(), values: values.collect() }
+    DecisionConjunct { text: part.text.clone(), values: values.collect() }
 }
 
 /// The live rules that say nothing: those that judge later, and those that failed.

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    decision::{Override, Question, Release},
+    decision::{DecisionQuestion, Override, Release},
     event::{Instant, TimeDelta},
     rule::RuleSet,
 };
@@ -23,10 +23,10 @@ const EXPECTED: TimeDelta = TimeDelta::MINUTE;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
 #[derive(Debug, Default)]
-pub struct Asked {
-    questions: Option<mpsc::Receiver<Question>>,
+pub struct QuestionQueue {
+    questions: Option<mpsc::Receiver<DecisionQuestion>>,
     /// Taken out of the queue, and to be answered before those in it.
-    next: Option<Question>,
+    next: Option<DecisionQuestion>,
     /// The source of applications, and of what withdraws them.
     pub(super) source: Arc<str>,
     pub(super) releases: BTreeSet<Release>,
@@ -40,11 +40,11 @@ pub struct Asked {
     digest: Option<(Arc<RuleSet>, Arc<str>)>,
 }
 
-impl Asked {
+impl QuestionQueue {
     /// Questions to answer, and what an earlier process left to be released of a source.
     #[must_use]
     pub fn new(
-        questions: mpsc::Receiver<Question>,
+        questions: mpsc::Receiver<DecisionQuestion>,
         source: &str,
         releases: impl IntoIterator<Item = Release>,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Asked {
     }
 
     /// The next question. Without one it waits for ever.
-    pub async fn next(&mut self) -> Question {
+    pub async fn next(&mut self) -> DecisionQuestion {
         if let Some(question) = self.next.take() {
             self.in_a_row += 1;
             return question;
@@ -69,9 +69,9 @@ impl Asked {
     }
 
     /// A question and those waiting behind it that one evaluation may serve: of the same mode, and each by the rules alone.
-    pub(super) fn with_those_behind(&mut self, first: Question) -> Vec<Question> {
+    pub(super) fn with_those_behind(&mut self, first: DecisionQuestion) -> Vec<DecisionQuestion> {
         let mode = first.mode;
-        let serves = |question: &Question| question.mode == mode && question.overriding.is_none();
+        let serves = |question: &DecisionQuestion| question.mode == mode && question.overriding.is_none();
         let is_alone = !serves(&first);
         let mut together = vec![first];
         while !is_alone

@@ -15,12 +15,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
-    decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
+    decision::{
+        Decided, Decision, DecisionMode, DecisionQuestion, Passing, Release, Unanswered, Verdict, withdrawal,
+    },
     decode::Decoded,
     engine::{SequenceCause, Stages, in_flight::prepare, ports::PortError, workers::Workers},
     evaluate::{Evaluation, Evaluator},
     event::{Cents, Column, EventType, Instant},
-    ledger::Trial,
+    ledger::TrialScope,
     say,
     stream::{Block, Payload},
 };
@@ -32,7 +34,7 @@ impl Sequence {
     /// Answers a question by itself. `false` if nobody takes batches any more.
     pub(super) async fn answer_alone(
         &mut self,
-        question: Question,
+        question: DecisionQuestion,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
         let mut decoded = self.decoder.decode(std::slice::from_ref(&question.block), (self.time_max)());
@@ -46,11 +48,11 @@ impl Sequence {
             return Ok(true);
         }
         let evaluator = self.evaluator();
-        let Some(evaluation) = self.try_out(&decoded, Trial::Together, &evaluator, out).await? else {
+        let Some(evaluation) = self.try_out(&decoded, TrialScope::Together, &evaluator, out).await? else {
             return Ok(false);
         };
         let (mut decisions, likely) = {
-            let judged = self.judged((&decoded, Trial::Together), &evaluation, &evaluator);
+            let judged = self.judged((&decoded, TrialScope::Together), &evaluation, &evaluator);
             (judged.decisions(&question), judged.limits(0))
         };
         if let [decision] = &mut decisions[..]
@@ -61,7 +63,7 @@ impl Sequence {
             };
             decision.largest_amount = largest.map(|cents| cents.to_string());
         }
-        if question.mode == Mode::WhatIf {
+        if question.mode == DecisionMode::WhatIf {
             let _ = question.answer.send(Ok(decisions));
             return Ok(true);
         }
@@ -77,7 +79,7 @@ impl Sequence {
     }
 
     /// Why the override of a question does not let its application pass.
-    fn not_overridden(&self, question: &Question, decoded: &Decoded) -> Option<Unanswered> {
+    fn not_overridden(&self, question: &DecisionQuestion, decoded: &Decoded) -> Option<Unanswered> {
         let granted = question.overriding.as_ref()?;
         let [event_type] = decoded.types[..] else {
             return Some(Unanswered::NotOverridden(say!(
@@ -149,7 +151,7 @@ impl Sequence {
     pub(super) async fn try_out(
         &mut self,
         decoded: &Decoded,
-        trial: Trial,
+        trial: TrialScope,
         evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Evaluation>, EngineError> {
@@ -189,7 +191,7 @@ impl Sequence {
             amounts.sort_unstable();
             amounts.dedup();
             let variants = variants(decoded, &amounts);
-            let Some(evaluation) = self.try_out(&variants, Trial::Apart, evaluator, out).await? else {
+            let Some(evaluation) = self.try_out(&variants, TrialScope::Apart, evaluator, out).await? else {
                 return Ok(None);
             };
             let verdicts = verdicts(&evaluation, amounts.len());
@@ -202,7 +204,7 @@ impl Sequence {
 }
 
 /// What is stored of the decisions about all rows.
-fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Vec<Decided> {
+fn decided(decisions: &[Decision], decoded: &Decoded, question: &DecisionQuestion) -> Vec<Decided> {
     decisions
         .iter()
         .enumerate()
@@ -214,7 +216,7 @@ fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Ve
 pub(super) fn decided_of(
     decision: &Decision,
     (decoded, row): (&Decoded, usize),
-    question: &Question,
+    question: &DecisionQuestion,
 ) -> Decided {
     let at = Instant::from_micros(times(&decoded.events).value(row));
     Decided {

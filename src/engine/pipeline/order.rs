@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
     Decoding, EngineError, IdleWatch, Preparing,
-    asked::Asked,
+    asked::QuestionQueue,
     feed::{DecodedBatch, Feed, PIECE, Piece},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) struct Sequence {
     pub ticker: Option<Ticker>,
     /// The rules that silence has told the stages behind of: other lists judge again what there is.
     pub told: Option<Arc<RuleSet>>,
-    pub asked: Asked,
+    pub asked: QuestionQueue,
     /// A worker that is kept free for who asks.
     pub reserved: Option<OwnedSemaphorePermit>,
     pub time_max: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,

@@ -9,10 +9,10 @@ use super::{
     order::Sequence,
 };
 use crate::{
-    decision::{Mode, Question, Verdict},
+    decision::{DecisionMode, DecisionQuestion, Verdict},
     decode::Decoded,
     engine::ports::PortError,
-    ledger::Trial,
+    ledger::TrialScope,
     stream::Block,
 };
 
@@ -20,7 +20,7 @@ impl Sequence {
     /// Answers a question and those that wait behind it, in their order. `false` if nobody takes batches any more.
     pub(super) async fn answer(
         &mut self,
-        first: Question,
+        first: DecisionQuestion,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
         self.asked.came(self.now().0);
@@ -43,7 +43,7 @@ impl Sequence {
     }
 
     /// The applications of questions, where each asks for a single one and nothing is wrong with any.
-    fn readable(&mut self, questions: &[Question]) -> Result<Option<Decoded>, EngineError> {
+    fn readable(&mut self, questions: &[DecisionQuestion]) -> Result<Option<Decoded>, EngineError> {
         let blocks: Vec<Block> = questions.iter().map(|question| question.block.copy()).collect();
         let mut decoded = self.decoder.decode(&blocks, (self.time_max)());
         let is_one_each = decoded.origins.are_one_a_block();
@@ -57,12 +57,12 @@ impl Sequence {
     /// that is blocked, which is withdrawn before the next is looked at. What is only asked sees none of the others.
     async fn answer_some(
         &mut self,
-        questions: Vec<Question>,
+        questions: Vec<DecisionQuestion>,
         decoded: Decoded,
         out: &mpsc::Sender<Preparing>,
-    ) -> Result<Option<Vec<Question>>, EngineError> {
+    ) -> Result<Option<Vec<DecisionQuestion>>, EngineError> {
         let mode = questions[0].mode;
-        let trial = if mode == Mode::Commit { Trial::Together } else { Trial::Apart };
+        let trial = if mode == DecisionMode::Commit { TrialScope::Together } else { TrialScope::Apart };
         let evaluator = self.evaluator();
         let Some(evaluation) = self.try_out(&decoded, trial, &evaluator, out).await? else { return Ok(None) };
         let (mut left, mut blocks, mut decided, mut answers) =
@@ -73,7 +73,7 @@ impl Sequence {
             let first_blocked = judged.found.iter().position(|verdict| *verdict == Verdict::Block);
             let holds = |row: usize| match (mode, first_blocked) {
                 _ if judged.is_doubtful => false,
-                (Mode::Commit, Some(blocked)) => row < blocked,
+                (DecisionMode::Commit, Some(blocked)) => row < blocked,
                 _ => judged.found[row] != Verdict::Block,
             };
             for (row, question) in questions.into_iter().enumerate() {
@@ -82,21 +82,21 @@ impl Sequence {
                     continue;
                 }
                 let decision = judged.alone(&question, row);
-                if mode == Mode::Commit {
+                if mode == DecisionMode::Commit {
                     decided.push(decided_of(&decision, (&decoded, row), &question));
                 }
                 blocks.push(question.block);
                 answers.push((question.answer, decision));
             }
         }
-        if mode == Mode::Commit && !blocks.is_empty() {
+        if mode == DecisionMode::Commit && !blocks.is_empty() {
             crate::failpoint::reach("decide.decided").map_err(PortError::new)?;
         }
         for (answer, decision) in answers {
             // Whoever asked may have gone.
             let _ = answer.send(Ok(vec![decision]));
         }
-        if mode == Mode::Commit
+        if mode == DecisionMode::Commit
             && !blocks.is_empty()
             && !self.journal(blocks, (decided, evaluator), out).await?
         {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Concluding, EngineError, Preparing, Record, broken, done};
+use super::{Concluding, EngineError, OutputDetail, Preparing, broken, done};
 use crate::{
     engine::{Committable, SavedWatermark, Scheduler, Windowing, watermark::Owed, workers::Workers},
     evaluate::{Evaluator, Moved, schedule::Due},
@@ -17,7 +17,7 @@ pub(crate) struct WindowStage {
     pub committed: watch::Receiver<u64>,
     /// How many batches were handed on.
     pub forwarded: u64,
-    pub record: Record,
+    pub record: OutputDetail,
     pub scheduler: Option<Scheduler>,
     pub workers: Workers,
 }

@@ -4,7 +4,7 @@ use arrow::{
     array::BooleanArray, buffer::BooleanBuffer, compute::filter_record_batch, record_batch::RecordBatch,
 };
 
-use super::super::versions::Resolved;
+use super::super::versions::ResolvedVersions;
 use crate::{
     decode::Decoded,
     event::EventType,
@@ -16,7 +16,7 @@ pub(super) fn count_others(
     receipts: &mut [Receipt],
     blocks: &[Block],
     decoded: &Decoded,
-    resolved: &Resolved,
+    resolved: &ResolvedVersions,
 ) -> u64 {
     for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
         receipt.skipped = *skipped;

@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use super::{
     super::{
         Intake,
-        ticker::{Stretch, Ticker},
+        ticker::{DueTicks, Ticker},
         watermark::{Owed, Watermark},
     },
     SequenceCause, Sequenced, Sequencer,
@@ -87,7 +87,7 @@ impl Sequencer {
             return None;
         }
         is_due.then(|| {
-            let Stretch { due, rests } = ticker.due(from, to);
+            let DueTicks { due, rests } = ticker.due(from, to);
             if rests {
                 let (from, to) = (ticker.calendar().format(from), ticker.calendar().format(to));
                 tracing::warn!(
@@ -211,7 +211,6 @@ pub(super) struct Cut {
     /// After so many events.
     pub(super) rows: usize,
     pub(super) watermark: Watermark,
-    /// Ticks and rules.
     pub(super) due: Vec<(Instant, RuleId)>,
     /// Later ticks are left out.
     pub(super) rests: bool,

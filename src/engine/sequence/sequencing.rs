@@ -7,7 +7,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{super::versions::Resolved, Sequenced, cuts::Cut};
+use super::{super::versions::ResolvedVersions, Sequenced, cuts::Cut};
 use crate::{
     decode::Decoded,
     event::{Column, EventType, Instant},
@@ -18,7 +18,7 @@ use crate::{
 /// The events of a batch, and what has become of those before the one that is judged.
 pub(super) struct Sequencing {
     pub(super) decoded: Decoded,
-    pub(super) resolved: Resolved,
+    pub(super) resolved: ResolvedVersions,
     pub(super) event_ids: StringViewArray,
     /// The events that they name.
     names: StringViewArray,
@@ -26,7 +26,6 @@ pub(super) struct Sequencing {
     times: PrimitiveArray<TimestampMicrosecondType>,
     /// The partition of each block, as the watermark knows it.
     places: Vec<usize>,
-    /// The clock's time.
     pub(super) now: Instant,
     /// Whether each event is accepted.
     pub(super) accepted: Vec<bool>,
@@ -46,7 +45,12 @@ pub(super) struct Sequencing {
 
 impl Sequencing {
     /// Before the first event.
-    pub(super) fn new(decoded: Decoded, resolved: Resolved, places: Vec<usize>, now: Instant) -> Self {
+    pub(super) fn new(
+        decoded: Decoded,
+        resolved: ResolvedVersions,
+        places: Vec<usize>,
+        now: Instant,
+    ) -> Self {
         let text = |column: Column| decoded.events.column(column.index()).as_string_view().clone();
         let (rows, blocks) = (decoded.types.len(), places.len());
         Self {

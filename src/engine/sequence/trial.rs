@@ -9,10 +9,10 @@ use super::{Sequenced, Sequencer, cuts::Kept};
 use crate::{
     decision::Unanswered,
     decode::Decoded,
-    engine::{dedup::Seen, lookups, ports::PortError},
+    engine::{dedup::Sighting, lookups, ports::PortError},
     evaluate::{Evaluator, Until},
     event::{Column, Instant},
-    ledger::{Ledger, Trial},
+    ledger::{Ledger, TrialScope},
 };
 
 impl Sequencer {
@@ -36,7 +36,7 @@ impl Sequencer {
             if let Some(detail) = lookups::unknown(decoded, row) {
                 return Ok(Some(Unanswered::Unreadable(detail)));
             }
-            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
+            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Sighting::New {
                 return Ok(Some(Unanswered::Known(id.to_owned())));
             }
         }
@@ -45,7 +45,7 @@ impl Sequencer {
 
     /// What a batch of applications would be after it was applied to the ledger, which it is not, for whom to judge.
     #[must_use]
-    pub fn try_out(&self, decoded: &Decoded, trial: Trial, evaluator: &Evaluator) -> Sequenced {
+    pub fn try_out(&self, decoded: &Decoded, trial: TrialScope, evaluator: &Evaluator) -> Sequenced {
         self.group_for(evaluator.rules());
         let calendar = evaluator.calendar();
         let ledger = self.ledger.read();
@@ -59,7 +59,7 @@ impl Sequencer {
         Sequenced::of(kept, told, self.watermark.clone(), calendar)
     }
 
-    /// The ledger.
+    /// The ledger that the trial reads and leaves as it is.
     #[must_use]
     pub fn ledger(&self) -> &Arc<RwLock<Ledger>> {
         &self.ledger

@@ -3,18 +3,18 @@
 use arrow::array::AsArray;
 use serde_json::{Map, Value, json};
 
-use super::state::{Answer, Issued, Standing};
+use super::state::{BankAnswer, Issued, StandingEvents};
 use crate::{
     decode::{
         Decoded,
-        versions::{Role, RowVersion, Stated, derived_id, fields, of_interest, time},
+        versions::{RowVersion, Stated, VersionEffect, derived_id, fields, of_interest, time},
     },
     event::{BankStatus, Column, EventType, schema::FIELDS},
 };
 
 /// An event of a difference.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum StepEvent {
     /// A decoded row, as it is.
     Row(usize),
     /// One that is made of these fields.
@@ -22,12 +22,12 @@ pub(crate) enum Event {
 }
 
 /// The steps from one version to the next.
-pub(crate) struct Difference<'d> {
+pub(crate) struct VersionDifference<'d> {
     decoded: &'d Decoded,
     version: &'d RowVersion,
-    standing: Standing,
+    standing: StandingEvents,
     /// Each event, and what stands after it.
-    pub steps: Vec<(Event, Standing)>,
+    pub steps: Vec<(StepEvent, StandingEvents)>,
 }
 
 /// What a version wants to stand.
@@ -36,9 +36,9 @@ struct Wanted {
     content: u64,
 }
 
-impl<'d> Difference<'d> {
+impl<'d> VersionDifference<'d> {
     /// What leads from what stands to a version.
-    pub(crate) fn new(decoded: &'d Decoded, version: &'d RowVersion, standing: Standing) -> Self {
+    pub(crate) fn new(decoded: &'d Decoded, version: &'d RowVersion, standing: StandingEvents) -> Self {
         let mut difference = Self { decoded, version, standing, steps: Vec::new() };
         difference.find();
         difference
@@ -88,12 +88,12 @@ impl<'d> Difference<'d> {
         }
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: StepEvent) {
         self.steps.push((event, self.standing.clone()));
     }
 
     /// An id that follows from the version.
-    fn id(&self, base: &str, role: Role) -> String {
+    fn id(&self, base: &str, role: VersionEffect) -> String {
         derived_id(base, &self.version.shown, role)
     }
 
@@ -108,7 +108,7 @@ impl<'d> Difference<'d> {
         let Some(bank) = self.standing.bank.take() else { return };
         let Some(payment) = self.standing.payment.clone().filter(|_| bank.cleared) else { return };
         let event = json!({
-            "event_id": self.id(&payment.base, Role::Recalled),
+            "event_id": self.id(&payment.base, VersionEffect::Recalled),
             "type": "confirmation",
             "occurred_at": self.changed_at(&payment.fields),
             "original_event_id": payment.id,
@@ -123,7 +123,7 @@ impl<'d> Difference<'d> {
     fn reverse(&mut self) {
         let Some(payment) = self.standing.payment.take() else { return };
         self.standing.bank = None;
-        let id = self.id(&payment.base, Role::Reversal);
+        let id = self.id(&payment.base, VersionEffect::Reversal);
         let Issued { id: original, fields: mut event, .. } = payment;
         let others = ["application_id", "recorded_at"];
         others.iter().for_each(|name| drop(event.remove(*name)));
@@ -136,14 +136,14 @@ impl<'d> Difference<'d> {
         // Its time is that of the payment, so that every window that has the one has the other.
         let recorded = self.version.changed_at.map(|at| ("recorded_at", Value::String(time(at))));
         event.extend(own.into_iter().chain(recorded).map(|(name, value)| (name.to_owned(), value)));
-        self.step(Event::Made(event));
+        self.step(StepEvent::Made(event));
     }
 
     /// Gives up what the application reserves.
     fn withdraw(&mut self) {
         let Some(application) = self.standing.application.take() else { return };
         let event = json!({
-            "event_id": self.id(&application.base, Role::Withdrawal),
+            "event_id": self.id(&application.base, VersionEffect::Withdrawal),
             "type": "withdrawal",
             "occurred_at": application.fields.get("occurred_at"),
             "recorded_at": self.version.changed_at.map(time),
@@ -156,11 +156,11 @@ impl<'d> Difference<'d> {
     fn apply(&mut self, wanted: &Wanted) {
         let mut fields = fields(&self.decoded.events, wanted.row);
         let base = self.event_id(wanted.row).to_owned();
-        let (mut id, mut event) = (base.clone(), Event::Row(wanted.row));
+        let (mut id, mut event) = (base.clone(), StepEvent::Row(wanted.row));
         if std::mem::replace(&mut self.standing.applied, true) {
-            id = self.id(&base, Role::Payment);
+            id = self.id(&base, VersionEffect::Payment);
             fields.insert(String::from("event_id"), Value::from(id.as_str()));
-            event = Event::Made(fields.clone());
+            event = StepEvent::Made(fields.clone());
         }
         fields.retain(|name, _| matches!(name.as_str(), "budget_line_id" | "occurred_at"));
         self.standing.application = Some(Issued { id, base, content: wanted.content, fields });
@@ -173,14 +173,14 @@ impl<'d> Difference<'d> {
         let (mut id, settled) = (base.clone(), self.standing.application.take());
         let again = std::mem::replace(&mut self.standing.paid, true);
         if again {
-            id = self.id(&base, Role::Payment);
+            id = self.id(&base, VersionEffect::Payment);
             fields.insert(String::from("event_id"), Value::from(id.as_str()));
         }
         if let Some(application) = &settled {
             fields.insert(String::from("application_id"), Value::from(application.id.as_str()));
         }
         let is_other = again || settled.is_some();
-        let event = if is_other { Event::Made(fields.clone()) } else { Event::Row(wanted.row) };
+        let event = if is_other { StepEvent::Made(fields.clone()) } else { StepEvent::Row(wanted.row) };
         self.standing.payment = Some(Issued { id, base, content: wanted.content, fields });
         self.step(event);
     }
@@ -203,26 +203,26 @@ impl<'d> Difference<'d> {
         };
         if returned && !was_cleared {
             // What came back was paid before, in a version that nobody saw.
-            self.standing.bank = Some(Answer { content: 0, cleared: true });
-            let paid = self.answered(&payment, self.id(&base, Role::Paid), Some(BankStatus::Paid));
+            self.standing.bank = Some(BankAnswer { content: 0, cleared: true });
+            let paid = self.answered(&payment, self.id(&base, VersionEffect::Paid), Some(BankStatus::Paid));
             self.step(paid);
         }
-        self.standing.bank = Some(Answer { content: hash, cleared: !returned });
-        let role = if returned { Role::Returned } else { Role::Paid };
+        self.standing.bank = Some(BankAnswer { content: hash, cleared: !returned });
+        let role = if returned { VersionEffect::Returned } else { VersionEffect::Paid };
         let event = match payment == base {
-            true => Event::Row(self.version.row + 1),
+            true => StepEvent::Row(self.version.row + 1),
             false => self.answered(&payment, self.id(&base, role), None),
         };
         self.step(event);
     }
 
     /// The version's confirmation, of this payment and under this id.
-    fn answered(&self, payment: &str, id: String, status: Option<BankStatus>) -> Event {
+    fn answered(&self, payment: &str, id: String, status: Option<BankStatus>) -> StepEvent {
         let mut confirmation = fields(&self.decoded.events, self.version.row + 1);
         let status = status.map(|status| ("status", status.name().to_owned()));
         let own = [("event_id", id), ("original_event_id", payment.to_owned())].into_iter().chain(status);
         confirmation.extend(own.map(|(name, text)| (name.to_owned(), Value::String(text))));
-        Event::Made(confirmation)
+        StepEvent::Made(confirmation)
     }
 
     fn event_id(&self, row: usize) -> &'d str {
@@ -232,10 +232,10 @@ impl<'d> Difference<'d> {
 }
 
 /// An event of an object, without the fields that it lacks.
-fn made(event: Value) -> Event {
-    let Value::Object(mut fields) = event else { return Event::Made(Map::new()) };
+fn made(event: Value) -> StepEvent {
+    let Value::Object(mut fields) = event else { return StepEvent::Made(Map::new()) };
     fields.retain(|_, value| !value.is_null());
     debug_assert!(fields.keys().all(|name| FIELDS.iter().any(|field| field.name == name)));
     debug_assert!(fields.contains_key(FIELDS[Column::EventId.index()].name));
-    Event::Made(fields)
+    StepEvent::Made(fields)
 }

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::{
     super::{
-        dedup::{Dedup, Seen},
+        dedup::{Dedup, Sighting},
         lookups,
         plausible::Plausible,
         ports::PortError,
     },
-    difference::{Difference, Event},
+    difference::{StepEvent, VersionDifference},
     occurred_at,
 };
 use crate::{
@@ -45,23 +45,23 @@ impl<'j> Judges<'j> {
     pub(super) fn pass(&mut self, decoded: &Decoded, rows: std::ops::Range<usize>) -> Result<(), PortError> {
         for row in rows {
             if self.refuse(decoded, row)?.is_none() {
-                self.accept(decoded, &Event::Row(row));
+                self.accept(decoded, &StepEvent::Row(row));
             }
         }
         Ok(())
     }
 
     /// Goes on after an event that will be accepted.
-    pub(super) fn accept(&mut self, decoded: &Decoded, event: &Event) {
+    pub(super) fn accept(&mut self, decoded: &Decoded, event: &StepEvent) {
         match event {
-            Event::Row(row) => {
+            StepEvent::Row(row) => {
                 self.before.entry(decoded.ids[*row]).or_insert(Some(decoded.contents[*row]));
                 self.latest = self.latest.max(Some(occurred_at(&decoded.events, *row)));
                 if let Some(plausible) = &mut self.plausible {
                     plausible.observe(&decoded.events, decoded.types[*row], *row);
                 }
             }
-            Event::Made(fields) => {
+            StepEvent::Made(fields) => {
                 let id = fields.get("event_id").and_then(Value::as_str).unwrap_or_default();
                 self.before.entry(id_hash(id)).or_insert(None);
             }
@@ -73,7 +73,7 @@ impl<'j> Judges<'j> {
         &mut self,
         decoded: &Decoded,
         version: &RowVersion,
-        difference: &Difference,
+        difference: &VersionDifference,
     ) -> Result<Option<(RejectReason, String)>, PortError> {
         if !difference.is_none()
             && version.rows() > 0
@@ -82,7 +82,7 @@ impl<'j> Judges<'j> {
             return Ok(Some((RejectReason::UnknownLine, detail)));
         }
         for (event, _) in &difference.steps {
-            if let Event::Row(row) = event
+            if let StepEvent::Row(row) = event
                 && let Some(fault) = self.refuse(decoded, *row)?
             {
                 return Ok(Some(fault));
@@ -108,7 +108,7 @@ impl<'j> Judges<'j> {
         let (id, content) = (decoded.ids[row], decoded.contents[row]);
         let is_conflict = match self.before.get(&id) {
             Some(before) => *before != Some(content),
-            None => self.known.look(event_id, id, content)? == Seen::Conflict,
+            None => self.known.look(event_id, id, content)? == Sighting::Conflict,
         };
         Ok(is_conflict.then(|| {
             let detail = say!(

@@ -17,9 +17,9 @@ use arrow::{
 pub(crate) use self::judges::Judges;
 pub use self::state::{Kept, VersionChange};
 use self::{
-    difference::{Difference, Event},
+    difference::{StepEvent, VersionDifference},
     kept::Records,
-    state::Standing,
+    state::StandingEvents,
 };
 use super::{
     Sequenced,
@@ -74,7 +74,7 @@ pub struct Versions(Records);
 
 /// What a batch of versions led to.
 #[derive(Debug, Default)]
-pub struct Resolved {
+pub struct ResolvedVersions {
     /// For each event whether it stands for its record in counts; empty if all do.
     pub leads: Vec<bool>,
     /// For each event whether it is made of a version; empty if none is.
@@ -93,7 +93,7 @@ impl VersionResult {
     }
 }
 
-impl Resolved {
+impl ResolvedVersions {
     /// Whether an event stands for its record in counts.
     #[must_use]
     pub fn leads(&self, row: usize) -> bool {
@@ -135,7 +135,7 @@ struct Gathered {
     lines: Vec<u8>,
     made: usize,
     rejects: Vec<Reject>,
-    resolved: Resolved,
+    resolved: ResolvedVersions,
 }
 
 impl Versions {
@@ -161,8 +161,10 @@ impl Versions {
         &mut self,
         mut decoded: Decoded,
         mut judges: Judges<'_>,
-    ) -> Result<(Decoded, Resolved), PortError> {
-        let Some(versions) = decoded.versions.take() else { return Ok((decoded, Resolved::default())) };
+    ) -> Result<(Decoded, ResolvedVersions), PortError> {
+        let Some(versions) = decoded.versions.take() else {
+            return Ok((decoded, ResolvedVersions::default()));
+        };
         let (mut gathered, mut next) = (Gathered::default(), 0);
         for version in &versions.rows {
             judges.pass(&decoded, next..version.row)?;
@@ -195,7 +197,7 @@ impl Versions {
         let known = self.0.find(source, &version.key, judges.latest)?;
         let is_new = known.is_none();
         let kept = known.unwrap_or_default();
-        let difference = Difference::new(decoded, version, kept.standing.clone());
+        let difference = VersionDifference::new(decoded, version, kept.standing.clone());
         if let Some(before) = &kept.version {
             if let Some(fault) = contradicts(before, version, &difference) {
                 return Ok(gathered.refuse(decoded, version, fault));
@@ -210,7 +212,7 @@ impl Versions {
         difference.steps.iter().for_each(|(event, _)| judges.accept(decoded, event));
         let at = time_of(&decoded.events, version).or(judges.latest);
         let at = at.map_or(kept.at, |at| kept.at.max(at));
-        let Difference { steps, .. } = difference;
+        let VersionDifference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
         for (number, (event, standing)) in steps.into_iter().enumerate() {
             gathered.event(event, number == 0);
@@ -222,7 +224,7 @@ impl Versions {
             let of = Some(version.version.clone());
             self.note(gathered, source, version, Kept { version: of, at, standing: unchanged });
         }
-        Ok(match (count, is_new, kept.standing == Standing::default()) {
+        Ok(match (count, is_new, kept.standing == StandingEvents::default()) {
             (0, _, true) if version.stated == Stated::Void => VersionResult::Void,
             (0, ..) => VersionResult::Same,
             (_, true, _) => VersionResult::New,
@@ -240,7 +242,7 @@ impl Versions {
 fn contradicts(
     before: &Version,
     version: &RowVersion,
-    difference: &Difference,
+    difference: &VersionDifference,
 ) -> Option<(RejectReason, String)> {
     if !before.is_like(&version.version) {
         let detail = say!(
@@ -278,12 +280,12 @@ impl Gathered {
         self.sources.extend(rows.map(Ok));
     }
 
-    fn event(&mut self, event: Event, leads: bool) {
+    fn event(&mut self, event: StepEvent, leads: bool) {
         self.resolved.leads.push(leads);
-        self.resolved.made.push(matches!(event, Event::Made(_)));
+        self.resolved.made.push(matches!(event, StepEvent::Made(_)));
         match event {
-            Event::Row(row) => self.sources.push(Ok(row)),
-            Event::Made(fields) => {
+            StepEvent::Row(row) => self.sources.push(Ok(row)),
+            StepEvent::Made(fields) => {
                 self.sources.push(Err(self.resolved.results.len()));
                 // Writing to memory cannot fail.
                 let _ = serde_json::to_writer(&mut self.lines, &fields);
@@ -304,7 +306,7 @@ impl Gathered {
     }
 
     /// The events in their order.
-    fn finish(self, mut decoded: Decoded, versions: &RowVersions) -> (Decoded, Resolved) {
+    fn finish(self, mut decoded: Decoded, versions: &RowVersions) -> (Decoded, ResolvedVersions) {
         let Self { sources, lines, made, rejects, resolved } = self;
         decoded.rejects.extend(rejects);
         let as_it_is = made == 0

@@ -13,13 +13,13 @@ pub struct Kept {
     /// The latest event time of it.
     pub at: Instant,
     /// What stands of it.
-    pub standing: Standing,
+    pub standing: StandingEvents,
 }
 
 /// The events of a record that nothing has taken back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct StandingEvents {
     /// The application, until a payment settles it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<Issued>,
@@ -27,7 +27,7 @@ pub struct Standing {
     pub payment: Option<Issued>,
     /// What the bank did with the payment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bank: Option<Answer>,
+    pub bank: Option<BankAnswer>,
     /// Whether there was an application before: the next one needs another id.
     pub applied: bool,
     /// Whether there was a payment before.
@@ -49,7 +49,7 @@ pub struct Issued {
 
 /// What the bank did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct BankAnswer {
     /// The hash of its columns.
     pub content: u64,
     /// Whether it paid, and took nothing back.
@@ -59,8 +59,7 @@ pub struct Answer {
 /// What is known of a record from now on, as it is stored.
 #[derive(Debug, Clone)]
 pub struct VersionChange {
-    /// Its source.
-    pub source: std::sync::Arc<str>,
+    pub(crate) source: std::sync::Arc<str>,
     /// What tells it from others.
     pub key: Box<str>,
     /// What is known of it.

@@ -15,14 +15,14 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 use super::{Tally, Texts, median, tally::Moments};
 use crate::{
     diagnostic::{at_run_time, type_name},
-    rule::plan::{Aggregate, Kind},
+    rule::plan::{Aggregate, AggregateKind},
     say,
     sql::functions::deviation::VALUES_MAX,
 };
 
 /// The results of one aggregate, a value an event or window.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct AggregateColumn {
     data_type: DataType,
     cells: Cells,
     /// Rows whose result does not fit its type, or could not be computed, with why.
@@ -36,24 +36,24 @@ pub(crate) enum Cells {
     Numbers(Vec<Option<i128>>),
     Floats(Vec<Option<f64>>),
     Texts(StringViewBuilder),
-    /// Lists of text.
     Lists(Box<ListBuilder<StringViewBuilder>>),
-    /// Anything else.
     Values(Vec<ScalarValue>),
 }
 
-impl Output {
+impl AggregateColumn {
     /// An empty column for an aggregate.
     #[must_use]
     pub(crate) fn new(aggregate: &Aggregate, rows: usize) -> Self {
         let cells = match aggregate.kind {
-            Kind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
-            Kind::Listed(_) => Cells::Lists(Box::new(ListBuilder::new(StringViewBuilder::new()))),
-            Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
+            AggregateKind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
+            AggregateKind::Listed(_) => Cells::Lists(Box::new(ListBuilder::new(StringViewBuilder::new()))),
+            AggregateKind::Min | AggregateKind::Max if aggregate.data_type.is_string() => {
                 Cells::Texts(StringViewBuilder::with_capacity(rows))
             }
-            Kind::Moment { .. } | Kind::Deviation => Cells::Floats(Vec::with_capacity(rows)),
-            Kind::Median if aggregate.data_type == DataType::Float64 => {
+            AggregateKind::Moment { .. } | AggregateKind::Deviation => {
+                Cells::Floats(Vec::with_capacity(rows))
+            }
+            AggregateKind::Median if aggregate.data_type == DataType::Float64 => {
                 Cells::Floats(Vec::with_capacity(rows))
             }
             _ => Cells::Numbers(Vec::with_capacity(rows)),
@@ -91,16 +91,16 @@ impl Output {
 
     fn push_float(&mut self, aggregate: &Aggregate, tally: &Tally) {
         let value = match (tally, &aggregate.kind) {
-            (Tally::Moments(moments), Kind::Moment { sample, root, scale }) => {
+            (Tally::Moments(moments), AggregateKind::Moment { sample, root, scale }) => {
                 let value = moment(moments, *sample, *scale);
                 value.map(|v| if *root { v.sqrt() } else { v })
             }
-            (Tally::Ordered { numbers, .. }, Kind::Deviation) if numbers.len() > VALUES_MAX => {
+            (Tally::Ordered { numbers, .. }, AggregateKind::Deviation) if numbers.len() > VALUES_MAX => {
                 let error = say!("more than {most} different values in one group", most = VALUES_MAX);
                 self.failed.push((self.len(), error));
                 None
             }
-            (Tally::Ordered { numbers, .. }, Kind::Deviation) => median::deviation(numbers),
+            (Tally::Ordered { numbers, .. }, AggregateKind::Deviation) => median::deviation(numbers),
             (Tally::Ordered { numbers, .. }, _) => median::of_floats(numbers),
             _ => None,
         };

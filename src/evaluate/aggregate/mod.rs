@@ -10,8 +10,8 @@ mod sorted;
 mod tally;
 mod texts;
 
-pub(crate) use column::Output;
-pub(crate) use pack::{Beside, Failed, KEY, Packed, add_hashes, array};
-pub(crate) use row::{Row, TextsOf};
+pub(crate) use column::AggregateColumn;
+pub(crate) use pack::{FailedValue, KEY, LaneValues, Packed, add_hashes, array};
+pub(crate) use row::{TextsOf, WindowRow};
 pub(crate) use tally::Tally;
 pub(crate) use texts::Texts;

@@ -30,18 +30,18 @@ pub struct Packed {
     /// For each lane with text the texts of the rows; in the rows are their hashes.
     pub texts: Vec<StringViewArray>,
     /// For each lane of kind `Other` the values that stand beside the rows.
-    pub beside: Vec<Beside>,
+    pub beside: Vec<LaneValues>,
 }
 
 /// The values of a lane that do not stand in the rows.
 #[derive(Debug, Clone)]
-pub struct Beside {
+pub struct LaneValues {
     args: Vec<ArrayRef>,
     /// The rows that the filter did not take out.
     taken: BooleanBuffer,
 }
 
-impl Beside {
+impl LaneValues {
     /// The arguments in a row, unless the filter took it out.
     #[must_use]
     pub fn values(&self, row: usize) -> Option<Box<[ScalarValue]>> {
@@ -77,9 +77,9 @@ impl Packed {
         (!self.beside.is_empty()).then(|| self.beside.iter().map(|lane| lane.values(row)).collect())
     }
 
-    fn take(&mut self, lane: &Lane, beside: Option<Beside>) -> Result<()> {
+    fn take(&mut self, lane: &Lane, beside: Option<LaneValues>) -> Result<()> {
         match (lane.kind, beside) {
-            (LaneKind::Text { .. }, Some(Beside { args, .. })) => {
+            (LaneKind::Text { .. }, Some(LaneValues { args, .. })) => {
                 let texts = args.first().map(|texts| cast(texts, &DataType::Utf8View)).transpose()?;
                 self.texts.extend(texts.map(|texts| texts.as_string_view().clone()));
             }
@@ -94,12 +94,11 @@ pub(crate) const KEY: usize = usize::MAX;
 
 /// A value that could not be computed.
 #[derive(Debug, Clone)]
-pub struct Failed {
+pub struct FailedValue {
     /// The event, by its place among those packed.
     pub row: usize,
     /// The lane, or [`KEY`].
     pub lane: usize,
-    /// Why.
     pub error: String,
 }
 
@@ -115,7 +114,7 @@ impl Layout {
         batch: &dyn Fn(&Lane) -> Result<RecordBatch>,
         times: &[i64],
         seed: u64,
-    ) -> Result<(Packed, Vec<Failed>)> {
+    ) -> Result<(Packed, Vec<FailedValue>)> {
         let mut words = vec![0; times.len() * self.stride()];
         for (row, time) in words.chunks_exact_mut(self.stride()).zip(times) {
             row[0] = time.cast_unsigned();
@@ -134,13 +133,13 @@ impl Layout {
                 match self.pack_lane(number, lane, &batch.slice(row, 1), seed, row, &mut packed.words) {
                     Ok(beside) => parts.extend(beside),
                     Err(e) => {
-                        failed.push(Failed { row, lane: number, error: at_run_time(&e) });
-                        parts.push(Beside::nothing(lane)?);
+                        failed.push(FailedValue { row, lane: number, error: at_run_time(&e) });
+                        parts.push(LaneValues::nothing(lane)?);
                     }
                 }
             }
             let is_beside = matches!(lane.kind, LaneKind::Text { .. } | LaneKind::Other);
-            packed.take(lane, if is_beside { Some(Beside::concat(&parts)?) } else { None })?;
+            packed.take(lane, if is_beside { Some(LaneValues::concat(&parts)?) } else { None })?;
         }
         Ok((packed, failed))
     }
@@ -154,7 +153,7 @@ impl Layout {
         seed: u64,
         first: usize,
         words: &mut [u64],
-    ) -> Result<Option<Beside>> {
+    ) -> Result<Option<LaneValues>> {
         let rows = batch.num_rows();
         let args: Vec<ArrayRef> = lane.args.iter().map(|arg| array(arg, batch)).collect::<Result<_>>()?;
         let passes = lane.filter.as_ref().map(|filter| passes(filter, batch)).transpose()?;
@@ -187,7 +186,7 @@ impl Layout {
                     true => NULL_TEXT,
                     false => xxh3_64_with_seed(texts.value(i).as_bytes(), seed),
                 });
-                return Ok(Some(Beside { args: vec![column], taken: valid }));
+                return Ok(Some(LaneValues { args: vec![column], taken: valid }));
             }
             LaneKind::Word | LaneKind::Double => match Numbers::new(&args[0])? {
                 Numbers::Words(array) => fill(&|i| array.value(i).cast_unsigned()),
@@ -218,7 +217,7 @@ impl Layout {
                 if rows > 0 {
                     args.iter().try_for_each(|arg| ScalarValue::try_from_array(arg, 0).map(drop))?;
                 }
-                return Ok(Some(Beside { args, taken: valid }));
+                return Ok(Some(LaneValues { args, taken: valid }));
             }
         }
         Ok(None)

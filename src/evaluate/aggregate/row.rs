@@ -7,8 +7,7 @@ use crate::rule::plan::{Layout, NULL_TEXT};
 
 /// An event of a window: its row, and where its text is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'r> {
-    /// The row.
+pub(crate) struct WindowRow<'r> {
     pub words: &'r [u64],
     /// Where its text is.
     pub texts: TextsOf<'r>,

@@ -31,7 +31,6 @@ impl Sorted {
         self.len == 0
     }
 
-    /// Forgets all numbers.
     pub(crate) fn clear(&mut self) {
         self.blocks.truncate(1);
         self.blocks.iter_mut().for_each(Vec::clear);

@@ -5,10 +5,10 @@ use hashbrown::HashMap;
 
 use super::{
     extreme::{Candidates, pop, push, squeeze},
-    row::{Row, TextsOf},
+    row::{TextsOf, WindowRow},
     sorted::Sorted,
 };
-use crate::rule::plan::{Aggregate, Kind, LaneKind, Layout, float, ordered};
+use crate::rule::plan::{Aggregate, AggregateKind, LaneKind, Layout, float, ordered};
 
 /// A running aggregate in exact integers. Events come in at the end, or late somewhere before it, and leave at the
 /// beginning.
@@ -17,19 +17,9 @@ pub(crate) enum Tally {
     /// Rows or values.
     Count(i64),
     /// For `sum`.
-    Sum {
-        /// Values.
-        n: i64,
-        /// Their sum.
-        total: i128,
-    },
+    Sum { n: i64, total: i128 },
     /// The same where single values may have 128 bits.
-    WideSum {
-        /// Values.
-        n: i64,
-        /// Their sum.
-        total: i256,
-    },
+    WideSum { n: i64, total: i256 },
     /// For `min` and `max`.
     Extreme {
         /// `max`
@@ -41,7 +31,6 @@ pub(crate) enum Tally {
     Most {
         /// `max`
         max: bool,
-        /// The extreme value.
         value: Option<i128>,
     },
     /// For `min` and `max` of text that is held.
@@ -55,7 +44,6 @@ pub(crate) enum Tally {
     Best {
         /// `max`
         max: bool,
-        /// The extreme text.
         text: Option<Box<str>>,
     },
     /// For medians.
@@ -79,19 +67,20 @@ impl Tally {
     pub(crate) fn new(aggregate: &Aggregate, layout: &Layout) -> Self {
         let wide = aggregate.lane.is_some_and(|lane| layout.kind(lane) == LaneKind::Double);
         match aggregate.kind {
-            Kind::Count => Self::Count(0),
-            Kind::Sum if wide => Self::WideSum { n: 0, total: i256::ZERO },
-            Kind::Sum => Self::Sum { n: 0, total: 0 },
-            Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
-                Self::Text { max: matches!(aggregate.kind, Kind::Max), candidates: Candidates::new() }
-            }
-            Kind::Min => Self::Extreme { max: false, candidates: Candidates::new() },
-            Kind::Max => Self::Extreme { max: true, candidates: Candidates::new() },
-            Kind::Median => Self::Ordered { finite: false, numbers: Sorted::default() },
-            Kind::Deviation => Self::Ordered { finite: true, numbers: Sorted::default() },
-            Kind::Moment { .. } => Self::Moments(Box::default()),
-            Kind::Distinct => Self::Distinct(HashMap::new()),
-            Kind::Listed(_) | Kind::Other(_) => Self::Rows,
+            AggregateKind::Count => Self::Count(0),
+            AggregateKind::Sum if wide => Self::WideSum { n: 0, total: i256::ZERO },
+            AggregateKind::Sum => Self::Sum { n: 0, total: 0 },
+            AggregateKind::Min | AggregateKind::Max if aggregate.data_type.is_string() => Self::Text {
+                max: matches!(aggregate.kind, AggregateKind::Max),
+                candidates: Candidates::new(),
+            },
+            AggregateKind::Min => Self::Extreme { max: false, candidates: Candidates::new() },
+            AggregateKind::Max => Self::Extreme { max: true, candidates: Candidates::new() },
+            AggregateKind::Median => Self::Ordered { finite: false, numbers: Sorted::default() },
+            AggregateKind::Deviation => Self::Ordered { finite: true, numbers: Sorted::default() },
+            AggregateKind::Moment { .. } => Self::Moments(Box::default()),
+            AggregateKind::Distinct => Self::Distinct(HashMap::new()),
+            AggregateKind::Listed(_) | AggregateKind::Other(_) => Self::Rows,
         }
     }
 
@@ -119,7 +108,6 @@ impl Tally {
         }
     }
 
-    /// Forgets all events.
     pub(crate) fn clear(&mut self) {
         match self {
             Self::Count(n) => *n = 0,
@@ -138,14 +126,14 @@ impl Tally {
 
     /// Takes in the event at place `at`, after all that are in.
     #[inline]
-    pub(crate) fn add(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn add(&mut self, layout: &Layout, lane: Option<usize>, row: WindowRow<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n += 1;
             }
             return;
         };
-        let Row { words: row, texts, .. } = row;
+        let WindowRow { words: row, texts, .. } = row;
         if !Layout::has(row, lane) {
             return;
         }
@@ -186,7 +174,7 @@ impl Tally {
 
     /// Takes out the event at place `at`, the first of those that are in.
     #[inline]
-    pub(crate) fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: WindowRow<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n -= 1;
@@ -229,7 +217,7 @@ impl Tally {
     }
 
     /// Takes in an event that came late to place `at`, in front of others.
-    pub(crate) fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: WindowRow<'_>, at: u32) {
         let present = lane.filter(|lane| Layout::has(row.words, *lane));
         match self {
             Self::Extreme { max, candidates } => {
@@ -294,9 +282,7 @@ impl Tally {
 /// What variances are computed from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moments {
-    /// Values.
     pub n: i64,
-    /// Their sum.
     pub total: i256,
     /// The sum of their squares.
     pub squares: i256,

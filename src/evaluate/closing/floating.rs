@@ -21,9 +21,9 @@ use super::{
 use crate::{
     diagnostic::at_run_time,
     evaluate::{
-        aggregate::{Output, Packed, Row, TextsOf},
+        aggregate::{AggregateColumn, Packed, TextsOf, WindowRow},
         condition::{RuleCounts, RuleTable, judge},
-        finding::{Place, Subject},
+        finding::{FindingRow, Subject},
         key::KeyHasher,
         key_history::label,
         pane::Pane,
@@ -33,7 +33,7 @@ use crate::{
     },
     event::{Instant, period::Stretch},
     finding::Finding,
-    rule::{compile::Shape, plan::Layout},
+    rule::{compile::WindowShape, plan::Layout},
 };
 
 /// The windows of one rule.
@@ -216,20 +216,20 @@ impl Floating {
             Pane::new(aggregates, layout)
         });
         let Packed { texts, beside, .. } = &selected.packed;
-        let event = Row { words, texts: TextsOf::Batch(texts, place) };
+        let event = WindowRow { words, texts: TextsOf::Batch(texts, place) };
         if let Err(e) = pane.add(aggregates, layout, event, (beside, place)) {
             counts.fail(&at_run_time(&e));
         }
         match judge.view.shape {
-            Shape::From { lane, .. } if Layout::has(words, lane) && own.spans.get(at).is_none() => {
+            WindowShape::From { lane, .. } if Layout::has(words, lane) && own.spans.get(at).is_none() => {
                 let end = judge.until(at);
                 own.spans.get_or_insert_with(at, || Span { end, found: false });
                 if !self.closed.is_past(end) {
                     self.open.insert((end, at, hash));
                 }
             }
-            Shape::From { .. } => {}
-            Shape::Session(_) | Shape::Calendar => {
+            WindowShape::From { .. } => {}
+            WindowShape::Session(_) | WindowShape::Calendar => {
                 if let Some((new, old)) = own.join(at, judge.until(at)) {
                     for Stretch { start, end } in old {
                         self.open.remove(&(end.as_micros(), start.as_micros(), hash));
@@ -332,10 +332,10 @@ impl Floating {
             if let Some(span) = own.and_then(|own| own.spans.get_mut(window.start())) {
                 span.found = true;
             }
-            let place = Place { table: &table, row, more: &[], more_row: 0 };
+            let place = FindingRow { table: &table, row, more: &[], more_row: 0 };
             let subject = match j.view.shape {
-                Shape::From { .. } => Subject::From(window.stretch),
-                Shape::Session(_) | Shape::Calendar => Subject::Window(window.stretch),
+                WindowShape::From { .. } => Subject::From(window.stretch),
+                WindowShape::Session(_) | WindowShape::Calendar => Subject::Window(window.stretch),
             };
             let finding = Finding::new(j.rule, &place, subject, j.calendar);
             found.push(Closed { row: window.row, at: window.stretch.end, finding });
@@ -348,7 +348,7 @@ impl Floating {
         &self,
         j: &Judge<'_>,
         windows: &[Window],
-        outputs: Vec<Output>,
+        outputs: Vec<AggregateColumn>,
         (failed, counts): (&mut [bool], &mut RuleCounts),
     ) -> Result<RuleTable> {
         let mut columns = Vec::with_capacity(j.rule.columns.fields().len());

@@ -8,23 +8,23 @@ use arrow::{
 };
 use datafusion::common::{Result, ScalarValue};
 
-use super::super::{aggregate::Output, condition::RuleCounts, measures, panes::Grid, sliding::Selected};
+use super::super::{
+    aggregate::AggregateColumn, condition::RuleCounts, measures, panes::Grid, sliding::Selected,
+};
 use crate::{
     event::{
         Instant, TimeDelta,
         period::{Length, Reach, Stretch},
         time::Calendar,
     },
-    rule::compile::{ClosingRule, CompiledRule, Shape},
+    rule::compile::{ClosingRule, CompiledRule, WindowShape},
 };
 
 /// What judging windows needs.
 pub(crate) struct Judge<'j> {
     pub rule: &'j CompiledRule,
-    /// Its windows.
     pub view: &'j ClosingRule,
     pub calendar: &'j Calendar,
-    /// The panes.
     pub grid: Grid<'j>,
     /// How late an event may be that still finds all of its windows.
     pub late: TimeDelta,
@@ -62,9 +62,9 @@ impl<'j> Judge<'j> {
     pub(super) fn until(&self, at: i64) -> i64 {
         let forward = |length| self.calendar.forward(Instant::from_micros(at), length);
         let end = match self.view.shape {
-            Shape::Calendar => self.grid.pane(at).end,
-            Shape::Session(gap) => forward(gap).min(self.grid.pane(at).end),
-            Shape::From { within, .. } => forward(within),
+            WindowShape::Calendar => self.grid.pane(at).end,
+            WindowShape::Session(gap) => forward(gap).min(self.grid.pane(at).end),
+            WindowShape::From { within, .. } => forward(within),
         };
         end.as_micros()
     }
@@ -72,8 +72,10 @@ impl<'j> Judge<'j> {
     /// The first instant that a window with an event at `at` can begin at.
     pub(super) fn since(&self, at: i64) -> i64 {
         let start = match self.view.shape {
-            Shape::Calendar | Shape::Session(_) => self.grid.pane(at).start,
-            Shape::From { .. } => self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size)),
+            WindowShape::Calendar | WindowShape::Session(_) => self.grid.pane(at).start,
+            WindowShape::From { .. } => {
+                self.calendar.reach(Instant::from_micros(at), Reach::Last(self.view.size))
+            }
         };
         start.as_micros()
     }
@@ -82,8 +84,8 @@ impl<'j> Judge<'j> {
     pub(super) fn whole_from(&self, from: i64) -> i64 {
         let before = from.saturating_sub(1);
         match self.view.shape {
-            Shape::Calendar | Shape::Session(_) => self.grid.pane(before).end.as_micros(),
-            Shape::From { .. } => self.until(before),
+            WindowShape::Calendar | WindowShape::Session(_) => self.grid.pane(before).end.as_micros(),
+            WindowShape::From { .. } => self.until(before),
         }
     }
 
@@ -98,7 +100,7 @@ impl<'j> Judge<'j> {
 /// The measures of windows from the results of their aggregates.
 pub(super) fn measured(
     j: &Judge<'_>,
-    outputs: Vec<Output>,
+    outputs: Vec<AggregateColumn>,
     failed: &mut [bool],
     counts: &mut RuleCounts,
 ) -> Result<Vec<ArrayRef>> {

@@ -1,6 +1,6 @@
 //! The windows of a rule, whatever they begin and end with.
 
-use super::{Closed, Closing, Judge, Until, floating::Floating};
+use super::{CalendarWindows, Closed, Judge, Until, floating::Floating};
 use crate::{
     evaluate::{
         condition::{RuleCounts, RuleTable},
@@ -11,39 +11,35 @@ use crate::{
 
 /// The windows of one rule.
 #[derive(Debug)]
-pub(crate) enum State {
-    /// On the calendar.
-    Calendar(Box<Closing>),
-    /// With events.
+pub(crate) enum ClosingWindows {
+    Calendar(Box<CalendarWindows>),
     Floating(Box<Floating>),
 }
 
 macro_rules! either {
     ($state:expr, $windows:ident => $what:expr) => {
         match $state {
-            State::Calendar($windows) => $what,
-            State::Floating($windows) => $what,
+            ClosingWindows::Calendar($windows) => $what,
+            ClosingWindows::Floating($windows) => $what,
         }
     };
 }
 
-impl State {
+impl ClosingWindows {
     /// Windows without events, of which those up to `closed` are over.
     #[must_use]
     pub(crate) fn new(view: &ClosingRule, closed: Until) -> Self {
         match view.is_on_calendar() {
-            true => Self::Calendar(Box::new(Closing::new(closed))),
+            true => Self::Calendar(Box::new(CalendarWindows::new(closed))),
             false => Self::Floating(Box::new(Floating::new(closed))),
         }
     }
 
-    /// Panes held.
     #[must_use]
     pub(crate) fn panes(&self) -> usize {
         either!(self, windows => windows.panes())
     }
 
-    /// Bytes held.
     pub(crate) fn bytes(&mut self) -> u64 {
         either!(self, windows => windows.bytes())
     }

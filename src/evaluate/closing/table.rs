@@ -7,22 +7,22 @@ use datafusion::common::Result;
 
 use super::{
     super::{
-        aggregate::Output,
-        anomaly::{Score, score},
+        aggregate::AggregateColumn,
+        anomaly::{AnomalyScore, score},
         condition::{RuleCounts, RuleTable},
         key_history::ClosedWindow,
     },
-    Closing, Judge, Window,
+    CalendarWindows, Judge, Window,
     judge::{column, measured, numbers},
 };
 
-impl Closing {
+impl CalendarWindows {
     /// The windows in the columns of the rule's table. Their values become history.
     pub(super) fn table(
         &mut self,
         j: &Judge<'_>,
         windows: &[Window],
-        outputs: Vec<Output>,
+        outputs: Vec<AggregateColumn>,
         failed: &mut [bool],
         counts: &mut RuleCounts,
     ) -> Result<RuleTable> {
@@ -34,7 +34,7 @@ impl Closing {
         let measures = measured(j, outputs, failed, counts)?;
         let values = j.view.anomaly.as_ref().map(|(_, at)| numbers(&measures[*at])).transpose()?;
         columns.extend(measures);
-        let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
+        let mut scores: Vec<(Option<AnomalyScore>, usize)> = Vec::new();
         let mut history = Vec::new();
         for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
             let value = values.as_ref().and_then(|values| values[row]).filter(|_| !j.is_partial(*stretch));
@@ -47,7 +47,7 @@ impl Closing {
             key.past.get_or_insert_with(stretch.end.as_micros(), new).value = value;
         }
         if j.view.anomaly.is_some() {
-            let floats = |f: fn(&Score) -> f64| {
+            let floats = |f: fn(&AnomalyScore) -> f64| {
                 scores.iter().map(|(s, _)| s.as_ref().map(f)).collect::<Float64Array>()
             };
             columns.push(Arc::new(floats(|s| s.score)));

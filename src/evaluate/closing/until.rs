@@ -5,7 +5,6 @@ use crate::event::{Instant, TimeDelta};
 /// Up to where windows are closed: those that end at or before it are over. In the order of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Until {
-    /// None is.
     #[default]
     Nothing,
     /// Up to here.

@@ -18,7 +18,7 @@ use datafusion::{
 };
 use parking_lot::Mutex;
 
-use super::{moment::Moment, rows::one_row};
+use super::{moment::TickTime, rows::one_row};
 use crate::event::Instant;
 
 /// An expression of `now` alone, in a plan as a function without arguments.
@@ -27,7 +27,7 @@ pub(crate) struct Fixed {
     /// What it computes, which tells it from others.
     of: Expr,
     field: FieldRef,
-    now: Moment,
+    now: TickTime,
     steps: Arc<dyn PhysicalExpr>,
     /// The tick that was the last, and the value at it.
     value: Mutex<Option<(Instant, ScalarValue)>>,
@@ -36,7 +36,7 @@ pub(crate) struct Fixed {
 
 impl Fixed {
     /// For an expression that can be one; `now` stands in it as `shown` has it.
-    pub(crate) fn function(of: Expr, shown: Expr, now: &Moment, state: &SessionState) -> Result<ScalarUDF> {
+    pub(crate) fn function(of: Expr, shown: Expr, now: &TickTime, state: &SessionState) -> Result<ScalarUDF> {
         let none = DFSchema::empty();
         let (_, field) = of.to_field(&none)?;
         let steps = state.create_physical_expr(shown, &none)?;

@@ -26,12 +26,12 @@ use datafusion::{
 use parking_lot::Mutex;
 
 use self::{
-    moment::Moment,
+    moment::TickTime,
     nothing::gives_nothing,
-    rows::{Rows, RowsTable, Timed},
+    rows::{RowSource, RowsTable, Timed},
 };
 use super::{
-    guard::{Watch, guarded},
+    guard::{QueryDeadline, guarded},
     schedule::{Due, Tables},
     tables::elapsed_at,
 };
@@ -60,7 +60,6 @@ struct Kept {
 #[derive(Debug)]
 pub enum Ready {
     Kept(Box<KeptPlan>),
-    /// None yet.
     ToBeMade,
     /// It is to be planned at every tick.
     Never,
@@ -98,7 +97,7 @@ impl Plans {
 pub struct KeptPlan {
     /// It is never executed itself, but what is made of it.
     steps: Arc<dyn ExecutionPlan>,
-    now: Moment,
+    now: TickTime,
     /// The tables of the ledger that it reads.
     ledger: Vec<(String, Arc<Slot>)>,
     config: SessionConfig,
@@ -139,7 +138,7 @@ impl Slot {
     }
 }
 
-impl Rows for Slot {
+impl RowSource for Slot {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         take(&self.rows.lock());
     }
@@ -158,7 +157,7 @@ impl KeptPlan {
         if rule.forecasts || rule.tables.iter().any(|name| [FINDINGS, ALERTS].contains(&name.as_str())) {
             return None;
         }
-        let now = Moment::new(&calendar.zone_name);
+        let now = TickTime::new(&calendar.zone_name);
         let context = session.lasting(now.function());
         let mut ledger = Vec::new();
         for name in &rule.tables {
@@ -189,7 +188,7 @@ impl KeptPlan {
         due: &Due,
         calendar: &Calendar,
         memory: usize,
-        watch: &Arc<Watch>,
+        watch: &Arc<QueryDeadline>,
     ) -> Result<SendableRecordBatchStream> {
         self.now.set(due.tick);
         for (name, slot) in &self.ledger {
@@ -221,7 +220,7 @@ fn read_of(table: &SchemaRef, rule: &ScheduleRule, name: &str) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-async fn physical(state: &SessionState, query: Statement, now: &Moment) -> Result<Arc<dyn ExecutionPlan>> {
+async fn physical(state: &SessionState, query: Statement, now: &TickTime) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = state.statement_to_plan(query).await?;
     options().verify_plan(&plan)?;
     // Types are settled first: what is computed of `now` is that with its casts.
@@ -245,7 +244,7 @@ mod tests {
     /// What comes twice is no column of its own, made for every row: the optimizer does that to what it knows no better.
     #[tokio::test]
     async fn what_is_computed_of_now_alone_is_computed_once() {
-        let now = Moment::new("Asia/Shanghai");
+        let now = TickTime::new("Asia/Shanghai");
         let context = SessionContext::new();
         context.register_udf(now.function());
         let fields = vec![

@@ -30,22 +30,20 @@ use crate::{
     rule::query::MOMENT,
 };
 
-/// The tick's time.
 #[derive(Debug, Clone)]
-pub(crate) struct Moment {
+pub(crate) struct TickTime {
     at: Arc<AtomicI64>,
     zone: Arc<str>,
     signature: Signature,
 }
 
-impl Moment {
+impl TickTime {
     /// A moment in local time.
     pub(crate) fn new(zone: &str) -> Self {
         let signature = Signature::nullary(Volatility::Volatile);
         Self { at: Arc::default(), zone: Arc::from(zone), signature }
     }
 
-    /// Moves it.
     pub(crate) fn set(&self, at: Instant) {
         self.at.store(at.as_micros(), Ordering::SeqCst);
     }
@@ -160,21 +158,21 @@ fn replaced(plan: LogicalPlan, replace: &dyn Fn(Expr) -> Transformed<Expr>) -> R
     replaced.map(|replaced| replaced.data)
 }
 
-impl PartialEq for Moment {
+impl PartialEq for TickTime {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.at, &other.at)
     }
 }
 
-impl Eq for Moment {}
+impl Eq for TickTime {}
 
-impl Hash for Moment {
+impl Hash for TickTime {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.at).hash(state);
     }
 }
 
-impl ScalarUDFImpl for Moment {
+impl ScalarUDFImpl for TickTime {
     fn name(&self) -> &str {
         MOMENT
     }

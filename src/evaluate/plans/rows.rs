@@ -23,7 +23,7 @@ use datafusion::{
     },
 };
 
-use super::within::Within;
+use super::within::TimeFilter;
 use crate::event::{Column, schema::FIELDS};
 
 /// Rows with the least and the greatest of their times.
@@ -34,7 +34,6 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
-    /// These rows.
     #[must_use]
     pub(crate) fn new(rows: RecordBatch) -> Self {
         let times = rows.column_by_name(FIELDS[Column::OccurredAt.index()].name).and_then(|column| {
@@ -75,7 +74,7 @@ pub(crate) fn compacted(rows: RecordBatch) -> RecordBatch {
 }
 
 /// Where rows come from.
-pub(crate) trait Rows: Debug + Send + Sync {
+pub(crate) trait RowSource: Debug + Send + Sync {
     /// Gives each batch to `take`, in order, until it returns `false`.
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool);
 }
@@ -86,13 +85,13 @@ pub(crate) struct RowsTable {
     schema: SchemaRef,
     /// The columns that are there.
     columns: Vec<usize>,
-    rows: Arc<dyn Rows>,
+    rows: Arc<dyn RowSource>,
 }
 
 impl RowsTable {
     /// The `columns` of `schema` that the batches of `rows` have.
     #[must_use]
-    pub(crate) fn new(schema: SchemaRef, columns: Vec<usize>, rows: Arc<dyn Rows>) -> Self {
+    pub(crate) fn new(schema: SchemaRef, columns: Vec<usize>, rows: Arc<dyn RowSource>) -> Self {
         Self { schema, columns, rows }
     }
 
@@ -114,7 +113,7 @@ impl TableProvider for RowsTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(Within::support(filters))
+        Ok(TimeFilter::support(filters))
     }
 
     async fn scan(
@@ -142,7 +141,7 @@ impl TableProvider for RowsTable {
             rows: Arc::clone(&self.rows),
             places,
             schema,
-            within: Within::of(filters, state)?,
+            within: TimeFilter::of(filters, state)?,
             properties: Arc::new(properties),
         }))
     }
@@ -151,12 +150,12 @@ impl TableProvider for RowsTable {
 /// The step of a plan that reads them.
 #[derive(Debug)]
 pub(crate) struct RowsExec {
-    rows: Arc<dyn Rows>,
+    rows: Arc<dyn RowSource>,
     /// Where the columns are among those that are there.
     places: Vec<usize>,
     schema: SchemaRef,
     /// Bounds of the times that are meant.
-    within: Within,
+    within: TimeFilter,
     properties: Arc<PlanProperties>,
 }
 

@@ -14,9 +14,9 @@ use crate::event::{Column, schema::FIELDS};
 
 /// The bounds, as what is compared with the time.
 #[derive(Debug, Clone)]
-pub(crate) struct Within(Vec<(Operator, Arc<dyn PhysicalExpr>)>);
+pub(crate) struct TimeFilter(Vec<(Operator, Arc<dyn PhysicalExpr>)>);
 
-impl Within {
+impl TimeFilter {
     /// What filters say of `occurred_at`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub enum Why {
     Memory,
     /// It did not end when its time was over.
     Left,
-    /// It panicked.
+    /// The query panicked, which is a bug.
     Panicked,
     /// Queries before it whose time is over have not ended.
     Crowded,

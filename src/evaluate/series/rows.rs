@@ -9,20 +9,19 @@ const FEW: usize = 3;
 
 /// The rows of one key, one after another.
 #[derive(Debug)]
-pub(crate) enum Rows {
+pub(crate) enum KeyRows {
     Few { len: u8, words: [u64; FEW] },
     Many(Vec<u64>),
     Rich(Box<(Vec<u64>, Extra)>),
 }
 
-impl Default for Rows {
+impl Default for KeyRows {
     fn default() -> Self {
         Self::Few { len: 0, words: [0; FEW] }
     }
 }
 
-impl Rows {
-    /// Their words.
+impl KeyRows {
     pub(super) fn words(&self) -> &[u64] {
         match self {
             Self::Few { len, words } => &words[..usize::from(*len)],
@@ -31,7 +30,6 @@ impl Rows {
         }
     }
 
-    /// Bytes beside them.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Few { .. } => 0,
@@ -139,7 +137,7 @@ mod tests {
     fn they_are_a_vector() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for stride in 1..5 {
-            let (mut rows, mut model) = (Rows::default(), Vec::new());
+            let (mut rows, mut model) = (KeyRows::default(), Vec::new());
             for round in 0..2000u64 {
                 let at = rng.random_range(0..=model.len() / stride) * stride;
                 if rng.random_ratio(1, 2) {
@@ -160,6 +158,6 @@ mod tests {
                 assert_eq!(rows.words(), model, "round {round}");
             }
         }
-        assert_eq!(size_of::<Rows>(), 32);
+        assert_eq!(size_of::<KeyRows>(), 32);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        closing::{Judge, State, Until},
+        closing::{ClosingWindows, Judge, Until},
         condition::RuleCounts,
         evaluator::Prepared,
-        sliding::{Measured, Selected, Sliding},
+        sliding::{Selected, Sliding, WindowResults},
     },
     Closed,
 };
@@ -16,14 +16,14 @@ pub(super) const PARALLEL_ROWS: usize = 512;
 
 /// What one window does with a batch; windows do not know one another.
 pub(super) enum Job<'b> {
-    Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
+    Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut WindowResults },
     Closing(ClosingJob<'b>),
 }
 
 /// What one window does with a batch of the journal.
 pub(super) enum Load<'b> {
     Sliding(&'b mut Sliding, &'b Selected),
-    Closing(Judge<'b>, &'b mut State, &'b Selected),
+    Closing(Judge<'b>, &'b mut ClosingWindows, &'b Selected),
 }
 
 /// What happened to the windows of one rule.
@@ -42,7 +42,7 @@ impl Outcome {
 /// A batch on its way into the windows of one rule.
 pub(super) struct ClosingJob<'b> {
     pub(super) judge: Judge<'b>,
-    pub(super) state: &'b mut State,
+    pub(super) state: &'b mut ClosingWindows,
     pub(super) watermark: Until,
     pub(super) out: &'b mut Outcome,
     pub(super) rule: RuleId,

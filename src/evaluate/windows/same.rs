@@ -3,7 +3,7 @@
 use crate::{
     lists::Lists,
     rule::{
-        Mode,
+        RuleMode,
         compile::{ClosingRule, CompiledRule, CompiledView},
         with_lists,
     },
@@ -12,7 +12,7 @@ use crate::{
 /// The windows that close of a rule that runs.
 pub(super) fn closing_view(rule: &CompiledRule) -> Option<&ClosingRule> {
     match &rule.view {
-        CompiledView::Closing(view) if rule.rule.mode != Mode::Disabled => Some(view),
+        CompiledView::Closing(view) if rule.rule.mode != RuleMode::Disabled => Some(view),
         _ => None,
     }
 }

@@ -35,7 +35,7 @@ fn held(years: i32, seed: u64) -> (f64, f64) {
         held += within(&found.lines[at].unwrap(), ends[at]);
         n += 1.0;
     }
-    let units = found.groups.iter().filter(|group| group.level == Level::Unit && group.year == 2025);
+    let units = found.groups.iter().filter(|group| group.level == ForecastLevel::Unit && group.year == 2025);
     let (mut held_units, mut of_units) = (0.0, 0.0);
     for group in units {
         let of_unit =

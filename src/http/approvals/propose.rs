@@ -15,14 +15,14 @@ use utoipa::ToSchema;
 use super::{ApprovalView, Seen, count, office};
 use crate::{
     access::{Action, Actor},
-    approval::{Kind, Matter, Verb, action, rows::Rows},
-    daemon::{Shared, Within, check_actions},
-    decision::{Act, Wish},
+    approval::{Kind, Matter, Verb, action, rows::ListAmendment},
+    daemon::{LimitedView, Shared, check_actions},
+    decision::{NewOverride, OverrideAct},
     event::{TimeDelta, duration, money::parse_amount},
     http::{
         Problem,
-        by::By,
-        request::{Body, blocking},
+        by::Requester,
+        request::{JsonBody, blocking},
     },
     say,
     store::{Cases, Decisions},
@@ -71,9 +71,9 @@ pub(crate) struct ApprovalProposal {
         (status = 422, description = "It makes no sense; `detail` says why", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn propose(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     headers: HeaderMap,
-    Body(proposal): Body<ApprovalProposal>,
+    JsonBody(proposal): JsonBody<ApprovalProposal>,
 ) -> Result<(StatusCode, Json<ApprovalView>), Problem> {
     let actor = by.actor(&headers, proposal.who.as_deref())?;
     let action = match proposal.kind {
@@ -101,7 +101,12 @@ pub(crate) async fn propose(
     .await
 }
 
-fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
+fn of_budget(
+    shared: &Shared,
+    by: &Requester,
+    actor: Actor,
+    proposal: ApprovalProposal,
+) -> Result<Matter, Problem> {
     let now = shared.clock.now();
     let wish = action::wish(proposal.actions, &proposal.reason, (now, &shared.calendar));
     let wish = wish.map_err(Problem::unprocessable)?;
@@ -109,20 +114,25 @@ fn of_budget(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal)
     // Judged as the events that it would become, before anybody is asked to approve it.
     let trial = Matter::propose(0, wish.clone(), (&person, now), &crate::approval::Office::default());
     let trial = trial.map_err(Problem::unprocessable)?;
-    within(&Within::new(shared, by.limits()), &trial)?;
+    within(&LimitedView::new(shared, by.limits()), &trial)?;
     check_actions(shared.questions.decoder(), &trial, (now, &shared.calendar))
         .map_err(Problem::unprocessable)?;
     Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
 }
 
 /// What is not there for them, people do not propose anything about.
-fn within(within: &Within<'_>, matter: &Matter) -> Result<(), Problem> {
+fn within(within: &LimitedView<'_>, matter: &Matter) -> Result<(), Problem> {
     let outside = || say!("it is about a budget line that is not there, or not within your units");
     if within.has(matter) { Ok(()) } else { Err(Problem::new(StatusCode::NOT_FOUND, outside())) }
 }
 
-fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
-    if !Within::new(shared, by.limits()).is_all() {
+fn of_list(
+    shared: &Shared,
+    by: &Requester,
+    actor: Actor,
+    proposal: ApprovalProposal,
+) -> Result<Matter, Problem> {
+    if !LimitedView::new(shared, by.limits()).is_all() {
         let detail = say!("lists hold for everybody: who is limited to units proposes none of their rows");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
@@ -137,19 +147,24 @@ fn of_list(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -
         );
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    let rows = Rows { put: proposal.put, remove: proposal.remove };
+    let rows = ListAmendment { put: proposal.put, remove: proposal.remove };
     let wish = rows.wish((&name, list), &proposal.reason).map_err(Problem::unprocessable)?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let now = shared.clock.now();
     Ok(Cases::open(&shared.state_dir)?.by(actor).propose_matter(wish, (&person, now), &office)?)
 }
 
-fn overriding(shared: &Shared, by: &By, actor: Actor, proposal: ApprovalProposal) -> Result<Matter, Problem> {
+fn overriding(
+    shared: &Shared,
+    by: &Requester,
+    actor: Actor,
+    proposal: ApprovalProposal,
+) -> Result<Matter, Problem> {
     let application = proposal.application.unwrap_or_default();
     let wish = wanted(shared, &actor, false, (proposal.reason, proposal.amount, proposal.duration))?;
     let (person, office) = (by.person(&actor), office(shared)?);
     let mut cases = Cases::open(&shared.state_dir)?.by(actor);
-    let within = Within::new(shared, by.limits());
+    let within = LimitedView::new(shared, by.limits());
     if !within.is_all() {
         let decided = Decisions::open(&shared.state_dir)?.of(&application)?;
         if decided.and_then(|of| within.has_line(&of.decision.budget_line_id)) != Some(true) {
@@ -167,7 +182,7 @@ pub(in crate::http) fn wanted(
     actor: &Actor,
     is_granted: bool,
     (reason, amount, lasts): (String, Option<String>, Option<String>),
-) -> Result<Wish, Problem> {
+) -> Result<NewOverride, Problem> {
     let limits = shared.questions.config.overrides;
     let now = shared.clock.now();
     let long = |text: &str| duration(text).map_err(Problem::unprocessable);
@@ -183,8 +198,8 @@ pub(in crate::http) fn wanted(
             Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why))
         })
     };
-    Ok(Wish {
-        by: Act { who: actor.who.clone(), at: now },
+    Ok(NewOverride {
+        by: OverrideAct { who: actor.who.clone(), at: now },
         is_granted,
         reason,
         cents: amount.as_deref().map(cents).transpose()?,

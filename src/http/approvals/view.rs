@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    approval::{Act, Kind, Matter, State, Verb},
+    approval::{Act, Kind, Matter, MatterState, Verb},
     event::{Instant, time::Calendar},
     http::lens::Lens,
     lists::Lists,
@@ -20,7 +20,7 @@ pub(crate) struct ApprovalView {
     approval_id: i64,
     kind: Kind,
     /// Where it stands.
-    state: State,
+    state: MatterState,
     /// What it is called where it comes into force: a line, an override, a digest, a list.
     subject: String,
     /// What it is: `actions`, `application`, `params` or rows of a list. Accounts and names in lists are masked.
@@ -83,7 +83,7 @@ impl ApprovalView {
             key: act.key.clone(),
         };
         let state = matter.state(now);
-        let waits = state == State::Waiting;
+        let waits = state == MatterState::Waiting;
         Self {
             approval_id: matter.id,
             kind: matter.kind,
@@ -111,7 +111,7 @@ impl ApprovalView {
 
     /// It is what is in force now.
     pub(super) fn is_in_force(&mut self) {
-        self.state = State::InForce;
+        self.state = MatterState::InForce;
     }
 }
 

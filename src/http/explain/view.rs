@@ -11,7 +11,7 @@ use crate::{
     personal::{self, Kinds},
     rule::probe::Of,
     say,
-    trial::explain::{Baseline, Explained, Holds, ListRow, Tick, Verdict, Window},
+    trial::explain::{Baseline, EventVerdict, Explained, ExplainedWindow, Holds, ListRow, Tick},
 };
 
 /// Rows of a query that are shown.
@@ -30,11 +30,11 @@ pub(crate) struct Explanation {
     /// The finding that is stored, if there is one.
     finding_id: Option<String>,
     /// The conditions that `where` joins.
-    r#where: Vec<Condition>,
+    r#where: Vec<ConditionView>,
     /// The conditions that `when` joins. Of a rule on a schedule those of its query.
-    when: Vec<Condition>,
+    when: Vec<ConditionView>,
     /// The exceptions.
-    exceptions: Vec<Condition>,
+    exceptions: Vec<ConditionView>,
     /// The one condition that is in the way, if it is one alone.
     nearest: Option<String>,
     /// What the conditions read, by the names of columns and measures; personal data is masked.
@@ -61,7 +61,7 @@ pub(crate) struct Explanation {
 /// A condition, and whether it holds.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ExplainedCondition)]
-pub(crate) struct Condition {
+pub(crate) struct ConditionView {
     /// The name of an exception.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -179,8 +179,8 @@ pub(super) fn view(
     };
     masked(&mut values, &kinds);
     masked(&mut key, &kinds);
-    let is_told = !matches!(verdict, Verdict::Unknown | Verdict::Waiting);
-    if is_told && (verdict == Verdict::Found) != finding_id.is_some() {
+    let is_told = !matches!(verdict, EventVerdict::Unknown | EventVerdict::Waiting);
+    if is_told && (verdict == EventVerdict::Found) != finding_id.is_some() {
         limits.push(say!(
             "what is stored says otherwise: the rule, its lists or its exceptions were others when the event came, or it came before the rule"
         ));
@@ -241,23 +241,23 @@ fn of_list(row: ListRow, masked: &dyn Fn(&mut Map<String, Value>, &Kinds)) -> Li
     ListRowView { list, version: format!("{version:016x}"), rows, row }
 }
 
-fn condition(part: &Holds) -> Condition {
+fn condition(part: &Holds) -> ConditionView {
     let name = match &part.of {
         Of::Exception(name) => Some(name.clone()),
         _ => None,
     };
-    Condition { name, text: part.text.clone(), holds: part.holds }
+    ConditionView { name, text: part.text.clone(), holds: part.holds }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+fn word(verdict: EventVerdict) -> &'static str {
     match verdict {
-        Verdict::Found => "found",
-        Verdict::Excepted => "excepted",
-        Verdict::NotFound => "not_found",
-        Verdict::LeftOut => "left_out",
-        Verdict::NotAsked => "not_asked",
-        Verdict::Waiting => "waiting",
-        Verdict::Unknown => "unknown",
+        EventVerdict::Found => "found",
+        EventVerdict::Excepted => "excepted",
+        EventVerdict::NotFound => "not_found",
+        EventVerdict::LeftOut => "left_out",
+        EventVerdict::NotAsked => "not_asked",
+        EventVerdict::Waiting => "waiting",
+        EventVerdict::Unknown => "unknown",
     }
 }
 
@@ -270,7 +270,7 @@ fn only_obstacle(parts: &[Holds]) -> Option<&Holds> {
     failing.next().filter(|_| failing.next().is_none())
 }
 
-fn of_window(Window { stretch, events, total }: Window, calendar: &Calendar) -> WindowView {
+fn of_window(ExplainedWindow { stretch, events, total }: ExplainedWindow, calendar: &Calendar) -> WindowView {
     let event = |(event_id, at, amount)| WindowEvent { event_id, occurred_at: calendar.format(at), amount };
     WindowView {
         start: stretch.map(|(start, ..)| calendar.format(start)),

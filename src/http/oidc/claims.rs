@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::oidc::Groups;
+    use crate::config::oidc::GroupRoles;
 
     const NOW: i64 = 1_780_000_000;
 
@@ -108,7 +108,7 @@ mod tests {
             ca_file: None,
             scope: "openid".into(),
             name_claim: "name".into(),
-            groups: Groups { claim: "groups".into(), roles: [].into() },
+            groups: GroupRoles { claim: "groups".into(), roles: [].into() },
             label: None,
             site: "https://fiscwatch".into(),
         }

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::{
     Problem,
     arrival::{Arrival, arrive},
-    by::By,
+    by::Requester,
     cookie,
 };
 use crate::{
@@ -155,7 +155,7 @@ pub(crate) async fn end(
     State(shared): State<Arc<Shared>>,
     State(single): State<Arc<SingleSignOn>>,
     headers: HeaderMap,
-    by: By,
+    by: Requester,
     Query(given): Query<Back>,
 ) -> Result<Response, Problem> {
     let provider = single.provider()?;

@@ -14,9 +14,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::{
     Problem,
-    by::By,
+    by::Requester,
     lens::Lens,
-    request::{Params, Raw, blocking},
+    request::{Params, RawBody, blocking},
 };
 use crate::{
     config::{Config, Source},
@@ -26,8 +26,8 @@ use crate::{
         Column, EventType,
         schema::{FIELDS, field},
     },
-    guess::{self, Guess, Sample, Trial},
-    personal::Kind,
+    guess::{self, FirstRows, Guess, Sample},
+    personal::PersonalKind,
     private, say,
     sql::value,
     text::quoted,
@@ -115,11 +115,11 @@ pub(crate) struct MapField {
         (status = 422, description = "The file cannot be understood", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn trial(
     State(shared): State<Arc<Shared>>,
-    by: By,
+    by: Requester,
     Params(asked): Params<MapQuery>,
-    body: Result<Raw, Problem>,
+    body: Result<RawBody, Problem>,
 ) -> Result<Json<MapTrial>, Problem> {
-    let Raw(body) = body.map_err(|problem| match problem.status() {
+    let RawBody(body) = body.map_err(|problem| match problem.status() {
         large @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             large,
             say!("the file is too large: send its beginning, some hundred lines are enough"),
@@ -224,12 +224,13 @@ impl Looked {
                 Err(problems) => told.faults = problems.iter().map(ToString::to_string).collect(),
                 Ok(reading) => {
                     let Some(map) = reading.map().cloned() else { return Ok(told) };
-                    let trial = Trial::of(&self.path, &map, reading, config).map_err(wrong)?;
+                    let trial = FirstRows::of(&self.path, &map, reading, config).map_err(wrong)?;
                     (told.events, told.rejected, told.skipped) =
                         (trial.events, trial.rejected, trial.skipped);
                     told.first = trial.first.iter().flat_map(|read| events(read, config, lens)).collect();
                     let rejects = trial.first.iter().flat_map(|read| &read.rejects);
-                    told.faults = rejects.map(|reject| lens.record("", &Trial::fault(reject)).1).collect();
+                    told.faults =
+                        rejects.map(|reject| lens.record("", &FirstRows::fault(reject)).1).collect();
                 }
             }
         }
@@ -247,7 +248,8 @@ fn columns(sample: &Sample, guess: &Guess, lens: Lens) -> Vec<MapColumn> {
         let field = guess.columns.iter().find(|(column, _)| *column == at).map(|(_, field)| *field);
         let field = field.or_else(|| guess.id.contains(&at).then_some("event_id"));
         // What a column holds that nobody knows may be anything.
-        let is_plain = field.is_some_and(|field| Kind::of_column(field).is_none_or(Kind::is_ordinary));
+        let is_plain =
+            field.is_some_and(|field| PersonalKind::of_column(field).is_none_or(PersonalKind::is_ordinary));
         let shown = |text: &str| match lens {
             Lens::Masked if !is_plain => String::from("****"),
             _ => text.to_owned(),

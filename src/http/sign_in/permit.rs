@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::super::{
     Problem,
-    by::Known,
+    by::Authenticated,
     routes::{Need, keeps_to_limits},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 
 /// Why somebody may not do what they ask for; `None` if they may.
 pub(super) fn forbids(
-    known: &Known,
+    known: &Authenticated,
     need: Need,
     (method, path): (&str, &str),
     unmasked: bool,

@@ -8,7 +8,7 @@ use super::{ROWS, archive_of, internal};
 use crate::{
     daemon::{
         Shared,
-        works::{End, Task, Work},
+        works::{Task, Work, WorkEnd},
     },
     event::TimeDelta,
     http::Problem,
@@ -134,9 +134,9 @@ impl WorkView {
         };
         match end {
             None => {}
-            Some(End::Stopped) => view.state = "stopped",
-            Some(End::Failed(why)) => (view.state, view.error) = ("failed", Some(why)),
-            Some(End::Done { rows, files, passed }) => {
+            Some(WorkEnd::Stopped) => view.state = "stopped",
+            Some(WorkEnd::Failed(why)) => (view.state, view.error) = ("failed", Some(why)),
+            Some(WorkEnd::Done { rows, files, passed }) => {
                 (view.state, view.passed, view.rows_total) = ("done", Some(passed), rows);
                 view.files = files.into_iter().map(|(name, _)| name).collect();
                 if view.files.len() > 1 {

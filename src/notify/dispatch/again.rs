@@ -4,7 +4,7 @@ use super::{CHUNK, Work, letters::own_thread};
 use crate::{
     alert::{
         Labels, Reason,
-        desk::{GroupKey, GroupKind, Matter},
+        desk::{EntryTopic, GroupKey, GroupKind},
     },
     store::{DueEntry, DueGroup, RoundResult},
 };
@@ -46,7 +46,7 @@ impl Work<'_> {
             for id in &group.alerts {
                 let Some(alert) = self.round.alert(id)? else { continue };
                 if alert.state == crate::alert::State::Open && self.muted(&alert.labels)?.is_none() {
-                    let (matter, received_at) = (Matter::Opened, self.now);
+                    let (matter, received_at) = (EntryTopic::Opened, self.now);
                     entries.push(DueEntry { seq: 0, matter, received_at, was_held: false, alert });
                 }
             }

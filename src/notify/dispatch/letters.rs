@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Dispatch, Work};
 use crate::{
     alert::{
-        Action, Alert, BY_ITSELF, Desk, Facts, HistoryEntry, Labels, Reason,
-        desk::{GroupKey, Matter},
+        Action, Alert, BY_ITSELF, ChangeFacts, Desk, HistoryEntry, Labels, Reason,
+        desk::{EntryTopic, GroupKey},
         inquiry::{self, Stage},
     },
     say,
@@ -59,7 +59,7 @@ impl Work<'_> {
     pub(super) fn tell_officer(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
         for entry in entries {
             let reason = match entry.matter {
-                Matter::Answered => Reason::Answered,
+                EntryTopic::Answered => Reason::Answered,
                 _ => Reason::Unanswered,
             };
             let recipients = match self.officer(&entry.alert) {
@@ -91,7 +91,7 @@ impl Work<'_> {
     fn remark(&self, alert: &Alert, why: &str) -> RoundResult<()> {
         let why = Some(say!("the letter to the unit did not go out: {why}", why));
         let (who, state) = (BY_ITSELF.to_owned(), alert.state);
-        let (action, facts) = (Action::Comment, Facts::default());
+        let (action, facts) = (Action::Comment, ChangeFacts::default());
         let change = HistoryEntry { at: self.now, who, action, state, why, facts };
         self.round.remark(&alert.alert_id, &change)
     }

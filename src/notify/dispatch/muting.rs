@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::{
-    alert::{Labels, desk::Matter},
+    alert::{Labels, desk::EntryTopic},
     event::{Instant, TimeDelta},
     store::{DueEntry, RoundResult},
 };
@@ -30,7 +30,7 @@ impl Work<'_> {
 
     /// Takes out what is not told, because its alert ended first.
     pub(super) fn leave_untold(&mut self, entries: &[DueEntry]) -> RoundResult<()> {
-        self.report.untold += entries.iter().filter(|entry| entry.matter != Matter::Ended).count() as u64;
+        self.report.untold += entries.iter().filter(|entry| entry.matter != EntryTopic::Ended).count() as u64;
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
     }
 

@@ -143,7 +143,6 @@ struct Idle {
     mails: u32,
 }
 
-/// A mail server.
 pub(super) struct Server {
     host: String,
     port: u16,

@@ -23,19 +23,18 @@ pub struct Condition {
     /// The columns it reads in the rule's table ([`CompiledRule::columns`]); those of a filter are always event and budget
     /// columns ([`super::wide_schema`]).
     pub inputs: Vec<ColumnId>,
-    /// Their types.
+    /// The types of those columns, in their order.
     pub schema: SchemaRef,
     /// The expression with its constants put in, by which equal filters are known.
     pub text: String,
 }
 
-/// A compiled exception.
+/// An exception of a rule, planned once.
 #[derive(Debug, Clone)]
 pub struct CompiledException {
-    /// Its name.
+    /// What the rule's file calls it.
     pub name: String,
-    /// Its condition.
-    pub when: Condition,
+    pub(crate) when: Condition,
     /// The event time from which it no longer holds.
     pub until: Option<Instant>,
 }
@@ -65,8 +64,7 @@ pub struct CompiledRule {
     pub values: Vec<ColumnId>,
     /// What the columns of the key and of findings tell of persons.
     pub personal: Arc<Kinds>,
-    /// The notification line.
-    pub summary: Option<Template>,
+    pub(crate) summary: Option<Template>,
     /// The title in the configured language, which is the line of a rule without one.
     pub title: String,
     /// What it looks at.
@@ -95,7 +93,7 @@ impl CompiledRule {
 /// What a compiled rule looks at.
 #[derive(Debug, Clone)]
 pub enum CompiledView {
-    /// One event.
+    /// A rule about each event by itself.
     Event,
     /// An event and those before it, in one or several windows.
     Sliding(Vec<OverWindow>),
@@ -128,10 +126,8 @@ impl KeyPart {
 /// A sliding window of a rule on events.
 #[derive(Debug, Clone)]
 pub struct OverWindow {
-    /// The key.
-    pub by: Vec<KeyPart>,
-    /// The measures.
-    pub measures: Measures,
+    pub(crate) by: Vec<KeyPart>,
+    pub(crate) measures: Measures,
     /// The window that it shares with others; `None` of a rule that is not evaluated.
     pub window: Option<WindowId>,
     /// What marks the events from the last of which on it holds, with the condition as text.
@@ -157,12 +153,11 @@ impl OverWindow {
 pub struct ClosingRule {
     /// The key of its windows.
     pub by: Vec<KeyPart>,
-    /// The measures.
-    pub measures: Measures,
+    pub(crate) measures: Measures,
     /// How its events are laid out.
     pub layout: Layout,
     /// Where windows begin and end.
-    pub shape: Shape,
+    pub shape: WindowShape,
     /// How long a window is at most.
     pub size: Length,
     /// From one window to the next.
@@ -181,22 +176,22 @@ impl ClosingRule {
     /// Whether a window is a stretch of the calendar.
     #[must_use]
     pub fn is_on_calendar(&self) -> bool {
-        self.shape == Shape::Calendar
+        self.shape == WindowShape::Calendar
     }
 }
 
 /// Where windows that close begin and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// On the calendar.
+pub enum WindowShape {
+    /// On the calendar: days, months, years.
     Calendar,
     /// With the events of a key: a window ends when there was none for so long, or where its stretch of the calendar ends.
     Session(Length),
     /// At each event that is marked in a lane, for so long.
     From {
-        /// The lane.
+        /// The lane whose value begins a window.
         lane: usize,
-        /// How long.
+        /// How long after it a window ends.
         within: Length,
     },
 }

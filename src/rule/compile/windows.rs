@@ -6,15 +6,15 @@ use arrow::datatypes::{DataType, Field};
 
 use super::{
     super::{
-        expression::{Resolved, Scope, project, resolve},
+        expression::{ResolvedExpression, Scope, project, resolve},
         measure::{Measures, Planner},
-        window::{Anomaly, Closing, Form, Measure, Over},
+        window::{Anomaly, Closing, Measure, Over, WindowForm},
     },
-    ClosingRule, CompiledView, Compiler, Condition, KeyPart, OverWindow, Shape,
+    ClosingRule, CompiledView, Compiler, Condition, KeyPart, OverWindow, WindowShape,
 };
 use crate::{
     diagnostic::type_name,
-    personal::Kind,
+    personal::PersonalKind,
     rule::{
         ColumnId, Rule,
         plan::{LANES_MAX, Lane, LaneKind},
@@ -73,18 +73,19 @@ impl Compiler {
         d: &mut Document<'_>,
         closing: &Closing,
         scope: &Scope<'_>,
-    ) -> Option<(ClosingRule, Vec<(Field, Kind)>)> {
+    ) -> Option<(ClosingRule, Vec<(Field, PersonalKind)>)> {
         let (mut by, mut fields) = (Vec::new(), Vec::new());
         for placed in &closing.by {
             let Some(part) = self.key_part(d, placed, scope) else { continue };
-            let kind = |at: &ColumnId| Kind::of_column(at.field(&self.columns).name()).unwrap_or_default();
-            let kind = part.inputs().iter().map(kind).fold(Kind::ORDINARY, Kind::and);
+            let kind =
+                |at: &ColumnId| PersonalKind::of_column(at.field(&self.columns).name()).unwrap_or_default();
+            let kind = part.inputs().iter().map(kind).fold(PersonalKind::ORDINARY, PersonalKind::and);
             fields.push(match &part {
                 KeyPart::Column(at) => (at.field(&self.columns).clone(), kind),
                 KeyPart::Computed(part) => {
                     let data_type = part.expr.data_type(&part.schema).ok()?;
                     // It may be a part of a value, or several beside each other.
-                    let kind = if kind.is_ordinary() { kind } else { kind.and(Kind::MIXED) };
+                    let kind = if kind.is_ordinary() { kind } else { kind.and(PersonalKind::MIXED) };
                     (Field::new(&placed.text, data_type, true), kind)
                 }
             });
@@ -92,12 +93,12 @@ impl Compiler {
         }
         let mut measures = self.measures(d, &closing.measures, scope)?;
         let shape = match &closing.form {
-            Form::Calendar => Shape::Calendar,
-            Form::Session(gap) => Shape::Session(*gap),
-            Form::From(from, within) => {
+            WindowForm::Calendar => WindowShape::Calendar,
+            WindowForm::Session(gap) => WindowShape::Session(*gap),
+            WindowForm::From(from, within) => {
                 let (mark, _) = self.mark(d, from, (scope, &measures))?;
                 measures.lanes.push(mark);
-                Shape::From { lane: measures.lanes.len() - 1, within: *within }
+                WindowShape::From { lane: measures.lanes.len() - 1, within: *within }
             }
         };
         let layout = measures.layout();
@@ -117,7 +118,7 @@ impl Compiler {
             let at = self.positions(d, std::slice::from_ref(placed), scope.columns, "`by`").pop()?;
             return Some(KeyPart::Column(at));
         }
-        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
+        let resolved: ResolvedExpression = resolve(&self.session, d, placed, scope)?;
         if resolved.columns.is_empty() {
             let hint =
                 say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");

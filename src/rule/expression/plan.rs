@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use super::{
-    Resolved,
+    ResolvedExpression,
     refused::{empty_event, quoted_word, refuse_aggregates, refuse_volatile},
 };
 use crate::{
     diagnostic::{Failure, type_name},
-    rule::{caps, session::Session},
+    rule::{caps, session::PlanningSession},
     say,
     yaml::{Document, Placed},
 };
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{common::DFSchema, physical_expr::PhysicalExpr};
 
-impl Resolved {
+impl ResolvedExpression {
     /// Plans the expression over `schema`. It must be of type `wanted`.
     pub(crate) fn plan(
         &self,
-        session: &Session,
+        session: &PlanningSession,
         d: &mut Document<'_>,
         placed: &Placed,
         schema: &SchemaRef,
@@ -29,11 +29,11 @@ impl Resolved {
     }
 }
 
-impl Resolved {
+impl ResolvedExpression {
     /// Plans the expression over `schema`, of whatever type it is.
     pub(crate) fn plan_any(
         &self,
-        session: &Session,
+        session: &PlanningSession,
         d: &mut Document<'_>,
         placed: &Placed,
         schema: &SchemaRef,
@@ -42,10 +42,10 @@ impl Resolved {
     }
 }
 
-impl Resolved {
+impl ResolvedExpression {
     pub(super) fn try_plan(
         &self,
-        session: &Session,
+        session: &PlanningSession,
         schema: &SchemaRef,
         wanted: Option<&DataType>,
     ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {

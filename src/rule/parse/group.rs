@@ -7,9 +7,9 @@ use rust_decimal::Decimal;
 use super::{check_id, choice, list, optional, required, required_node, text};
 use crate::{
     event::EventType,
-    rule::{Group, Handling, Language, Mode, Param, Rule, Severity, Status, Text, window::View},
+    rule::{Group, Handling, Language, Param, Rule, RuleMode, RuleStatus, Severity, Text, window::View},
     say,
-    yaml::{Document, Node, Placed, Record},
+    yaml::{Document, MappingFields, Node, Placed},
 };
 
 const FIELDS: &[&str] = &["id", "title", "by", "where", "tolerances"];
@@ -88,8 +88,8 @@ fn tolerance<'t>(d: &mut Document<'t>, node: &Node<'t>, group: &Arc<Group>) -> O
         description: Text::default(),
         severity: choice(d, &record, "severity", Severity::WORDS).unwrap_or(severity(handling)),
         handling,
-        mode: choice(d, &record, "mode", Mode::WORDS).unwrap_or(Mode::Live),
-        status: Status::Stable,
+        mode: choice(d, &record, "mode", RuleMode::WORDS).unwrap_or(RuleMode::Live),
+        status: RuleStatus::Stable,
         tags: Vec::new(),
         owner: None,
         basis: optional(d, &record, "basis").map(|placed| placed.text),
@@ -165,7 +165,7 @@ fn percent(share: &str) -> String {
 /// The group that a rule names, of those of its file.
 pub(crate) fn named<'t>(
     d: &mut Document<'t>,
-    record: &Record<'_, 't>,
+    record: &MappingFields<'_, 't>,
     groups: &[(Arc<Group>, Vec<Rule>)],
 ) -> Option<Arc<Group>> {
     let placed = optional(d, record, "group")?;

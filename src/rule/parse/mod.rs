@@ -12,9 +12,9 @@ use saphyr::{ScalarStyle, YamlData};
 use crate::{
     diagnostic::meant,
     event::{EventType, TypeSet, time::Calendar},
-    rule::{Exception, Group, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
+    rule::{Exception, Group, Handling, Language, Param, Rule, RuleMode, RuleStatus, Severity, Text},
     say,
-    yaml::{Document, Node, Placed, Record},
+    yaml::{Document, MappingFields, Node, Placed},
 };
 
 const FIELDS: &[&str] = &[
@@ -102,8 +102,8 @@ fn rule<'t>(
             .and_then(|n| d.choice(n, "severity", Severity::WORDS))
             .unwrap_or(Severity::Low),
         handling: choice(d, &record, "handling", Handling::WORDS).unwrap_or(Handling::Warn),
-        mode: choice(d, &record, "mode", Mode::WORDS).unwrap_or(Mode::Live),
-        status: choice(d, &record, "status", Status::WORDS).unwrap_or(Status::Experimental),
+        mode: choice(d, &record, "mode", RuleMode::WORDS).unwrap_or(RuleMode::Live),
+        status: choice(d, &record, "status", RuleStatus::WORDS).unwrap_or(RuleStatus::Experimental),
         tags: list(d, &record, "tags").into_iter().map(|p| p.text).collect(),
         owner: optional(d, &record, "owner").map(|p| p.text),
         basis: optional(d, &record, "basis").map(|p| p.text),
@@ -127,7 +127,11 @@ fn rule<'t>(
     }
 }
 
-fn required_node<'n, 't>(d: &mut Document<'t>, record: &Record<'n, 't>, name: &str) -> Option<&'n Node<'t>> {
+fn required_node<'n, 't>(
+    d: &mut Document<'t>,
+    record: &MappingFields<'n, 't>,
+    name: &str,
+) -> Option<&'n Node<'t>> {
     let node = record.get(name);
     if node.is_none() {
         d.problem(record.span, say!("the rule has no `{name}`", name), Some(say!("add `{name}:`", name)));
@@ -135,21 +139,21 @@ fn required_node<'n, 't>(d: &mut Document<'t>, record: &Record<'n, 't>, name: &s
     node
 }
 
-fn required<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Option<Placed> {
+fn required<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>, name: &str) -> Option<Placed> {
     required_node(d, record, name).and_then(|node| d.scalar(node, name))
 }
 
-fn optional<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Option<Placed> {
+fn optional<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>, name: &str) -> Option<Placed> {
     record.get(name).and_then(|node| d.scalar(node, name))
 }
 
-fn list<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Vec<Placed> {
+fn list<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>, name: &str) -> Vec<Placed> {
     record.get(name).map(|node| d.scalars(node, name)).unwrap_or_default()
 }
 
 fn choice<'t, T: Copy>(
     d: &mut Document<'t>,
-    record: &Record<'_, 't>,
+    record: &MappingFields<'_, 't>,
     name: &str,
     words: &[(&str, T)],
 ) -> Option<T> {
@@ -247,7 +251,11 @@ fn event_type(d: &mut Document<'_>, word: &Placed, what: &str) -> TypeSet {
     known.unwrap_or(0)
 }
 
-fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Calendar) -> Vec<Exception> {
+fn exceptions<'t>(
+    d: &mut Document<'t>,
+    record: &MappingFields<'_, 't>,
+    calendar: &Calendar,
+) -> Vec<Exception> {
     let Some(node) = record.get("exceptions") else { return Vec::new() };
     let mut exceptions = Vec::new();
     for item in d.sequence(node, "exceptions") {
@@ -271,7 +279,6 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
     exceptions
 }
 
-/// Constants by name.
 pub(crate) fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)> {
     let entries = d.mapping(node, "params");
     entries
@@ -300,7 +307,6 @@ fn param(node: &Node<'_>) -> Option<Param> {
     }
 }
 
-/// An unquoted constant.
 fn plain_param(text: &str) -> Param {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

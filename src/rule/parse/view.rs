@@ -9,9 +9,11 @@ use crate::{
         period::{Length, Reach},
         tick::Ticks,
     },
-    rule::window::{Anomaly, Closing, Direction, Form, Measure, Method, Over, Schedule, Season, View},
+    rule::window::{
+        Anomaly, AnomalyMethod, Closing, Direction, Measure, Over, Schedule, Season, View, WindowForm,
+    },
     say,
-    yaml::{Document, Node, Placed, Record},
+    yaml::{Document, MappingFields, Node, Placed},
 };
 
 /// Fields that only some rules have, with what they need.
@@ -49,7 +51,11 @@ impl Kind {
 
 /// The event types of the stream that a rule looks at, and how it looks at them. Without types there is a problem
 /// that keeps the rule from being compiled.
-pub(crate) fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger) -> (TypeSet, View) {
+pub(crate) fn view<'t>(
+    d: &mut Document<'t>,
+    record: &MappingFields<'_, 't>,
+    trigger: Trigger,
+) -> (TypeSet, View) {
     let kind = match trigger {
         Trigger { window: true, .. } => Kind::Window,
         Trigger { schedule: true, .. } => Kind::Schedule,
@@ -83,7 +89,7 @@ pub(crate) fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: T
     }
 }
 
-fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
+fn sliding<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<View> {
     if record.get("over").is_none() {
         if let Some(name) = ["measure", "also"].into_iter().find(|name| record.get(name).is_some()) {
             let hint = say!("name the window, such as `over: {{ by: [unit_code], last: 7d }}`");
@@ -102,7 +108,7 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
     windows.into_iter().collect::<Option<Vec<_>>>().map(View::Sliding)
 }
 
-fn over<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Over> {
+fn over<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Over> {
     let node = required_node(d, record, "over")?;
     let over = d.record(node, "over", &["by", "last", "to_date", "since", "current"]);
     let by = by(d, &over);
@@ -137,7 +143,7 @@ fn over<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Over> {
     (!over.measures.is_empty()).then_some(over)
 }
 
-fn by<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Placed> {
+fn by<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Vec<Placed> {
     let by = list(d, record, "by");
     if record.get("by").is_none() {
         let hint = say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
@@ -161,7 +167,7 @@ pub(crate) fn length<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> O
     length
 }
 
-fn measures<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Measure> {
+fn measures<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Vec<Measure> {
     let Some(node) = required_node(d, record, "measure") else { return Vec::new() };
     let entries = d.mapping(node, "measure");
     let mut measures = Vec::new();
@@ -180,14 +186,14 @@ fn measures<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Measure> {
     measures
 }
 
-fn closing<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Closing> {
+fn closing<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Closing> {
     let measures = measures(d, record);
     let anomaly = record.get("anomaly").and_then(|node| anomaly(d, node));
     let node = required_node(d, record, "window")?;
     let window = d.record(node, "window", &["by", "size", "slide", "gap", "from", "within"]);
     let by = by(d, &window);
     let ((size, slide), form) = match ["gap", "from", "within"].map(|name| window.get(name).is_some()) {
-        [false, false, false] => (on_the_calendar(d, &window)?, Form::Calendar),
+        [false, false, false] => (on_the_calendar(d, &window)?, WindowForm::Calendar),
         [true, false, false] => session(d, &window)?,
         [false, true, true] => from_events(d, &window)?,
         _ => {
@@ -201,14 +207,14 @@ fn closing<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Closing>
             return None;
         }
     };
-    if anomaly.is_some() && !matches!(form, Form::Calendar) {
+    if anomaly.is_some() && !matches!(form, WindowForm::Calendar) {
         let hint = say!("compare windows on the calendar: `size: 7d`");
         d.problem(record.place("anomaly"), say!("windows of any length are not compared"), Some(hint));
     }
     Some(Closing { by, form, size, slide, measures, anomaly })
 }
 
-fn on_the_calendar<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<(Length, Length)> {
+fn on_the_calendar<'t>(d: &mut Document<'t>, window: &MappingFields<'_, 't>) -> Option<(Length, Length)> {
     let size = required_node(d, window, "size").and_then(|node| length(d, node, "size"))?;
     let slide = match window.get("slide") {
         Some(node) => length(d, node, "slide")?,
@@ -223,7 +229,10 @@ fn on_the_calendar<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<
 }
 
 /// A session lies within a month, quarter or fiscal year, so that no event reaches further back than that.
-fn session<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Length, Length), Form)> {
+fn session<'t>(
+    d: &mut Document<'t>,
+    window: &MappingFields<'_, 't>,
+) -> Option<((Length, Length), WindowForm)> {
     let gap = short(d, window, "gap")?;
     let words = [("month", Length::Month), ("quarter", Length::Quarter), ("year", Length::Year)];
     let size = match window.get("size") {
@@ -231,10 +240,13 @@ fn session<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Length
         None => Length::Year,
     };
     without_slide(d, window);
-    Some(((size, size), Form::Session(gap)))
+    Some(((size, size), WindowForm::Session(gap)))
 }
 
-fn from_events<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Length, Length), Form)> {
+fn from_events<'t>(
+    d: &mut Document<'t>,
+    window: &MappingFields<'_, 't>,
+) -> Option<((Length, Length), WindowForm)> {
     let from = window.get("from").and_then(|node| d.scalar(node, "from"));
     let within = short(d, window, "within")?;
     if window.get("size").is_some() {
@@ -247,11 +259,11 @@ fn from_events<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) -> Option<((Le
         Length::Days(days) => Length::Days(days.saturating_add(1)),
         within => within,
     };
-    Some(((size, size), Form::From(from?, within)))
+    Some(((size, size), WindowForm::From(from?, within)))
 }
 
 /// A length in s, m, h, d or w.
-fn short<'t>(d: &mut Document<'t>, window: &Record<'_, 't>, name: &str) -> Option<Length> {
+fn short<'t>(d: &mut Document<'t>, window: &MappingFields<'_, 't>, name: &str) -> Option<Length> {
     let node = required_node(d, window, name)?;
     let length = length(d, node, name)?;
     if let Length::Month | Length::Quarter | Length::Year = length {
@@ -262,7 +274,7 @@ fn short<'t>(d: &mut Document<'t>, window: &Record<'_, 't>, name: &str) -> Optio
     Some(length)
 }
 
-fn without_slide<'t>(d: &mut Document<'t>, window: &Record<'_, 't>) {
+fn without_slide<'t>(d: &mut Document<'t>, window: &MappingFields<'_, 't>) {
     if window.get("slide").is_some() {
         let hint = say!("leave `slide` out: these windows begin with events");
         d.problem(window.place("slide"), say!("this window cannot have a `slide`"), Some(hint));
@@ -302,20 +314,20 @@ fn anomaly<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Option<Anomaly> {
     let known = ["of", "method", "history", "min_history", "direction", "season", "alpha"];
     let record = d.record(node, "anomaly", &known);
     let of = required(d, &record, "of");
-    let method =
-        required_node(d, &record, "method").and_then(|node| d.choice(node, "method", Method::WORDS))?;
+    let method = required_node(d, &record, "method")
+        .and_then(|node| d.choice(node, "method", AnomalyMethod::WORDS))?;
     let history = number(d, &record, "history", 2..=HISTORY_MAX).unwrap_or(HISTORY);
-    let least = if method == Method::Ratio { 1 } else { 2 };
+    let least = if method == AnomalyMethod::Ratio { 1 } else { 2 };
     let min_history = number(d, &record, "min_history", least..=history).unwrap_or(20.min(history));
     let direction = record.get("direction").and_then(|node| d.choice(node, "direction", Direction::WORDS));
     let season = record.get("season").and_then(|node| d.choice(node, "season", Season::WORDS));
-    if (method == Method::Seasonal) != record.get("season").is_some() {
+    if (method == AnomalyMethod::Seasonal) != record.get("season").is_some() {
         let hint = say!("`method: seasonal` and `season: weekday|month|day_of_month` go together");
         d.problem(record.span, say!("season and method do not fit"), Some(hint));
     }
     let alpha = optional(d, &record, "alpha").map(|placed| {
         let alpha = f64::from_str(&placed.text).ok().filter(|alpha| *alpha > 0.0 && *alpha <= 1.0);
-        if alpha.is_none() || method != Method::Ewma {
+        if alpha.is_none() || method != AnomalyMethod::Ewma {
             let hint =
                 say!("`alpha` is the weight of the newest value for `method: ewma`, above 0 and at most 1");
             d.problem(
@@ -339,7 +351,7 @@ fn anomaly<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Option<Anomaly> {
 
 fn number<'t>(
     d: &mut Document<'t>,
-    record: &Record<'_, 't>,
+    record: &MappingFields<'_, 't>,
     name: &str,
     range: std::ops::RangeInclusive<usize>,
 ) -> Option<usize> {
@@ -353,7 +365,7 @@ fn number<'t>(
     number
 }
 
-fn schedule<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Schedule> {
+fn schedule<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Schedule> {
     let sql = required(d, record, "sql");
     let every = record.get("every").and_then(|node| length(d, node, "every")).map(Ticks::Every);
     let cron = record.get("cron").and_then(|node| cron(d, node));

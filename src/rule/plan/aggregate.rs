@@ -12,7 +12,7 @@ use super::lane::LaneKind;
 
 /// How an aggregate is kept.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum AggregateKind {
     /// `count(…)`, of rows or of values.
     Count,
     /// `sum` of decimals and whole numbers.
@@ -25,7 +25,6 @@ pub enum Kind {
     Moment {
         /// n − 1 instead of n.
         sample: bool,
-        /// The square root.
         root: bool,
         /// Digits after the point of the values.
         scale: u32,
@@ -42,7 +41,7 @@ pub enum Kind {
     Other(Arc<AggregateFunctionExpr>),
 }
 
-impl Kind {
+impl AggregateKind {
     /// `DataFusion`'s aggregate, if events are kept for it.
     #[must_use]
     pub fn function(&self) -> Option<&Arc<AggregateFunctionExpr>> {
@@ -57,7 +56,7 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub struct Aggregate {
     /// How it is kept.
-    pub kind: Kind,
+    pub kind: AggregateKind,
     /// The values it reads; `None` for `count(*)`.
     pub lane: Option<usize>,
     /// The Arrow type of its result.
@@ -67,7 +66,7 @@ pub struct Aggregate {
 /// An aggregate as it was planned: its kind, and the values that it reads.
 pub(crate) struct Classified {
     /// How it is kept.
-    pub kind: Kind,
+    pub kind: AggregateKind,
     /// The expressions of its values; empty for `count(*)` without a filter.
     pub args: Vec<Arc<dyn PhysicalExpr>>,
     /// How the values are stored.
@@ -89,30 +88,32 @@ pub(crate) fn classify(
     let name = aggregate.fun().name().to_owned();
     let native = match (name.as_str(), &args[..]) {
         ("count", [arg]) if aggregate.is_distinct() => {
-            Some((Kind::Distinct, vec![Arc::clone(arg)], LaneKind::Hash))
+            Some((AggregateKind::Distinct, vec![Arc::clone(arg)], LaneKind::Hash))
         }
         ("count", args) if !aggregate.is_distinct() => {
             // `count(*)` is planned as the count of a constant.
             let counted = args.iter().filter(|arg| !is_constant(arg)).cloned().collect();
-            Some((Kind::Count, counted, LaneKind::Mark))
+            Some((AggregateKind::Count, counted, LaneKind::Mark))
         }
         ("array_agg", [arg])
             if aggregate.is_distinct()
                 && !aggregate.ignore_nulls()
                 && data_type_of(arg)? == DataType::Utf8View =>
         {
-            let kind = Kind::Listed(Arc::new(aggregate.clone()));
+            let kind = AggregateKind::Listed(Arc::new(aggregate.clone()));
             Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: true }))
         }
         (_, [_]) if aggregate.is_distinct() => None,
         ("min" | "max", [arg]) if data_type_of(arg)?.is_string() => {
-            let kind = if name == "min" { Kind::Min } else { Kind::Max };
+            let kind = if name == "min" { AggregateKind::Min } else { AggregateKind::Max };
             Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: false }))
         }
         ("median", [arg]) => {
-            median(&data_type_of(arg)?).map(|lane| (Kind::Median, vec![Arc::clone(arg)], lane))
+            median(&data_type_of(arg)?).map(|lane| (AggregateKind::Median, vec![Arc::clone(arg)], lane))
         }
-        ("median_deviation", [arg]) => Some((Kind::Deviation, vec![Arc::clone(arg)], LaneKind::Float)),
+        ("median_deviation", [arg]) => {
+            Some((AggregateKind::Deviation, vec![Arc::clone(arg)], LaneKind::Float))
+        }
         ("sum" | "min" | "max", [arg]) => {
             let arg_type = data_type_of(arg)?;
             number(&name, &arg_type, &data_type)
@@ -123,15 +124,18 @@ pub(crate) fn classify(
             let arg = exact(arg);
             let arg_type = data_type_of(&arg)?;
             scale_of(&arg_type).map(|scale| {
-                let kind =
-                    Kind::Moment { sample: !name.ends_with("_pop"), root: name.starts_with("stddev"), scale };
+                let kind = AggregateKind::Moment {
+                    sample: !name.ends_with("_pop"),
+                    root: name.starts_with("stddev"),
+                    scale,
+                };
                 (kind, vec![arg], LaneKind::of(&arg_type))
             })
         }
         _ => None,
     };
     let (kind, args, lane) =
-        native.unwrap_or_else(|| (Kind::Other(Arc::new(aggregate)), args, LaneKind::Other));
+        native.unwrap_or_else(|| (AggregateKind::Other(Arc::new(aggregate)), args, LaneKind::Other));
     Ok(Classified { kind, args, lane, data_type })
 }
 
@@ -140,15 +144,15 @@ fn is_constant(arg: &Arc<dyn PhysicalExpr>) -> bool {
         .is_some_and(|l| !l.value().is_null())
 }
 
-fn number(name: &str, arg: &DataType, result: &DataType) -> Option<Kind> {
+fn number(name: &str, arg: &DataType, result: &DataType) -> Option<AggregateKind> {
     let whole = LaneKind::of(arg) != LaneKind::Other;
     match (name, arg, result) {
-        ("min", ..) if whole => Some(Kind::Min),
-        ("max", ..) if whole => Some(Kind::Max),
+        ("min", ..) if whole => Some(AggregateKind::Min),
+        ("max", ..) if whole => Some(AggregateKind::Max),
         ("sum", DataType::Decimal128(..), DataType::Decimal128(..)) | ("sum", _, DataType::Int64)
             if whole =>
         {
-            Some(Kind::Sum)
+            Some(AggregateKind::Sum)
         }
         _ => None,
     }

@@ -90,7 +90,6 @@ pub struct Lane {
     pub kind: LaneKind,
     /// The event and budget columns that the expressions read.
     pub inputs: Vec<ColumnId>,
-    /// Their types.
     pub schema: SchemaRef,
 }
 

@@ -4,7 +4,7 @@
 mod aggregate;
 mod lane;
 
-pub(crate) use aggregate::{Aggregate, Kind, classify};
+pub(crate) use aggregate::{Aggregate, AggregateKind, classify};
 pub(crate) use lane::{LANES_MAX, Lane, LaneKind, Layout, NULL_TEXT, Others, float, ordered};
 
 /// What the events of all keys of a window have in common.

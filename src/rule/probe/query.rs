@@ -1,9 +1,9 @@
 //! A rule on a schedule taken apart: its query without each of its conditions, and its exceptions one by one.
 
-use super::{Of, Part, Probes, show};
+use super::{Of, Probes, RulePart, show};
 use crate::{
     rule::{
-        Exception, Mode, Rule, RuleSet,
+        Exception, Rule, RuleMode, RuleSet,
         compile::{CompiledRule, CompiledView, Compiler},
     },
     say,
@@ -18,10 +18,10 @@ pub(super) fn taken_apart(rule: &Rule, compiler: &Compiler) -> Result<Probes, St
     let (mut document, _) = Document::parse(&rule.id, "{}");
     let mut rules: Vec<CompiledRule> = Vec::new();
     let mut parts = Vec::new();
-    let bare = Rule { mode: Mode::Live, summary: Vec::new(), exceptions: Vec::new(), ..rule.clone() };
+    let bare = Rule { mode: RuleMode::Live, summary: Vec::new(), exceptions: Vec::new(), ..rule.clone() };
     let mut add = |of: Of, text: &str, probe: Rule| {
         let probe = Rule { id: parts.len().to_string(), ..probe };
-        parts.push(Part { of, text: text.to_owned() });
+        parts.push(RulePart { of, text: text.to_owned() });
         rules.extend(compiler.compile(&mut document, probe));
     };
     add(Of::Whole, "", Rule { exceptions: rule.exceptions.clone(), ..bare.clone() });
@@ -42,7 +42,7 @@ pub(super) fn taken_apart(rule: &Rule, compiler: &Compiler) -> Result<Probes, St
             let inner = Rule { id: parts.len().to_string(), ..bare.clone() };
             let view = CompiledView::Schedule(Box::new(without));
             rules.push(CompiledRule { rule: Arc::new(inner), view, ..passed.clone() });
-            parts.push(Part { of: Of::When, text });
+            parts.push(RulePart { of: Of::When, text });
         }
     }
     show(&mut rules, &parts);

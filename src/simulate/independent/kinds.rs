@@ -23,7 +23,6 @@ pub(super) enum Scheme {
 
 use Scheme as S;
 
-/// All of them.
 pub(super) const SCHEMES: &[Scheme] = &[
     S::SplitPurchase,
     S::SplitAmongFriends,

@@ -15,8 +15,10 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque},
 };
 
+use crate::event::{BudgetAction, EventType};
+
 use super::{
-    Action, Event, EventType, Label, Simulated, Stamp,
+    Event, Label, LocalStamp, Simulated,
     calendar::{HOUR, MINUTE, timestamp},
     dice::Dice,
     money,
@@ -91,7 +93,7 @@ struct Seen {
 impl Seen {
     fn note(&mut self, event: &Event) {
         let line = || event.budget_line_id.clone().unwrap_or_default();
-        if event.event_type == EventType::Budget && event.action == Some(Action::Plan) {
+        if event.event_type == EventType::Budget && event.action == Some(BudgetAction::Plan) {
             self.planned.insert(line());
         }
         if event.event_type != EventType::Payment {
@@ -192,10 +194,10 @@ impl<'a, I: Iterator<Item = Simulated>> Independent<'a, I> {
         format!("{letter}{year}-{number:09}")
     }
 
-    fn stamp(&self, at: i64) -> Stamp {
+    fn stamp(&self, at: i64) -> LocalStamp {
         let days = &self.treasury.calendar.days;
         let day = days.get(self.today).or(days.last());
-        Stamp { at: timestamp(at), offset: day.map_or(jiff::tz::Offset::UTC, |day| day.offset) }
+        LocalStamp { at: timestamp(at), offset: day.map_or(jiff::tz::Offset::UTC, |day| day.offset) }
     }
 
     fn emit(&mut self, at: i64, mut event: Event, label: Option<Label>) {
@@ -215,7 +217,9 @@ impl<'a, I: Iterator<Item = Simulated>> Independent<'a, I> {
     /// In whole hundreds of yuan, as budgets are; and released, where money is released by plan.
     fn give(&mut self, at: i64, line: &str, year: &str, amount: i64) {
         let planned = self.seen.planned.contains(line);
-        for action in [Some(Action::Supplement), planned.then_some(Action::Plan)].into_iter().flatten() {
+        for action in
+            [Some(BudgetAction::Supplement), planned.then_some(BudgetAction::Plan)].into_iter().flatten()
+        {
             let mut given = Event::new(self.id("Y", year), EventType::Budget, self.stamp(at));
             given.action = Some(action);
             given.budget_line_id = Some(line.to_owned());

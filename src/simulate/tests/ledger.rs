@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{Action, Event, EventType};
+use crate::event::{BudgetAction, EventType};
+
+use super::super::Event;
 
 /// The balances of a line as docs/events.md defines them, in cents.
 #[derive(Default)]
@@ -81,6 +83,7 @@ impl Ledger {
                 self.line(event.to_budget_line_id.as_ref().unwrap()).executed += amount;
             }
             EventType::Confirmation | EventType::Receipt => unreachable!("they are of no line"),
+            EventType::Reversal => unreachable!("it is never simulated"),
         }
         std::iter::once(line).chain(event.to_budget_line_id.clone()).collect()
     }
@@ -98,24 +101,25 @@ impl Ledger {
     fn budget(&mut self, event: &Event, line: &str, amount: i64) {
         assert!(amount > 0);
         let action = event.action.unwrap();
-        assert!(action == Action::Approve || self.lines.contains_key(line));
-        if action == Action::Transfer {
+        assert!(action == BudgetAction::Approve || self.lines.contains_key(line));
+        if action == BudgetAction::Transfer {
             self.line(event.to_budget_line_id.as_ref().unwrap()).total += amount;
         }
         let balance = self.line(line);
         match action {
-            Action::Approve => {
+            BudgetAction::Approve => {
                 assert_eq!(balance.total, 0, "{line} is approved twice");
                 balance.total = amount;
                 let class = event.economic_code.as_deref().unwrap();
                 balance.three_public = ["30212", "30217", "30231", "31013"].contains(&class);
             }
-            Action::Supplement | Action::CarryOver => balance.total += amount,
-            Action::Reduce | Action::Reclaim | Action::Transfer => balance.total -= amount,
-            Action::Freeze => balance.frozen += amount,
-            Action::Unfreeze => balance.frozen -= amount,
-            Action::Plan => (balance.planned, balance.under_plan) = (balance.planned + amount, true),
-            Action::PlanReduce => balance.planned -= amount,
+            BudgetAction::Supplement | BudgetAction::CarryOver => balance.total += amount,
+            BudgetAction::Reduce | BudgetAction::Reclaim | BudgetAction::Transfer => balance.total -= amount,
+            BudgetAction::Freeze => balance.frozen += amount,
+            BudgetAction::Unfreeze => balance.frozen -= amount,
+            BudgetAction::Plan => (balance.planned, balance.under_plan) = (balance.planned + amount, true),
+            BudgetAction::PlanReduce => balance.planned -= amount,
+            BudgetAction::Opening => unreachable!("it is never simulated"),
         }
     }
 }

@@ -1,16 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
 
 use super::*;
+use crate::event::{BudgetAction, EventType};
 
 mod independent;
 mod ledger;
 use ledger::Ledger;
 
 fn plan(payments: u64, units: u32, anomalies: bool) -> Plan {
-    let zone = TimeZone::fixed(jiff::tz::offset(8));
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
     Plan { payments, units, seed: 7, start: date(2026, 1, 1), days: 365, anomalies, zone }
 }
 
@@ -352,7 +352,7 @@ fn records_are_written_as_the_contract_says() {
     assert!(time.ends_with("+08:00"));
     assert_eq!(time.parse::<jiff::Timestamp>().unwrap(), payment.occurred_at.at);
     assert!(written.get("action").is_none());
-    let approval = events.iter().find(|simulated| simulated.event.action == Some(Action::Approve)).unwrap();
+    let approval = events.iter().find(|made| made.event.action == Some(BudgetAction::Approve)).unwrap();
     assert_eq!(serde_json::to_value(&approval.event).unwrap()["action"], "approve");
 }
 
@@ -360,7 +360,7 @@ fn records_are_written_as_the_contract_says() {
 fn stamps_and_amounts_are_written_exactly() {
     let at = "2026-01-05T09:07:03.045-03:30".parse().unwrap();
     let offset = jiff::tz::Offset::from_seconds(-12_600).unwrap();
-    assert_eq!(Stamp { at, offset }.to_string(), "2026-01-05T09:07:03.045-03:30");
+    assert_eq!(LocalStamp { at, offset }.to_string(), "2026-01-05T09:07:03.045-03:30");
     assert_eq!(money(123_450).to_string(), "1234.50");
     assert_eq!(money(-5).to_string(), "-0.05");
 }

@@ -17,9 +17,9 @@ pub enum ReadError {
         path = path.display(), reason = os_reason(error), hint = hint(error)
     ))]
     Open {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
-        /// Why.
+        /// What the system or the decompressor says.
         error: std::io::Error,
     },
     /// It breaks off, or is not what it says.
@@ -28,17 +28,17 @@ pub enum ReadError {
         path = path.display(), record, error
     ))]
     Truncated {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
         /// The last record that was read.
         record: u64,
-        /// Why.
+        /// What the system or the decompressor says.
         error: String,
     },
     /// All of it is wrong in the same way: nothing of it is read.
     #[error("{}", refused(path, fault))]
     Refused {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
         /// What is wrong, and what to do.
         fault: String,
@@ -46,15 +46,15 @@ pub enum ReadError {
     /// It has bytes and no record.
     #[error("{}", no_record(path, *bytes))]
     NoRecord {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
-        /// Its bytes, uncompressed.
+        /// Bytes that were read without a record's end.
         bytes: u64,
     },
     /// It is not what its name says.
     #[error("{}", say!("{path} is not a {format} file: {error}", path = path.display(), format, error))]
     Format {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
         /// What it should be.
         format: &'static str,

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    super::rows::{self, Rows, Then},
+    super::rows::{self, Then, WholeRecords},
     error::{ReadError, fail, refuse},
     pool::Pool,
 };
@@ -105,7 +105,7 @@ impl Lines {
     }
 
     /// The end of the last whole record among the first `rows`, their number, and what comes after them.
-    fn whole_records(&self, rows: usize) -> Rows {
+    fn whole_records(&self, rows: usize) -> WholeRecords {
         let mut found = if self.header.is_some() { self.whole_rows(rows) } else { self.whole_lines(rows) };
         let last = self.ended && !self.grows && !self.buffer.is_empty();
         if found.whole.is_none() && found.then == Then::More && last {
@@ -114,7 +114,7 @@ impl Lines {
         found
     }
 
-    fn whole_lines(&self, rows: usize) -> Rows {
+    fn whole_lines(&self, rows: usize) -> WholeRecords {
         let count = |end| {
             let ends = memchr::memchr_iter(end, &self.buffer).take(rows);
             ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))))
@@ -122,7 +122,7 @@ impl Lines {
         // A CR alone ends lines only where no LF does: within a record it is a blank.
         let no_more = (self.ended && !self.grows) || self.buffer.len() > RECORD_BYTES_MAX;
         let whole = count(b'\n').or_else(|| if no_more { count(b'\r') } else { None });
-        Rows { whole, then: Then::More }
+        WholeRecords { whole, then: Then::More }
     }
 
     /// Where the first line of what is read ends.
@@ -135,7 +135,7 @@ impl Lines {
         Some(first + 1 + usize::from(both))
     }
 
-    fn whole_rows(&self, most: usize) -> Rows {
+    fn whole_rows(&self, most: usize) -> WholeRecords {
         rows::find(&self.buffer, self.dialect, self.ended, most)
     }
 

@@ -19,7 +19,7 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 
 use super::{Compression, Encoding, Format, whole};
 use crate::{
-    inspect::{self, Written},
+    inspect::{self, RecordSyntax},
     map::{self, Map},
     say,
     stream::{Dialect, Payload},
@@ -33,13 +33,13 @@ pub use error::{ReadError, open};
 /// Whole records of a stream.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The records.
+    /// The whole records that were read.
     pub payload: Payload,
     /// The offset of the first: a byte of the uncompressed stream, or a row.
     pub from: u64,
     /// The offset after the last.
     pub to: u64,
-    /// Records before it.
+    /// Records of the file before this chunk.
     pub first_record: u64,
     /// Records before the next.
     pub next_record: u64,
@@ -333,8 +333,8 @@ fn is_blank(payload: &Payload) -> bool {
     }
 }
 
-fn written(format: Format) -> Written {
-    if format.encoding == Encoding::Csv { Written::Rows } else { Written::Lines }
+fn written(format: Format) -> RecordSyntax {
+    if format.encoding == Encoding::Csv { RecordSyntax::Rows } else { RecordSyntax::Lines }
 }
 
 /// Arrow's and Parquet's readers panic over some damaged files, which must not stop the stream: it is an error of the file.

@@ -20,7 +20,7 @@ use super::{
 use crate::map::Map;
 use crate::private;
 use crate::stream::{Payload, Position, Reject, RejectReason, Span};
-use watch::{Done, Scan, Watch};
+use watch::{DirectoryScan, DirectoryWatch, UncommittedFile};
 
 /// How long to wait before the directory is looked at again.
 const POLL: Duration = Duration::from_millis(500);
@@ -53,7 +53,6 @@ pub enum Afterwards {
 /// A directory to read.
 #[derive(Debug, Clone)]
 pub struct DirectorySource {
-    /// The directory.
     pub path: PathBuf,
     /// The names of the files to read.
     pub pattern: GlobMatcher,
@@ -79,7 +78,7 @@ impl DirectorySource {
             let read = positions.iter().filter(|(_, p)| p.token == token);
             read.map(|(partition, _)| partition.clone()).collect::<HashSet<_>>()
         };
-        let mut watch = Watch::new(with(DONE));
+        let mut watch = DirectoryWatch::new(with(DONE));
         // A crash may have come between the commit of a file's end and putting it away.
         for (path, partition) in self.scan(&watch.refused, &mut Settling::new())?.files {
             if positions.get(&partition).is_some_and(|p| p.token == WHOLE) {
@@ -131,9 +130,9 @@ impl DirectorySource {
     }
 
     /// Files that are ready and were not read, by name, and what else lies there. A file that was changed is another file.
-    fn scan(&self, seen: &HashSet<String>, settling: &mut Settling) -> Result<Scan, SourceError> {
+    fn scan(&self, seen: &HashSet<String>, settling: &mut Settling) -> Result<DirectoryScan, SourceError> {
         let fail = |error| SourceError::Directory { path: self.path.clone(), error };
-        let mut scan = Scan::default();
+        let mut scan = DirectoryScan::default();
         let mut waiting = Settling::new();
         for entry in std::fs::read_dir(&self.path).map_err(fail)? {
             let entry = entry.map_err(fail)?;
@@ -173,7 +172,14 @@ impl DirectorySource {
     }
 
     /// Reads one file. `false` if asked to stop.
-    fn read(&self, path: &Path, partition: &str, at: Position, watch: &mut Watch, outlet: &Outlet) -> bool {
+    fn read(
+        &self,
+        path: &Path,
+        partition: &str,
+        at: Position,
+        watch: &mut DirectoryWatch,
+        outlet: &Outlet,
+    ) -> bool {
         let format = Format::of(path, self.encoding);
         let partition: Arc<str> = partition.into();
         let (mut at, mut account) = (at, Account::default());
@@ -220,7 +226,7 @@ impl DirectorySource {
         at: &Position,
         failed: Option<(RejectReason, ReadError, bytes::Bytes)>,
         mut account: Account,
-        watch: &mut Watch,
+        watch: &mut DirectoryWatch,
         outlet: &Outlet,
     ) -> bool {
         let fault = failed.as_ref().map(|(_, error, _)| error.to_string());
@@ -251,13 +257,13 @@ impl DirectorySource {
             watch.refused.insert(partition.to_string());
         }
         let whole = fault.is_none();
-        let done = Done { name, fault, account };
+        let done = UncommittedFile { name, fault, account };
         // A file that could not be read whole stays where it is, for a person to look at.
         let stays = if whole { self.afterwards == Afterwards::Keep } else { !self.move_refused };
         if stays {
             watch.open.push_back(done);
             watch.settle(outlet);
-        } else if Watch::close(done, outlet) {
+        } else if DirectoryWatch::close(done, outlet) {
             if whole { self.put_away(path, outlet) } else { self.refuse(path, outlet) }
         }
         true

@@ -12,7 +12,7 @@ const TOLD_MAX: usize = 1000;
 
 /// What lies in a directory.
 #[derive(Default)]
-pub(crate) struct Scan {
+pub(crate) struct DirectoryScan {
     /// Files to read, with their partitions.
     pub files: BTreeMap<PathBuf, String>,
     /// Files that were changed a moment ago.
@@ -24,7 +24,7 @@ pub(crate) struct Scan {
 }
 
 /// A file that is read, of which not everything may be committed yet.
-pub(crate) struct Done {
+pub(crate) struct UncommittedFile {
     pub name: String,
     pub fault: Option<String>,
     pub account: Account,
@@ -32,23 +32,23 @@ pub(crate) struct Done {
 
 /// What a source remembers of its files to tell of them.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct DirectoryWatch {
     /// The partitions of files that could not be read.
     pub refused: HashSet<String>,
     /// Names that were told of.
     told: HashSet<String>,
     /// Files whose last block is on its way; bounded by the channels.
-    pub open: VecDeque<Done>,
+    pub open: VecDeque<UncommittedFile>,
 }
 
-impl Watch {
+impl DirectoryWatch {
     /// A source of which these files could not be read before.
     pub(crate) fn new(refused: HashSet<String>) -> Self {
         Self { refused, ..Self::default() }
     }
 
     /// Says once of each file and folder that it is not read, and keeps count of them.
-    pub(crate) fn tell(&mut self, scan: &Scan, outlet: &Outlet) {
+    pub(crate) fn tell(&mut self, scan: &DirectoryScan, outlet: &Outlet) {
         let mut left = Left {
             unmatched: scan.unmatched.len() as u64,
             folders: scan.folders.len() as u64,
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     /// Waits until a file is committed, and tells of it; `false` if the loop ended before.
-    pub(crate) fn close(mut done: Done, outlet: &Outlet) -> bool {
+    pub(crate) fn close(mut done: UncommittedFile, outlet: &Outlet) -> bool {
         let committed = done.account.wait();
         if committed {
             done.account.tell(&done.name, done.fault.as_deref(), outlet);

@@ -46,7 +46,7 @@ pub(crate) struct Fetched {
 }
 
 /// Receives what librdkafka tells.
-pub(crate) struct Context {
+pub(crate) struct KafkaCallbacks {
     source: Arc<str>,
     /// Calls so far: a look at the queue may have served one instead of finding the queue empty.
     served: AtomicU64,
@@ -56,7 +56,7 @@ pub(crate) struct Context {
     cause: Mutex<Option<String>>,
 }
 
-impl Context {
+impl KafkaCallbacks {
     /// A receiver for the consumer of one topic.
     pub(crate) fn new(source: Arc<str>) -> Self {
         Self {
@@ -68,7 +68,6 @@ impl Context {
         }
     }
 
-    /// Calls so far.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::SeqCst)
     }
@@ -93,7 +92,7 @@ impl Context {
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for KafkaCallbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.serve();
         match level {
@@ -129,7 +128,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for KafkaCallbacks {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         self.serve();
         if let Err(error) = result {

@@ -42,8 +42,7 @@ pub trait Holder: Send + Sync + 'static {
 /// A member of a group.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// The group.
-    pub group: String,
+    pub(crate) group: String,
     /// Its name for good: who comes back under it within a session is given what it had.
     pub instance: String,
     /// How long it may be silent before others are given what it has.

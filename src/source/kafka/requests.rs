@@ -48,17 +48,15 @@ fn group() -> String {
 /// A message that asks for something.
 #[derive(Debug)]
 pub struct Request<'m> {
-    /// What it says.
-    pub payload: &'m [u8],
+    pub(crate) payload: &'m [u8],
     /// Topic, partition and offset, in one word.
     pub place: String,
 }
 
-/// What is answered.
+/// What is answered to a request, and where.
 #[derive(Debug)]
 pub struct Reply {
-    /// As over HTTP.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The text, in JSON.
     pub body: Vec<u8>,
 }

@@ -173,7 +173,6 @@ impl KafkaSource {
         self.client_config().map(|_| ())
     }
 
-    /// librdkafka's configuration.
     pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
         if self.brokers.is_empty() || self.topics.is_empty() {
             return Err(say!("name at least one broker and one topic"));

@@ -11,7 +11,7 @@ use rdkafka::{
 
 use super::{
     KafkaSource,
-    context::{Context, Fetched},
+    context::{Fetched, KafkaCallbacks},
     partition::Partition,
     settings::wrong_property,
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A consumer of one topic.
-pub(crate) type TopicConsumer = BaseConsumer<Context>;
+pub(crate) type TopicConsumer = BaseConsumer<KafkaCallbacks>;
 
 /// How long one look for a message takes; also how long a lone message waits for company.
 const POLL: Duration = Duration::from_millis(5);
@@ -44,7 +44,6 @@ pub(crate) enum Flow {
     Stop,
 }
 
-/// Reads one topic.
 pub(crate) struct TopicReader<'s> {
     pub source: &'s KafkaSource,
     pub topic: &'s str,
@@ -92,7 +91,7 @@ impl<'s> TopicReader<'s> {
         let fail = |message| SourceError::Kafka { message };
         let config = self.source.client_config().map_err(fail)?;
         while !self.outlet.stop.is_cancelled() {
-            let context = Context::new(Arc::clone(&self.outlet.name));
+            let context = KafkaCallbacks::new(Arc::clone(&self.outlet.name));
             let consumer: TopicConsumer =
                 config.create_with_context(context).map_err(|e| fail(wrong_property(&e)))?;
             self.fetched.clear();

@@ -12,8 +12,8 @@ mod window;
 use std::time::Duration;
 
 use super::{Outlet, Positions, SourceError};
-use poll::Reader;
-pub(crate) use settings::{Overlap, PostgresSource, Relation, Settings, Tls};
+use poll::TableReader;
+pub(crate) use settings::{Overlap, PostgresSettings, PostgresSource, PostgresTls, Relation};
 
 /// How long it waits after an error, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -27,7 +27,7 @@ impl PostgresSource {
         let name = self.relation.name();
         outlet.status.start([name.to_owned()]);
         let connector = self.connector().map_err(|message| SourceError::Postgres { message })?;
-        let mut reader = Reader::new(self, outlet, positions);
+        let mut reader = TableReader::new(self, outlet, positions);
         let reading = async {
             let mut wait = BACK_OFF.0;
             // A session ends by itself only where everything is read once.

@@ -11,9 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     BACK_OFF, PostgresSource, row,
-    shape::{Shape, rows_without},
+    shape::{TableShape, rows_without},
     trouble::within,
-    window::{Digest, Place, Window},
+    window::{Digest, RecentRows, TablePosition},
 };
 use crate::{
     say,
@@ -31,8 +31,7 @@ const NULLS_MAX: usize = 1000;
 /// What trouble with such rows is told under.
 const NULLS: &str = "cursor";
 
-/// Reads a table.
-pub(crate) struct Reader<'s> {
+pub(crate) struct TableReader<'s> {
     source: &'s PostgresSource,
     outlet: &'s Outlet,
     partition: Arc<str>,
@@ -40,7 +39,7 @@ pub(crate) struct Reader<'s> {
     sent: u64,
     /// The largest value of the cursor that was read.
     reached: Option<String>,
-    window: Window,
+    window: RecentRows,
     page: Page,
     looked_for_nulls: Option<std::time::Instant>,
 }
@@ -57,12 +56,12 @@ struct Page {
     late: u64,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> TableReader<'s> {
     /// A reader that goes on where the store is.
     pub(crate) fn new(source: &'s PostgresSource, outlet: &'s Outlet, positions: &Positions) -> Self {
         let name = source.relation.name();
         let stored = positions.get(name);
-        let place = stored.and_then(|position| serde_json::from_str::<Place>(&position.token).ok());
+        let place = stored.and_then(|position| serde_json::from_str::<TablePosition>(&position.token).ok());
         let place = place.filter(|place| {
             let same = place.cursor == source.cursor;
             if !same {
@@ -79,7 +78,7 @@ impl<'s> Reader<'s> {
             outlet,
             partition: name.into(),
             sent: stored.map_or(0, |position| position.offset),
-            window: place.as_ref().map(Place::window).unwrap_or_default(),
+            window: place.as_ref().map(TablePosition::window).unwrap_or_default(),
             reached: place.map(|place| place.at),
             page: Page::default(),
             looked_for_nulls: None,
@@ -133,7 +132,7 @@ impl<'s> Reader<'s> {
 
     async fn round(&mut self, client: &mut Client) -> Result<(), String> {
         let limit = self.source.statement_timeout;
-        let shape = Shape::ask(client, self.source).await?;
+        let shape = TableShape::ask(client, self.source).await?;
         let begin =
             client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         let transaction = within(limit, begin.start()).await?;
@@ -159,7 +158,7 @@ impl<'s> Reader<'s> {
         &mut self,
         transaction: &Transaction<'_>,
         portal: &Portal,
-        shape: &Shape,
+        shape: &TableShape,
     ) -> Result<bool, String> {
         let limit = self.source.statement_timeout;
         let most = self.source.page_rows.min(u32::try_from(self.outlet.rows).unwrap_or(u32::MAX));
@@ -208,8 +207,11 @@ impl<'s> Reader<'s> {
         if page.new == 0 {
             return;
         }
-        let place =
-            Place::new(&self.source.cursor, self.reached.as_deref().unwrap_or_default(), &self.window);
+        let place = TablePosition::new(
+            &self.source.cursor,
+            self.reached.as_deref().unwrap_or_default(),
+            &self.window,
+        );
         let (from, to) = (self.sent, self.sent + page.new);
         let token = serde_json::to_string(&place).unwrap_or_default();
         let span = Span {

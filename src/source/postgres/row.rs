@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     PostgresSource, Relation,
-    shape::{Kind, Shape},
+    shape::{ColumnText, TableShape},
     window::Digest,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct Read {
 /// Appends a row as a line.
 pub(crate) fn append(
     row: &Row,
-    shape: &Shape,
+    shape: &TableShape,
     source: &PostgresSource,
     out: &mut Vec<u8>,
 ) -> Result<Read, tokio_postgres::Error> {
@@ -56,7 +56,7 @@ pub(crate) fn append(
 /// Where a row is found, for people.
 fn place(
     row: &Row,
-    shape: &Shape,
+    shape: &TableShape,
     source: &PostgresSource,
     at: &str,
 ) -> Result<String, tokio_postgres::Error> {
@@ -75,18 +75,18 @@ fn place(
     })
 }
 
-fn value(text: &str, kind: Kind, out: &mut Vec<u8>) {
+fn value(text: &str, kind: ColumnText, out: &mut Vec<u8>) {
     match kind {
-        Kind::Zoned if text.ends_with("+00") && text.as_bytes().get(10) == Some(&b' ') => {
+        ColumnText::Zoned if text.ends_with("+00") && text.as_bytes().get(10) == Some(&b' ') => {
             let _ = write!(out, "\"{}T{}Z\"", &text[..10], &text[11..text.len() - 3]);
         }
-        Kind::Float(digits) if !is_exact(text, digits) => {
+        ColumnText::Float(digits) if !is_exact(text, digits) => {
             let _ = write!(out, "{{\"{FAULT}\":\"{INEXACT}\",\"{SHOWN}\":");
             string(text, out);
             out.push(b'}');
         }
         // JSON may have line ends between its parts, never within its strings.
-        Kind::Json if text.len() <= RECORD_BYTES_MAX => {
+        ColumnText::Json if text.len() <= RECORD_BYTES_MAX => {
             out.extend(text.bytes().map(|byte| if byte.is_ascii_whitespace() { b' ' } else { byte }));
         }
         _ => string(text, out),
@@ -110,7 +110,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn shown(text: &str, kind: Kind) -> String {
+    fn shown(text: &str, kind: ColumnText) -> String {
         let mut out = Vec::new();
         value(text, kind, &mut out);
         String::from_utf8(out).unwrap()
@@ -118,12 +118,12 @@ mod tests {
 
     #[test]
     fn values_stand_as_the_database_wrote_them() {
-        assert_eq!(shown("60150.51", Kind::Plain), "\"60150.51\"");
-        assert_eq!(shown("a\"b\nc", Kind::Plain), r#""a\"b\nc""#);
-        assert_eq!(shown("2026-03-04 02:00:00.5+00", Kind::Zoned), "\"2026-03-04T02:00:00.5Z\"");
-        assert_eq!(shown("infinity", Kind::Zoned), "\"infinity\"");
-        assert_eq!(shown("0044-03-15 00:00:00+00 BC", Kind::Zoned), "\"0044-03-15 00:00:00+00 BC\"");
-        assert_eq!(shown("[\"直达\",\n \"三保\"]", Kind::Json), "[\"直达\",  \"三保\"]");
+        assert_eq!(shown("60150.51", ColumnText::Plain), "\"60150.51\"");
+        assert_eq!(shown("a\"b\nc", ColumnText::Plain), r#""a\"b\nc""#);
+        assert_eq!(shown("2026-03-04 02:00:00.5+00", ColumnText::Zoned), "\"2026-03-04T02:00:00.5Z\"");
+        assert_eq!(shown("infinity", ColumnText::Zoned), "\"infinity\"");
+        assert_eq!(shown("0044-03-15 00:00:00+00 BC", ColumnText::Zoned), "\"0044-03-15 00:00:00+00 BC\"");
+        assert_eq!(shown("[\"直达\",\n \"三保\"]", ColumnText::Json), "[\"直达\",  \"三保\"]");
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
             ("60150.51", 6, false),
         ] {
             let expected = if exact { format!("\"{text}\"") } else { fault(text) };
-            assert_eq!(shown(text, Kind::Float(digits)), expected, "{text}");
+            assert_eq!(shown(text, ColumnText::Float(digits)), expected, "{text}");
         }
     }
 

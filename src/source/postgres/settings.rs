@@ -18,16 +18,14 @@ const CONNECT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What the configuration says of a database.
-pub struct Settings {
+pub struct PostgresSettings {
     /// Where it is, without a password.
     pub url: String,
-    /// The password.
     pub password: Option<String>,
     /// How the connection is protected.
-    pub tls: Tls,
+    pub tls: PostgresTls,
     /// Certificates to trust beside those of the system, PEM.
     pub ca_file: Option<PathBuf>,
-    /// What is read.
     pub relation: Relation,
     /// The columns that tell rows apart.
     pub key: Vec<String>,
@@ -61,7 +59,8 @@ pub struct PostgresSource {
 /// How the connection to a database is protected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+#[schemars(rename = "Tls")]
+pub enum PostgresTls {
     /// TLS, with a certificate for the host of the url by an authority that is trusted.
     #[default]
     Verify,
@@ -69,12 +68,10 @@ pub enum Tls {
     Off,
 }
 
-/// What is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
     /// A table or view, perhaps with its schema before a point, written as the database stores the names.
     Table(String),
-    /// A query.
     Query(String),
 }
 
@@ -135,18 +132,18 @@ impl PostgresSource {
     ///
     /// # Errors
     /// What is wrong with them. No message repeats the url: a password may be in it.
-    pub fn new(settings: Settings) -> Result<Self, String> {
+    pub fn new(settings: PostgresSettings) -> Result<Self, String> {
         let mut connection = connection(&settings.url)?;
         if let Some(password) = settings.password {
             connection.password(password);
         }
         let is_socket = |host: &Host| matches!(host, Host::Unix(_));
         let tls = match connection.get_hosts().iter().all(is_socket) {
-            true => Tls::Off,
+            true => PostgresTls::Off,
             false => settings.tls,
         };
         connection
-            .ssl_mode(if tls == Tls::Off { SslMode::Disable } else { SslMode::Require })
+            .ssl_mode(if tls == PostgresTls::Off { SslMode::Disable } else { SslMode::Require })
             .application_name("fiscwatch")
             .connect_timeout(CONNECT)
             .keepalives_idle(KEEPALIVE)

@@ -23,8 +23,7 @@ const VALUE: &str = "($1::text)";
 
 /// How a value stands in the text that the server makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// As it is.
+pub(crate) enum ColumnText {
     Plain,
     /// An instant in UTC.
     Zoned,
@@ -35,15 +34,15 @@ pub(crate) enum Kind {
 }
 
 #[derive(Debug)]
-pub(crate) struct Column {
+pub(crate) struct SourceColumn {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ColumnText,
 }
 
 /// What is read, and how it is asked for.
 #[derive(Debug)]
-pub(crate) struct Shape {
-    pub columns: Vec<Column>,
+pub(crate) struct TableShape {
+    pub columns: Vec<SourceColumn>,
     /// The columns that tell rows apart, by their places.
     pub key: Vec<usize>,
     /// The query from a value of the cursor on (its parameter), and the one for everything.
@@ -51,7 +50,7 @@ pub(crate) struct Shape {
     pub from_start: String,
 }
 
-impl Shape {
+impl TableShape {
     /// Asks the server for the columns. The names in the configuration have to be among them.
     pub(crate) async fn ask(client: &Client, source: &PostgresSource) -> Result<Self, String> {
         let probe = format!("SELECT * FROM {} AS t LIMIT 0", source.relation.sql());
@@ -97,7 +96,7 @@ impl Shape {
             key,
             columns: columns
                 .iter()
-                .map(|(name, kind)| Column { name: (*name).to_owned(), kind: shown(kind) })
+                .map(|(name, kind)| SourceColumn { name: (*name).to_owned(), kind: shown(kind) })
                 .collect(),
         })
     }
@@ -120,13 +119,13 @@ fn base(kind: &Type) -> &Type {
     }
 }
 
-fn shown(kind: &Type) -> Kind {
+fn shown(kind: &Type) -> ColumnText {
     match *kind {
-        Type::TIMESTAMPTZ => Kind::Zoned,
-        Type::FLOAT4 => Kind::Float(6),
-        Type::FLOAT8 => Kind::Float(15),
-        Type::JSON | Type::JSONB | Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => Kind::Json,
-        _ => Kind::Plain,
+        Type::TIMESTAMPTZ => ColumnText::Zoned,
+        Type::FLOAT4 => ColumnText::Float(6),
+        Type::FLOAT8 => ColumnText::Float(15),
+        Type::JSON | Type::JSONB | Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => ColumnText::Json,
+        _ => ColumnText::Plain,
     }
 }
 

@@ -10,12 +10,11 @@ pub(crate) const REMEMBERED: usize = 1 << 18;
 /// Rows that are remembered over a restart: they stand in every commit.
 pub(crate) const KEPT: usize = 2048;
 
-/// A row's digest.
 pub(crate) type Digest = u128;
 
 /// The rows of two rounds.
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub(crate) struct RecentRows {
     before: Rows,
     now: Rows,
 }
@@ -43,7 +42,7 @@ impl Rows {
     }
 }
 
-impl Window {
+impl RecentRows {
     /// What is known of the time before a restart.
     pub(crate) fn restored(rows: impl IntoIterator<Item = Digest>) -> Self {
         let mut window = Self::default();
@@ -91,7 +90,7 @@ impl Window {
 
 /// How far a table is read, as it stands with the position in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct TablePosition {
     /// The column that grows; the value of another one would mean nothing.
     pub cursor: String,
     /// The largest value that was read, as text.
@@ -100,8 +99,8 @@ pub(crate) struct Place {
     rows: String,
 }
 
-impl Place {
-    pub(crate) fn new(cursor: &str, at: &str, window: &Window) -> Self {
+impl TablePosition {
+    pub(crate) fn new(cursor: &str, at: &str, window: &RecentRows) -> Self {
         use std::fmt::Write as _;
         let rows = window.latest().into_iter().fold(String::new(), |mut text, row| {
             let _ = write!(text, "{row:032x}");
@@ -111,9 +110,9 @@ impl Place {
     }
 
     /// The rows that are remembered.
-    pub(crate) fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> RecentRows {
         let digits = |digits: &[u8]| Digest::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        Window::restored(self.rows.as_bytes().chunks(32).filter_map(digits))
+        RecentRows::restored(self.rows.as_bytes().chunks(32).filter_map(digits))
     }
 }
 
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_complete_round_replaces_the_one_before_and_a_broken_one_does_not() {
-        let mut window = Window::restored([1, 2, 3]);
+        let mut window = RecentRows::restored([1, 2, 3]);
         assert!(window.is_whole());
         window.take(2);
         window.take(4);
@@ -139,18 +138,18 @@ mod tests {
 
     #[test]
     fn a_restart_knows_the_latest_rows() {
-        let mut window = Window::default();
+        let mut window = RecentRows::default();
         (0..3000).for_each(|row| window.take(row));
-        let place = Place::new("c", "7", &window);
+        let place = TablePosition::new("c", "7", &window);
         let text = serde_json::to_string(&place).unwrap();
-        let restored = serde_json::from_str::<Place>(&text).unwrap().window();
+        let restored = serde_json::from_str::<TablePosition>(&text).unwrap().window();
         assert_eq!(restored.latest(), (3000 - KEPT as u128..3000).collect::<Vec<_>>());
         assert!(!restored.is_whole(), "older rows may be read again");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut window = Window::default();
+        let mut window = RecentRows::default();
         (0..REMEMBERED as u128 + 10).for_each(|row| window.take(row));
         assert!(!window.knows(9) && window.knows(10));
         assert_eq!((window.now.order.len(), window.now.known.len()), (REMEMBERED, REMEMBERED));

@@ -14,11 +14,11 @@ use datafusion::{
 use parking_lot::RwLock;
 
 use super::{
-    costs::{Cost, Costs, Given},
+    costs::{CallInput, Cost, Costs},
     growth::{Growth, of_scalar},
     patterns,
 };
-use crate::{diagnostic::Refusal, say};
+use crate::{diagnostic::ExpressionProblem, say};
 
 /// Bytes of one value.
 pub(crate) const VALUE_BYTES: u64 = 256 << 10;
@@ -52,10 +52,10 @@ impl Capped {
         }
     }
 
-    fn check(&self, args: &ScalarFunctionArgs) -> Result<(), Refusal> {
+    fn check(&self, args: &ScalarFunctionArgs) -> Result<(), ExpressionProblem> {
         let all_scalars = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if all_scalars { 1 } else { args.number_rows };
-        let given = Given { args: &args.args };
+        let given = CallInput { args: &args.args };
         let name = self.inner.name();
         if name.starts_with("regexp_") {
             self.check_patterns(&given)?;
@@ -73,7 +73,7 @@ impl Capped {
     }
 
     /// Each becomes a machine that is small enough, and there are few: patterns may come from data.
-    fn check_patterns(&self, given: &Given<'_>) -> Result<(), Refusal> {
+    fn check_patterns(&self, given: &CallInput<'_>) -> Result<(), ExpressionProblem> {
         let name = self.inner.name();
         let patterns = given.texts(1).map_err(|_| unknown(name))?;
         let mut known = BTreeSet::new();
@@ -187,7 +187,7 @@ pub(crate) fn matches_pattern(operator: Operator) -> bool {
 ///
 /// # Errors
 /// If it does not.
-pub(crate) fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn pattern(text: &str, name: &str) -> Result<(), ExpressionProblem> {
     if is_known_to_fit(text) {
         return Ok(());
     }
@@ -200,7 +200,7 @@ pub(crate) fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
         remember_that_it_fits(text);
         return Ok(());
     }
-    Err(Refusal {
+    Err(ExpressionProblem {
         message: say!("the pattern of '{name}' is too large", name),
         hint: say!("repeat less: '[0-9]+' instead of '[0-9]{{500}}'"),
         word: name.to_owned(),
@@ -227,7 +227,7 @@ fn remember_that_it_fits(text: &str) {
 ///
 /// # Errors
 /// If it may not.
-pub(crate) fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
+pub(crate) fn value(name: &str, bytes: u64, items: u64) -> Result<(), ExpressionProblem> {
     match bytes > VALUE_BYTES || items > VALUE_ITEMS {
         true => Err(too_large(name, bytes, items)),
         false => Ok(()),
@@ -238,11 +238,11 @@ pub(crate) fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// If they may not.
-pub(crate) fn values(name: &str, bytes: u64) -> Result<(), Refusal> {
+pub(crate) fn values(name: &str, bytes: u64) -> Result<(), ExpressionProblem> {
     if bytes > BATCH_BYTES { Err(too_much(name)) } else { Ok(()) }
 }
 
-fn too_large(name: &str, bytes: u64, items: u64) -> Refusal {
+fn too_large(name: &str, bytes: u64, items: u64) -> ExpressionProblem {
     let (most, most_items) = (VALUE_BYTES, VALUE_ITEMS);
     let message = match bytes > VALUE_BYTES {
         true => say!("a value of '{name}' would have {bytes} bytes, {most} are allowed", name, bytes, most),
@@ -255,27 +255,27 @@ fn too_large(name: &str, bytes: u64, items: u64) -> Refusal {
             )
         }
     };
-    Refusal { message, hint: say!("make a shorter one"), word: name.to_owned() }
+    ExpressionProblem { message, hint: say!("make a shorter one"), word: name.to_owned() }
 }
 
-fn too_many_patterns(name: &str) -> Refusal {
-    Refusal {
+fn too_many_patterns(name: &str) -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("'{name}' is given more than {most} different patterns", name, most = PATTERNS),
         hint: say!("join them with '|' into one"),
         word: name.to_owned(),
     }
 }
 
-fn too_much(name: &str) -> Refusal {
-    Refusal {
+fn too_much(name: &str) -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("the values of '{name}' are too long for so many rows", name),
         hint: say!("make shorter ones, or narrow the condition"),
         word: name.to_owned(),
     }
 }
 
-fn unknown(name: &str) -> Refusal {
-    Refusal {
+fn unknown(name: &str) -> ExpressionProblem {
+    ExpressionProblem {
         message: say!("'{name}' does not take {types}", name, types = say!("these values")),
         hint: say!("see the functions in docs/rules.md and what they take"),
         word: name.to_owned(),

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::places::{Places, leading, whole};
+use super::places::{PlaceNames, leading, whole};
 use crate::event::{Ratio, normal_name};
 
 /// 1 at the scale of [`crate::ledger::columns::RATIO_TYPE`].
@@ -43,7 +43,7 @@ struct Parts<'n> {
     full: &'n str,
     /// Without the place before it, either.
     bare: &'n str,
-    places: Places<'n>,
+    places: PlaceNames<'n>,
     /// Whether it had a legal form.
     registered: bool,
 }

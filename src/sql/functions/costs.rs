@@ -18,12 +18,11 @@ use super::{
 const ITEM: u64 = 16;
 
 /// What a function is given.
-pub(crate) struct Given<'a> {
-    /// Its arguments.
+pub(crate) struct CallInput<'a> {
     pub args: &'a [ColumnarValue],
 }
 
-impl Given<'_> {
+impl CallInput<'_> {
     /// An argument as an array; of a constant it has one row.
     ///
     /// # Errors
@@ -135,7 +134,7 @@ impl Costs {
     ///
     /// # Errors
     /// If an argument cannot be read.
-    pub(crate) fn new(growth: Growth, given: &Given<'_>) -> Result<Self> {
+    pub(crate) fn new(growth: Growth, given: &CallInput<'_>) -> Result<Self> {
         let all = 0..given.args.len();
         Ok(match growth {
             Growth::Bounded | Growth::Sum => {

@@ -39,7 +39,7 @@ pub const BY_ZERO: &str = "division by zero";
 /// What a result beyond all decimals says.
 pub const TOO_LARGE: &str = "the result has too many digits";
 
-/// An operation.
+/// What is done with two exact numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `+`

@@ -39,7 +39,6 @@ pub(crate) enum Growth {
 /// How an aggregate keeps what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keeps {
-    /// A few numbers.
     Numbers,
     /// Every value, or every different one.
     Values,

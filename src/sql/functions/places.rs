@@ -91,9 +91,9 @@ const LEFT_MIN: usize = 3;
 
 /// Province, city and county, as far as a name has them, without their endings.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Places<'n>([Option<&'n str>; 3]);
+pub(crate) struct PlaceNames<'n>([Option<&'n str>; 3]);
 
-impl<'n> Places<'n> {
+impl<'n> PlaceNames<'n> {
     /// Puts a place in at its rank if the name has none there.
     pub(crate) fn add(&mut self, name: &'n str) {
         if let Some((rank, place, _)) = (0..3).find_map(|rank| at(name, rank)) {
@@ -114,8 +114,8 @@ impl<'n> Places<'n> {
 
 /// The places that a name begins with, and what follows them.
 #[must_use]
-pub(crate) fn leading(name: &str) -> (Places<'_>, &str) {
-    let mut places = Places::default();
+pub(crate) fn leading(name: &str) -> (PlaceNames<'_>, &str) {
+    let mut places = PlaceNames::default();
     let mut rest = name;
     for rank in 0..3 {
         if let Some((_, place, left)) = at(rest, rank)

@@ -11,7 +11,7 @@ use arrow::{
 };
 use datafusion::common::Result;
 
-use super::{costs::Given, sizes::Sizes};
+use super::{costs::CallInput, sizes::Sizes};
 
 /// In nanoseconds. A day may be an hour short.
 const DAY: i128 = 86_400_000_000_000;
@@ -22,7 +22,7 @@ const SHORT_MONTH: i128 = 28 * SHORT_DAY;
 ///
 /// # Errors
 /// If an argument cannot be read.
-pub(crate) fn steps(given: &Given<'_>) -> Result<Sizes> {
+pub(crate) fn steps(given: &CallInput<'_>) -> Result<Sizes> {
     let Some(first) = given.array(0)? else { return Ok(Sizes::nothing()) };
     match first.data_type().is_integer() || first.data_type().is_null() {
         true => of_numbers(given),
@@ -30,7 +30,7 @@ pub(crate) fn steps(given: &Given<'_>) -> Result<Sizes> {
     }
 }
 
-fn of_numbers(given: &Given<'_>) -> Result<Sizes> {
+fn of_numbers(given: &CallInput<'_>) -> Result<Sizes> {
     let numbers = |at: usize| -> Result<Option<ArrayRef>> {
         Ok(given.array(at)?.map(|array| cast(&array, &DataType::Int64)).transpose()?)
     };
@@ -43,7 +43,7 @@ fn of_numbers(given: &Given<'_>) -> Result<Sizes> {
     }))
 }
 
-fn of_times(given: &Given<'_>) -> Result<Sizes> {
+fn of_times(given: &CallInput<'_>) -> Result<Sizes> {
     let (starts, stops) = (nanoseconds(given.array(0)?)?, nanoseconds(given.array(1)?)?);
     let month_day_nano = DataType::Interval(IntervalUnit::MonthDayNano);
     let lengths: Vec<Option<i128>> =

@@ -22,8 +22,7 @@ pub struct Credential {
     pub password: String,
     /// When it was set: another password has another time.
     pub set_at: Instant,
-    /// The second factor.
-    pub factor: Factor,
+    pub(crate) factor: Factor,
 }
 
 impl Accounts {

@@ -21,7 +21,7 @@ use crate::{
 pub struct External {
     /// By what they are known: `oidc`, `ldap`.
     pub provider: &'static str,
-    /// Which one.
+    /// The provider that knows them, by its URL.
     pub issuer: String,
     /// Who they are there for good.
     pub subject: String,

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row, named_params};
 
 use super::{
     Cases, Store, StoreError,
-    audit::{self, Deed},
+    audit::{self, AuditedAction},
     checksums::{self, Summed},
     named::insert,
 };
@@ -356,7 +356,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn record(&mut self, by: &Actor, deed: Deed<'_>, now: Instant) -> Result<(), StoreError> {
+    pub fn record(&mut self, by: &Actor, deed: AuditedAction<'_>, now: Instant) -> Result<(), StoreError> {
         self.cases.change(|summed| audit::record(summed, now, by, deed))
     }
 

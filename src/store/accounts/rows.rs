@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
 
 use super::{
     super::{
-        audit::{self, DONE, Deed},
+        audit::{self, AuditedAction, DONE},
         checksums::{self, Summed},
     },
     Refusable,
@@ -22,7 +22,7 @@ pub(super) fn tell(
     by: &Actor,
     (action, subject, detail): (&str, &str, &str),
 ) -> Refusable<()> {
-    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail }).map(Ok)
+    audit::record(summed, now, by, AuditedAction { action, subject, result: DONE, detail }).map(Ok)
 }
 
 pub(super) fn change_user(

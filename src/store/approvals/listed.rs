@@ -4,7 +4,7 @@ use rusqlite::{Row, params_from_iter, types::Value};
 
 use super::{MATTER, read};
 use crate::{
-    approval::{Kind, Matter, State},
+    approval::{Kind, Matter, MatterState},
     event::Instant,
     say,
     store::{Cases, StoreError, conditions::Conditions},
@@ -13,10 +13,10 @@ use crate::{
 /// What comes first in a list of matters. With equals, the newest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MatterSort {
-    /// The newest.
+    /// What was proposed last comes first.
     #[default]
     Newest,
-    /// The oldest.
+    /// What was proposed first comes first.
     Oldest,
     /// The largest amount; those without one are last.
     Amount,
@@ -61,11 +61,10 @@ pub struct MatterFilter {
     /// Only those of these kinds; all without any.
     pub kinds: Vec<Kind>,
     /// Only those that stand so now; all without any.
-    pub states: Vec<State>,
+    pub states: Vec<MatterState>,
     /// Only those with all of these words, parted by blanks.
     pub text: String,
-    /// What comes first.
-    pub sort: MatterSort,
+    pub(crate) sort: MatterSort,
     /// Only those after this place in the list.
     pub after: Option<MatterPlace>,
 }
@@ -93,7 +92,7 @@ impl std::str::FromStr for MatterPlace {
 }
 
 /// Whether whoever asks is shown a matter at all.
-pub type Shown<'s> = &'s dyn Fn(&Matter) -> bool;
+pub type MatterVisibility<'s> = &'s dyn Fn(&Matter) -> bool;
 
 impl Cases {
     /// Matters with their places, so many at most of those that are `shown`.
@@ -104,7 +103,7 @@ impl Cases {
         &self,
         filter: &MatterFilter,
         (now, limit): (Instant, usize),
-        shown: Option<Shown<'_>>,
+        shown: Option<MatterVisibility<'_>>,
     ) -> Result<Vec<(MatterPlace, Matter)>, StoreError> {
         let (mut conditions, place) = (filter.conditions(now), filter.sort.place());
         if let Some(after) = filter.after {
@@ -134,7 +133,7 @@ impl Cases {
         &self,
         filter: &MatterFilter,
         now: Instant,
-        shown: Option<Shown<'_>>,
+        shown: Option<MatterVisibility<'_>>,
     ) -> Result<u64, StoreError> {
         if shown.is_some() {
             let all = MatterFilter { after: None, ..filter.clone() };
@@ -158,9 +157,9 @@ impl MatterFilter {
         if !self.states.is_empty() {
             // What waits or is approved may have expired meanwhile, which only the clock tells.
             let ends = "coalesce(json_extract(body, '$.expires_at'), 9223372036854775807)";
-            let of = |state: &State| match state {
-                State::Expired => format!("(state IN ('waiting', 'approved') AND {ends} <= {now})"),
-                State::Waiting | State::Approved => {
+            let of = |state: &MatterState| match state {
+                MatterState::Expired => format!("(state IN ('waiting', 'approved') AND {ends} <= {now})"),
+                MatterState::Waiting | MatterState::Approved => {
                     format!("(state = '{}' AND {ends} > {now})", state.word())
                 }
                 other => format!("state = '{}'", other.word()),

@@ -20,7 +20,7 @@ use datafusion::parquet::{
     file::properties::WriterProperties,
 };
 
-use super::{Entry, register::AuditFile};
+use super::{AuditEntry, register::AuditFile};
 use crate::{
     diagnostic::os_reason,
     event::Instant,
@@ -38,11 +38,11 @@ const ZSTD_LEVEL: i32 = 9;
 const TEXTS: [&str; 7] = ["who", "place", "action", "subject", "result", "detail", "digest"];
 
 /// The bytes of a file with these records.
-pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<u8>, ParquetError> {
+pub(crate) fn encode(entries: &[AuditEntry]) -> Result<Vec<u8>, ParquetError> {
     let at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut fields = vec![Field::new("seq", DataType::Int64, false), Field::new("at", at, false)];
     fields.extend(TEXTS.map(|name| Field::new(name, DataType::Utf8, false)));
-    let text = |of: fn(&Entry) -> &String| -> ArrayRef {
+    let text = |of: fn(&AuditEntry) -> &String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(entries.iter().map(of)))
     };
     let columns: Vec<ArrayRef> = vec![
@@ -87,7 +87,7 @@ pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreErr
 }
 
 /// The records of a file whose bytes are those that were registered, or what is wrong with it.
-pub(crate) fn read(dir: &Path, file: &AuditFile) -> Result<Vec<Entry>, String> {
+pub(crate) fn read(dir: &Path, file: &AuditFile) -> Result<Vec<AuditEntry>, String> {
     let bytes = std::fs::read(file.path(dir)).map_err(|e| match e.kind() {
         ErrorKind::NotFound => say!("the file is not there"),
         _ => os_reason(&e),
@@ -98,7 +98,7 @@ pub(crate) fn read(dir: &Path, file: &AuditFile) -> Result<Vec<Entry>, String> {
     decode(bytes).map_err(|e| e.to_string())
 }
 
-fn decode(bytes: Vec<u8>) -> Result<Vec<Entry>, ParquetError> {
+fn decode(bytes: Vec<u8>) -> Result<Vec<AuditEntry>, ParquetError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build()?;
     let mut entries = Vec::new();
     for batch in reader {
@@ -107,7 +107,7 @@ fn decode(bytes: Vec<u8>) -> Result<Vec<Entry>, ParquetError> {
     Ok(entries)
 }
 
-fn records(batch: &RecordBatch, entries: &mut Vec<Entry>) -> Result<(), ArrowError> {
+fn records(batch: &RecordBatch, entries: &mut Vec<AuditEntry>) -> Result<(), ArrowError> {
     let column = |name: &str| {
         let found = batch.column_by_name(name).filter(|column| column.null_count() == 0);
         found.ok_or_else(|| ArrowError::SchemaError(name.to_owned()))
@@ -121,7 +121,7 @@ fn records(batch: &RecordBatch, entries: &mut Vec<Entry>) -> Result<(), ArrowErr
         .collect::<Result<_, _>>()?;
     entries.extend((0..batch.num_rows()).map(|row| {
         let text = |at: usize| texts[at].value(row).to_owned();
-        Entry {
+        AuditEntry {
             seq: seqs.value(row),
             at: Instant::from_micros(ats.value(row)),
             who: text(0),

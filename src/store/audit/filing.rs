@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, ToSql, named_params};
 
-use super::{Audit, ENTRY, Entry, entry, file, register, register::AuditFile, seals::covered};
+use super::{Audit, AuditEntry, ENTRY, entry, file, register, register::AuditFile, seals::covered};
 use crate::store::{StoreError, chain, chain::Head, checksums, explain, reach, reach_in, sealed};
 
 /// Records of one file at most, and bytes of their texts: what reading one takes.
@@ -13,7 +13,7 @@ const BYTES: usize = 16 << 20;
 
 /// Records that come next, and where the log stands after them.
 struct Part {
-    entries: Vec<Entry>,
+    entries: Vec<AuditEntry>,
     end: Head,
 }
 
@@ -93,7 +93,7 @@ fn part(
     let mut statement = c.prepare(&format!("SELECT {ENTRY} FROM audit WHERE seq > ?1 ORDER BY seq"))?;
     let (mut entries, mut end, mut bytes) = (Vec::new(), before.end, 0);
     for next in statement.query_map([before.seq], entry)? {
-        let next: Entry = next?;
+        let next: AuditEntry = next?;
         bytes += next.size();
         if end.records == sealed || entries.len() == limit || (bytes > BYTES && !entries.is_empty()) {
             break;

@@ -2,7 +2,7 @@
 
 use rusqlite::params_from_iter;
 
-use super::{Audit, ENTRY, Entry, entry, register::AuditFile};
+use super::{Audit, AuditEntry, ENTRY, entry, register::AuditFile};
 use crate::{
     event::{
         Instant,
@@ -70,7 +70,7 @@ impl AuditFilter {
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The latest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<AuditEntry>,
     /// The number before which the rest was not looked at, if the log was not looked through to its beginning for
     /// another reason than that there were enough.
     pub goes_on_before: Option<i64>,
@@ -78,13 +78,13 @@ pub struct Listing {
 
 impl AuditFilter {
     /// Whether a record of a file is wanted: what the conditions say of a row.
-    fn wants(&self, entry: &Entry) -> bool {
+    fn wants(&self, entry: &AuditEntry) -> bool {
         let one_of = |words: &Option<String>, is: &dyn Fn(&str) -> bool| {
             words
                 .as_ref()
                 .is_none_or(|words| pattern::words(words).next().is_none() || pattern::words(words).any(is))
         };
-        let Entry { seq, at, who, place, action, subject, result, detail, .. } = entry;
+        let AuditEntry { seq, at, who, place, action, subject, result, detail, .. } = entry;
         let has = |text: &String| {
             let within = [who, place, action, subject, result, detail].map(String::as_str).join(" ");
             within.to_ascii_lowercase().contains(&text.to_lowercase())
@@ -124,7 +124,7 @@ impl Audit {
             let mut statement = c.prepare_cached(&sql).map_err(fail)?;
             let rows =
                 statement.query_map(params_from_iter(conditions.values.iter()), entry).map_err(fail)?;
-            let entries: Vec<Entry> = rows.collect::<Result<_, _>>().map_err(fail)?;
+            let entries: Vec<AuditEntry> = rows.collect::<Result<_, _>>().map_err(fail)?;
             self.look_into(&files, filter, Listing { entries, goes_on_before: None })
         })
     }

@@ -21,11 +21,11 @@ use crate::{access::Actor, event::Instant};
 pub(crate) use follow::follow;
 pub use list::{AuditFilter, Listing};
 pub(crate) use register::{AuditFile, list as files};
-pub use seals::{Report, Seal};
+pub use seals::{AuditReport, Seal};
 
 /// Something that was done.
 #[derive(Debug, Clone, Copy)]
-pub struct Deed<'d> {
+pub struct AuditedAction<'d> {
     /// What, by the word of the action.
     pub action: &'d str,
     /// To whom or what.
@@ -36,15 +36,14 @@ pub struct Deed<'d> {
     pub detail: &'d str,
 }
 
-/// Adds a record.
 pub(crate) fn record(
     summed: &Summed<'_>,
     at: Instant,
     actor: &Actor,
-    deed: Deed<'_>,
+    deed: AuditedAction<'_>,
 ) -> rusqlite::Result<()> {
     reach_in("audit.record")?;
-    let Deed { action, subject, result, detail } = deed;
+    let AuditedAction { action, subject, result, detail } = deed;
     let texts = [&*actor.who, &*actor.place, action, subject, result, detail].map(ValueRef::from);
     let values: Vec<_> = [ValueRef::Integer(at.as_micros())].into_iter().chain(texts).collect();
     chain::AUDIT.add(summed, &values)?;
@@ -56,17 +55,17 @@ pub(crate) const DONE: &str = "done";
 
 /// A record as it is read.
 #[derive(Debug, Clone, Serialize)]
-pub struct Entry {
-    /// Its number.
+pub struct AuditEntry {
+    /// Its number in the log, without gaps.
     pub seq: i64,
-    /// When.
+    /// When it was done, by the daemon's clock.
     #[serde(skip)]
     pub at: Instant,
-    /// Who.
+    /// Who did it, or tried to.
     pub who: String,
-    /// From where.
+    /// The address or socket that it came from.
     pub place: String,
-    /// Did what.
+    /// What was done, as a word of the log.
     pub action: String,
     /// To whom or what.
     pub subject: String,
@@ -78,7 +77,7 @@ pub struct Entry {
     pub digest: String,
 }
 
-impl Entry {
+impl AuditEntry {
     /// The end of the log after it.
     fn after(&self, end: Head) -> Head {
         let texts = [&self.who, &self.place, &self.action, &self.subject, &self.result, &self.detail];
@@ -98,7 +97,7 @@ impl Entry {
 pub struct Audit {
     cases: Cases,
     /// The file that was read last: whoever reads pages comes back to it.
-    last_read: RefCell<Option<(String, Rc<Vec<Entry>>)>>,
+    last_read: RefCell<Option<(String, Rc<Vec<AuditEntry>>)>>,
 }
 
 impl Audit {
@@ -135,7 +134,7 @@ impl Audit {
     }
 
     /// The records of a file.
-    fn records_of(&self, file: &AuditFile) -> Result<Rc<Vec<Entry>>, StoreError> {
+    fn records_of(&self, file: &AuditFile) -> Result<Rc<Vec<AuditEntry>>, StoreError> {
         if let Some((name, entries)) = &*self.last_read.borrow()
             && *name == file.file
         {
@@ -152,7 +151,7 @@ impl Audit {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn latest(&self, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub fn latest(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let mut filter = AuditFilter { limit, ..AuditFilter::default() };
         let mut found = Vec::new();
         loop {
@@ -172,7 +171,7 @@ impl Audit {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn after(&self, seq: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub fn after(&self, seq: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let sql = format!("SELECT {ENTRY} FROM audit WHERE seq > :seq ORDER BY seq LIMIT :limit");
         let values = named_params! { ":seq": seq, ":limit": limit };
         self.moment(|c, files| {
@@ -191,9 +190,9 @@ impl Audit {
 
 const ENTRY: &str = "seq, at, who, place, action, subject, result, detail, digest";
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     let digest: [u8; 32] = row.get("digest")?;
-    Ok(Entry {
+    Ok(AuditEntry {
         seq: row.get("seq")?,
         at: row.get("at")?,
         who: row.get("who")?,

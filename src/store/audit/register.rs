@@ -16,7 +16,6 @@ use crate::{
     },
 };
 
-/// A registered file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuditFile {
     /// Its name in the folder, `audit.1-50000.parquet`.
@@ -27,11 +26,9 @@ pub(crate) struct AuditFile {
     pub last: i64,
     /// The earliest time of a record.
     pub first_at: Instant,
-    /// The latest.
     pub last_at: Instant,
     /// The end of the log as far as this file.
     pub end: Head,
-    /// Its size.
     pub bytes: i64,
     /// BLAKE3 of its bytes.
     pub digest: blake3::Hash,
@@ -56,7 +53,6 @@ impl After {
 }
 
 impl AuditFile {
-    /// Where it is.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
         dir.join(FOLDER).join(&self.file)
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Audit, follow::follow};
 use crate::{
     access::{
-        provider::Failed,
+        provider::CryptoError,
         seal::{SealKey, is_signed},
     },
     event::Instant,
@@ -22,8 +22,7 @@ use crate::{
 pub struct Seal {
     /// How many records there were.
     pub records: i64,
-    /// When.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// The digest of the last record, in hexadecimal.
     pub head: String,
     /// The public key, in hexadecimal.
@@ -33,12 +32,11 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// What is signed.
     fn text(records: i64, at: Instant, head: &str) -> String {
         format!("fiscwatch audit seal 1\n{records}\n{}\n{head}\n", at.as_micros())
     }
 
-    fn of(head: &Head, at: Instant, key: &SealKey) -> Result<Self, Failed> {
+    fn of(head: &Head, at: Instant, key: &SealKey) -> Result<Self, CryptoError> {
         let (records, head) = (head.records, head.digest.to_string());
         let signature = key.sign(Self::text(records, at, &head).as_bytes())?;
         Ok(Self { records, at, head, key: key.public(), signature })
@@ -53,7 +51,7 @@ impl Seal {
 
 /// What a check of the log found.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub struct Report {
+pub struct AuditReport {
     /// How many records there are.
     pub records: i64,
     /// The digest of the last one.
@@ -112,7 +110,7 @@ impl Audit {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn verify(&self, outside: Option<&Seal>, trusted: &[String]) -> Result<Report, StoreError> {
+    pub fn verify(&self, outside: Option<&Seal>, trusted: &[String]) -> Result<AuditReport, StoreError> {
         self.cases.read(|c| {
             // One moment: the daemon may write meanwhile.
             let moment = c.unchecked_transaction()?;
@@ -128,7 +126,7 @@ fn verify(
     c: &Connection,
     outside: Option<&Seal>,
     trusted: &[String],
-) -> rusqlite::Result<Report> {
+) -> rusqlite::Result<AuditReport> {
     let sql = format!("SELECT {SEAL} FROM audit_seals ORDER BY records");
     let seals: Vec<Seal> = c.prepare(&sql)?.query_map([], seal)?.collect::<Result<_, _>>()?;
     let mut problems = Vec::new();
@@ -168,7 +166,7 @@ fn verify(
             records = outside.records
         ));
     }
-    Ok(Report {
+    Ok(AuditReport {
         records: last.records,
         head: last.digest.to_string(),
         sealed: seals.last().map_or(0, |seal| seal.records),

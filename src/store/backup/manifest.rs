@@ -17,7 +17,7 @@ pub(crate) const MANIFEST: &str = "backup.json";
 
 /// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct BackupManifest {
     /// The version of fiscwatch that made it.
     pub fiscwatch: String,
     /// When it was made.
@@ -42,13 +42,12 @@ pub struct Manifest {
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// Its size.
     pub bytes: u64,
     /// Its blake3 checksum, in hexadecimal.
     pub blake3: String,
 }
 
-impl Manifest {
+impl BackupManifest {
     /// Bytes of all files.
     #[must_use]
     pub fn bytes(&self) -> u64 {

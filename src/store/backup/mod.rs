@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup, backup::StepResult};
 
-pub(crate) use manifest::{Contents, MANIFEST, Manifest, contents as digest_of};
+pub(crate) use manifest::{BackupManifest, Contents, MANIFEST, contents as digest_of};
 pub(crate) use pinned::{Pinned, files_named_by, finished_files, is_state};
 use unfinished::Unfinished;
 
@@ -36,8 +36,7 @@ const PAGES: i32 = 4096;
 pub struct BackupOptions {
     /// Sealed files are hard links, which take no space and no time, but share their blocks on disk with the state.
     pub link: bool,
-    /// The clock's time.
-    pub now: Instant,
+    pub(crate) now: Instant,
 }
 
 /// Copies the state in `dir` to `target`, which must not exist. A daemon may run on it.
@@ -45,7 +44,7 @@ pub struct BackupOptions {
 /// # Errors
 /// If there is no state, a sealed file is damaged, or `target` exists or cannot be written. There is nothing at
 /// `target` then.
-pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Manifest, StoreError> {
+pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<BackupManifest, StoreError> {
     let fail = |error| explain(dir, error);
     let source = open(dir)?;
     // Held before the transaction begins, so that what it sees is not deleted.
@@ -91,8 +90,8 @@ pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Mani
 ///
 /// # Errors
 /// If `backup` is none or is damaged, or `target` exists or cannot be written. There is nothing at `target` then.
-pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
-    let manifest = Manifest::read(backup)?.ok_or_else(|| StoreError::NoBackup(backup.to_owned()))?;
+pub fn restore(backup: &Path, target: &Path) -> Result<BackupManifest, StoreError> {
+    let manifest = BackupManifest::read(backup)?.ok_or_else(|| StoreError::NoBackup(backup.to_owned()))?;
     if manifest.schema_version > super::SCHEMA_VERSION {
         return Err(StoreError::Newer { path: backup.to_owned(), found: manifest.schema_version });
     }
@@ -140,7 +139,7 @@ fn open(dir: &Path) -> Result<Connection, StoreError> {
 }
 
 /// What the manifest says of the contents.
-fn about(dir: &Path, source: &Connection, schema_version: i64) -> rusqlite::Result<Manifest> {
+fn about(dir: &Path, source: &Connection, schema_version: i64) -> rusqlite::Result<BackupManifest> {
     let number = |sql: &str| source.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
     let files = registered(source)?;
     let sealed: i64 = files.iter().map(|file| file.events).sum();
@@ -152,7 +151,7 @@ fn about(dir: &Path, source: &Connection, schema_version: i64) -> rusqlite::Resu
     let mut statement = source.prepare("SELECT source, partition, \"offset\" FROM positions")?;
     let positions =
         statement.query_map([], |row| Ok((row.get("source")?, row.get("partition")?, row.get("offset")?)))?;
-    Ok(Manifest {
+    Ok(BackupManifest {
         fiscwatch: env!("CARGO_PKG_VERSION").to_owned(),
         made_at: Instant::EPOCH,
         of: dir.display().to_string(),
@@ -183,7 +182,7 @@ fn registered_of_audit(source: &Connection) -> rusqlite::Result<Vec<AuditFile>> 
 }
 
 /// The files of cases; versions before 10 had none.
-fn attached(source: &Connection) -> rusqlite::Result<Vec<attachments::Stored>> {
+fn attached(source: &Connection) -> rusqlite::Result<Vec<attachments::StoredFile>> {
     match migrate::version(source)? {
         ..10 => Ok(Vec::new()),
         _ => attachments::named(source),

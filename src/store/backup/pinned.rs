@@ -9,7 +9,8 @@ use super::{
         ATTACHMENTS, DATABASE, StoreError, Turns, explain,
         sealed::{self, FOLDER},
     },
-    Contents, Manifest, about, attached, copy_database, manifest, open, registered, registered_of_audit,
+    BackupManifest, Contents, about, attached, copy_database, manifest, open, registered,
+    registered_of_audit,
 };
 
 use crate::event::Instant;
@@ -58,10 +59,10 @@ impl Pinned {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub(crate) fn manifest(&self, now: Instant) -> Result<Manifest, StoreError> {
+    pub(crate) fn manifest(&self, now: Instant) -> Result<BackupManifest, StoreError> {
         let fail = |error| explain(&self.dir, error);
         let version = super::super::check_version(&self.dir, &self.connection)?;
-        Ok(Manifest { made_at: now, ..about(&self.dir, &self.connection, version).map_err(fail)? })
+        Ok(BackupManifest { made_at: now, ..about(&self.dir, &self.connection, version).map_err(fail)? })
     }
 
     /// The sealed files that belong to it.

@@ -33,7 +33,6 @@ impl<'t> SumUpdate<'t> {
         Ok(())
     }
 
-    /// Stores the sum.
     pub(crate) fn end(self) -> rusqlite::Result<()> {
         store(self.transaction, self.table, self.by)
     }
@@ -53,17 +52,16 @@ fn store(transaction: &Connection, table: &SummedTable, by: u64) -> rusqlite::Re
     write.execute(named_params! { ":name": table.name, ":value": new }).map(|_| ())
 }
 
-/// What a transaction changes in several tables, until [`Changes::end`] stores it.
+/// What a transaction changes in several tables, until [`SumChanges::end`] stores it.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(RefCell<BTreeMap<&'static str, (&'static SummedTable, u64)>>);
+pub(crate) struct SumChanges(RefCell<BTreeMap<&'static str, (&'static SummedTable, u64)>>);
 
-impl Changes {
+impl SumChanges {
     /// The transaction whose changes these are.
     pub(crate) fn within<'t>(&'t self, transaction: &'t Connection) -> Summed<'t> {
         Summed { transaction, changes: self }
     }
 
-    /// Stores the sums.
     pub(crate) fn end(&self, transaction: &Connection) -> rusqlite::Result<()> {
         self.0.take().into_values().try_for_each(|(table, by)| store(transaction, table, by))
     }
@@ -73,7 +71,7 @@ impl Changes {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summed<'t> {
     pub transaction: &'t Connection,
-    changes: &'t Changes,
+    changes: &'t SumChanges,
 }
 
 impl Summed<'_> {

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::{StoreError, explain, named::insert};
 use crate::say;
 
-pub(crate) use change::{Changes, SumUpdate, Summed, meta, remove_meta, set_meta};
+pub(crate) use change::{SumChanges, SumUpdate, Summed, meta, remove_meta, set_meta};
 pub(crate) use tables::*;
 
 /// Indexes that answers hang on: what a table and its index say of the same rows must agree.

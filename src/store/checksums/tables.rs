@@ -154,7 +154,6 @@ pub(crate) const GROUPS: SummedTable = SummedTable {
 /// Their alerts; by the group.
 pub(crate) const GROUP_ALERTS: SummedTable =
     SummedTable { name: "group_alerts", columns: "group_key, alert_id", key: "group_key = ?1" };
-/// What was told.
 pub(crate) const NOTIFICATIONS: SummedTable = SummedTable {
     name: "notifications",
     columns: "seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error, body",
@@ -175,7 +174,6 @@ pub(crate) const OVERRIDES: SummedTable = SummedTable {
     key: "override_id = ?1",
 };
 
-/// People.
 pub(crate) const USERS: SummedTable = SummedTable {
     name: "users",
     columns: "name, roles, created_at, created_by, disabled_at, seen_at",
@@ -186,7 +184,6 @@ pub(crate) const TOKENS: SummedTable = SummedTable {
     columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
     key: "id = ?1",
 };
-/// Who did what.
 pub(crate) const AUDIT: SummedTable = SummedTable {
     name: "audit",
     columns: "seq, at, who, place, action, subject, result, detail, digest",
@@ -211,7 +208,6 @@ pub(crate) const EXTERNAL_USERS: SummedTable = SummedTable {
     key: "name = ?1",
 };
 
-/// Passwords.
 pub(crate) const CREDENTIALS: SummedTable = SummedTable {
     name: "credentials",
     columns: "name, password, set_at, set_by, totp_required, totp, totp_at, totp_step",
@@ -250,7 +246,6 @@ pub(crate) const APPROVALS: SummedTable = SummedTable {
     key: "approval_id = ?1",
 };
 
-/// All of them.
 pub(crate) const ALL: &[&SummedTable] = &[
     &POSITIONS,
     &JOURNAL,

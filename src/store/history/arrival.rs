@@ -15,7 +15,7 @@ use super::{
     super::{StoreError, sealed::SealedFile},
     Select, file, lost,
     parallel::Ordered,
-    shape::Shape,
+    shape::ScanShape,
 };
 
 use crate::{journal::layout, say};
@@ -30,7 +30,6 @@ struct Sorted {
     next: usize,
 }
 
-/// The merge.
 pub(crate) struct ByArrival {
     dir: PathBuf,
     /// The first arrival that each file not loaded yet can have, in order.
@@ -46,7 +45,7 @@ impl ByArrival {
     pub(crate) fn new(
         dir: &std::path::Path,
         files: Vec<SealedFile>,
-        shape: &Shape,
+        shape: &ScanShape,
         select: Select,
         threads: usize,
     ) -> Self {
@@ -146,7 +145,7 @@ impl ByArrival {
     }
 }
 
-fn sorted(batches: &[RecordBatch], shape: &Shape) -> Result<Option<Sorted>, ArrowError> {
+fn sorted(batches: &[RecordBatch], shape: &ScanShape) -> Result<Option<Sorted>, ArrowError> {
     let batch = concat_batches(&shape.schema, batches)?;
     if batch.num_rows() == 0 {
         return Ok(None);

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::{
     super::{StoreError, explain},
     Select, Snapshot,
-    shape::Shape,
+    shape::ScanShape,
 };
 
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockInfo {
-    /// Its number.
     pub seq: i64,
     pub events: i64,
     first_at: Instant,
@@ -58,7 +57,7 @@ pub(crate) fn list(connection: &Connection, select: &Select) -> rusqlite::Result
 pub(crate) fn read(
     snapshot: &Snapshot,
     info: &BlockInfo,
-    shape: &Shape,
+    shape: &ScanShape,
     select: &Select,
 ) -> Result<RecordBatch, StoreError> {
     let dir = &snapshot.dir;

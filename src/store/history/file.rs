@@ -30,7 +30,7 @@ use super::{
         sealed::{SealedFile, check_size},
     },
     Select,
-    shape::Shape,
+    shape::ScanShape,
 };
 use crate::{
     event::{Column, Instant},
@@ -117,7 +117,7 @@ fn check(dir: &Path, sealed: &SealedFile, file: &mut File) -> Result<(), StoreEr
 pub(crate) fn read(
     dir: &Path,
     sealed: &SealedFile,
-    shape: &Shape,
+    shape: &ScanShape,
     select: &Select,
     take: &mut dyn FnMut(arrow::record_batch::RecordBatch) -> bool,
 ) -> Result<(), StoreError> {

@@ -16,18 +16,18 @@ use datafusion::{
 };
 
 use super::{
-    History, Remembered, Select,
-    shape::Shape,
+    JournalView, Remembered, Select,
+    shape::ScanShape,
     table::{bounded, stream},
 };
 use crate::{
-    evaluate::plans::within::Within,
+    evaluate::plans::within::TimeFilter,
     event::{EventType, Instant, TypeSet},
     store::StoreError,
 };
 
 /// Opens the journal, and says which of its events are there.
-pub(crate) type Open = dyn Fn() -> Result<(History, Select), StoreError> + Send + Sync;
+pub(crate) type Open = dyn Fn() -> Result<(JournalView, Select), StoreError> + Send + Sync;
 
 /// The events of one type, as [`super::JournalTable`] has them, but of the time at which they are read.
 #[derive(Clone)]
@@ -75,14 +75,14 @@ impl TableProvider for LastingTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let shape = Shape::new(&self.schema, projection.map(Vec::as_slice), false)?;
-        let (schema, within) = (Arc::clone(&shape.schema), Within::of(filters, state)?);
+        let shape = ScanShape::new(&self.schema, projection.map(Vec::as_slice), false)?;
+        let (schema, within) = (Arc::clone(&shape.schema), TimeFilter::of(filters, state)?);
         let partition: Arc<dyn PartitionStream> = Arc::new(Part { table: self.clone(), within, shape });
         Ok(Arc::new(StreamingTableExec::try_new(schema, vec![partition], None, [], false, limit)?))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(Within::support(filters))
+        Ok(TimeFilter::support(filters))
     }
 }
 
@@ -90,8 +90,8 @@ impl TableProvider for LastingTable {
 #[derive(Debug)]
 struct Part {
     table: LastingTable,
-    within: Within,
-    shape: Shape,
+    within: TimeFilter,
+    shape: ScanShape,
 }
 
 impl PartitionStream for Part {

@@ -28,7 +28,7 @@ use self::{
     arrival::ByArrival,
     block::BlockInfo,
     parallel::Ordered,
-    shape::{Shape, Wide},
+    shape::{ScanShape, Wide},
 };
 use super::{
     StoreError, explain, open_reader,
@@ -53,17 +53,17 @@ const JOB_EVENTS: i64 = 16 << 10;
 
 /// In which order events are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ReadOrder {
     /// The order in which they were accepted.
     Arrival,
-    /// Whichever is fastest. It is the same at every scan of one [`History`].
+    /// Whichever is fastest. It is the same at every scan of one [`JournalView`].
     Any,
 }
 
 /// The journal as of the moment it was opened. While it lives no sealed file is deleted, and the database's log
 /// cannot be cut, so it should not live for hours.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct JournalView {
     pub(super) snapshot: Arc<Snapshot>,
     schema: SchemaRef,
 }
@@ -83,13 +83,13 @@ impl Snapshot {
     }
 }
 
-/// Batches of events.
-pub type Scan = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
+/// Batches of events, one after another, until one fails.
+pub type EventBatches = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
 
 /// Takes some events with their types and places in the journal.
 pub(crate) type TakePart<'t> = dyn FnMut(&RecordBatch, &[EventType], &[i64]) + 't;
 
-impl History {
+impl JournalView {
     /// Opens the journal of a state directory. `schema` is the event schema in the zone that times are read in.
     ///
     /// # Errors
@@ -141,8 +141,8 @@ impl History {
         &self,
         select: &Select,
         projection: Option<&[usize]>,
-        order: Order,
-    ) -> Result<Scan, StoreError> {
+        order: ReadOrder,
+    ) -> Result<EventBatches, StoreError> {
         self.read(select, self.shape(projection, true)?, order, Bounds::Exact)
     }
 
@@ -164,7 +164,9 @@ impl History {
         columns.sort_unstable();
         columns.dedup();
         let mut wide = Wide::new(&self.schema, &columns);
-        for batch in self.read(&select, self.shape(Some(&columns), true)?, Order::Arrival, Bounds::Coarse)? {
+        for batch in
+            self.read(&select, self.shape(Some(&columns), true)?, ReadOrder::Arrival, Bounds::Coarse)?
+        {
             let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
             let batch = wide.batch(&batch?).map_err(|e| damaged(e.to_string()))?;
             let names = batch.column(Column::Type.index()).as_string_view();
@@ -190,7 +192,7 @@ impl History {
         columns.dedup();
         let mut wide = Wide::new(&self.schema, &columns);
         let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
-        for batch in self.scan(select, Some(&columns), Order::Arrival)? {
+        for batch in self.scan(select, Some(&columns), ReadOrder::Arrival)? {
             let batch = batch?;
             let arrivals = batch.column_by_name(ARRIVAL).and_then(|all| all.as_primitive_opt::<Int64Type>());
             let arrivals = arrivals.cloned().ok_or_else(|| damaged(String::from("no arrival")))?;
@@ -203,12 +205,18 @@ impl History {
         Ok(())
     }
 
-    fn shape(&self, projection: Option<&[usize]>, arrival: bool) -> Result<Shape, StoreError> {
-        Shape::new(&self.schema, projection, arrival)
+    fn shape(&self, projection: Option<&[usize]>, arrival: bool) -> Result<ScanShape, StoreError> {
+        ScanShape::new(&self.schema, projection, arrival)
             .map_err(|e| StoreError::Request(say!("columns of the journal: {error}", error = e)))
     }
 
-    fn read(&self, select: &Select, shape: Shape, order: Order, bounds: Bounds) -> Result<Scan, StoreError> {
+    fn read(
+        &self,
+        select: &Select,
+        shape: ScanShape,
+        order: ReadOrder,
+        bounds: Bounds,
+    ) -> Result<EventBatches, StoreError> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
         let files = self.snapshot.files.iter().filter(|f| {
             select.times_overlap(f.first_at, f.last_at) && select.blocks_overlap(f.first_seq, f.last_seq)
@@ -220,10 +228,10 @@ impl History {
             Bounds::Coarse => Select { from: None, to: None, ..*select },
         };
         let mut jobs: Vec<Job> = Vec::new();
-        let mut sealed: Scan = Box::new(std::iter::empty());
+        let mut sealed: EventBatches = Box::new(std::iter::empty());
         match order {
-            Order::Any => jobs.extend(files.into_iter().map(Job::File)),
-            Order::Arrival => {
+            ReadOrder::Any => jobs.extend(files.into_iter().map(Job::File)),
+            ReadOrder::Arrival => {
                 sealed = Box::new(ByArrival::new(&self.snapshot.dir, files, &shape, select, threads));
             }
         }
@@ -285,7 +293,7 @@ fn block_jobs(blocks: Vec<BlockInfo>) -> Vec<Job> {
 fn run(
     snapshot: &Snapshot,
     job: Job,
-    shape: &Shape,
+    shape: &ScanShape,
     select: &Select,
     take: &mut dyn FnMut(Result<RecordBatch, StoreError>) -> bool,
 ) -> Result<(), StoreError> {
@@ -307,7 +315,7 @@ fn run(
     }
 }
 
-pub(super) fn lost(dir: &Path, _: parallel::Lost) -> StoreError {
+pub(super) fn lost(dir: &Path, _: parallel::ThreadLost) -> StoreError {
     let what = say!("a reading thread has died; this is a bug, please report it");
     StoreError::Corrupt { path: dir.to_owned(), what }
 }

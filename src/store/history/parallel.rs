@@ -18,7 +18,7 @@ enum Part<T> {
 
 /// A thread ended in the middle of a job; this is a bug.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lost;
+pub(crate) struct ThreadLost;
 
 /// The results. When it is dropped the threads end.
 pub(crate) struct Ordered<T> {
@@ -75,7 +75,7 @@ fn next<J, T>(
 }
 
 impl<T> Iterator for Ordered<T> {
-    type Item = Result<T, Lost>;
+    type Item = Result<T, ThreadLost>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -88,7 +88,7 @@ impl<T> Iterator for Ordered<T> {
                 Ok(Part::End) => self.current = None,
                 Err(_) => {
                     self.current = None;
-                    return Some(Err(Lost));
+                    return Some(Err(ThreadLost));
                 }
             }
         }

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 
 use super::{
     super::{StoreError, sealed::SealedFile},
-    History, Select, Snapshot, THREADS_MAX,
+    JournalView, Select, Snapshot, THREADS_MAX,
     block::{self, BlockInfo},
     file, lost,
-    parallel::{Lost, Ordered},
-    shape::Shape,
+    parallel::{Ordered, ThreadLost},
+    shape::ScanShape,
 };
 use crate::{
     evaluate::plans::rows::compacted,
@@ -150,7 +150,7 @@ type Take<'t> = dyn FnMut(Result<Piece, StoreError>) -> bool + 't;
 /// Reads a unit, in one piece if it is to be `whole`.
 fn read(
     snapshot: &Snapshot,
-    shape: &Shape,
+    shape: &ScanShape,
     (unit, select, whole): &Job,
     take: &mut Take<'_>,
 ) -> Result<(), StoreError> {
@@ -176,7 +176,7 @@ fn read(
 
 /// Rows on their way to who wants them, in batches that are worth it.
 struct Gathered<'t> {
-    shape: &'t Shape,
+    shape: &'t ScanShape,
     batches: Vec<RecordBatch>,
     rows: usize,
     take: &'t mut dyn FnMut(RecordBatch) -> bool,
@@ -205,7 +205,7 @@ impl Gathered<'_> {
     }
 }
 
-impl History {
+impl JournalView {
     /// Gives the events of the journal to `take` until it returns `false`: those of the selected types and arrivals in files
     /// and blocks that have some of the selected times. What is not remembered is read by a few threads.
     ///
@@ -214,7 +214,7 @@ impl History {
     pub(super) fn read_again(
         &self,
         select: &Select,
-        shape: &Shape,
+        shape: &ScanShape,
         remembered: &Remembered,
         take: &mut dyn FnMut(RecordBatch) -> bool,
     ) -> Result<(), StoreError> {
@@ -245,7 +245,7 @@ impl History {
                 }
             };
             loop {
-                let (rows, is_last) = match pieces.next().unwrap_or_else(|| Err(lost(dir, Lost)))? {
+                let (rows, is_last) = match pieces.next().unwrap_or_else(|| Err(lost(dir, ThreadLost)))? {
                     Piece::More(rows) => (rows, false),
                     Piece::Last(rows) => (rows, true),
                 };
@@ -266,7 +266,11 @@ impl History {
     }
 
     /// The rows of these units, one after the other; no thread begins where there is none.
-    fn pieces(&self, units: Vec<Job>, shape: &Shape) -> Box<dyn Iterator<Item = Result<Piece, StoreError>>> {
+    fn pieces(
+        &self,
+        units: Vec<Job>,
+        shape: &ScanShape,
+    ) -> Box<dyn Iterator<Item = Result<Piece, StoreError>>> {
         if units.is_empty() {
             return Box::new(std::iter::empty());
         }

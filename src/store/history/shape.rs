@@ -15,13 +15,12 @@ use crate::journal::layout::{ARRIVAL, CONTENT_HASH};
 
 /// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Shape {
-    /// The output.
+pub(crate) struct ScanShape {
     pub schema: SchemaRef,
     arrival: bool,
 }
 
-impl Shape {
+impl ScanShape {
     /// The columns of `events` at the places in `projection`, or all, and `arrival` if it is asked for.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 
-use super::{Bounds, History, Order, Select, shape::Shape};
+use super::{Bounds, JournalView, ReadOrder, Select, shape::ScanShape};
 use crate::{
     evaluate::bounded::Unread,
     event::{Column, EventType, Instant, TimeDelta},
@@ -35,14 +35,14 @@ const WAITING: usize = 4;
 /// what a rule finds must not.
 #[derive(Clone)]
 pub struct JournalTable {
-    history: History,
+    history: JournalView,
     select: Select,
 }
 
 impl JournalTable {
     /// The events of these types.
     #[must_use]
-    pub fn new(history: History, types: &[EventType]) -> Self {
+    pub fn new(history: JournalView, types: &[EventType]) -> Self {
         let types = types.iter().fold(0, |set, t| set | t.bit());
         Self { history, select: Select { types: Some(types), ..Select::default() } }
     }
@@ -79,7 +79,7 @@ impl TableProvider for JournalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let select = filters.iter().fold(self.select, |select, filter| narrowed(select, filter).0);
         let history = self.history.clone();
-        let shape = Shape::new(history.schema(), projection.map(Vec::as_slice), false)?;
+        let shape = ScanShape::new(history.schema(), projection.map(Vec::as_slice), false)?;
         let schema = Arc::clone(&shape.schema);
         let partition: Arc<dyn PartitionStream> = Arc::new(Part { history, select, shape });
         Ok(Arc::new(StreamingTableExec::try_new(schema, vec![partition], None, [], false, limit)?))
@@ -96,9 +96,9 @@ impl TableProvider for JournalTable {
 
 /// What a plan reads.
 struct Part {
-    history: History,
+    history: JournalView,
     select: Select,
-    shape: Shape,
+    shape: ScanShape,
 }
 
 impl fmt::Debug for Part {
@@ -115,7 +115,7 @@ impl PartitionStream for Part {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (history, select, shape) = (self.history.clone(), self.select, self.shape.clone());
         stream(&self.shape, move |take| {
-            for batch in history.read(&select, shape, Order::Any, Bounds::Exact)? {
+            for batch in history.read(&select, shape, ReadOrder::Any, Bounds::Exact)? {
                 if !take(batch?) {
                     break;
                 }
@@ -127,7 +127,7 @@ impl PartitionStream for Part {
 
 /// Rows as `read` gives them, on a thread that may wait, until it is told that the query has all it needs.
 pub(super) fn stream(
-    shape: &Shape,
+    shape: &ScanShape,
     read: impl FnOnce(&mut dyn FnMut(RecordBatch) -> bool) -> Result<(), StoreError> + Send + 'static,
 ) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&shape.schema), WAITING);

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use crate::{
     alert::{
         Alert, Labels,
-        desk::{GroupKey, Matter},
+        desk::{EntryTopic, GroupKey},
     },
     event::Instant,
     store::alerts::from_json,
@@ -14,12 +14,9 @@ use crate::{
 /// Some entries that are told together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueGroup {
-    /// What they share.
-    pub group_key: GroupKey,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
+    pub(crate) group_key: GroupKey,
+    pub(crate) route: String,
+    pub(crate) sink: String,
     /// The labels they share.
     pub labels: Labels,
 }
@@ -27,10 +24,8 @@ pub struct DueGroup {
 /// An entry of a group that is due.
 #[derive(Debug, Clone)]
 pub struct DueEntry {
-    /// Its number.
-    pub seq: i64,
-    /// What about.
-    pub matter: Matter,
+    pub(crate) seq: i64,
+    pub(crate) matter: EntryTopic,
     /// When its cause was committed.
     pub received_at: Instant,
     /// Whether something muted it before.
@@ -41,7 +36,7 @@ pub struct DueEntry {
 
 /// What is known of a group that was told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct ToldGroup {
     /// The thread of its notifications.
     pub thread: String,
     /// Its alerts that were told of and are not known to be over.

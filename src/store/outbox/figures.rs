@@ -10,20 +10,18 @@ use crate::{
     event::{Instant, TimeDelta},
     store::{
         StoreError,
-        alert_rows::Rows,
+        alert_rows::RowsOrigin,
         words::{NOT_OVER, OVER},
     },
 };
 
 /// What was done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
+pub struct AlertStep {
     /// The line of the history.
     pub seq: i64,
-    /// What was done.
-    pub action: String,
-    /// The alert's severity.
-    pub severity: String,
+    pub(crate) action: String,
+    pub(crate) severity: String,
     /// How long after the alert's opening.
     pub after: TimeDelta,
     /// Whether the alert was over by it.
@@ -34,8 +32,8 @@ pub struct Done {
 
 /// Whose late alerts are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
-    /// Those of units.
+pub enum LateOf {
+    /// The alerts that units answer too late.
     Unit,
     /// Those of officers; an empty name for what nobody has.
     Officer,
@@ -76,7 +74,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
+    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<AlertStep>, StoreError> {
         let sql = format!(
             "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
                           h.state IN {OVER} AS is_over,
@@ -88,7 +86,7 @@ impl Outbox {
                    FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit"
         );
         let done = |row: &Row<'_>| {
-            Ok(Done {
+            Ok(AlertStep {
                 seq: row.get("seq")?,
                 action: row.get("action")?,
                 severity: row.get("severity")?,
@@ -108,17 +106,17 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn late(&self, by: Late, now: Instant, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
+    pub fn late(&self, by: LateOf, now: Instant, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let column = match by {
-            Late::Unit => "unit_code",
-            Late::Officer => "owner",
+            LateOf::Unit => "unit_code",
+            LateOf::Officer => "owner",
         };
         self.read(|c| {
             let sql = format!(
                 "SELECT coalesce(a.{column}, '') AS value, count(*) AS late FROM {} a
                  WHERE a.due_at <= :now AND a.state NOT IN {OVER}
                  GROUP BY 1 ORDER BY 2 DESC, 1",
-                Rows::of(c)?.source()
+                RowsOrigin::of(c)?.source()
             );
             let row = |row: &Row<'_>| Ok((row.get("value")?, row.get("late")?));
             let found: Vec<(String, i64)> = c

@@ -10,26 +10,31 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
-pub use due::{DueEntry, DueGroup, Group};
-pub use figures::{Done, Late};
+pub use due::{DueEntry, DueGroup, ToldGroup};
+pub use figures::{AlertStep, LateOf};
 pub use round::{Round, RoundError, RoundResult};
 
 use super::{
     StoreError, Turns,
-    alerts::{self, Times, from_json, json},
-    checksums::{self, Changes, Summed},
+    alerts::{self, CauseTimes, from_json, json},
+    checksums::{self, SumChanges, Summed},
     explain,
     named::insert,
     open_writer,
     words::OVER,
 };
 use crate::{
-    alert::{Labels, Notification, NotifiedAlert, desk::Entry},
+    alert::{Labels, Notification, NotifiedAlert, desk::OutboxEntry},
     event::Instant,
 };
 
 /// Adds an entry. It is due with its group.
-pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {
+pub(crate) fn add(
+    summed: &Summed<'_>,
+    alert_id: &str,
+    entry: &OutboxEntry,
+    times: CauseTimes,
+) -> rusqlite::Result<()> {
     let group = entry.group_key();
     let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
                       (SELECT told_at FROM groups WHERE group_key = ?1)";
@@ -37,7 +42,7 @@ pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Tim
     let (waiting, told) =
         transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let due = entry.due(times.now, waiting, told);
-    let Entry { route, sink, .. } = entry;
+    let OutboxEntry { route, sink, .. } = entry;
     let (matter, labels, received_at) = (entry.matter.word(), json(&entry.group)?, times.received_at);
     insert!(transaction, "INSERT INTO outbox", {
         alert_id, matter, route, sink, group_key: group, labels, due_at: due, received_at,
@@ -48,7 +53,7 @@ pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Tim
 /// A notification that a sink has not accepted yet.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// What to send.
+    /// The notification that is to be sent.
     pub notification: Notification,
     /// How often it was tried.
     pub attempts: u32,
@@ -89,7 +94,7 @@ impl Outbox {
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
         let turns = &self.turns;
         turns.write(&self.dir, &self.connection, None, |transaction| {
-            let round = Round { dir: &self.dir, turns, transaction, changes: Changes::default() };
+            let round = Round { dir: &self.dir, turns, transaction, changes: SumChanges::default() };
             let result = work(&round)?;
             round.changes.end(transaction)?;
             Ok(result)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::due::{DueEntry, DueGroup, Followed, Group};
+use super::due::{DueEntry, DueGroup, Followed, ToldGroup};
 use crate::{
     alert::{
         Alert, Desk, HistoryEntry, Notification, Silence,
@@ -14,10 +14,10 @@ use crate::{
     finding::Finding,
     store::{
         Turns,
-        alerts::{self, Times, from_json, json},
+        alerts::{self, CauseTimes, from_json, json},
         answers,
-        checksums::{self, Changes, Summed},
-        error::Failed,
+        checksums::{self, SumChanges, Summed},
+        error::TransactionError,
         named::insert,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct RoundError(pub(super) rusqlite::Error);
 
-impl From<RoundError> for Failed {
+impl From<RoundError> for TransactionError {
     fn from(RoundError(error): RoundError) -> Self {
         Self::Database(error)
     }
@@ -47,7 +47,7 @@ pub struct Round<'o> {
     pub(super) dir: &'o std::path::Path,
     pub(super) turns: &'o Turns,
     pub(super) transaction: &'o Connection,
-    pub(super) changes: Changes,
+    pub(super) changes: SumChanges,
 }
 
 impl Round<'_> {
@@ -111,7 +111,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn group(&self, group_key: &GroupKey) -> RoundResult<Option<Group>> {
+    pub fn group(&self, group_key: &GroupKey) -> RoundResult<Option<ToldGroup>> {
         let sql = "SELECT thread FROM groups WHERE group_key = ?1";
         let thread =
             self.transaction.prepare_cached(sql)?.query_row([group_key], |row| row.get(0)).optional()?;
@@ -119,7 +119,7 @@ impl Round<'_> {
         let sql = "SELECT alert_id FROM group_alerts WHERE group_key = ?1 ORDER BY alert_id";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let alerts = statement.query_map([group_key], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        Ok(Some(Group { thread, alerts }))
+        Ok(Some(ToldGroup { thread, alerts }))
     }
 
     /// Writes what is known of a group after it was told of; of its alerts only those that came or went.
@@ -129,7 +129,7 @@ impl Round<'_> {
     pub fn save_group(
         &self,
         due: &DueGroup,
-        (before, group): (&Group, &Group),
+        (before, group): (&ToldGroup, &ToldGroup),
         now: Instant,
         repeat_at: Option<Instant>,
     ) -> RoundResult<()> {
@@ -325,7 +325,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn escalate(&self, desk: &Desk, alert: Alert, now: Instant) -> RoundResult<()> {
-        Ok(alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))?)
+        Ok(alerts::save(&self.summed(), &desk.escalate(alert, now), CauseTimes::at(now))?)
     }
 
     /// Stores what became of an alert.
@@ -333,7 +333,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn save(&self, step: &AlertUpdate, now: Instant) -> RoundResult<()> {
-        Ok(alerts::save(&self.summed(), step, Times::at(now))?)
+        Ok(alerts::save(&self.summed(), step, CauseTimes::at(now))?)
     }
 
     /// Stores that a letter goes out without an officer, and issues its link.

@@ -36,24 +36,20 @@ impl RejectFilter {
     }
 }
 
-/// A quarantined record.
+/// A refused record as the quarantine keeps it.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoredReject {
-    /// Its number.
-    pub seq: i64,
-    /// The source.
-    pub source: String,
+    pub(crate) seq: i64,
+    pub(crate) source: String,
     /// The file, or topic and partition.
     pub partition: String,
     /// The line, row or offset.
     pub record: i64,
-    /// The reason code.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The reason in words.
     pub detail: String,
-    /// The bytes.
     #[serde(skip)]
-    pub raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
     /// When it was received.
     pub received_at: Instant,
     /// When it was read again.
@@ -74,20 +70,16 @@ impl StoredReject {
 /// Rejected records of one partition and reason that the quarantine had no room for.
 #[derive(Debug, Clone, Serialize)]
 pub struct Overflow {
-    /// The source.
-    pub source: String,
+    pub(crate) source: String,
     /// The file, or topic and partition; empty for HTTP.
     pub partition: String,
-    /// The reason code.
-    pub reason: String,
-    /// How many.
-    pub records: u64,
+    pub(crate) reason: String,
+    pub(crate) records: u64,
     /// The line, row or offset of the first.
     pub first_record: i64,
     /// And of the last.
     pub last_record: i64,
-    /// Their bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// In hexadecimal: BLAKE3 of the digest before and the record's bytes, from 32 zero bytes on.
     pub digest: String,
 }

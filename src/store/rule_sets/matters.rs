@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{LabParams, Proposed, approvals, judge};
+use super::{LabParams, ProposedSet, approvals, judge};
 use crate::{
-    approval::{Kind, Matter, Office, Person, State, Verb, Wish},
+    approval::{Kind, Matter, MatterState, NewMatter, Office, Person, Verb},
     event::Instant,
     store::checksums::Summed,
 };
@@ -17,7 +17,7 @@ pub(super) fn wish(
     (kind, what): (Kind, Value),
     (digest, params): (&str, Option<&LabParams>),
     reason: &str,
-) -> Wish {
+) -> NewMatter {
     let mut content = serde_json::Map::from_iter([(String::from("digest"), digest.into())]);
     if let Value::Object(what) = what {
         content.extend(what);
@@ -25,18 +25,18 @@ pub(super) fn wish(
         content.insert(String::from("params"), serde_json::to_value(params).unwrap_or_default());
     }
     let (subject, reason) = (digest.to_owned(), reason.to_owned());
-    Wish { kind, subject, content: content.into(), cents: None, reason, expires_at: None }
+    NewMatter { kind, subject, content: content.into(), cents: None, reason, expires_at: None }
 }
 
 /// The matter of a set that waits: the latest, or a new one of what a version that knew none has, or of what was approved
 /// and taken back.
 pub(super) fn matter_of(
     summed: &Summed<'_>,
-    known: &Proposed,
+    known: &ProposedSet,
     office: &Office,
 ) -> rusqlite::Result<Result<Matter, String>> {
     let latest = approvals::latest(summed.transaction, &KINDS, &known.digest)?;
-    if let Some(latest) = latest.filter(|latest| latest.state != State::Withdrawn) {
+    if let Some(latest) = latest.filter(|latest| latest.state != MatterState::Withdrawn) {
         return Ok(Ok(latest));
     }
     let proposer = Person { who: known.proposed_by.clone(), roles: Vec::new() };
@@ -56,7 +56,7 @@ pub(in crate::store) fn follow(
     (verb, person, now): (Verb, &Person, Instant),
 ) -> rusqlite::Result<()> {
     match (verb, matter.state) {
-        (Verb::Approve, State::Approved) => {
+        (Verb::Approve, MatterState::Approved) => {
             judge(summed, &matter.subject, Some((now, &person.who)))?;
         }
         (Verb::Withdraw, _) => {
@@ -70,7 +70,9 @@ pub(in crate::store) fn follow(
 /// Notes that the matter of a set is in force.
 pub(super) fn in_force(summed: &Summed<'_>, digest: &str, now: Instant) -> rusqlite::Result<()> {
     let matter = approvals::latest(summed.transaction, &KINDS, digest)?;
-    let Some(mut matter) = matter.filter(|matter| matter.state == State::Approved) else { return Ok(()) };
+    let Some(mut matter) = matter.filter(|matter| matter.state == MatterState::Approved) else {
+        return Ok(());
+    };
     matter.end(true, now, "");
     approvals::keep(summed, &matter)
 }

@@ -19,7 +19,7 @@ use super::{
     BUSY, DATABASE, Store, StoreError, Turns,
     checksums::{self, SumUpdate, meta, set_meta},
     configure, decisions,
-    error::Failed,
+    error::TransactionError,
     explain, reach,
     sealed::{self, SealedFile},
     versions,
@@ -51,18 +51,18 @@ pub struct SealOptions {
 
 /// One thing that was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sealing {
+pub struct SealReport {
     /// Journal blocks that became files.
     pub blocks: u64,
-    /// Events in them.
+    /// Events that those blocks held.
     pub events: u64,
-    /// Files written.
+    /// Files that were written of them.
     pub files: u64,
     /// Files that one of those replaced.
     pub compacted: u64,
     /// Files deleted because all their events were too old.
     pub retired_files: u64,
-    /// Events in them.
+    /// Events that those files held.
     pub retired_events: u64,
     /// Records that come again which were let go of with their events.
     pub retired_records: u64,
@@ -105,7 +105,7 @@ impl Sealer {
     ///
     /// # Errors
     /// If a block or file is damaged, or nothing can be written. The journal is what it was.
-    pub fn step(&mut self) -> Result<Option<Sealing>, StoreError> {
+    pub fn step(&mut self) -> Result<Option<SealReport>, StoreError> {
         self.look()?;
         let mut done = self.compact(COMPACT_FILES_NOW)?;
         if done.is_none() {
@@ -150,7 +150,7 @@ impl Sealer {
         self.options.calendar.start_of_day(day).ok()
     }
 
-    fn seal(&self) -> Result<Option<Sealing>, StoreError> {
+    fn seal(&self) -> Result<Option<SealReport>, StoreError> {
         let Some(cutoff) = self.cutoff() else { return Ok(None) };
         let Some((first, last)) = self.complete(cutoff).map_err(|e| explain(&self.dir, e))? else {
             return Ok(None);
@@ -182,7 +182,7 @@ impl Sealer {
         reach(&self.dir, "seal.done")?;
         let events = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let files = files.len() as u64;
-        Ok(Some(Sealing { blocks, events, files, ..Sealing::default() }))
+        Ok(Some(SealReport { blocks, events, files, ..SealReport::default() }))
     }
 
     /// The first and last of the oldest blocks that can be sealed now.
@@ -206,7 +206,7 @@ impl Sealer {
     }
 
     /// Puts one file in the place of those of the day that has most, if it has so `many`.
-    fn compact(&mut self, many: usize) -> Result<Option<Sealing>, StoreError> {
+    fn compact(&mut self, many: usize) -> Result<Option<SealReport>, StoreError> {
         let mut files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
         files.retain(|file| file.events < COMPACT_EVENTS);
         files.sort_by(|a, b| (&a.day, a.first_seq).cmp(&(&b.day, b.first_seq)));
@@ -217,10 +217,10 @@ impl Sealer {
         writer::settle(&self.dir)?;
         reach(&self.dir, "compact.merged")?;
         self.replace(day, Some(&merged), 0)?;
-        Ok(Some(Sealing { files: 1, compacted: day.len() as u64, ..Sealing::default() }))
+        Ok(Some(SealReport { files: 1, compacted: day.len() as u64, ..SealReport::default() }))
     }
 
-    fn retire(&mut self) -> Result<Option<Sealing>, StoreError> {
+    fn retire(&mut self) -> Result<Option<SealReport>, StoreError> {
         let (Some(retain), Some(latest)) = (self.options.retain, self.latest_at) else { return Ok(None) };
         let mut files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
         files.retain(|file| file.last_at < latest.saturating_sub(retain));
@@ -232,11 +232,11 @@ impl Sealer {
         self.transaction(|transaction| Ok(decisions::retire(transaction, before)?))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
-        Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))
+        Ok(Some(SealReport { retired_files, retired_events, ..SealReport::default() }))
     }
 
     /// Lets go of the versions of records whose events are too old to be kept.
-    fn let_versions_go(&self) -> Result<Option<Sealing>, StoreError> {
+    fn let_versions_go(&self) -> Result<Option<SealReport>, StoreError> {
         let (Some(retain), Some(latest)) = (self.options.retain, self.latest_at) else { return Ok(None) };
         let fail = |error| explain(&self.dir, error);
         let before = latest.saturating_sub(retain);
@@ -248,7 +248,7 @@ impl Sealer {
             records = versions::let_go(transaction, before)?;
             Ok(())
         })?;
-        Ok(Some(Sealing { retired_records: records as u64, ..Sealing::default() }))
+        Ok(Some(SealReport { retired_records: records as u64, ..SealReport::default() }))
     }
 
     /// Registers a file in the place of others, which can be deleted then.
@@ -272,12 +272,12 @@ impl Sealer {
 
     fn transaction(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<(), Failed>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), TransactionError>,
     ) -> Result<(), StoreError> {
         Turns::of(&self.dir).write(&self.dir, &self.connection, Some(BUSY), work)
     }
 
-    /// The state directory.
+    /// The directory that the state is kept in.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -3,10 +3,10 @@
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{ATTACHMENTS, History, StoreError, attachments, explain},
+    store::{ATTACHMENTS, JournalView, StoreError, attachments, explain},
 };
 
-pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView) -> Result<Check, StoreError> {
     let dir = &history.snapshot.dir;
     let files = attachments::named(&history.snapshot.connection()).map_err(|e| explain(dir, e))?;
     let mut problems = Problems::default();

@@ -14,12 +14,12 @@ use crate::{
     journal::{JournalBlock, decode_block, read_ids},
     say,
     store::{
-        History, Select, StoreError, explain,
+        JournalView, Select, StoreError, explain,
         history::{Snapshot, block, lost, parallel::Ordered},
     },
 };
 
-pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView, schema: &SchemaRef) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let blocks = block::list(&snapshot.connection(), &Select::default());
     let blocks = blocks.map_err(|e| explain(&snapshot.dir, e))?;

@@ -11,18 +11,18 @@ use crate::{
     journal::layout::block_of,
     say,
     store::{
-        History, Select, StoreError,
-        history::{Snapshot, file, lost, parallel::Ordered, shape::Shape},
+        JournalView, Select, StoreError,
+        history::{Snapshot, file, lost, parallel::Ordered, shape::ScanShape},
         sealed::SealedFile,
     },
 };
 
-pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let files = snapshot.files.clone();
     let (count, bytes) = (files.len(), files.iter().map(|f| f.bytes).sum::<i64>());
     let events = files.iter().map(|f| f.events).sum::<i64>();
-    let shape = Shape::new(history.schema(), Some(&[Column::OccurredAt.index()]), true);
+    let shape = ScanShape::new(history.schema(), Some(&[Column::OccurredAt.index()]), true);
     let shape = shape.map_err(|e| StoreError::Request(e.to_string()))?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let source = std::sync::Arc::clone(snapshot);
@@ -46,7 +46,7 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
 }
 
 /// What is wrong with a file that can be read.
-fn look(snapshot: &Snapshot, sealed: &SealedFile, shape: &Shape) -> Result<Option<String>, StoreError> {
+fn look(snapshot: &Snapshot, sealed: &SealedFile, shape: &ScanShape) -> Result<Option<String>, StoreError> {
     file::verify(&snapshot.dir, sealed)?;
     let (mut events, mut last, mut first_at) = (0, (i64::MIN, i64::MIN), None);
     let (mut in_order, mut blocks) = (true, (i64::MAX, i64::MIN));

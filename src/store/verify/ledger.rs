@@ -9,10 +9,10 @@ use crate::{
     event::Cents,
     ledger::{Attributes, Balances, LEDGER_COLUMNS, Ledger, Line},
     say,
-    store::{History, StoreError, checkpoint, query},
+    store::{JournalView, StoreError, checkpoint, query},
 };
 
-pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView, schema: &SchemaRef) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let retired = history.retired()?;
     if retired > 0 {

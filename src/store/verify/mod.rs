@@ -14,7 +14,7 @@ use std::path::Path;
 use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
-use super::{History, Manifest, StoreError, explain, recover};
+use super::{BackupManifest, JournalView, StoreError, explain, recover};
 use crate::{engine::SavedWatermark, event::Instant, finding::Finding, say};
 
 /// Problems of one check that are told one by one.
@@ -23,10 +23,10 @@ const TOLD: usize = 20;
 /// One thing that was checked.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What.
+    /// What was compared, in a few words.
     pub name: &'static str,
-    /// How it stands.
-    pub outcome: Outcome,
+    /// How the comparison ended.
+    pub outcome: CheckOutcome,
     /// What was looked at, or why it was not.
     pub detail: String,
     /// What is wrong; the first of them.
@@ -38,10 +38,10 @@ pub struct Check {
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// All is as it should be.
     Ok,
-    /// Something is wrong.
+    /// Something is wrong, and the problems say what.
     Failed,
     /// It cannot be checked.
     Skipped,
@@ -57,7 +57,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds one.
+    /// Counts a problem, and keeps the first of them.
     pub fn add(&mut self, problem: impl Into<String>) {
         self.count += 1;
         if self.told.len() < TOLD {
@@ -74,7 +74,7 @@ impl Problems {
     /// The check that found them.
     #[must_use]
     pub fn check(self, name: &'static str, detail: impl Into<String>) -> Check {
-        let outcome = if self.count == 0 { Outcome::Ok } else { Outcome::Failed };
+        let outcome = if self.count == 0 { CheckOutcome::Ok } else { CheckOutcome::Failed };
         Check { name, outcome, detail: detail.into(), problems: self.told, problem_count: self.count }
     }
 }
@@ -84,7 +84,7 @@ impl Check {
     #[must_use]
     pub fn skipped(name: &'static str, why: impl Into<String>) -> Self {
         let (problems, problem_count) = (Vec::new(), 0);
-        Self { name, outcome: Outcome::Skipped, detail: why.into(), problems, problem_count }
+        Self { name, outcome: CheckOutcome::Skipped, detail: why.into(), problems, problem_count }
     }
 }
 
@@ -102,14 +102,14 @@ fn made(name: &'static str, check: Result<Check, StoreError>) -> Check {
 /// # Errors
 /// If the manifest cannot be read.
 pub fn verify_backup(dir: &Path) -> Result<Option<Check>, StoreError> {
-    let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
+    let Some(manifest) = BackupManifest::read(dir)? else { return Ok(None) };
     let mut problems = Problems::default();
     manifest.differences(dir)?.into_iter().for_each(|problem| problems.add(problem));
     let detail = say!("{files} files, {bytes} bytes", files = manifest.files.len(), bytes = manifest.bytes());
     Ok(Some(problems.check("backup", detail)))
 }
 
-impl History {
+impl JournalView {
     /// Checks everything that can be checked without rules. `schema` is the event schema in the configured zone.
     ///
     /// # Errors
@@ -117,13 +117,13 @@ impl History {
     pub fn verify(&self, schema: &SchemaRef) -> Result<Vec<Check>, StoreError> {
         let database = self.verify_database()?;
         // Pages that SQLite itself cannot read are not summed.
-        let readable = database.outcome == Outcome::Ok;
+        let readable = database.outcome == CheckOutcome::Ok;
         let mut checks = vec![database];
         checks.push(made("numbers", numbers::check(self)));
         checks.push(made("journal", blocks::check(self, schema)));
         checks.push(made("sealed files", files::check(self)));
         // What is built on the journal says nothing if that is damaged.
-        let whole = checks.iter().all(|check| check.outcome == Outcome::Ok);
+        let whole = checks.iter().all(|check| check.outcome == CheckOutcome::Ok);
         let after = |name, check: &dyn Fn() -> Result<Check, StoreError>| match whole {
             true => made(name, check()),
             false => Check::skipped(name, say!("the journal is damaged")),

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use arrow::array::AsArray;
 
-use super::{Check, Outcome, Problems};
+use super::{Check, CheckOutcome, Problems};
 use crate::{
     engine::SavedWatermark,
     event::{Column, id_hash},
     finding::Finding,
     say,
-    store::{History, Order, SealedFile, Select, StoreError, explain},
+    store::{JournalView, ReadOrder, SealedFile, Select, StoreError, explain},
 };
 
 /// Ids that are compared at once; with more, the journal is read once more for each so many.
@@ -18,7 +18,7 @@ const IDS: u64 = 64 << 20;
 
 /// Block numbers go on without gaps from the first block to the last, sealed or not, and positions, checkpoint and
 /// watermark can be read.
-pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);
@@ -94,7 +94,7 @@ fn compare_files(problems: &mut Problems, files: &[SealedFile], sealed: i64, are
 }
 
 /// Each event is there once.
-pub(crate) fn unique(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn unique(history: &JournalView) -> Result<Check, StoreError> {
     let events = history.events()?;
     let passes = events.div_ceil(IDS).max(1);
     let mut problems = Problems::default();
@@ -133,15 +133,15 @@ pub(crate) fn unique(history: &History) -> Result<Check, StoreError> {
     Ok(problems.check("event ids", say!("{events} events", events)))
 }
 
-fn each_id(history: &History, columns: &[usize], mut take: impl FnMut(&str)) -> Result<(), StoreError> {
-    for batch in history.scan(&Select::default(), Some(columns), Order::Any)? {
+fn each_id(history: &JournalView, columns: &[usize], mut take: impl FnMut(&str)) -> Result<(), StoreError> {
+    for batch in history.scan(&Select::default(), Some(columns), ReadOrder::Any)? {
         batch?.column(0).as_string_view().iter().flatten().for_each(&mut take);
     }
     Ok(())
 }
 
 /// Findings can be read, and their columns are those of their bodies.
-pub(crate) fn findings(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn findings(history: &JournalView) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);
@@ -167,6 +167,6 @@ pub(crate) fn findings(history: &History) -> Result<Check, StoreError> {
         }
     }
     let check = problems.check("findings", say!("{count} findings", count));
-    debug_assert_ne!(check.outcome, Outcome::Skipped);
+    debug_assert_ne!(check.outcome, CheckOutcome::Skipped);
     Ok(check)
 }

@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, audit, chain, chain::Head, explain},
+    store::{JournalView, StoreError, audit, chain, chain::Head, explain},
 };
 
-pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);

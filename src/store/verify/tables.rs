@@ -3,10 +3,10 @@
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, approvals, checksums, explain},
+    store::{JournalView, StoreError, approvals, checksums, explain},
 };
 
-pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &JournalView) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let mut problems = Problems::default();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Asked, EVENTS_MAX, Explained, Holds, Verdict, Window, play::Played};
+use super::{EVENTS_MAX, EventVerdict, ExplainRequest, Explained, ExplainedWindow, Holds, play::Played};
 use crate::{
     evaluate::windows_of,
     event::{Column, Instant, period::Stretch, time::Calendar},
@@ -11,8 +11,8 @@ use crate::{
     rule::{
         Id, RuleId,
         compile::{ClosingRule, KeyPart},
-        probe::{Of, Part, Probes},
-        window::{Anomaly, Method, Season},
+        probe::{Of, Probes, RulePart},
+        window::{Anomaly, AnomalyMethod, Season},
     },
     say,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Baseline {
     pub before: Vec<(Instant, Value)>,
 }
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// What the rule says of the windows that the event is in.
     pub(super) fn of_window(&self, probes: &Probes, view: &ClosingRule, played: Played) -> Explained {
         let own = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
@@ -43,7 +43,7 @@ impl Asked<'_> {
         let mut parts = parts_of(probes, &played);
         let limits = played.errors.iter().cloned();
         let Some(counted) = own(&Of::Counted) else {
-            let without = Explained::without(Verdict::LeftOut, limits.collect());
+            let without = Explained::without(EventVerdict::LeftOut, limits.collect());
             return Explained { parts, values, ..without };
         };
         // By other parts of the key what was played is told apart already.
@@ -59,7 +59,11 @@ impl Asked<'_> {
             false => windows.with(self.event.1),
         };
         let Some((stretch, passed)) = windows.chosen(all) else {
-            return Explained { parts, values, ..Explained::without(Verdict::Unknown, limits.collect()) };
+            return Explained {
+                parts,
+                values,
+                ..Explained::without(EventVerdict::Unknown, limits.collect())
+            };
         };
         let holds = |of: &Of, part: RuleId| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
         for (number, part) in probes.parts.entries().filter(|(_, part)| !part.of.is_shown()) {
@@ -73,10 +77,10 @@ impl Asked<'_> {
         let is_over = played.closed.is_past(stretch.end.as_micros());
         let is_excepted = || parts.iter().any(|part| is_exception(part) && part.holds == Some(true));
         let verdict = match (is_over, whole, all) {
-            (false, ..) => Verdict::Waiting,
-            (true, true, _) => Verdict::Found,
-            (true, false, true) if is_excepted() => Verdict::Excepted,
-            (true, false, _) => Verdict::NotFound,
+            (false, ..) => EventVerdict::Waiting,
+            (true, true, _) => EventVerdict::Found,
+            (true, false, true) if is_excepted() => EventVerdict::Excepted,
+            (true, false, _) => EventVerdict::NotFound,
         };
         let baseline = view.anomaly.as_ref().map(|(anomaly, at)| {
             let measure = view.measures.fields[*at].name().clone();
@@ -85,7 +89,7 @@ impl Asked<'_> {
         values.remove("amount");
         values.extend(passed.values.clone());
         let (key, mut limits) = (passed.key.clone(), limits.collect::<Vec<_>>());
-        if verdict == Verdict::NotFound && all {
+        if verdict == EventVerdict::NotFound && all {
             limits.push(say!("the journal does not hold the whole of this window, so it is not judged"));
         }
         let window = Some(in_stretch(played.passed, stretch, is_over));
@@ -119,7 +123,7 @@ impl Asked<'_> {
     fn same_season(&self, anomaly: &Anomaly, a: Instant, b: Instant) -> bool {
         let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
         match anomaly.season {
-            _ if anomaly.method != Method::Seasonal => true,
+            _ if anomaly.method != AnomalyMethod::Seasonal => true,
             Season::Weekday => a.weekday() == b.weekday(),
             Season::Month => a.month() == b.month(),
             Season::DayOfMonth => a.day() == b.day(),
@@ -130,7 +134,7 @@ impl Asked<'_> {
 /// The parts of a rule that people see, as far as they are about the event alone.
 fn parts_of(probes: &Probes, played: &Played) -> Vec<Holds> {
     let shown = probes.parts.entries().filter(|(_, part)| !part.of.is_shown());
-    let holds = |(number, part): (RuleId, &Part)| Holds {
+    let holds = |(number, part): (RuleId, &RulePart)| Holds {
         of: part.of.clone(),
         text: part.text.clone(),
         holds: (part.of == Of::Where).then(|| played.own.contains_key(&number)),
@@ -195,11 +199,11 @@ impl<'f> FoundWindows<'f> {
     }
 }
 
-fn in_stretch(events: Vec<(String, Instant, Value)>, stretch: Stretch, is_over: bool) -> Window {
+fn in_stretch(events: Vec<(String, Instant, Value)>, stretch: Stretch, is_over: bool) -> ExplainedWindow {
     let mut events: Vec<_> = events.into_iter().filter(|(_, at, _)| stretch.contains(*at)).collect();
     let total = events.len();
     events.drain(..total.saturating_sub(EVENTS_MAX));
-    Window { stretch: Some((stretch.start, stretch.end, is_over)), events, total }
+    ExplainedWindow { stretch: Some((stretch.start, stretch.end, is_over)), events, total }
 }
 
 /// What the measures tell of persons; what was usual is made of the same as what is compared with it.

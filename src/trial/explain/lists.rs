@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value};
 
-use super::Asked;
+use super::ExplainRequest;
 use crate::{
     event::{Column, normal_name},
     lists::List,
@@ -31,7 +31,7 @@ pub(crate) struct ListRow {
     pub kinds: Kinds,
 }
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// The rows of the lists that the rule names that have the event's values as their keys. Values of the rule's measures
     /// count too.
     pub(super) fn rows_of_lists(&self, own: &RecordBatch, values: &Map<String, Value>) -> Vec<ListRow> {

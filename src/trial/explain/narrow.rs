@@ -11,7 +11,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::Asked;
+use super::ExplainRequest;
 use crate::{
     event::{Column, EventType, TimeDelta},
     journal::layout::ARRIVAL,
@@ -21,7 +21,7 @@ use crate::{
         compile::{CompiledView, KeyPart},
         probe::Probes,
     },
-    store::{History, Order, Select, StoreError},
+    store::{JournalView, ReadOrder, Select, StoreError},
 };
 
 /// What the parts read beside events: balances, and events that others name.
@@ -31,16 +31,16 @@ pub(super) struct Beside {
     pub originals: bool,
 }
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// The event's place in the journal, and the event.
-    pub(super) fn own(&self, history: &History) -> Result<Option<(i64, RecordBatch)>, StoreError> {
+    pub(super) fn own(&self, history: &JournalView) -> Result<Option<(i64, RecordBatch)>, StoreError> {
         let at = self.event.1;
         let select = Select {
             from: Some(at),
             to: Some(at.saturating_add(TimeDelta::MICROSECOND)),
             ..Select::default()
         };
-        for batch in history.scan(&select, None, Order::Any)? {
+        for batch in history.scan(&select, None, ReadOrder::Any)? {
             let batch = batch?;
             let ids = batch.column(Column::EventId.index()).as_string_view();
             let arrivals = batch.column_by_name(ARRIVAL).map(AsArray::as_primitive::<Int64Type>);

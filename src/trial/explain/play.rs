@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::{
-    Asked,
+    ExplainRequest,
     narrow::{Beside, columns, types},
 };
 use crate::{
@@ -23,10 +23,10 @@ use crate::{
         Id, RuleId,
         compile::{ClosingRule, CompiledRule, CompiledView},
         probe::{Of, Probes},
-        window::{Method, Season},
+        window::{AnomalyMethod, Season},
     },
     say,
-    store::{History, Order, Select, StoreError, Wide},
+    store::{JournalView, ReadOrder, Select, StoreError, Wide},
 };
 
 /// How late an event may be that still finds all of its window: a hundred years.
@@ -96,7 +96,7 @@ impl Played {
 
 /// How far windows before the event's own are looked back to.
 fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
-    let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == Method::Seasonal);
+    let seasons = view.anomaly.as_ref().filter(|(anomaly, _)| anomaly.method == AnomalyMethod::Seasonal);
     let times = seasons.map_or(1, |(anomaly, _)| match anomaly.season {
         Season::Weekday => 7,
         Season::Month => 12,
@@ -105,7 +105,7 @@ fn reach_of(view: &ClosingRule, horizon: TimeDelta) -> TimeDelta {
     horizon.saturating_mul(times)
 }
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// The part of the journal that can matter.
     fn part(&self, beside: Beside, arrival: i64) -> Select {
         let (at, reach) = (self.event.1, self.rule.horizon().unwrap_or_default());
@@ -137,7 +137,7 @@ impl Asked<'_> {
     pub(super) fn play(
         &self,
         probes: &Probes,
-        history: &History,
+        history: &JournalView,
         (arrival, own): (i64, &RecordBatch),
     ) -> Result<Option<Played>, StoreError> {
         let begun = std::time::Instant::now();
@@ -159,7 +159,7 @@ impl Asked<'_> {
         ledger.whole_from(journal.map(|journal| journal.year));
         let counting = probes.counting();
         let mut played = Played { closed: self.closed(&watermark), ..Played::default() };
-        for batch in history.scan(&self.part(beside, arrival), Some(&columns), Order::Arrival)? {
+        for batch in history.scan(&self.part(beside, arrival), Some(&columns), ReadOrder::Arrival)? {
             if begun.elapsed() > self.time {
                 return Ok(None);
             }

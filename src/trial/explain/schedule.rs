@@ -6,11 +6,11 @@ use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use serde_json::Value;
 
-use super::{Asked, Explained, Holds, Verdict, narrow::types};
+use super::{EventVerdict, ExplainRequest, Explained, Holds, narrow::types};
 use crate::{
     evaluate::{
         LedgerTables,
-        schedule::{self, Due, Limits, Means, Ran, Tables},
+        schedule::{self, Due, Means, QueryLimits, Ran, Tables},
     },
     event::{Column, EventType, Instant, event_schema},
     finding::Finding,
@@ -27,7 +27,7 @@ use crate::{
         tables::{self, ALERTS, FINDINGS},
         value,
     },
-    store::{Cases, History, JournalTable, Order, Reader, Select, StoreError, Wanted, Wide},
+    store::{CaseQuery, Cases, JournalTable, JournalView, ReadOrder, Reader, Select, StoreError, Wide},
 };
 
 /// Ticks around the one that is explained that are named.
@@ -36,7 +36,6 @@ const TICKS_MAX: usize = 8;
 /// A tick of a rule on a schedule.
 #[derive(Debug)]
 pub(crate) struct Tick {
-    /// When it was.
     pub at: Instant,
     /// How many rows the query had.
     pub rows: usize,
@@ -49,12 +48,12 @@ pub(crate) struct Tick {
 /// What a tick saw of the journal.
 type Seen = (Instant, Select);
 
-impl Asked<'_> {
+impl ExplainRequest<'_> {
     /// What the rule said of the event when it was due.
     pub(super) fn at_tick(
         &self,
         probes: &Probes,
-        history: &History,
+        history: &JournalView,
         (arrival, own): (i64, &RecordBatch),
         stored: &[(Instant, Finding)],
     ) -> Result<Explained, StoreError> {
@@ -73,10 +72,10 @@ impl Asked<'_> {
                 None => say!("the rule has not been due since the event came"),
             };
             limits.push(why);
-            return Ok(Explained::without(Verdict::Waiting, limits));
+            return Ok(Explained::without(EventVerdict::Waiting, limits));
         };
         let CompiledView::Schedule(query) = &self.rule.view else {
-            return Ok(Explained::without(Verdict::Unknown, limits));
+            return Ok(Explained::without(EventVerdict::Unknown, limits));
         };
         if query.tables.contains(ALERTS) {
             limits.push(say!("alerts are as they are now, and not as they were at the tick"));
@@ -99,7 +98,7 @@ impl Asked<'_> {
     }
 
     /// The ticks of the rule that saw the event, with what they saw.
-    fn ticks(&self, history: &History, arrival: i64) -> Result<(Vec<Seen>, Vec<String>), StoreError> {
+    fn ticks(&self, history: &JournalView, arrival: i64) -> Result<(Vec<Seen>, Vec<String>), StoreError> {
         if let Some(noted) = history.ticks()? {
             let of_rule = noted.into_iter().filter(|tick| tick.rule_id == self.rule.rule.id);
             let seen = of_rule.filter(|tick| tick.block >= block_of(arrival));
@@ -129,7 +128,7 @@ impl Asked<'_> {
     fn ledger(
         &self,
         query: &ScheduleRule,
-        history: &History,
+        history: &JournalView,
         (tick, select): (Instant, &Select),
         begun: std::time::Instant,
     ) -> Result<Option<LedgerTables>, StoreError> {
@@ -142,7 +141,7 @@ impl Asked<'_> {
         let schema = event_schema(&self.calendar.zone_name);
         let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
         let mut wide = Wide::new(&schema, &columns);
-        for batch in history.scan(select, Some(&columns), Order::Arrival)? {
+        for batch in history.scan(select, Some(&columns), ReadOrder::Arrival)? {
             if begun.elapsed() > self.time {
                 return Ok(None);
             }
@@ -156,7 +155,7 @@ impl Asked<'_> {
 
 /// A tick once more.
 struct Run<'r> {
-    asked: &'r Asked<'r>,
+    asked: &'r ExplainRequest<'r>,
     probes: &'r Probes,
     due: Due,
     tables: Arc<AtTick>,
@@ -168,14 +167,14 @@ impl Run<'_> {
         let runtime = runtime.map_err(|e| StoreError::Request(e.to_string()))?;
         let run = |rule: RuleId| {
             let time = self.asked.time.saturating_sub(begun.elapsed());
-            let limits = Limits { time: self.asked.query.time.min(time), ..self.asked.query };
+            let limits = QueryLimits { time: self.asked.query.time.min(time), ..self.asked.query };
             let means = Means { tables: Arc::clone(&self.tables) as _, limits, plans: Arc::default() };
             let due = Due { rule, ..self.due.clone() };
             runtime.block_on(schedule::run(&self.probes.rules, &due, &means, self.asked.calendar, true))
         };
         let (Some(whole), Some(passed)) = (self.probes.part(&Of::Whole), self.probes.part(&Of::Passed))
         else {
-            return Ok(Explained::without(Verdict::Unknown, Vec::new()));
+            return Ok(Explained::without(EventVerdict::Unknown, Vec::new()));
         };
         let (whole, passed) = (run(whole), run(passed));
         let failed = |ran: &Ran| ran.counts.last_error.clone();
@@ -184,10 +183,10 @@ impl Run<'_> {
         let own: Vec<Finding> = passed.findings.iter().filter(is_own).cloned().collect();
         let is_found = whole.findings.iter().any(|finding| about.is_meant(finding));
         let verdict = match (is_found, own.is_empty(), limits.is_empty()) {
-            (true, ..) => Verdict::Found,
-            (false, _, false) => Verdict::Unknown,
-            (false, false, true) => Verdict::Excepted,
-            (false, true, true) => Verdict::NotFound,
+            (true, ..) => EventVerdict::Found,
+            (false, _, false) => EventVerdict::Unknown,
+            (false, false, true) => EventVerdict::Excepted,
+            (false, true, true) => EventVerdict::NotFound,
         };
         let mut parts = Vec::new();
         for (number, part) in self.probes.parts.entries().filter(|(_, part)| !part.of.is_shown()) {
@@ -196,7 +195,9 @@ impl Run<'_> {
             let holds = match part.of {
                 Of::When if !own.is_empty() => Some(true),
                 // A row that comes without one condition was kept out by it alone.
-                Of::When if verdict == Verdict::NotFound && in_time => is_there(run(number)).then_some(false),
+                Of::When if verdict == EventVerdict::NotFound && in_time => {
+                    is_there(run(number)).then_some(false)
+                }
                 Of::Exception(_) if !own.is_empty() => Some(!is_there(run(number))),
                 _ => None,
             };
@@ -220,7 +221,7 @@ struct About {
 }
 
 impl About {
-    fn new(asked: &Asked<'_>, own: &RecordBatch) -> Self {
+    fn new(asked: &ExplainRequest<'_>, own: &RecordBatch) -> Self {
         let named = Column::ALL.iter().zip(own.columns());
         let columns =
             named.map(|(column, array)| (column.spec().name.to_owned(), value(array, 0, asked.calendar)));
@@ -251,7 +252,7 @@ impl About {
 
 /// The tables as a tick saw them.
 struct AtTick {
-    history: History,
+    history: JournalView,
     dir: std::path::PathBuf,
     calendar: Arc<crate::event::time::Calendar>,
     tick: Instant,
@@ -259,7 +260,7 @@ struct AtTick {
 }
 
 impl AtTick {
-    fn new(asked: &Asked<'_>, history: &History, (tick, select): Seen) -> Self {
+    fn new(asked: &ExplainRequest<'_>, history: &JournalView, (tick, select): Seen) -> Self {
         let calendar = Arc::clone(asked.calendar);
         Self { history: history.clone(), dir: asked.dir.to_owned(), calendar, tick, select }
     }
@@ -287,7 +288,7 @@ impl Tables for AtTick {
             found.extend((at < self.tick).then_some((at, finding)));
             Ok(())
         };
-        reader.export_findings(&Wanted::default(), take).map_err(|e| e.to_string())??;
+        reader.export_findings(&CaseQuery::default(), take).map_err(|e| e.to_string())??;
         let zone = &self.calendar.zone_name;
         self.in_memory(FINDINGS, tables::findings(found.iter().map(|(at, f)| (at.as_micros(), f)), zone))
     }

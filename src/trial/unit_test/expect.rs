@@ -4,22 +4,22 @@ use crate::{
     event::{Instant, time::Calendar},
     say,
     sql::tables::{RATIOS, SUMS},
-    yaml::{Document, Node, Placed, Record, is_null},
+    yaml::{Document, MappingFields, Node, Placed, is_null},
 };
 use saphyr::YamlData;
 
 /// What is expected of lines, by name.
-pub(crate) type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
+pub(crate) type ExpectedBalances = Vec<(Placed, Vec<(Placed, ExpectedValue)>)>;
 
 /// What is expected when all events up to a time have come.
-pub(crate) struct Moment {
+pub(crate) struct ExpectedMoment {
     /// The time as it is written, and the instant.
     pub time: (String, Instant),
     /// All findings up to then; `None` if they are not compared.
     pub expect: Option<Vec<Expected>>,
     /// All alerts then; `None` if they are not compared.
     pub alerts: Option<Vec<ExpectedAlert>>,
-    pub balances: Balances,
+    pub balances: ExpectedBalances,
 }
 
 /// A finding that is expected; what is missing is not compared.
@@ -29,8 +29,8 @@ pub(crate) struct Expected {
     pub event: Option<String>,
     /// Other fields of the finding by name.
     pub others: Vec<(&'static str, String)>,
-    pub key: Vec<(String, Wanted)>,
-    pub values: Vec<(String, Wanted)>,
+    pub key: Vec<(String, ExpectedValue)>,
+    pub values: Vec<(String, ExpectedValue)>,
 }
 
 /// An alert that is expected; what is missing is not compared.
@@ -39,12 +39,12 @@ pub(crate) struct ExpectedAlert {
     pub rule: Option<Placed>,
     /// Other fields of the alert by name.
     pub others: Vec<(&'static str, String)>,
-    pub key: Vec<(String, Wanted)>,
+    pub key: Vec<(String, ExpectedValue)>,
 }
 
 /// A value that is expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ExpectedValue {
     Null,
     Text(String),
     List(Vec<String>),
@@ -62,7 +62,7 @@ pub(crate) fn balance_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The alerts that a test or a moment of it expects.
-pub(crate) fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<ExpectedAlert>> {
+pub(crate) fn alerts<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Vec<ExpectedAlert>> {
     record.get("alerts").map(|node| {
         let items = d.sequence(node, "alerts");
         items.iter().map(|item| expected_alert(d, item)).collect()
@@ -80,14 +80,14 @@ fn expected_alert<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedAlert {
 }
 
 /// The findings that a test or a moment of it expects.
-pub(crate) fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
+pub(crate) fn expect<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Vec<Expected>> {
     record.get("expect").map(|node| {
         let items = d.sequence(node, "expect");
         items.iter().map(|item| expected(d, item)).collect()
     })
 }
 
-pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
+pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<ExpectedMoment> {
     let mut moments = Vec::new();
     for node in d.sequence(node, "at") {
         let record = d.record(node, &say!("a moment"), MOMENT);
@@ -104,12 +104,12 @@ pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Cale
         };
         let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
         let (expect, alerts) = (expect(d, &record), alerts(d, &record));
-        moments.push(Moment { time: (time.text, at), expect, alerts, balances });
+        moments.push(ExpectedMoment { time: (time.text, at), expect, alerts, balances });
     }
     moments
 }
 
-pub(crate) fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
+pub(crate) fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedBalances {
     let mut lines = Vec::new();
     for (line, node) in d.mapping(node, "balances") {
         d.record(node, &say!("the balances of a line"), &balance_names().collect::<Vec<_>>());
@@ -125,7 +125,7 @@ fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
     let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
     let (rule, event) = (text("rule"), text("event").map(|p| p.text));
     let others = OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
-    let mut columns = |name: &str| -> Vec<(String, Wanted)> {
+    let mut columns = |name: &str| -> Vec<(String, ExpectedValue)> {
         let entries = record.get(name).map(|node| d.mapping(node, name)).unwrap_or_default();
         entries.into_iter().map(|(name, node)| (name.text, wanted(d, node))).collect()
     };
@@ -133,12 +133,12 @@ fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
     Expected { line: node.span.start.line(), rule, event, others, key, values }
 }
 
-fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Wanted {
+fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedValue {
     match &node.data {
-        _ if is_null(node) => Wanted::Null,
+        _ if is_null(node) => ExpectedValue::Null,
         YamlData::Sequence(_) => {
-            Wanted::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
+            ExpectedValue::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
         }
-        _ => d.scalar(node, &say!("a value")).map_or(Wanted::Null, |p| Wanted::Text(p.text)),
+        _ => d.scalar(node, &say!("a value")).map_or(ExpectedValue::Null, |p| ExpectedValue::Text(p.text)),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::read::Event;
+use super::read::TestEvent;
 use crate::{
     diagnostic::read_text,
     paths::from_folder,
@@ -14,7 +14,7 @@ use crate::{
 
 /// The events of the files that a test names, relative to its folder. A record that cannot be an event is found when
 /// the test is played, like any other.
-pub(crate) fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<Event> {
+pub(crate) fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<TestEvent> {
     let mut events = Vec::new();
     for file in d.scalars(node, "files") {
         match read(&from_folder(folder, Path::new(&file.text))) {
@@ -30,9 +30,9 @@ fn problem(d: &mut Document<'_>, file: &Placed, message: &str) {
     d.problem(file.span, say!("{file}: {message}", file = file.text, message), Some(hint));
 }
 
-fn event(line: usize, record: Map<String, Value>) -> Event {
+fn event(line: usize, record: Map<String, Value>) -> TestEvent {
     let id = record.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Event { id, line, record }
+    TestEvent { id, line, record }
 }
 
 /// Records with their lines.

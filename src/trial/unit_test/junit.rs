@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, io::Write};
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
-use super::Report;
+use super::TestReport;
 
 /// Writes a report: a suite for each file, and one for what is wrong with the files themselves.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn write(report: &Report, out: impl Write) -> Result<(), quick_junit::SerializeError> {
+pub(crate) fn write(report: &TestReport, out: impl Write) -> Result<(), quick_junit::SerializeError> {
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
     for test in &report.tests {
         let suite = suites.entry(&test.file).or_insert_with(|| TestSuite::new(&test.file));

@@ -24,18 +24,18 @@ use crate::{
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
     finding::Finding,
     rule::{
-        Mode, RuleSet,
+        RuleMode, RuleSet,
         compile::Compiler,
-        load::{Override, load},
+        load::{RuleAdjustment, load},
     },
     say,
     yaml::Document,
 };
-use read::{Case, Suite};
+use read::{RuleTest, Suite};
 
 /// What became of the tests of some files.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct TestReport {
     /// Every test, by file and then in the order in which they stand there.
     pub tests: Vec<TestResult>,
     /// What is wrong with the test files, and with the rules and lists they name. Tests of such files do not run.
@@ -45,19 +45,17 @@ pub struct Report {
 /// What became of one test.
 #[derive(Debug)]
 pub struct TestResult {
-    /// The test file.
-    pub file: String,
+    pub(crate) file: String,
     /// The line of the test.
     pub line: usize,
-    /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What is not as expected, in several lines; `None` if everything is.
     pub failure: Option<String>,
     /// The rules that are expected to find something.
     pub finds: BTreeSet<String>,
     /// The rules named by `only` that are expected to find nothing.
     pub spares: BTreeSet<String>,
-    /// Its events.
+    /// The events that it was played with.
     pub events: Vec<Map<String, Value>>,
     /// What was found in them.
     pub findings: Vec<Finding>,
@@ -65,7 +63,7 @@ pub struct TestResult {
     pub alerts: Vec<Alert>,
 }
 
-impl Report {
+impl TestReport {
     /// Whether every file could be read and every test passed.
     #[must_use]
     pub fn passed(&self) -> bool {
@@ -79,7 +77,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for TestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
             writeln!(f, "{problem}")?;
@@ -102,8 +100,8 @@ impl fmt::Display for Report {
 
 /// Runs the tests of files, and of folders.
 #[must_use]
-pub fn run(files: &[PathBuf]) -> Report {
-    let mut report = Report::default();
+pub fn run(files: &[PathBuf]) -> TestReport {
+    let mut report = TestReport::default();
     let mut found = BTreeSet::new();
     for path in files {
         if let Err(e) = collect(path, &mut found) {
@@ -153,7 +151,7 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn run_file(path: &Path, report: &mut Report) {
+fn run_file(path: &Path, report: &mut TestReport) {
     let file = path.display().to_string();
     let text = match read_text(path) {
         Ok(text) => text,
@@ -169,7 +167,7 @@ fn run_file(path: &Path, report: &mut Report) {
     report.problems.append(&mut document.problems);
 }
 
-fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Report) {
+fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut TestReport) {
     let compiler = Compiler::new(&suite.calendar, suite.lists.clone(), suite.language);
     let Some(rules) = rules_of(suite, &compiler, &BTreeMap::new(), d) else { return };
     suite.cases.iter().for_each(|case| check_names(case, &rules, d));
@@ -199,7 +197,12 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
 }
 
 /// Compares what is expected at the end, and at each moment before.
-fn check(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, outcome: &play::Outcome) -> Result<(), String> {
+fn check(
+    suite: &Suite,
+    case: &RuleTest,
+    rules: &Arc<RuleSet>,
+    outcome: &play::TestOutcome,
+) -> Result<(), String> {
     let mut text = String::new();
     for moment in &case.moments {
         let (time, at) = (&moment.time.0, moment.time.1);
@@ -217,7 +220,7 @@ fn check(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, outcome: &play::Outco
 fn rules_of(
     suite: &Suite,
     compiler: &Compiler,
-    overrides: &BTreeMap<String, Override>,
+    overrides: &BTreeMap<String, RuleAdjustment>,
     d: &mut Document<'_>,
 ) -> Option<Arc<RuleSet>> {
     let mut loaded = load(&suite.rules, compiler, &suite.calendar, overrides);
@@ -225,22 +228,22 @@ fn rules_of(
         d.problems.append(&mut loaded.problems);
         return None;
     }
-    for compiled in loaded.set.rules.iter_mut().filter(|compiled| compiled.rule.mode == Mode::Disabled) {
-        Arc::make_mut(&mut compiled.rule).mode = Mode::Live;
+    for compiled in loaded.set.rules.iter_mut().filter(|compiled| compiled.rule.mode == RuleMode::Disabled) {
+        Arc::make_mut(&mut compiled.rule).mode = RuleMode::Live;
     }
     Some(Arc::new(loaded.set))
 }
 
-fn overrides(case: &Case) -> BTreeMap<String, Override> {
+fn overrides(case: &RuleTest) -> BTreeMap<String, RuleAdjustment> {
     let changed = case.params.iter().map(|(rule, params)| {
         let params = params.iter().map(|(name, value)| (name.text.clone(), value.clone())).collect();
-        (rule.text.clone(), Override { params, ..Override::default() })
+        (rule.text.clone(), RuleAdjustment { params, ..RuleAdjustment::default() })
     });
     changed.collect()
 }
 
 /// The rules and constants that a test names must exist.
-fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
+fn check_names(case: &RuleTest, rules: &RuleSet, d: &mut Document<'_>) {
     let ids = || rules.rules.iter().map(|compiled| compiled.rule.id.as_str());
     let named = case.only.iter().chain(case.params.iter().map(|(rule, _)| rule));
     let expected = case.expected().filter_map(|expected| expected.rule.as_ref());

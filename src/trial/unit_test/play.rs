@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::read::{Case, Event, Suite};
+use super::read::{RuleTest, Suite, TestEvent};
 use crate::{
     alert::Alert,
     decode::Decoder,
@@ -15,7 +15,7 @@ use crate::{
     finding::Finding,
     ledger::Ledger,
     rule::{
-        Mode, RuleSet,
+        RuleMode, RuleSet,
         compile::{CompiledRule, CompiledView},
     },
     say,
@@ -25,23 +25,23 @@ use crate::{
 };
 
 /// What the events of a test lead to.
-pub(crate) struct Outcome {
+pub(crate) struct TestOutcome {
     pub findings: Vec<Finding>,
     /// What the findings were filed in, in the order in which they were opened; nobody works on them.
     pub alerts: Vec<Alert>,
     pub ledger: Ledger,
     pub calendar: Arc<Calendar>,
-    pub columns: Columns,
+    pub columns: FindingSchemas,
 }
 
 /// The types of the columns that findings show, by rule.
-pub(crate) type Columns = BTreeMap<String, arrow::datatypes::SchemaRef>;
+pub(crate) type FindingSchemas = BTreeMap<String, arrow::datatypes::SchemaRef>;
 
 /// Plays a test through the loop that the daemon and backtests run.
 ///
 /// # Errors
 /// In words, if an event is refused or a rule fails on one.
-pub(crate) fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
+pub(crate) fn play(suite: &Suite, case: &RuleTest, rules: &Arc<RuleSet>) -> Result<TestOutcome, String> {
     let (player, ledger) = run(suite, case, rules, Instant::MAX)?;
     let faults = player.faults(case, rules);
     if !faults.is_empty() {
@@ -51,10 +51,10 @@ pub(crate) fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<O
     let alerts = player.alerts(case);
     let findings = player.findings.into_iter().filter(tested).collect();
     let columns = rules.rules.iter().map(|rule| (rule.rule.id.clone(), Arc::clone(&rule.columns))).collect();
-    Ok(Outcome { findings, alerts, ledger, calendar: Arc::clone(&suite.calendar), columns })
+    Ok(TestOutcome { findings, alerts, ledger, calendar: Arc::clone(&suite.calendar), columns })
 }
 
-impl Outcome {
+impl TestOutcome {
     /// What was found up to a time; the balances and alerts when the events up to it have come, those later ones that
     /// came before them left out.
     ///
@@ -63,7 +63,7 @@ impl Outcome {
     pub(crate) fn until(
         &self,
         suite: &Suite,
-        case: &Case,
+        case: &RuleTest,
         rules: &Arc<RuleSet>,
         at: Instant,
     ) -> Result<Self, String> {
@@ -79,7 +79,12 @@ impl Outcome {
     }
 }
 
-fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: Instant) -> Result<(Player, Ledger), String> {
+fn run(
+    suite: &Suite,
+    case: &RuleTest,
+    rules: &Arc<RuleSet>,
+    until: Instant,
+) -> Result<(Player, Ledger), String> {
     let calendar = &suite.calendar;
     let mut player = Player::new(calendar, until);
     let tables = Arc::clone(&player.tables);
@@ -95,7 +100,7 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: Instant) -> Resu
 }
 
 /// The rules that a test names, with the others at rest: a year of ticks for each of them would take most of the time.
-fn needed(case: &Case, rules: &Arc<RuleSet>) -> Arc<RuleSet> {
+fn needed(case: &RuleTest, rules: &Arc<RuleSet>) -> Arc<RuleSet> {
     let rests = |compiled: &CompiledRule| !is_tested(case, &compiled.rule.id);
     let others_matter = |compiled: &CompiledRule| match &compiled.view {
         CompiledView::Schedule(view) => {
@@ -108,12 +113,12 @@ fn needed(case: &Case, rules: &Arc<RuleSet>) -> Arc<RuleSet> {
     }
     let mut set = RuleSet::clone(rules);
     for compiled in set.rules.iter_mut().filter(|compiled| rests(compiled)) {
-        Arc::make_mut(&mut compiled.rule).mode = Mode::Disabled;
+        Arc::make_mut(&mut compiled.rule).mode = RuleMode::Disabled;
     }
     Arc::new(set)
 }
 
-fn is_tested(case: &Case, rule: &str) -> bool {
+fn is_tested(case: &RuleTest, rule: &str) -> bool {
     case.only.is_empty() || case.only.iter().any(|only| only.text == rule)
 }
 
@@ -145,7 +150,7 @@ impl Player {
     }
 
     /// The alerts of the rules that are tested, in the order in which they were opened.
-    fn alerts(&self, case: &Case) -> Vec<Alert> {
+    fn alerts(&self, case: &RuleTest) -> Vec<Alert> {
         let tested = self.alerts.all().filter(|alert| is_tested(case, &alert.rule_id));
         let mut alerts: Vec<_> = tested.cloned().collect();
         alerts.sort_by_cached_key(|a| {
@@ -171,7 +176,7 @@ impl Output for Player {
 
 impl Player {
     /// What must not happen in a test, in words.
-    fn faults(&self, case: &Case, rules: &RuleSet) -> String {
+    fn faults(&self, case: &RuleTest, rules: &RuleSet) -> String {
         let mut faults = String::new();
         for reject in &self.rejects {
             let event = usize::try_from(reject.record).ok().and_then(|n| case.events.get(n.checked_sub(1)?));
@@ -196,9 +201,9 @@ impl Player {
 }
 
 /// The events up to a time, in the order in which they come. One without a readable time is left for decoding to refuse.
-fn block(case: &Case, calendar: &Calendar, until: Instant) -> Block {
+fn block(case: &RuleTest, calendar: &Calendar, until: Instant) -> Block {
     let mut lines = String::new();
-    let time = |event: &Event| match event.record.get("occurred_at")? {
+    let time = |event: &TestEvent| match event.record.get("occurred_at")? {
         Value::String(text) => calendar.parse(text).ok(),
         number => Some(Instant::from_micros(number.as_i64()? * 1_000)),
     };

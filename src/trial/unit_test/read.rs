@@ -11,7 +11,7 @@ use saphyr_parser::Span;
 use serde_json::{Map, Value};
 
 use super::{
-    expect::{Balances, Expected, ExpectedAlert, Moment, alerts, balances, expect, moments},
+    expect::{Expected, ExpectedAlert, ExpectedBalances, ExpectedMoment, alerts, balances, expect, moments},
     files,
 };
 use crate::{
@@ -27,10 +27,9 @@ use crate::{
     rule::{Language, Param, parse},
     say,
     text::did_you_mean,
-    yaml::{Document, Node, Placed, Record, is_null},
+    yaml::{Document, MappingFields, Node, Placed, is_null},
 };
 
-/// A test file.
 pub(crate) struct Suite {
     pub rules: Vec<PathBuf>,
     pub lists: Lists,
@@ -38,32 +37,31 @@ pub(crate) struct Suite {
     pub language: Language,
     /// How late events may be.
     pub lateness: TimeDelta,
-    pub cases: Vec<Case>,
+    pub cases: Vec<RuleTest>,
 }
 
-/// One test.
-pub(crate) struct Case {
+pub(crate) struct RuleTest {
     pub name: Placed,
-    pub events: Vec<Event>,
+    pub events: Vec<TestEvent>,
     pub params: Vec<(Placed, Vec<(Placed, Param)>)>,
     /// `None` if findings are not compared.
     pub expect: Option<Vec<Expected>>,
     /// `None` if alerts are not compared.
     pub alerts: Option<Vec<ExpectedAlert>>,
     pub only: Vec<Placed>,
-    pub balances: Balances,
+    pub balances: ExpectedBalances,
     /// What is expected at times in between.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<ExpectedMoment>,
 }
 
 /// An event as it is written, with defaults.
-pub(crate) struct Event {
+pub(crate) struct TestEvent {
     pub id: String,
     pub line: usize,
     pub record: Map<String, Value>,
 }
 
-impl Case {
+impl RuleTest {
     /// The rules of the findings that are expected.
     pub(crate) fn expected_rules(&self) -> impl Iterator<Item = &str> {
         self.expected().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
@@ -114,7 +112,7 @@ pub(crate) fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) ->
     Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), lateness, cases })
 }
 
-fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Vec<PathBuf> {
+fn paths<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>, folder: &Path) -> Vec<PathBuf> {
     let Some(node) = record.get("rules") else {
         let hint = say!("add `rules:` with files or folders, relative to this file");
         d.problem(record.span, say!("the file does not say which rules it tests"), Some(hint));
@@ -123,7 +121,7 @@ fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Ve
     d.scalars(node, "rules").into_iter().map(|path| from_folder(folder, Path::new(&path.text))).collect()
 }
 
-fn calendar<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Calendar> {
+fn calendar<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -> Option<Calendar> {
     let node = record.get("time_zone");
     let zone = node.and_then(|node| d.scalar(node, "time_zone"));
     let name = zone.as_ref().map_or("Asia/Shanghai", |zone| &zone.text);
@@ -271,7 +269,7 @@ fn case<'t>(
     node: &Node<'t>,
     defaults: &Defaults,
     (folder, calendar): (&Path, &Calendar),
-) -> Option<Case> {
+) -> Option<RuleTest> {
     let record = d.record(node, &say!("a test"), CASE);
     let Some(name) = record.get("name").and_then(|node| d.scalar(node, "name")) else {
         d.problem(record.span, say!("the test has no name"), Some(String::from("add `name:`")));
@@ -289,10 +287,10 @@ fn case<'t>(
     let params = record.get("params").map(|node| params(d, node)).unwrap_or_default();
     let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
     let alerts = alerts(d, &record);
-    Some(Case { name, events: all, params, expect, alerts, only, balances, moments })
+    Some(RuleTest { name, events: all, params, expect, alerts, only, balances, moments })
 }
 
-fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec<Event> {
+fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec<TestEvent> {
     let mut ids = BTreeSet::new();
     let nodes = d.sequence(node, "events");
     let mut events = Vec::new();
@@ -326,7 +324,7 @@ fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec
             let hint = say!("events without an event_id are e1, e2, … by their place in the test");
             d.problem(node.span, say!("the event_id \"{id}\" is taken", id), Some(hint));
         }
-        events.push(Event { id, line: node.span.start.line(), record });
+        events.push(TestEvent { id, line: node.span.start.line(), record });
     }
     events
 }

@@ -46,12 +46,12 @@ tests:
 ";
 
 /// Runs a test file with these tests beside [`RULES`]; the report without the folder's name.
-fn report(tests: &str) -> (Report, String) {
+fn report(tests: &str) -> (TestReport, String) {
     report_of(RULES, tests)
 }
 
 /// The same beside other rules.
-fn report_of(rules: &str, tests: &str) -> (Report, String) {
+fn report_of(rules: &str, tests: &str) -> (TestReport, String) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("tests")).unwrap();
     std::fs::write(dir.path().join("rules.yaml"), rules).unwrap();

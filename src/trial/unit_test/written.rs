@@ -12,8 +12,8 @@ use crate::{lists::Lists, yaml::Document};
 
 /// A test as it is written.
 #[derive(Debug)]
-pub struct Written {
-    /// Its name.
+pub struct WrittenTest {
+    /// What the test is called in its file.
     pub name: String,
     /// The rules that are expected to find something.
     pub finds: BTreeSet<String>,
@@ -31,7 +31,7 @@ pub struct Written {
 ///
 /// # Errors
 /// What is wrong with the file.
-pub fn written(path: &Path) -> Result<Vec<Written>, String> {
+pub fn written(path: &Path) -> Result<Vec<WrittenTest>, String> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let (mut document, root) = Document::parse(&file, &text);
@@ -40,14 +40,14 @@ pub fn written(path: &Path) -> Result<Vec<Written>, String> {
     let Some(suite) = suite.filter(|_| document.problems.is_empty()) else {
         return Err(document.problems.iter().map(ToString::to_string).collect());
     };
-    let one = |case: &read::Case| {
+    let one = |case: &read::RuleTest| {
         let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
         let only = case.only.iter().map(|only| only.text.clone());
         let params = case.params.iter().map(|(rule, params)| {
             let params = params.iter().map(|(name, value)| (name.text.clone(), value.to_json()));
             (rule.text.clone(), params.collect())
         });
-        Written {
+        WrittenTest {
             name: case.name.text.clone(),
             // Where findings are not compared nothing is said of them.
             spares: only.filter(|id| case.expect.is_some() && !finds.contains(id)).collect(),

@@ -9,7 +9,7 @@ use std::{
 use calamine::{Data, Range, Reader, SheetVisible};
 
 use super::{
-    Area, Content, Fault, Flaw, Grid, Row, Tab, date,
+    Area, Content, EachRow, Flaw, Grid, Row, Tab, WorkbookFault, date,
     number::{self, Number},
 };
 use crate::say;
@@ -19,7 +19,6 @@ const CELLS_MAX: u64 = 8_000_000;
 /// Bytes of a file.
 const FILE_MAX: u64 = 128 << 20;
 
-/// An old workbook.
 pub(crate) struct Xls {
     workbook: calamine::Xls<Cursor<Vec<u8>>>,
     /// The hidden rows of each sheet, from 0, by the sheet's place in the file.
@@ -27,25 +26,23 @@ pub(crate) struct Xls {
 }
 
 impl Xls {
-    /// Reads a workbook.
-    pub(crate) fn open(file: &mut (impl Read + Seek)) -> Result<Self, Fault> {
+    pub(crate) fn open(file: &mut (impl Read + Seek)) -> Result<Self, WorkbookFault> {
         let mut bytes = Vec::new();
-        file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(Fault::Read)?;
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(WorkbookFault::Read)?;
         if bytes.len() as u64 > FILE_MAX {
-            return Err(Fault::TooLarge { what: say!("an old workbook of more than 128 MiB") });
+            return Err(WorkbookFault::TooLarge { what: say!("an old workbook of more than 128 MiB") });
         }
         let stream = stream(&bytes)?;
         let hidden = survey(&stream)?;
         drop(stream);
         let opened = caught(|| calamine::Xls::new(Cursor::new(bytes)))?;
         let workbook = opened.map_err(|error| match error {
-            calamine::XlsError::Password => Fault::Password,
+            calamine::XlsError::Password => WorkbookFault::Password,
             _ => damaged(),
         })?;
         Ok(Self { workbook, hidden })
     }
 
-    /// Its sheets.
     pub(crate) fn tabs(&self) -> Vec<Tab> {
         let tab = |sheet: &calamine::Sheet| Tab {
             name: sheet.name.clone(),
@@ -55,7 +52,7 @@ impl Xls {
     }
 
     /// A sheet by its number from 0.
-    pub(crate) fn sheet(&mut self, at: usize) -> Result<Sheet, Fault> {
+    pub(crate) fn sheet(&mut self, at: usize) -> Result<LegacySheet, WorkbookFault> {
         let name = self.tabs().get(at).map(|tab| tab.name.clone()).unwrap_or_default();
         let workbook = &mut self.workbook;
         let range = caught(|| workbook.worksheet_range(&name))?.map_err(|_| damaged())?;
@@ -65,7 +62,7 @@ impl Xls {
             columns: (area.start.1, area.end.1),
         };
         let sound = |area: &&calamine::Dimensions| area.start.0 <= area.end.0 && area.start.1 <= area.end.1;
-        Ok(Sheet {
+        Ok(LegacySheet {
             merged: merged.iter().filter(sound).map(area).collect(),
             range,
             hidden: self.hidden.get(at).cloned().unwrap_or_default(),
@@ -75,15 +72,15 @@ impl Xls {
 }
 
 /// A sheet of an old workbook.
-pub(crate) struct Sheet {
+pub(crate) struct LegacySheet {
     range: Range<Data>,
     merged: Vec<Area>,
     hidden: BTreeSet<u32>,
     from_1904: bool,
 }
 
-impl Grid for Sheet {
-    fn rows(&mut self, each: &mut dyn FnMut(&Row) -> Result<bool, Fault>) -> Result<(), Fault> {
+impl Grid for LegacySheet {
+    fn rows(&mut self, each: &mut EachRow<'_>) -> Result<(), WorkbookFault> {
         let (first_row, first_column) = self.range.start().unwrap_or_default();
         for (at, cells) in self.range.rows().enumerate() {
             let number = first_row + at as u32 + 1;
@@ -97,7 +94,7 @@ impl Grid for Sheet {
         Ok(())
     }
 
-    fn merged(&mut self) -> Result<Vec<Area>, Fault> {
+    fn merged(&mut self) -> Result<Vec<Area>, WorkbookFault> {
         Ok(self.merged.clone())
     }
 }
@@ -126,25 +123,25 @@ fn content(data: &Data, from_1904: bool) -> Option<Content> {
     })
 }
 
-fn damaged() -> Fault {
-    Fault::Damaged { part: "Workbook".to_owned(), what: say!("it is not what an old workbook holds") }
+fn damaged() -> WorkbookFault {
+    WorkbookFault::Damaged { part: "Workbook".to_owned(), what: say!("it is not what an old workbook holds") }
 }
 
 /// Readers of old workbooks panic over some damaged files, which must not stop the stream: it is an error of the file.
-fn caught<T>(read: impl FnOnce() -> T) -> Result<T, Fault> {
+fn caught<T>(read: impl FnOnce() -> T) -> Result<T, WorkbookFault> {
     catch_unwind(AssertUnwindSafe(read)).map_err(|_| damaged())
 }
 
 /// The stream of records within the file.
-fn stream(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+fn stream(bytes: &[u8]) -> Result<Vec<u8>, WorkbookFault> {
     let read = || {
         let mut file = cfb::CompoundFile::open(Cursor::new(bytes)).map_err(|_| damaged())?;
         if file.exists("EncryptedPackage") {
-            return Err(Fault::Password);
+            return Err(WorkbookFault::Password);
         }
         let name = ["Workbook", "Book"].into_iter().find(|name| file.exists(name));
         let Some(name) = name else {
-            return Err(Fault::Other { what: say!("an old Office document that is no workbook") });
+            return Err(WorkbookFault::Other { what: say!("an old Office document that is no workbook") });
         };
         let mut stream = Vec::new();
         let opened = file.open_stream(name).map_err(|_| damaged())?;
@@ -155,7 +152,7 @@ fn stream(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 /// Looks through the records: how far cells reach on each sheet, and which rows are hidden.
-fn survey(stream: &[u8]) -> Result<Vec<BTreeSet<u32>>, Fault> {
+fn survey(stream: &[u8]) -> Result<Vec<BTreeSet<u32>>, WorkbookFault> {
     let mut sheets: Vec<usize> = Vec::new();
     let mut found: HashMap<usize, Extent> = HashMap::new();
     let (mut at, mut sheet) = (0, 0);
@@ -163,7 +160,7 @@ fn survey(stream: &[u8]) -> Result<Vec<BTreeSet<u32>>, Fault> {
         match record.kind {
             0x0809 => sheet = at,
             0x0085 => sheets.push(record.long(0).ok_or_else(damaged)? as usize),
-            0x002F if record.short(0) != Some(0) => return Err(Fault::Password),
+            0x002F if record.short(0) != Some(0) => return Err(WorkbookFault::Password),
             _ => found.entry(sheet).or_default().take(&record).ok_or_else(damaged)?,
         }
         at += 4 + record.data.len();
@@ -172,7 +169,7 @@ fn survey(stream: &[u8]) -> Result<Vec<BTreeSet<u32>>, Fault> {
         return Err(damaged());
     }
     if found.values().map(Extent::cells).sum::<u64>() > CELLS_MAX {
-        return Err(Fault::TooLarge { what: say!("sheets of more than {n} cells", n = CELLS_MAX) });
+        return Err(WorkbookFault::TooLarge { what: say!("sheets of more than {n} cells", n = CELLS_MAX) });
     }
     Ok(sheets.iter().map(|at| found.remove(at).unwrap_or_default().hidden).collect())
 }

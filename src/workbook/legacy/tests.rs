@@ -2,7 +2,7 @@ use std::io::{Cursor, Write as _};
 
 use serde_json::{Value, json};
 
-use crate::workbook::{Choice, Options, Summary, to_lines};
+use crate::workbook::{Options, SheetChoice, WorkbookSummary, to_lines};
 
 /// Records of an old workbook, written by hand after the public description of its format.
 #[derive(Default)]
@@ -68,9 +68,9 @@ fn xls(sheet: Records) -> Vec<u8> {
     file.into_inner().into_inner()
 }
 
-fn read(bytes: &[u8]) -> Result<(Summary, Vec<Value>), String> {
+fn read(bytes: &[u8]) -> Result<(WorkbookSummary, Vec<Value>), String> {
     let mut out = Vec::new();
-    let options = Options { sheet: Some(Choice::Name("付款".to_owned())), header_row: None, skip: 0 };
+    let options = Options { sheet: Some(SheetChoice::Name("付款".to_owned())), header_row: None, skip: 0 };
     let summary = to_lines(Cursor::new(bytes), &options, &mut out).map_err(|fault| fault.to_string())?;
     let lines = std::str::from_utf8(&out).unwrap().lines();
     Ok((summary, lines.map(|line| serde_json::from_str(line).unwrap()).collect()))

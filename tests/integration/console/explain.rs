@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use fiscwatch::trial::unit_test::written::{Written, written};
+use fiscwatch::trial::unit_test::written::{WrittenTest, written};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, Daemon, run, wait_until};
@@ -32,7 +32,7 @@ fn shipped() -> BTreeMap<String, (String, PathBuf)> {
 }
 
 /// A state in which the events of a test of the pack were judged by one rule, as its test has it.
-fn bed(rule: &str, text: &str, test: &Written) -> (tempfile::TempDir, Daemon) {
+fn bed(rule: &str, text: &str, test: &WrittenTest) -> (tempfile::TempDir, Daemon) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_owned();
     let path = folder.as_path();
@@ -196,7 +196,7 @@ fn shows_the_same(told: &Value, finding: &Value) {
 }
 
 /// Explains events of a test of the pack, and compares that with what the rule found.
-fn compared(rule: &str, text: &str, test: &Written) -> Vec<String> {
+fn compared(rule: &str, text: &str, test: &WrittenTest) -> Vec<String> {
     let (_dir, daemon) = bed(rule, text, test);
     let page = daemon.json(&format!("/api/v1/findings?rule={rule}&limit=1000"));
     let findings = list(&page, "findings");
@@ -236,7 +236,7 @@ fn every_rule_of_the_pack_explains_what_it_found_and_what_it_did_not() {
             .into_iter()
             .filter(|test| !test.events.is_empty() && (test.finds.contains(id) || test.spares.contains(id)))
             .partition(|test| test.finds.contains(id));
-        let small = |tests: Vec<Written>| tests.into_iter().min_by_key(|test| test.events.len());
+        let small = |tests: Vec<WrittenTest>| tests.into_iter().min_by_key(|test| test.events.len());
         work.push((id, text, small(hits).unwrap_or_else(|| panic!("{id} has no test in which it finds"))));
         work.extend(small(misses).map(|test| (id, text, test)));
     }

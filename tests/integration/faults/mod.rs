@@ -18,7 +18,7 @@ use std::{path::Path, process::Command};
 use fiscwatch::{
     event::time::Calendar,
     ledger::report::line_object,
-    store::{Reader, Wanted},
+    store::{CaseQuery, Reader},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +135,7 @@ pub fn stored(dir: &Path) -> State {
         findings.push(body.to_owned());
         Ok(())
     };
-    reader.export_findings(&Wanted::default(), take).unwrap().unwrap();
+    reader.export_findings(&CaseQuery::default(), take).unwrap().unwrap();
     let ledger = reader.ledger(decoder().schema()).unwrap();
     let calendar: &Calendar = &calendar();
     let mut all: Vec<_> = ledger.lines().collect();

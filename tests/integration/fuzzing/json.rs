@@ -9,7 +9,7 @@ use arrow::{
 };
 use fiscwatch::{
     decode::{Decoded, Reading},
-    event::{Column, money::parse_amount, stamp::Unit},
+    event::{Column, money::parse_amount, stamp::StampUnit},
     stream::{Block, Payload, RejectReason},
 };
 use rand::{Rng, RngExt};
@@ -75,7 +75,7 @@ fn messages_are_all_accounted_for() {
 fn change_events_are_all_accounted_for_and_each_is_what_it_is_alone() {
     let seeds = seeds("changes");
     let decode = |payload: Payload| {
-        let reading = Reading::new(None, Unit::default(), None).in_debezium(true);
+        let reading = Reading::new(None, StampUnit::default(), None).in_debezium(true);
         decoder().reading(reading).decode(&[block(payload)], None)
     };
     fuzz("changes", 500, &seeds, |input, _| {

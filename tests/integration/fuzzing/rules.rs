@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler, Sequencer,
+        Committable, Dedup, Engine, EngineError, MemoryTables, Output, OutputDetail, Scheduler, Sequencer,
         Watermark, Windowing,
     },
     evaluate::Evaluator,
@@ -52,7 +52,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
             None,
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
+        record: OutputDetail::Events,
         scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, limits, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 0,

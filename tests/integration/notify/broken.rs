@@ -7,7 +7,7 @@ use fiscwatch::{
     alert::Notification,
     clock::ManualClock,
     event::TimeDelta,
-    notify::{Limits, SendError, Sink, deliver::Delivery},
+    notify::{SendError, Sink, SinkLimits, deliver::Delivery},
     store::Outbox,
     telemetry::Metrics,
 };
@@ -46,7 +46,7 @@ async fn a_send_that_breaks_sends_no_other_twice() {
     let delivery = Delivery {
         name: String::from("boss"),
         sink: Arc::clone(&sink) as _,
-        limits: Limits { concurrency: 4, per_minute: None },
+        limits: SinkLimits { concurrency: 4, per_minute: None },
         outbox: Arc::clone(&outbox),
         news,
         stop: stop.clone(),

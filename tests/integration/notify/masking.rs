@@ -24,7 +24,7 @@ use fiscwatch::{
         sample::sample,
         template::Templates,
     },
-    rule::{Language, Mode, RuleSet},
+    rule::{Language, RuleMode, RuleSet},
     trial::unit_test,
 };
 use parking_lot::Mutex;
@@ -190,7 +190,7 @@ fn tested(rules: &RuleSet) -> (Found, Vec<Map<String, Value>>) {
     for test in report.tests {
         events.extend(test.events);
         // What is in shadow is told as if it were not: one day it is.
-        for finding in test.findings.iter().filter(|finding| finding.mode == Mode::Shadow) {
+        for finding in test.findings.iter().filter(|finding| finding.mode == RuleMode::Shadow) {
             if rules.rules.iter().any(|rule| rule.rule.id == finding.rule_id) {
                 found.take(finding, calendar().parse(&finding.at).unwrap(), rules);
             }

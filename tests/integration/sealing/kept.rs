@@ -5,10 +5,10 @@ use arrow::{
     datatypes::TimestampMicrosecondType,
 };
 use fiscwatch::{
-    engine::{Dedup, Intake, Seen},
+    engine::{Dedup, Intake, Sighting},
     event::{Column, Instant, TimeDelta},
     journal::JournalBlock,
-    store::{Commit, Lookup, Order, Select, Store, StoreError},
+    store::{Commit, Lookup, ReadOrder, Select, Store, StoreError},
 };
 use serde_json::json;
 
@@ -18,13 +18,13 @@ use crate::support::{Bench, decode_lines, desk, lines, payment, run};
 #[test]
 fn retention_deletes_whole_files_that_are_too_old_and_nothing_else() {
     let filled = fill(&stream(4, 3000, 6 * 60_000_000), 60);
-    let all = scan(&filled.history(), &Select::default(), None, Order::Arrival);
+    let all = scan(&filled.history(), &Select::default(), None, ReadOrder::Arrival);
     let times = |batch: &RecordBatch| {
         batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values().to_vec()
     };
     let latest = *times(&all).iter().max().unwrap();
     let done = filled.seal(TimeDelta::ZERO, Some(TimeDelta::days(4)));
-    let kept = scan(&filled.history(), &Select::default(), None, Order::Arrival);
+    let kept = scan(&filled.history(), &Select::default(), None, ReadOrder::Arrival);
     assert_eq!(done.retired_events, (all.num_rows() - kept.num_rows()) as u64);
     assert_eq!(filled.sql::<u64>("SELECT value FROM meta WHERE name = 'retired'"), done.retired_events);
     assert!(done.retired_events > 1000 && kept.num_rows() > 500);
@@ -102,7 +102,7 @@ fn a_damaged_file_is_named_with_what_to_do() {
             assert!(text.starts_with(&head) && text.contains("from a backup"), "{text}");
         };
         let history = filled.history();
-        for order in [Order::Any, Order::Arrival] {
+        for order in [ReadOrder::Any, ReadOrder::Arrival] {
             let mut batches = history.scan(&Select::default(), None, order).unwrap();
             says(&batches.find_map(Result::err).expect("an error"));
             assert!(batches.next().is_none());
@@ -170,7 +170,7 @@ fn events_older_than_the_horizon_are_found_in_files() {
     let mut firsts = std::collections::BTreeMap::new();
     for row in 0..again.events.num_rows() {
         let first = *firsts.entry(ids.value(row)).or_insert(again.contents[row]);
-        let expected = if first == again.contents[row] { Seen::Duplicate } else { Seen::Conflict };
+        let expected = if first == again.contents[row] { Sighting::Duplicate } else { Sighting::Conflict };
         let at = times.value(row);
         let seen =
             dedup.see(ids.value(row), again.ids[row], again.contents[row], Instant::from_micros(at)).unwrap();
@@ -178,11 +178,11 @@ fn events_older_than_the_horizon_are_found_in_files() {
         let seen = dedup
             .see(ids.value(row), again.ids[row], !again.contents[row], Instant::from_micros(at + DAY))
             .unwrap();
-        assert_eq!(seen, Seen::Conflict, "{}", ids.value(row));
+        assert_eq!(seen, Sighting::Conflict, "{}", ids.value(row));
     }
     let new = |dedup: &mut Dedup, id: &str| {
         dedup.see(id, fiscwatch::event::id_hash(id), 77, Instant::from_micros(START)).unwrap()
     };
-    assert_eq!(new(&mut dedup, "never seen"), Seen::New);
-    assert_eq!(new(&mut dedup, "never seen"), Seen::Duplicate);
+    assert_eq!(new(&mut dedup, "never seen"), Sighting::New);
+    assert_eq!(new(&mut dedup, "never seen"), Sighting::Duplicate);
 }

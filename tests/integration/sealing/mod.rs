@@ -15,10 +15,10 @@ use arrow::{
     datatypes::{SchemaRef, TimestampMicrosecondType},
 };
 use fiscwatch::{
-    engine::{Dedup, Seen},
+    engine::{Dedup, Sighting},
     event::{Column, Instant, TimeDelta},
     journal::JournalBlock,
-    store::{Commit, History, SealOptions, Sealer, Sealing, Store},
+    store::{Commit, JournalView, SealOptions, SealReport, Sealer, Store},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -74,7 +74,7 @@ fn fill(events: &[Value], rows: usize) -> Filled {
         let new: Vec<bool> = (0..hashes.len())
             .map(|row| {
                 dedup.see("", hashes[row].0, hashes[row].1, Instant::from_micros(times.value(row))).unwrap()
-                    == Seen::New
+                    == Sighting::New
             })
             .collect();
         let accepted = arrow::compute::filter_record_batch(&decoded.events, &new.clone().into()).unwrap();
@@ -103,9 +103,9 @@ impl Filled {
     }
 
     /// Seals all that can be sealed, and tells the sum of what was done.
-    fn seal(&self, after: TimeDelta, retain: Option<TimeDelta>) -> Sealing {
+    fn seal(&self, after: TimeDelta, retain: Option<TimeDelta>) -> SealReport {
         let mut sealer = self.sealer(after, retain);
-        let mut sum = Sealing::default();
+        let mut sum = SealReport::default();
         while let Some(done) = sealer.step().unwrap() {
             sum.blocks += done.blocks;
             sum.events += done.events;
@@ -117,8 +117,8 @@ impl Filled {
         sum
     }
 
-    fn history(&self) -> History {
-        History::open(self.path(), &self.schema).unwrap()
+    fn history(&self) -> JournalView {
+        JournalView::open(self.path(), &self.schema).unwrap()
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -1,7 +1,7 @@
 //! Runs that seal, are killed while they do, and open what older versions sealed.
 
 use arrow::array::AsArray;
-use fiscwatch::store::{History, Order, Select};
+use fiscwatch::store::{JournalView, ReadOrder, Select};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -76,8 +76,8 @@ fn killed_while_it_seals_it_ends_where_an_undisturbed_run_ends() {
         }
         assert!(run_once(&bench).wait().unwrap().success());
         assert_eq!(bench.state(), expected, "after {killed} kills, seed {seed}");
-        let history = History::open(&bench.path().join("state"), decoder().schema()).unwrap();
-        let ids = scan(&history, &Select::default(), Some(&[0]), Order::Arrival);
+        let history = JournalView::open(&bench.path().join("state"), decoder().schema()).unwrap();
+        let ids = scan(&history, &Select::default(), Some(&[0]), ReadOrder::Arrival);
         let ids: std::collections::BTreeSet<_> = ids.column(0).as_string_view().iter().flatten().collect();
         assert_eq!(ids.len() as u64, history.events().unwrap(), "an event twice");
     }

@@ -10,7 +10,7 @@ use arrow::{
 use datafusion::prelude::SessionContext;
 use fiscwatch::{
     event::{Column, EventType, Instant, TimeDelta},
-    store::{History, JournalTable, Order, Select},
+    store::{JournalTable, JournalView, ReadOrder, Select},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,10 +18,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{fill, stream};
 
 pub(super) fn scan(
-    history: &History,
+    history: &JournalView,
     select: &Select,
     projection: Option<&[usize]>,
-    order: Order,
+    order: ReadOrder,
 ) -> RecordBatch {
     let batches: Vec<_> = history.scan(select, projection, order).unwrap().collect::<Result<_, _>>().unwrap();
     concat_batches(&history.scan_schema(projection).unwrap(), &batches).unwrap()
@@ -46,7 +46,7 @@ fn sorted(batch: &RecordBatch) -> RecordBatch {
 fn a_scan_gives_the_accepted_events_whatever_is_sealed() {
     // Some days in many pieces, some events late by days.
     let filled = fill(&stream(1, 6000, 3 * 60_000_000), 150);
-    let before = scan(&filled.history(), &Select::default(), None, Order::Arrival);
+    let before = scan(&filled.history(), &Select::default(), None, ReadOrder::Arrival);
     assert_eq!(in_order(&before), filled.accepted);
     // From nearly nothing to nearly all.
     let mut sealed = 0;
@@ -56,9 +56,9 @@ fn a_scan_gives_the_accepted_events_whatever_is_sealed() {
         sealed += done.events;
         let history = filled.history();
         assert_eq!(history.events().unwrap(), filled.accepted.num_rows() as u64);
-        let after = scan(&history, &Select::default(), None, Order::Arrival);
+        let after = scan(&history, &Select::default(), None, ReadOrder::Arrival);
         assert_eq!(after, before, "{days} days");
-        assert_eq!(sorted(&scan(&history, &Select::default(), None, Order::Any)), before, "{days} days");
+        assert_eq!(sorted(&scan(&history, &Select::default(), None, ReadOrder::Any)), before, "{days} days");
     }
     assert_eq!(sealed, filled.sql::<u64>("SELECT sum(events) FROM sealed"));
     assert!(filled.sql::<u64>("SELECT count(*) FROM journal") > 0, "the last day is not complete");
@@ -71,7 +71,7 @@ fn selections_are_exact() {
     let filled = fill(&stream(2, 4000, 5 * 60_000_000), 90);
     filled.seal(TimeDelta::days(4), None);
     let history = filled.history();
-    let all = scan(&history, &Select::default(), None, Order::Arrival);
+    let all = scan(&history, &Select::default(), None, ReadOrder::Arrival);
     let times = all.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().clone();
     let arrivals = all.column(all.num_columns() - 1).as_primitive::<Int64Type>().clone();
     let types = all.column(Column::Type.index()).as_string_view().clone();
@@ -101,8 +101,8 @@ fn selections_are_exact() {
             })
             .collect();
         let expected = arrow::compute::filter_record_batch(&projected, &selected.into()).unwrap();
-        assert_eq!(scan(&history, &select, Some(&columns), Order::Arrival), expected, "{select:?}");
-        assert_eq!(sorted(&scan(&history, &select, Some(&columns), Order::Any)), expected, "{select:?}");
+        assert_eq!(scan(&history, &select, Some(&columns), ReadOrder::Arrival), expected, "{select:?}");
+        assert_eq!(sorted(&scan(&history, &select, Some(&columns), ReadOrder::Any)), expected, "{select:?}");
     }
 }
 
@@ -111,12 +111,12 @@ fn a_snapshot_survives_compaction_and_retention() {
     let filled = fill(&stream(3, 3000, 6 * 60_000_000), 60);
     filled.seal(TimeDelta::days(6), None);
     let history = filled.history();
-    let before = scan(&history, &Select::default(), None, Order::Arrival);
+    let before = scan(&history, &Select::default(), None, ReadOrder::Arrival);
     let files = filled.files();
-    let late = history.scan(&Select::default(), None, Order::Arrival).unwrap();
+    let late = history.scan(&Select::default(), None, ReadOrder::Arrival).unwrap();
     let done = filled.seal(TimeDelta::ZERO, Some(TimeDelta::days(3)));
     assert!(done.blocks > 0 && done.retired_files > 0, "{done:?}");
-    assert_eq!(scan(&history, &Select::default(), None, Order::Arrival), before);
+    assert_eq!(scan(&history, &Select::default(), None, ReadOrder::Arrival), before);
     let read: usize = late.map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(read, before.num_rows());
     assert!(files.iter().all(|file| file.exists()), "a file went while somebody read it");

@@ -7,8 +7,8 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, History, MemoryTables, Noted, Originals, Output, PortError,
-        Record, Scheduler, Sequencer, Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, History, MemoryTables, Noted, Originals, Output,
+        OutputDetail, PortError, Scheduler, Sequencer, Watermark, Windowing,
     },
     evaluate::Evaluator,
     event::{EventType, Instant, TimeDelta},
@@ -89,7 +89,7 @@ pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: O
     let decoder = Arc::new(Decoder::new(Arc::clone(&calendar)));
     let schema = Arc::clone(decoder.schema());
     // Queries read what is kept in tables; without them, windows that a reload brings are filled from blocks.
-    let record = if plan.rules == Set::Schedules { Record::Events } else { Record::Journal };
+    let record = if plan.rules == Set::Schedules { OutputDetail::Events } else { OutputDetail::Journal };
     let mut collected = Collected {
         schema,
         kept: Arc::clone(&kept),

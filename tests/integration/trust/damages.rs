@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 
-use fiscwatch::store::{History, Outcome, Store};
+use fiscwatch::store::{CheckOutcome, JournalView, Store};
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 
 use super::state::full;
@@ -140,11 +140,11 @@ impl Table {
 fn told(state: &Path) -> [String; 2] {
     let decoder = decoder();
     let schema = decoder.schema();
-    let verified = History::open(state, schema).and_then(|history| history.verify(schema));
+    let verified = JournalView::open(state, schema).and_then(|history| history.verify(schema));
     let verified = verified.map_or_else(
         |error| error.to_string(),
         |checks| {
-            let failed = checks.into_iter().filter(|check| check.outcome == Outcome::Failed);
+            let failed = checks.into_iter().filter(|check| check.outcome == CheckOutcome::Failed);
             failed.flat_map(|check| check.problems).collect::<Vec<_>>().join("\n")
         },
     );

@@ -6,8 +6,8 @@ use fiscwatch::{
     access::{Actor, LinkKey},
     alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
     event::Instant,
-    rule::{Language, manifest::Manifest},
-    store::{Accounts, Audit, Cases, External, Incoming, RuleSets},
+    rule::{Language, manifest::RuleManifest},
+    store::{Accounts, Audit, Cases, External, RuleSets, Upload},
 };
 use serde_json::json;
 
@@ -129,7 +129,7 @@ fn answered(bench: &Bench, ids: &[String]) {
         let mut cases = Cases::open(&state).unwrap();
         let sent = cases.act(id, &order, &desk, now).unwrap();
         let token = LinkKey::of(&state).token(id, sent.inquiry.unwrap().at).unwrap();
-        let mut file = Incoming::begin(&state, 1000).unwrap();
+        let mut file = Upload::begin(&state, 1000).unwrap();
         file.add(format!("receipt {id}").as_bytes()).unwrap();
         let file = file.finish("receipt.txt").unwrap();
         cases.answer(&token, (String::from("见附件"), String::new()), &[file], &desk, now).unwrap();
@@ -162,7 +162,7 @@ fn proposed(bench: &Bench) {
             BTreeMap::from([(String::from("limit"), json!(limit))]),
         )]);
         let manifest =
-            Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
+            RuleManifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
         sets.propose((&manifest, Some(&params)), "from the lab", &by, Instant::from_micros(1)).unwrap();
     }
     for id in ["one", "two"] {

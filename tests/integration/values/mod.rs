@@ -16,7 +16,7 @@ use arrow::{
 use datafusion::parquet::arrow::ArrowWriter;
 use fiscwatch::{
     decode::{Decoded, Decoder, Reading},
-    event::{schema::field, stamp::Unit},
+    event::{schema::field, stamp::StampUnit},
     source::{Chunks, Format},
     stream::Payload,
 };
@@ -64,7 +64,7 @@ const NOTHING: &str = "∅";
 
 fn site() -> Reading {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    Reading::new(Some(zone), Unit::ExcelDays, Some(&["待补".to_owned()]))
+    Reading::new(Some(zone), StampUnit::ExcelDays, Some(&["待补".to_owned()]))
 }
 
 fn decoder(reading: Reading) -> Decoder {

@@ -1,9 +1,9 @@
 //! The alerts that a test expects against those that its findings were filed in.
 
 use super::{
-    super::{expect::ExpectedAlert, play::Columns},
+    super::{expect::ExpectedAlert, play::FindingSchemas},
     column_difference,
-    list::Lists,
+    list::ListComparison,
     pairs, shown, written,
 };
 use crate::say;
@@ -13,9 +13,9 @@ use crate::{alert::Alert, event::time::Calendar};
 pub(crate) fn compare(
     expected: &[ExpectedAlert],
     found: &[Alert],
-    (columns, calendar): (&Columns, &Calendar),
+    (columns, calendar): (&FindingSchemas, &Calendar),
 ) -> String {
-    let lists = Lists {
+    let lists = ListComparison {
         expected,
         found,
         alike: &|expected: &ExpectedAlert, alert: &Alert| {
@@ -63,7 +63,7 @@ impl ExpectedAlert {
 fn differences(
     expected: &ExpectedAlert,
     alert: &Alert,
-    columns: &Columns,
+    columns: &FindingSchemas,
     calendar: &Calendar,
 ) -> Vec<String> {
     let mut differences = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::say;
 
 /// Both lists, and how their items are compared and named.
-pub(crate) struct Lists<'a, E, F> {
+pub(crate) struct ListComparison<'a, E, F> {
     pub expected: &'a [E],
     pub found: &'a [F],
     /// Whether both are about the same, so that their differences are worth telling.
@@ -18,7 +18,7 @@ pub(crate) struct Lists<'a, E, F> {
     pub describe: &'a dyn Fn(&F) -> String,
 }
 
-impl<E, F> Lists<'_, E, F> {
+impl<E, F> ListComparison<'_, E, F> {
     /// What is not as expected; empty if everything is. The titles stand above what is missing and what is too much.
     pub(crate) fn compare(&self, missing_title: &str, surplus_title: &str) -> String {
         let mut text = String::new();

@@ -9,12 +9,12 @@ use arrow::datatypes::DataType;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use list::Lists;
+use list::ListComparison;
 
 use super::{
-    expect::{Balances, Expected, Moment, Wanted},
-    play::Outcome,
-    read::Case,
+    expect::{Expected, ExpectedBalances, ExpectedMoment, ExpectedValue},
+    play::TestOutcome,
+    read::RuleTest,
 };
 use crate::{
     diagnostic::suggest,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What is not as a test expects it to be at its end.
-pub(crate) fn at_the_end(case: &Case, outcome: &Outcome) -> String {
+pub(crate) fn at_the_end(case: &RuleTest, outcome: &TestOutcome) -> String {
     let mut text = String::new();
     if let Some(expected) = &case.expect {
         findings(expected, outcome, &mut text);
@@ -39,7 +39,7 @@ pub(crate) fn at_the_end(case: &Case, outcome: &Outcome) -> String {
 }
 
 /// What is not as a test expects it to be at a moment, given what was found and paid up to then.
-pub(crate) fn at_moment(moment: &Moment, until: &Outcome) -> String {
+pub(crate) fn at_moment(moment: &ExpectedMoment, until: &TestOutcome) -> String {
     let mut text = String::new();
     if let Some(expected) = &moment.expect {
         findings(expected, until, &mut text);
@@ -51,7 +51,7 @@ pub(crate) fn at_moment(moment: &Moment, until: &Outcome) -> String {
     text
 }
 
-fn balances(expected: &Balances, ledger: &Ledger, text: &mut String) {
+fn balances(expected: &ExpectedBalances, ledger: &Ledger, text: &mut String) {
     for (id, wanted) in expected {
         let Some((line, _)) = ledger.line(&id.text) else {
             let hint = suggest(&id.text, ledger.lines().map(|(line, _)| &*line.id));
@@ -93,8 +93,8 @@ fn balance(line: &Line, name: &str) -> Option<String> {
     Some(format_cents(cents))
 }
 
-fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
-    let lists = Lists {
+fn findings(expected: &[Expected], outcome: &TestOutcome, text: &mut String) {
+    let lists = ListComparison {
         expected,
         found: &outcome.findings,
         alike: &|expected: &Expected, found: &Finding| expected.is_about(found),
@@ -137,7 +137,7 @@ fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
 }
 
 /// What a finding has otherwise than expected.
-fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec<String> {
+fn differences(expected: &Expected, finding: &Finding, outcome: &TestOutcome) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differ = |name: &str, wanted: &str, found: &str| {
         differences.push(say!("{name}: expected {wanted}, found {found}", name, wanted, found));
@@ -179,7 +179,7 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
 /// What a finding shows in a column, if that is not what is wanted.
 fn column_difference(
     name: &str,
-    wanted: &Wanted,
+    wanted: &ExpectedValue,
     found: &Map<String, Value>,
     data_type: Option<&DataType>,
     calendar: &Calendar,
@@ -189,7 +189,7 @@ fn column_difference(
         return Some(say!("no such column (there are {names})", names = names.join(", ")));
     };
     let text = match wanted {
-        Wanted::Text(text) => Some(text.as_str()),
+        ExpectedValue::Text(text) => Some(text.as_str()),
         _ => None,
     };
     let same = match data_type {
@@ -197,39 +197,40 @@ fn column_difference(
         Some(DataType::Decimal128(..)) => same_number(wanted, value),
         Some(DataType::Timestamp(..)) => {
             let instant = |text: Option<&str>| calendar.parse(text?).ok();
-            instant(text) == instant(value.as_str()) && (instant(text).is_some() || *wanted == Wanted::Null)
+            instant(text) == instant(value.as_str())
+                && (instant(text).is_some() || *wanted == ExpectedValue::Null)
         }
         _ => same_text(wanted, value),
     };
     (!same).then(|| written(value))
 }
 
-fn same_number(wanted: &Wanted, found: &Value) -> bool {
+fn same_number(wanted: &ExpectedValue, found: &Value) -> bool {
     let number = |text: &str| text.parse::<Decimal>().ok();
     match (wanted, found) {
-        (Wanted::Text(wanted), Value::String(found)) => {
+        (ExpectedValue::Text(wanted), Value::String(found)) => {
             number(wanted).is_some() && number(wanted) == number(found)
         }
         _ => same_text(wanted, found),
     }
 }
 
-fn same_text(wanted: &Wanted, found: &Value) -> bool {
+fn same_text(wanted: &ExpectedValue, found: &Value) -> bool {
     match (wanted, found) {
-        (Wanted::Null, found) => found.is_null(),
-        (Wanted::List(wanted), Value::Array(found)) => {
+        (ExpectedValue::Null, found) => found.is_null(),
+        (ExpectedValue::List(wanted), Value::Array(found)) => {
             wanted.iter().eq(found.iter().filter_map(Value::as_str))
         }
-        (Wanted::Text(wanted), found) => !found.is_null() && *wanted == written(found),
-        (Wanted::List(_), _) => false,
+        (ExpectedValue::Text(wanted), found) => !found.is_null() && *wanted == written(found),
+        (ExpectedValue::List(_), _) => false,
     }
 }
 
-fn shown(wanted: &Wanted) -> String {
+fn shown(wanted: &ExpectedValue) -> String {
     match wanted {
-        Wanted::Null => String::from("null"),
-        Wanted::Text(text) => text.clone(),
-        Wanted::List(items) => format!("[{}]", items.join(", ")),
+        ExpectedValue::Null => String::from("null"),
+        ExpectedValue::Text(text) => text.clone(),
+        ExpectedValue::List(items) => format!("[{}]", items.join(", ")),
     }
 }
 

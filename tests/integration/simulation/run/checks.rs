@@ -8,7 +8,7 @@ use fiscwatch::{
     event::{money::format_scaled, number::format_number},
     finding::Finding,
     ledger::Ledger,
-    store::{Reader as StoreReader, RejectFilter, StoreError, Wanted},
+    store::{CaseQuery, Reader as StoreReader, RejectFilter, StoreError},
 };
 
 use super::{
@@ -105,7 +105,7 @@ impl Run {
             bodies.insert(body.to_owned());
             Ok::<_, String>(())
         };
-        reader.export_findings(&Wanted::default(), take).map_err(fail)??;
+        reader.export_findings(&CaseQuery::default(), take).map_err(fail)??;
         let (journal, accepted, plain, blocks, torn) = {
             let ground = lock(&self.ground);
             let model = &ground.model;
@@ -147,7 +147,8 @@ impl Run {
     /// The ticks that the state has noted.
     fn ticks(&self) -> Result<Vec<Ticked>, String> {
         let schema = Arc::clone(Decoder::new(calendar()).schema());
-        let history = fiscwatch::store::History::open(&self.state(), &schema).map_err(|e| e.to_string())?;
+        let history =
+            fiscwatch::store::JournalView::open(&self.state(), &schema).map_err(|e| e.to_string())?;
         let ticks = history.ticks().map_err(|e| e.to_string())?;
         ticks.ok_or_else(|| String::from("the state has noted no ticks"))
     }
@@ -156,7 +157,8 @@ impl Run {
     fn check_journal(&self, accepted: &[String]) -> Result<(), String> {
         use arrow::array::AsArray;
         let schema = Arc::clone(Decoder::new(calendar()).schema());
-        let history = fiscwatch::store::History::open(&self.state(), &schema).map_err(|e| e.to_string())?;
+        let history =
+            fiscwatch::store::JournalView::open(&self.state(), &schema).map_err(|e| e.to_string())?;
         let mut ids = Vec::new();
         let take = &mut |batch: &arrow::record_batch::RecordBatch, _: &[_]| {
             let column = batch.column(fiscwatch::event::Column::EventId.index()).as_string_view();
