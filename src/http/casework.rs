@@ -75,7 +75,6 @@ pub(crate) fn cents(text: &str) -> Result<Cents, String> {
 /// What a second officer decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = Verdict)]
 pub(crate) enum ReviewVerdict {
     /// It is done as it was proposed.
     Approve,

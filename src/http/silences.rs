@@ -179,7 +179,6 @@ pub(crate) async fn expire(
 /// Matchers to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Trial)]
 pub(crate) struct MatcherTrial {
     /// Matchers such as `rule="large-cash"`; all must match.
     matchers: Vec<String>,

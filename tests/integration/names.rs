@@ -42,3 +42,23 @@ fn types_that_others_can_name_are_seen() {
     let code = "pub struct A;\npub(crate) enum B {}\nstruct C;\npub(super) struct D;\npub(crate) struct ListArgs {}\n    type E = u8;\n";
     assert_eq!(types(code), ["A", "B"]);
 }
+
+/// Of two schemas with one name, the description of the API has one: whoever generates a client from it sends the wrong body.
+#[test]
+fn a_schema_of_the_api_has_a_name_of_its_own() {
+    let declared = Regex::new(
+        r"#\[derive\(([^)]*)\)\]\s*((?:#\[[^\]]*\]\s*|///[^\n]*\n\s*)*)pub(?:\([^)]*\))? (?:struct|enum) (\w+)",
+    )
+    .unwrap();
+    let renamed = Regex::new(r"schema\([^)]*as = (\w+)").unwrap();
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        for found in declared.captures_iter(&text).filter(|found| found[1].contains("ToSchema")) {
+            let name = renamed.captures(&found[2]).map_or(found[3].to_owned(), |name| name[1].to_owned());
+            places.entry(name).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(places.len() > 150, "only {} schemas are read", places.len());
+    let shared: Vec<_> = places.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(shared.is_empty(), "{shared:#?}");
+}
