@@ -24,7 +24,7 @@ pub struct Committable {
     pub journal: Option<JournalBlock>,
     /// What is kept of the accepted events, where nothing else keeps them for schedules.
     pub events: Option<KeptEvents>,
-    /// The accepted events themselves and their types, in order, for whoever asked for [`super::Record::Whole`].
+    /// The accepted events themselves and their types, in order, for whoever asked for [`super::OutputDetail::Whole`].
     pub whole: Option<(RecordBatch, Vec<EventType>)>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
