@@ -145,11 +145,16 @@ def daemon(work):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = pathlib.Path(work, "idle.yaml")
-    config.write_text(f"state: {{ dir: {work}/idle }}\nrules: {{ paths: [{ROOT}/rules] }}\nhttp: {{ listen: 127.0.0.1:{port} }}\n")
-    with subprocess.Popen([BINARY, "run", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    told(BINARY, "generate", "--payments", 1000, "--out", work)
+    places = {"HTTP__LISTEN": f"127.0.0.1:{port}", "RULES__PATHS": f'["{ROOT}/rules"]', "STATE__DIR": f"{work}/state"}
+    # As the systemd unit has it.
+    environment = {**os.environ, "MIMALLOC_ALLOW_THP": "0", **{f"FISCWATCH_{name}": value for name, value in places.items()}}
+    command = [BINARY, "run", "--config", f"{work}/fiscwatch.yaml"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             for _ in range(600):
+                if process.poll() is not None:
+                    raise RuntimeError(f"the daemon ended with {process.returncode}")
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready").read()
                     break
