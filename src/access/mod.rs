@@ -78,7 +78,7 @@ impl User {
 /// A token, without its secret.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// What it is told by where the secret must not be.
+    /// Names it in lists and in the log, where its secret must not stand.
     pub id: String,
     /// What it is for.
     pub name: String,

@@ -35,7 +35,7 @@ impl SecretDigest {
 
 /// A token that was just made. Its text is shown once, and `Debug` does not show it.
 pub struct NewToken {
-    /// What it is told by where the secret must not be.
+    /// Names it in lists and in the log, where its secret must not stand.
     pub id: String,
     /// What is kept of it.
     pub digest: SecretDigest,

@@ -14,7 +14,7 @@ pub(crate) const OF_ONE: usize = 16;
 /// A session, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// What it is told by where the secret must not be.
+    /// Names it in lists and in the log, where its secret must not stand.
     pub id: String,
     /// The name of the user who logged in.
     pub user: String,

@@ -10,7 +10,7 @@ use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    daemon::{Shared, blocking},
+    daemon::{Shared, run_blocking},
     say,
     store::{LogMover, StoreError},
 };
@@ -64,7 +64,7 @@ async fn keep_short(
             continue;
         }
         seen = commits;
-        let (moved, back) = blocking(move || (mover.step(), mover)).await;
+        let (moved, back) = run_blocking(move || (mover.step(), mover)).await;
         mover = back;
         let Err(error) = moved else { continue };
         shared.metrics.log_errors.inc();

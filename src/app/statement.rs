@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    daemon::{Shared, blocking},
+    daemon::{Shared, run_blocking},
     event::event_schema,
     http::day_span,
     store::{DayStatement, JournalView},
@@ -19,7 +19,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let asked = Arc::clone(&shared);
-        match blocking(move || of_yesterday(&asked)).await {
+        match run_blocking(move || of_yesterday(&asked)).await {
             Ok(statement) => gauge(&shared, &statement),
             Err(why) => tracing::warn!(why, "the completeness statement of yesterday cannot be made"),
         }

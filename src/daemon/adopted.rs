@@ -36,7 +36,7 @@ pub fn with_adopted(mut config: Config) -> Result<Config, Vec<Diagnostic>> {
         }
         Err(error) => Err(error),
     };
-    let wrong = |error: StoreError| vec![Diagnostic::of_file(&say!("the state"), error.to_string(), None)];
+    let wrong = |error: StoreError| vec![Diagnostic::of_itself(error.to_string())];
     set_adopted(&mut config, &params.map_err(wrong)?);
     set_agreed_rows(&mut config).map_err(wrong)?;
     Ok(config)

@@ -34,7 +34,7 @@ pub(crate) use adopted::{NotInForce, changed_rules, excepted_rules, put_into_for
 pub use asker::Asker;
 pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
-pub(crate) use blocking::blocking;
+pub(crate) use blocking::run_blocking;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{ForecastCache, LineForecast, LineForecasts, MakeForecasts, Outlook};
 pub use gate::Gate;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{IngestError, POSTED, Shared, audit_key::signing_key, blocking, lists, waiting};
+use super::{IngestError, POSTED, Shared, audit_key::signing_key, lists, run_blocking, waiting};
 use crate::{
     approval::{self, Kind, Matter, Office, action, check_signed},
     config::Config,
@@ -95,7 +95,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, stop: CancellationToken) {
 async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let dir = shared.state_dir.clone();
     let read = move || Cases::open_read_only(&dir)?.matters_to_carry_out();
-    for matter in blocking(read).await? {
+    for matter in run_blocking(read).await? {
         let (ok, outcome) = match effect(shared, &matter).await {
             Effect::InForce(outcome) => (true, outcome),
             Effect::Failed(why) => (false, why),
@@ -126,7 +126,7 @@ async fn round(shared: &Arc<Shared>) -> Result<(), StoreError> {
             }
             Ok::<(), StoreError>(())
         };
-        blocking(note).await?;
+        run_blocking(note).await?;
     }
     Ok(())
 }

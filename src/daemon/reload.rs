@@ -297,7 +297,7 @@ pub(super) fn configured_rules_with(
     let mut config = written_configuration(shared)?;
     config.state_dir.clone_from(&shared.state_dir);
     set_adopted(&mut config, params);
-    let wrong = |error: StoreError| vec![Diagnostic::of_file(&say!("the state"), error.to_string(), None)];
+    let wrong = |error: StoreError| vec![Diagnostic::of_itself(error.to_string())];
     set_agreed_rows(&mut config).map_err(wrong)?;
     load_rules(&config)
 }

@@ -37,11 +37,18 @@ impl Diagnostic {
     pub fn of_file(file: &str, message: impl Into<String>, hint: Option<String>) -> Self {
         Self { file: file.to_owned(), line: 0, column: 0, message: message.into(), hint }
     }
+
+    /// A message that says itself what it is about.
+    pub(crate) fn of_itself(message: String) -> Self {
+        Self::of_file("", message, None)
+    }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line == 0 {
+        if self.file.is_empty() {
+            f.write_str(&self.message)?;
+        } else if self.line == 0 {
             write!(f, "{}: {}", self.file, self.message)?;
         } else {
             write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;

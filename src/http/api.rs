@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::decide::OnUnavailable,
-    daemon::Shared,
+    daemon::{Shared, run_blocking},
     diagnostic::Diagnostic,
     evaluate::{condition::RuleCounts, schedule::PassedTick},
     event::Instant,
@@ -266,8 +266,12 @@ fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
     responses((status = 200, description = "The daemon", body = DaemonStatus)))]
 pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<DaemonStatus> {
     let read = Arc::clone(&shared);
-    let passed = tokio::task::spawn_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
-    let passed = passed.ok().and_then(Result::ok).unwrap_or_default();
+    let passed = run_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
+    // The status is asked for when something is wrong: it answers without them then.
+    let passed = passed.unwrap_or_else(|error| {
+        tracing::warn!("the status lacks the ticks that were passed: {error}");
+        Vec::new()
+    });
     let totals = *shared.totals.lock();
     let counts = shared.rule_counts.lock();
     let error = |c: &RuleCounts| RuleError { errors: c.errors, last_error: c.last_error.clone() };

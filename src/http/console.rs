@@ -328,12 +328,15 @@ mod tests {
     fn files_are_packed_and_sent_once() {
         let [page, worker, script] = FILES;
         let console = Console::new(page, &[worker], &[File { brotli: b"packed", ..script }]);
+        let is_packed = || console.assets[0].gzip.get().is_some();
         let plain = console.assets[0].answer(&headers(&[]), "no-cache");
         assert!(plain.headers().get(header::CONTENT_ENCODING).is_none());
         let accepts = [(header::ACCEPT_ENCODING, "br;q=0, gzip;q=0.8")];
         let best = console.assets[0].answer(&headers(&[(header::ACCEPT_ENCODING, "gzip, deflate, br")]), "");
         assert_eq!(best.headers()[header::CONTENT_ENCODING], "br");
+        assert!(!is_packed(), "nobody has asked for it");
         let packed = console.assets[0].answer(&headers(&accepts), "no-cache");
+        assert!(is_packed());
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
         let tags = [&plain, &packed, &best]
             .map(|answer| answer.headers()[header::ETAG].to_str().unwrap().to_owned());

@@ -44,8 +44,7 @@ pub(crate) struct How {
 
 /// The applications to be decided. A single application, a list of them, or JSON Lines will do as well.
 #[derive(ToSchema)]
-// It describes what is read by hand below.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "it describes what is read by hand below")]
 pub(crate) struct DecideBody {
     /// As events are posted; `type` may be left out.
     #[schema(value_type = Vec<Object>)]

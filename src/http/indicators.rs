@@ -38,8 +38,7 @@ pub(crate) struct IndicatorFilter {
 /// 绩效指标 as it was stated last; numbers and the achievement are text.
 #[derive(ToSchema)]
 #[schema(as = Indicator)]
-// It describes what `ledger::report` writes.
-#[allow(dead_code, clippy::struct_field_names)]
+#[expect(dead_code, reason = "it describes what `ledger::report` writes")]
 pub(crate) struct IndicatorBody {
     indicator_id: String,
     indicator_name: Option<String>,

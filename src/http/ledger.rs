@@ -30,8 +30,7 @@ use crate::{
 /// 预算指标 with every balance; money is text with two decimals, ratios are text too.
 #[derive(ToSchema)]
 #[schema(as = BudgetLine)]
-// It describes what `ledger::report` writes.
-#[allow(dead_code, clippy::struct_field_names)]
+#[expect(dead_code, clippy::struct_field_names, reason = "it describes what `ledger::report` writes")]
 pub(crate) struct BudgetLine {
     budget_line_id: String,
     /// Whether a budget action approved it.
@@ -74,8 +73,7 @@ pub(crate) struct BudgetLine {
 /// The sums of several lines: money as text with two decimals.
 #[derive(ToSchema)]
 #[schema(as = BudgetSums)]
-// It describes what `ledger::report` writes.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "it describes what `ledger::report` writes")]
 pub(crate) struct BudgetSums {
     total: String,
     executed: String,

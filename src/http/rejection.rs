@@ -73,7 +73,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)] // only what is wrong with it is looked at
+    #[expect(dead_code, reason = "only what is wrong with it is looked at")]
     struct Asked {
         who: String,
         deadline: Option<u32>,

@@ -270,8 +270,23 @@ pub(crate) fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
         Some(SystemIoFailure) => StoreError::Unsure { path, error: error.to_string() },
         Some(ReadOnly | PermissionDenied) => StoreError::ReadOnly(path),
         Some(CannotOpen) => StoreError::Directory { error: cannot_open(dir), path },
+        None if is_unreadable(&error) => StoreError::Corrupt {
+            path,
+            what: say!(
+                "a value in the database is not as fiscwatch writes it; `fiscwatch state verify` names the table"
+            ),
+        },
         _ => StoreError::Database { path, error },
     }
+}
+
+/// Whether a row was found whose value is none of what is written there.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    )
 }
 
 /// Why the database cannot be opened: `SQLite` does not say, so it is tried once more. It needs more files beside it.

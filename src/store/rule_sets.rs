@@ -5,17 +5,17 @@ mod matters;
 
 use std::{collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use serde_json::Value;
 
 use super::{
     AccountError, Cases, Store, StoreError,
+    alerts::from_json,
     approvals::{self, Judgement},
     audit::{self, AuditedAction, DONE},
     checksums::{self, Summed},
     named::insert,
 };
-use adopted::{params, unreadable};
 pub(super) use matters::follow;
 use matters::{KINDS, in_force, matter_of, wish};
 
@@ -343,15 +343,18 @@ fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Propo
 }
 
 fn set(row: &Row<'_>) -> rusqlite::Result<ProposedSet> {
-    let text: String = row.get("manifest")?;
+    let params = match row.get_ref("params")? {
+        ValueRef::Null => None,
+        _ => Some(from_json(row, "params")?),
+    };
     let (at, who): (Option<Instant>, Option<String>) = (row.get("approved_at")?, row.get("approved_by")?);
     Ok(ProposedSet {
         digest: row.get("digest")?,
-        manifest: RuleManifest::read(&text).ok_or_else(|| unreadable("a manifest that is none".into()))?,
+        manifest: from_json(row, "manifest")?,
         reason: row.get("reason")?,
         proposed_at: row.get("proposed_at")?,
         proposed_by: row.get("proposed_by")?,
         approved: at.zip(who),
-        params: row.get::<_, Option<String>>("params")?.map(|text| params(&text)).transpose()?,
+        params,
     })
 }

@@ -27,6 +27,9 @@ fn constants_that_cannot_be_read_are_an_error() {
     assert_eq!(RuleSets::open_read_only(state.path()).unwrap().adopted().unwrap(), params);
     database.execute("UPDATE rule_params SET params = '{'", []).unwrap();
     let sets = RuleSets::open_read_only(state.path()).unwrap();
-    assert!(sets.adopted().is_err());
-    assert!(sets.find(&digest).is_err());
+    for error in [sets.adopted().unwrap_err(), sets.find(&digest).unwrap_err()] {
+        let told = error.to_string();
+        assert!(told.contains("a value in the database is not as fiscwatch writes it"), "{told}");
+        assert!(told.contains("is damaged") && told.contains("Restore a backup"), "{told}");
+    }
 }

@@ -192,7 +192,7 @@ const LONGER: &[(&str, usize)] = &[
     ("src/cli/alerts/show.rs", 405),
     ("src/config/resolve.rs", 452),
     ("src/decode/mapped/mod.rs", 414),
-    ("src/http/decide.rs", 470),
+    ("src/http/decide.rs", 469),
     ("src/http/events.rs", 407),
     ("src/rule/load.rs", 447),
     ("src/rule/query.rs", 427),

@@ -1,13 +1,13 @@
 //! Constants that came from the rule lab, and that people agreed on.
 
-use rusqlite::{OptionalExtension, named_params, types::Type};
+use rusqlite::{OptionalExtension, named_params};
 
 use super::{LabParams, RuleSets, matters::in_force, tell};
 use crate::{
     access::Actor,
     event::Instant,
     say,
-    store::{AccountError, StoreError, checksums},
+    store::{AccountError, StoreError, alerts::from_json, checksums},
 };
 
 impl RuleSets {
@@ -18,8 +18,9 @@ impl RuleSets {
     pub fn adopted(&self) -> Result<LabParams, StoreError> {
         let sql = "SELECT params FROM rule_params JOIN rule_sets USING (digest)
              WHERE adopted_at IS NOT NULL AND approved_at IS NOT NULL ORDER BY adopted_at DESC LIMIT 1";
-        let text: Option<String> = self.cases.read(|c| c.query_row(sql, [], |row| row.get(0)).optional())?;
-        text.map_or_else(|| Ok(LabParams::default()), |text| self.cases.read(|_| params(&text)))
+        // Without what people agreed on, other rules would be in force: what cannot be read is an error.
+        let adopted = self.cases.read(|c| c.query_row(sql, [], |row| from_json(row, "params")).optional())?;
+        Ok(adopted.unwrap_or_default())
     }
 
     /// Notes that the constants of an approved set come into force, or with `None` that they do not after all. When it was
@@ -52,13 +53,4 @@ impl RuleSets {
         })?;
         before.map_err(AccountError::Refused)
     }
-}
-
-pub(super) fn unreadable(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why)
-}
-
-/// Constants that people agreed on. What cannot be read was not written by us: without them other rules would be in force.
-pub(super) fn params(text: &str) -> rusqlite::Result<LabParams> {
-    serde_json::from_str(text).map_err(|error| unreadable(error.into()))
 }
