@@ -118,6 +118,9 @@ type Concluding = Working<Result<Committable, EngineError>>;
 
 /// Batches that one transaction takes at most.
 const GROUP: usize = 32;
+/// Pieces between the windows and the commit. Those of the stream have their room (`feed.rs`); there are more where rules are
+/// due for many ticks, or where many ask while one is evaluated.
+const TO_COMMIT: usize = 1024;
 
 impl Engine {
     /// Runs until the batches end, and commits everything that came.
@@ -133,8 +136,8 @@ impl Engine {
         let ahead = self.parallel.max(1);
         let (decoding_in, decoding) = mpsc::channel(ahead);
         let (preparing_in, preparing) = mpsc::channel(ahead);
-        // The stage with the windows never waits for a commit: what is on the way has its room (`feed.rs`).
-        let (concluding_in, concluding) = mpsc::channel(2 * GROUP);
+        // The stage with the windows does not wait for a commit.
+        let (concluding_in, concluding) = mpsc::channel(TO_COMMIT);
         let (committed_in, committed) = watch::channel(0);
         let decode = tokio::spawn(decode_all(
             batches,

@@ -18,6 +18,7 @@ use crate::{
     evaluate::{
         Backfill, Evaluator, Moved, Prepared, Until, WindowUsage, Windows,
         bounded::{Busy, PendingWork},
+        pool::side_by_side,
         windows::Empty,
     },
     event::{Instant, TimeDelta, period::JournalStart},
@@ -241,26 +242,33 @@ impl Windowing {
         // Windows hold nothing of groups.
         let (columns, balances) = (&columns, filling.balances());
         let wanted = ReplayQuery { from: filling.from(), columns, balances, groupings: &[] };
-        let mut is_enough = false;
-        let events = past.replay(&wanted, &mut |batch| {
-            if is_enough {
-                return;
+        let mut take_in = |prepared: &Prepared| {
+            windows.load(prepared);
+            if enough == u64::MAX || weight(windows) <= enough {
+                return true;
             }
-            windows.load(&evaluator.lay_out(batch, filling));
-            if enough < u64::MAX && weight(windows) > enough {
-                if lightens {
-                    windows.lighten();
-                }
-                is_enough = weight(windows) > enough;
+            if lightens {
+                windows.lighten();
+            }
+            weight(windows) <= enough
+        };
+        let (mut laid_out, mut fits): (Option<Prepared>, bool) = (None, true);
+        let events = past.replay(&wanted, &mut |batch| {
+            if fits {
+                let before = laid_out.take();
+                let load = || before.as_ref().is_none_or(&mut take_in);
+                let (next, fit) = side_by_side(|| evaluator.lay_out(batch, filling), load);
+                (laid_out, fits) = (Some(next), fit);
             }
         })?;
+        fits = fits && laid_out.as_ref().is_none_or(&mut take_in);
         windows.loaded(filling);
-        if !(self.weighs || is_enough) {
+        if fits && !self.weighs {
             let seconds = started.elapsed().as_secs_f64();
             let filled = filling.sliding.len() + filling.closing.len();
             tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
         }
-        Ok(!is_enough)
+        Ok(fits)
     }
 
     fn past(&self) -> Option<JournalReplay> {

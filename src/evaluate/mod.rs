@@ -22,7 +22,7 @@ mod measures;
 mod pane;
 mod panes;
 pub(crate) mod plans;
-mod pool;
+pub(crate) mod pool;
 mod scale;
 pub mod schedule;
 mod select;

@@ -26,6 +26,17 @@ pub(crate) fn in_parallel<J: Send>(jobs: Vec<J>, wanted: bool, act: impl Fn(J) +
     }
 }
 
+/// Does two things, at the same time where there is a thread for the second one.
+pub(crate) fn side_by_side<A: Send, B: Send>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    match POOL.as_ref() {
+        Some(pool) => pool.join(one, other),
+        None => (one(), other()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;

@@ -126,7 +126,8 @@ impl WindowStage {
         Ok(())
     }
 
-    /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
+    /// Hands on the rules that are due, each as a piece that is worked on once all before it is committed. No query reads
+    /// windows, so they go on meanwhile, and so does who asks before money moves. `false` if nobody takes batches any more.
     /// What is still owed is stored with what each of them finds, so that a process that dies in between leaves the
     /// rest to the next one.
     async fn tick(
@@ -136,30 +137,36 @@ impl WindowStage {
         evaluator: &Evaluator,
         out: &mpsc::Sender<Concluding>,
     ) -> bool {
-        let last = due.len();
+        let (last, Some(scheduler)) = (due.len(), self.scheduler.clone()) else { return true };
+        scheduler.busy.pending.fetch_add(last, Ordering::Relaxed);
         for (number, due) in due.into_iter().enumerate() {
-            let Some(scheduler) = self.scheduler.clone() else { return true };
-            scheduler.busy.pending.store(last - number, Ordering::Relaxed);
-            if !self.all_committed().await {
-                return false;
-            }
-            let (evaluation, passed) = scheduler.run(&due, evaluator, self.workers.are_threads()).await;
-            let rules = Arc::clone(evaluator.rules());
-            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
-            let tick = Some(done.clone());
+            let done = Some((due.tick, evaluator.rules().rules[due.rule].rule.id.clone()));
             watermark.owed = watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed {
-                done: Some(done),
+                done: done.clone(),
                 attempts: 0,
                 ..owed
             });
-            let watermark = Some(watermark.clone());
-            let again = due.attempt > 0;
-            let committable =
-                Committable { evaluation, rules, passed, again, tick, watermark, ..Committable::default() };
-            if !self.forward(committable, out).await {
+            let committable = Committable {
+                rules: Arc::clone(evaluator.rules()),
+                again: due.attempt > 0,
+                tick: done,
+                watermark: Some(watermark.clone()),
+                held: self.windowing.held(),
+                ..Committable::default()
+            };
+            let (evaluator, scheduler) = (evaluator.clone(), scheduler.clone());
+            let threads = self.workers.are_threads();
+            let ran = self.after_all(async move {
+                let ran = scheduler.run(&due, &evaluator, threads).await;
+                scheduler.busy.pending.fetch_sub(1, Ordering::Relaxed);
+                ran
+            });
+            let with = move |(evaluation, passed)| Committable { evaluation, passed, ..committable };
+            let piece = tokio::spawn(async { Ok(ran.await.map(with)) });
+            self.forwarded += 1;
+            if out.send(piece).await.is_err() {
                 return false;
             }
-            scheduler.busy.pending.store(last - number - 1, Ordering::Relaxed);
         }
         true
     }
@@ -171,6 +178,21 @@ impl WindowStage {
         let committable = Committable { held, ..committable };
         self.forwarded += 1;
         out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_ok()
+    }
+
+    /// Does something once everything that was handed on before is committed, unless the last stage ends first.
+    fn after_all<W: Future>(&self, work: W) -> impl Future<Output = Result<W::Output, EngineError>> + use<W> {
+        let (mut committed, forwarded) = (self.committed.clone(), self.forwarded);
+        async move {
+            // Nobody asks any more what came of it.
+            let ended = |_| EngineError::Internal(String::from("the last stage has ended"));
+            committed.wait_for(|committed| *committed >= forwarded).await.map_err(ended)?;
+            tokio::select! {
+                biased;
+                done = work => Ok(done),
+                Err(error) = committed.wait_for(|_| false) => Err(ended(error)),
+            }
+        }
     }
 
     /// Waits until everything that was handed on is committed. `false` if the last stage has ended.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{accepts, application, approve, bench};
-use crate::support::{Daemon, lines, payment, post, run};
+use super::{accepts, application, approve, bench, decide};
+use crate::support::{Daemon, lines, payment, post, run, wait_until};
 
 /// Questions that wait behind one another are answered by one evaluation, and each as if it had come alone: what is reserved
 /// before it, what blocks it, and what monitoring then finds.
@@ -117,4 +117,46 @@ fn questions_without_end_do_not_starve_the_stream() {
     assert!(waited < LONG, "a posted event waited {waited:?}");
     assert!(asked > 40, "only {asked} questions beside twenty events");
     assert_eq!(daemon.json("/api/v1/budget-lines/L1")["executed"], "20.00");
+}
+
+/// Nobody who asks waits for the query of a schedule, however much comes in meanwhile; what is stored waits for it.
+#[test]
+fn questions_are_answered_while_a_schedule_is_evaluated() {
+    const ENDLESS: &str =
+        "SELECT count(*) AS n FROM generate_series(1, 4000000000000) a WHERE a.value % 7 = 8";
+    let bench = bench("engine: { query_time: 4s, lateness: 0s }\n");
+    let rules = std::fs::read_to_string(bench.path().join("rules/rules.yaml")).unwrap();
+    let slow = format!(
+        "  - {{ id: slow, title: t, severity: low, trigger: schedule, every: 1d, key: [], sql: '{ENDLESS}' }}\n"
+    );
+    std::fs::write(bench.path().join("rules/rules.yaml"), rules + &slow).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let at = |mut event: Value, at: &str| {
+        event["occurred_at"] = json!(at);
+        event
+    };
+    let paid = |id: &str, of: &str| at(payment(id, "L1", "1.00"), of);
+    let approved = at(approve("L1", "100000.00"), "2026-03-04T09:00:00+08:00");
+    accepts(&daemon, &[approved, paid("p1", "2026-03-04T10:00:00+08:00")]);
+    // The day ends between these two, and so the rule is due between them.
+    let next = [paid("p2", "2026-03-05T10:00:00+08:00"), paid("p3", "2026-03-05T10:00:01+08:00")];
+    let url = format!("{}/api/v1/events", daemon.address);
+    let posting = std::thread::spawn(move || post(&url, &lines(&next)));
+    let running = || daemon.json("/api/v1/status")["query_running"]["rule_id"] == "slow";
+    wait_until(running);
+    let url = format!("{}/api/v1/events", daemon.address);
+    let more = lines(&[paid("p4", "2026-03-05T10:00:02+08:00")]);
+    let beside = std::thread::spawn(move || post(&url, &more));
+    for n in 0..5 {
+        let asked = at(application(&format!("q{n}"), "1.00", "A"), "2026-03-05T10:00:03+08:00");
+        let answer = decide(&daemon, "?mode=what_if", &asked);
+        assert_eq!(answer["decision"], "allow", "{answer}");
+    }
+    assert!(running(), "the answers waited for the query");
+    assert!(!posting.is_finished() && !beside.is_finished(), "what comes after the tick waits for it");
+    assert_eq!(posting.join().unwrap().0, 200);
+    assert_eq!(beside.join().unwrap().0, 200);
+    let status = daemon.json("/api/v1/status");
+    assert_eq!(status["ticks_passed"][0]["rule_id"], "slow", "{status}");
+    assert_eq!(daemon.json("/api/v1/budget-lines/L1")["executed"], "4.00");
 }
