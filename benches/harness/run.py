@@ -147,8 +147,7 @@ def daemon(work):
         port = free.getsockname()[1]
     told(BINARY, "generate", "--payments", 1000, "--out", work)
     places = {"HTTP__LISTEN": f"127.0.0.1:{port}", "RULES__PATHS": f'["{ROOT}/rules"]', "STATE__DIR": f"{work}/state"}
-    # As the systemd unit has it.
-    environment = {**os.environ, "MIMALLOC_ALLOW_THP": "0", **{f"FISCWATCH_{name}": value for name, value in places.items()}}
+    environment = {**os.environ, **{f"FISCWATCH_{name}": value for name, value in places.items()}}
     command = [BINARY, "run", "--config", f"{work}/fiscwatch.yaml"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

@@ -148,9 +148,15 @@ impl Engine {
         ));
         let Self { decoder, sequencer, windowing, evaluator, record, bounded, silence, scheduler, .. } = self;
         let (asked, time_max) = (self.asked.unwrap_or_default(), self.time_max);
-        let forwarded = 0;
-        let windows =
-            WindowStage { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
+        let windows = WindowStage {
+            windowing,
+            committed,
+            forwarded: 0,
+            record,
+            scheduler,
+            workers: workers.clone(),
+            evaluated: None,
+        };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
         let (ticker, told) = (None, None);
         let sequence = Sequence {

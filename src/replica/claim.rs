@@ -273,7 +273,10 @@ impl Candidate {
         let head = loop {
             let record = Record::claim(number, &self.writer, &self.host, now);
             match patiently(|| log::write(&self.bucket, number, &record))? {
-                Written::Ours => break record.head,
+                Written::Ours => {
+                    patiently(|| log::is_kept(&self.bucket, number, &record))?;
+                    break record.head;
+                }
                 Written::Theirs(theirs) if theirs.kind == Kind::Claim => return Ok(None),
                 // A commit that was under way.
                 Written::Theirs(_) => number += 1,

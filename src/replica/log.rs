@@ -5,6 +5,7 @@ use super::{
     Bucket, BucketError,
     record::{Head, Record},
 };
+use crate::say;
 
 /// Where the records are.
 pub(super) const FOLDER: &str = "log/";
@@ -38,11 +39,28 @@ pub(super) fn write(bucket: &Bucket, number: u64, record: &Record) -> Result<Wri
     }
     // An earlier try may have arrived, although its answer did not.
     let there = read(bucket, number)?.ok_or_else(|| {
-        bucket.damaged(&key, crate::say!("it is there and is not there; is it deleted by somebody else?"))
+        bucket.damaged(&key, say!("it is there and is not there; is it deleted by somebody else?"))
     })?;
     let ours = &record.head;
     let is_ours = there.head.writer == ours.writer && there.head.claim == ours.claim && there == *record;
     Ok(if is_ours { Written::Ours } else { Written::Theirs(Box::new(there.head)) })
+}
+
+/// Checks that the store keeps a record that is there, as it is asked to with every one: some answer as if they did, and two
+/// machines would have the state at once.
+///
+/// # Errors
+/// If it does not, or cannot be asked.
+pub(super) fn is_kept(bucket: &Bucket, number: u64, record: &Record) -> Result<(), BucketError> {
+    match bucket.put_new(&key(number), &record.bytes())? {
+        false => Ok(()),
+        true => Err(BucketError::Refused {
+            place: bucket.place(),
+            why: say!(
+                "it overwrites an object that it was asked to keep (If-None-Match), so two machines could have the state at once; use another store"
+            ),
+        }),
+    }
 }
 
 /// Reads a record; `None` if there is none.

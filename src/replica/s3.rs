@@ -197,7 +197,8 @@ impl S3 {
                 return Err(self.fault(&answer));
             }
             let text = String::from_utf8_lossy(&answer.body);
-            let page = ListObjectsV2::parse_response(&text).map_err(|e| self.away(e.to_string()))?;
+            let page = ListObjectsV2::parse_response(&text)
+                .map_err(|_| self.away(say!("its list of objects cannot be read")))?;
             let ours = page
                 .contents
                 .into_iter()

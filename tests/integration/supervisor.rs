@@ -251,3 +251,17 @@ fn an_event_is_followed_to_its_notification() {
         assert!(!followed.contains("broken-1"), "{followed}");
     }
 }
+
+/// Two megabytes that the kernel zeroes for a few kilobytes are time and memory: a daemon asks it not to, however it was
+/// started.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_daemon_has_no_large_pages() {
+    let bench = Bench::new("", "");
+    write(bench.path(), "fiscwatch.yaml", "state: { dir: state }\n");
+    let daemon = Daemon::start(bench.path());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    // Kernels before 4.20 do not say it.
+    assert!(said.is_none_or(|said| said.trim() == "0"), "{said:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Concluding, EngineError, OutputDetail, Preparing, broken, done};
 use crate::{
@@ -20,6 +20,8 @@ pub(crate) struct WindowStage {
     pub record: OutputDetail,
     pub scheduler: Option<Scheduler>,
     pub workers: Workers,
+    /// Ends when the rule that was handed on last is evaluated.
+    pub evaluated: Option<oneshot::Receiver<()>>,
 }
 
 impl WindowStage {
@@ -28,13 +30,13 @@ impl WindowStage {
         self,
         act: impl FnOnce(&mut Windowing) -> T + Send + 'static,
     ) -> Result<(Self, T), EngineError> {
-        let Self { mut windowing, committed, forwarded, record, scheduler, workers } = self;
+        let Self { mut windowing, committed, forwarded, record, scheduler, workers, evaluated } = self;
         let acted = workers.blocking(move || {
             let result = act(&mut windowing);
             (windowing, result)
         });
         let (windowing, result) = acted.await.map_err(|e| broken(&e))?;
-        Ok((Self { windowing, committed, forwarded, record, scheduler, workers }, result))
+        Ok((Self { windowing, committed, forwarded, record, scheduler, workers, evaluated }, result))
     }
 
     /// Runs until the batches end.
@@ -181,9 +183,19 @@ impl WindowStage {
     }
 
     /// Does something once everything that was handed on before is committed, unless the last stage ends first.
-    fn after_all<W: Future>(&self, work: W) -> impl Future<Output = Result<W::Output, EngineError>> + use<W> {
+    fn after_all<W: Future>(
+        &mut self,
+        work: W,
+    ) -> impl Future<Output = Result<W::Output, EngineError>> + use<W> {
         let (mut committed, forwarded) = (self.committed.clone(), self.forwarded);
+        let (over, evaluated) = oneshot::channel::<()>();
+        let before = self.evaluated.replace(evaluated);
         async move {
+            let _over = over;
+            // Of thousands that wait one at a time is woken by commits.
+            if let Some(before) = before {
+                let _ = before.await;
+            }
             // Nobody asks any more what came of it.
             let ended = |_| EngineError::Internal(String::from("the last stage has ended"));
             committed.wait_for(|committed| *committed >= forwarded).await.map_err(ended)?;

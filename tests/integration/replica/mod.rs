@@ -5,6 +5,7 @@ mod gaps;
 mod kills;
 mod lake;
 mod reach;
+mod refusals;
 mod s3;
 mod store;
 mod zombie;
