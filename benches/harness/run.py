@@ -74,6 +74,13 @@ def flink():
     yield "against Flink SQL, two slots", "≥ 20 ×", f"{first(r'takes ([0-9.]+) times', text)} ×", "Flink without its start, the same findings"
 
 
+def laminar():
+    text = told("benches/peers/laminar.sh", size(300_000), 1, PEERS_BINARY=str(BINARY))
+    for kind, what, target in [("tumble", "a day by unit and account", "≥ 1 ×"), ("hops", "an hour every minute by region", "≥ 20 ×")]:
+        times = first(rf"(?m)^{kind}: .* takes ([0-9.]+) times", text)
+        yield f"against LaminarDB: {what}", target, f"{times} ×", "LaminarDB 0.33, payments in its memory, the same findings"
+
+
 def ingest():
     """The pack with durable commits beside a backtest of it, and what the journal takes."""
     with tempfile.TemporaryDirectory() as work:
@@ -240,7 +247,7 @@ def build():
 
 
 MEASURES = [
-    pack, windows, flat, window_memory, duckdb, flink, ingest, latency, mail, decide, console, start, absurd, journal, idle,
+    pack, windows, flat, window_memory, duckdb, flink, laminar, ingest, latency, mail, decide, console, start, absurd, journal, idle,
     kills, malformed, binary, build,
 ]
 

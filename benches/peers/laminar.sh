@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 payments=${1:-300000}
-turns=${2:-3}
+turns=${2:-1}
 binary=${PEERS_BINARY:-$PWD/target/release/fiscwatch}
 [ -x "$binary" ] || cargo build --release --locked
 cargo build --quiet --release --locked --manifest-path benches/peers/laminar/Cargo.toml --target-dir target/peers/laminar

@@ -110,7 +110,7 @@ def flame(samples, path):
         own = next((at for at, name in enumerate(stack) if any(s == stage and re.search(p, name) for s, p in STAGES)), len(stack))
         node = root
         node[0] += 1
-        for name in [stage, *reversed(stack[: own + 1])][:24]:
+        for name in [stage, *reversed(stack[: own + 1])][:14]:
             node = node[1][name]
             node[0] += 1
     width, high, boxes, deepest = 1200, 17, [], 0
@@ -131,7 +131,7 @@ def flame(samples, path):
     text = lambda name: name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" fill="#222">', '<rect width="100%" height="100%" fill="#fff"/>']
     for left, depth, wide, name, many, colour in boxes:
-        top, short = height - (depth + 1) * high, name if depth == 0 else "::".join(name.split("::")[-2:])
+        top, short = height - (depth + 1) * high, name if depth == 0 else "::".join(name.split("::")[-2 if wide > 90 else -1:])
         fits = short[: int(wide / 6.2)]
         out.append(f'<g><title>{text(name)}: {100 * many / root[0]:.1f} %</title><rect x="{left:.1f}" y="{top}" width="{wide:.1f}" height="{high - 1}" fill="{colour}" stroke="#fff" stroke-width=".5"/>')
         out.append(f'<text x="{left + 3:.1f}" y="{top + 12}">{text(fits)}</text></g>' if len(fits) > 2 else "</g>")
