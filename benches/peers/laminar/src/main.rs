@@ -166,7 +166,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (mut found, mut last) = (Vec::new(), began);
     // Nobody tells that the last window has come: it has when nothing more comes for long after all is pushed.
     loop {
-        let patience = Duration::from_secs(if found.is_empty() { 60 } else { 10 });
+        let patience = Duration::from_secs(if kind == "hops" { 60 } else { 10 });
         match tokio::time::timeout(patience, windows.next_frame()).await {
             Ok(Ok(Some(TypedSubscriptionFrame::Rows { rows, .. }))) => {
                 found.extend(rows);
