@@ -17,7 +17,7 @@ use gauged::Gauged;
 
 use super::Ending;
 use crate::{
-    daemon::{Shared, receivers::Receivers},
+    daemon::{Shared, receivers::Receivers, run_blocking},
     event::{Instant, TimeDelta},
     failpoint,
     notify::{
@@ -205,17 +205,14 @@ impl Loop {
         let now = self.shared.clock.now();
         let metrics = Arc::clone(&self.shared.metrics);
         let stop = self.stop.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        // The loop's task ends with a panic, which has been reported.
+        let (outbox, result) = run_blocking(move || {
             let mut outbox = outbox;
             failpoint::reach("deliver.round").expect("a test breaks it");
             let result = rounds(&mut outbox, &dispatch, now, &metrics, &stop);
             (outbox, result)
-        });
-        let (outbox, result) = match task.await {
-            Ok(done) => done,
-            // Only a panic gets here, and it has been reported; the loop's task ends with it.
-            Err(e) => std::panic::resume_unwind(e.into_panic()),
-        };
+        })
+        .await;
         let more = match result {
             Ok((made, more)) => {
                 if made > 0 {
@@ -256,7 +253,7 @@ impl Loop {
     /// Nobody is to wait for a group any more that would be told within `ahead`.
     async fn bring_forward(&self, mut outbox: Outbox, ahead: TimeDelta) -> Outbox {
         let now = self.shared.clock.now();
-        let task = tokio::task::spawn_blocking(move || {
+        run_blocking(move || {
             loop {
                 match outbox.round(|round| round.bring_forward(now, now.saturating_add(ahead), FORWARD)) {
                     Ok(FORWARD) => {}
@@ -268,8 +265,8 @@ impl Loop {
                 }
             }
             outbox
-        });
-        task.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+        })
+        .await
     }
 }
 
