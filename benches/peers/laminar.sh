@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Two windows over the same year by `fiscwatch backtest` and by LaminarDB 0.33 in its own process: a day by unit and account, and
-# an hour by region that begins anew every minute. They must find the same before anything is timed. LaminarDB comes from
+# an hour by region that begins anew every minute. No time is told unless they find the same. LaminarDB comes from
 # crates.io into target/peers and is built there, which takes a while; it is pushed payments that are in memory already,
 # while fiscwatch decodes a file and keeps the ledger.
 # benches/peers/laminar.sh [PAYMENTS] [TURNS]

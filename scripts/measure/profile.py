@@ -7,7 +7,7 @@ BINARY has to have its names: `cargo build --profile profiling`. Samples are of 
 share of the processor time of the whole command over all events. Rules on a schedule are among the pack.
 """
 
-import argparse, collections, json, os, pathlib, re, subprocess, sys, tempfile
+import argparse, collections, os, pathlib, re, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A sample belongs to the first stage of which a function is on its stack, the innermost first.

@@ -205,7 +205,6 @@ impl Loop {
         let now = self.shared.clock.now();
         let metrics = Arc::clone(&self.shared.metrics);
         let stop = self.stop.clone();
-        // The loop's task ends with a panic, which has been reported.
         let (outbox, result) = run_blocking(move || {
             let mut outbox = outbox;
             failpoint::reach("deliver.round").expect("a test breaks it");

@@ -33,6 +33,14 @@ pub enum BucketError {
         /// What it says, and what to do.
         why: String,
     },
+    /// It does not do what a state needs of its store.
+    #[error("{}", say!("the store {place} cannot keep a state: {why}", place, why))]
+    Unsuitable {
+        /// The URL of the store.
+        place: String,
+        /// What it does instead, as a part of the message.
+        why: String,
+    },
     /// What is in it is not what was put there.
     #[error("{}", say!(
         "{key} in the store {place} is damaged: {why}. Where the state is still there, `fiscwatch state replicate` puts it there again; else restore a backup",

@@ -54,7 +54,7 @@ pub(super) fn write(bucket: &Bucket, number: u64, record: &Record) -> Result<Wri
 pub(super) fn is_kept(bucket: &Bucket, number: u64, record: &Record) -> Result<(), BucketError> {
     match bucket.put_new(&key(number), &record.bytes())? {
         false => Ok(()),
-        true => Err(BucketError::Refused {
+        true => Err(BucketError::Unsuitable {
             place: bucket.place(),
             why: say!(
                 "it overwrites an object that it was asked to keep (If-None-Match), so two machines could have the state at once; use another store"

@@ -142,9 +142,10 @@ impl S3 {
                 "the bucket is in another region (state.replicate.region) or behind another address"
             )),
             (401 | 403 | 404, _) => refused(say!("the key may not do that here: {code}", code)),
-            (501, _) => {
-                refused(say!("it does not know conditional writes (If-None-Match), which this needs"))
-            }
+            (501, _) => BucketError::Unsuitable {
+                place: self.place(),
+                why: say!("it does not know conditional writes (If-None-Match), which this needs"),
+            },
             _ => self.away(format!("HTTP {status} {code}")),
         }
     }

@@ -1,4 +1,4 @@
-//! The stage with the windows, which also evaluates what is due between two batches.
+//! The stage with the windows, which also hands on the rules that are due between two batches.
 
 use std::sync::{Arc, atomic::Ordering};
 

@@ -74,8 +74,14 @@ fn a_store_that_cannot_be_used_is_refused_in_our_words() {
         ),
         (Answers::With(301, "PermanentRedirect"), "the bucket is in another region (state.replicate.region)"),
         (Answers::With(403, "AccessDenied"), "the key may not do that here: AccessDenied"),
-        (Answers::With(501, "NotImplemented"), "it does not know conditional writes (If-None-Match)"),
-        (Answers::ToAll, "it overwrites an object that it was asked to keep (If-None-Match)"),
+        (
+            Answers::With(501, "NotImplemented"),
+            "cannot keep a state: it does not know conditional writes (If-None-Match)",
+        ),
+        (
+            Answers::ToAll,
+            "cannot keep a state: it overwrites an object that it was asked to keep (If-None-Match)",
+        ),
     ] {
         let store = format!(
             "to: 's3://treasury/state', endpoint: 'http://127.0.0.1:{}', key_id: officer, secret: a-secret-key, when_away: wait, takeover_after: 5s",

@@ -1,6 +1,6 @@
-//! Windows over payments by `LaminarDB`: `laminar-peer PAYMENTS.csv KIND LEAST`, where each line of the file is a payment in the order of
-//! time (milliseconds, region, unit, account, cents). It tells every window that is found as a line `key TAB start TAB count TAB cents`, and
-//! the time from the first payment that is pushed to the last window that is received on the error stream.
+//! Windows over payments by `LaminarDB`: `laminar-peer PAYMENTS.csv KIND LEAST`, where each line of the file is a payment in the
+//! order of time (milliseconds, region, unit, account, cents). Every window that is found is a line `key TAB start TAB count
+//! TAB cents`; the error stream has the time from the first payment that is pushed to the last window that is received.
 
 use std::{
     error::Error,
@@ -22,7 +22,7 @@ use laminar_db::{FromBatch, LaminarDB, TypedSubscriptionFrame};
 const ROWS: usize = 4096;
 /// It hands windows that close on in a batch each, and gives up where that are more than 256.
 const WINDOWS_AT_ONCE: usize = 10_000_000;
-/// A payment that comes after all others, so that their windows close; later than today it would be refused.
+/// A payment that comes after all others, so that their windows close. It must not be later than today: then none would.
 const END: (i64, &str) = (30 * 86_400_000, "~end");
 const SOURCE: &str =
     "CREATE SOURCE payments (region VARCHAR NOT NULL, unit VARCHAR NOT NULL, account VARCHAR NOT NULL,
@@ -164,7 +164,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     });
     let (mut found, mut last) = (Vec::new(), began);
-    // Nobody tells that the last window has come: it has when nothing more comes for long after all is pushed.
+    // Nobody tells that the last window has come: it has when nothing more comes for long after all is pushed. Those of an hour
+    // come after more than ten seconds.
     loop {
         let patience = Duration::from_secs(if kind == "hops" { 60 } else { 10 });
         match tokio::time::timeout(patience, windows.next_frame()).await {
