@@ -11,13 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Committable, EngineError, Intake, KeptEvents, OutputDetail, SequenceCause, Sequenced, Stages,
-    VersionResult, Windowing,
+    VersionResult, Windowing, joined::JoinedParts,
 };
 use crate::{
-    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared, WindowUsage},
+    evaluate::{Evaluation, Evaluator, Moved, Prepared, WindowUsage},
     event::{Cents, Column, EventType, Instant},
     journal::JournalBlock,
     ledger::TrialScope,
+    rule::RuleSet,
     stream::Block,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 pub(crate) struct InFlight {
     blocks: Vec<Block>,
     /// What sequencing made of it.
-    pub sequenced: Sequenced,
+    pub parts: JoinedParts,
     unknown_fields: BTreeMap<String, u64>,
     step: SequenceCause,
     /// The largest event time before and in the batch, if there is any.
@@ -48,25 +49,19 @@ pub(crate) struct InFlight {
 /// Judges the events of a batch by themselves.
 pub(crate) fn prepare(
     blocks: Vec<Block>,
-    sequenced: Sequenced,
+    parts: JoinedParts,
     unknown_fields: BTreeMap<String, u64>,
     evaluator: &Evaluator,
     stages: Stages,
     step: SequenceCause,
 ) -> (InFlight, Prepared) {
     let started = std::time::Instant::now();
-    let batch = Batch {
-        events: &sequenced.events,
-        types: &sequenced.types,
-        after: &sequenced.after,
-        attributes: &sequenced.attributes,
-    };
-    let prepared = evaluator.prepare(&batch);
+    let prepared = evaluator.prepare(&parts.batch());
     let stages = Stages { evaluate: started.elapsed(), ..stages };
-    let latest = sequenced.watermark.latest();
+    let latest = parts.last().watermark.latest();
     let in_flight = InFlight {
         blocks,
-        sequenced,
+        parts,
         unknown_fields,
         step,
         latest,
@@ -83,9 +78,9 @@ pub(crate) fn prepare(
 impl InFlight {
     /// Takes the batch into the windows.
     pub(crate) fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
-        let watermark = self.sequenced.watermark.settled();
-        windowing.complete_from(self.sequenced.journal);
-        let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
+        let last = self.parts.last();
+        windowing.complete_from(last.journal);
+        let mut moved = windowing.observe(prepared, self.parts.watermarks(), last.watermark.settled());
         if self.step == (SequenceCause::End { bounded: true }) {
             windowing.end(&mut moved);
         }
@@ -101,64 +96,77 @@ impl InFlight {
         moved
     }
 
-    /// Judges the events by their windows, and encodes them for the journal.
+    /// Judges the events by their windows, and encodes them for the journal: one after another what is committed of the batch.
     pub(crate) fn conclude(
         self,
         prepared: Prepared,
         moved: Moved,
         record: OutputDetail,
-    ) -> Result<Committable, EngineError> {
+    ) -> Result<Vec<Committable>, EngineError> {
         let started = std::time::Instant::now();
-        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, turn, .. } = self;
+        let Self { mut blocks, parts, unknown_fields, mut stages, held, room, turn, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
-        let evaluation = prepared.conclude(moved);
-        let encode =
-            || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
-        let journal = (record == OutputDetail::Journal && !s.types.is_empty()).then(encode).transpose()?;
-        let keep = record == OutputDetail::Events && rules.session.is_some() && !s.types.is_empty();
-        let events = keep.then(|| KeptEvents::new(&s.events, &s.types, &rules));
-        let whole = (record == OutputDetail::Whole).then(|| (s.events.clone(), s.types.clone()));
-        let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-        let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
-        let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
-        let (accepted, version_results) = (accepted_of(&blocks, &s), version_results_of(&blocks, &s));
+        let evaluations = prepared.conclude(moved).split(&parts.ends());
+        let (mut committables, last) = (Vec::with_capacity(evaluations.len()), evaluations.len() - 1);
+        for (number, (part, evaluation)) in parts.into_parts().zip(evaluations).enumerate() {
+            // What came with the batch is told when all of it is stored.
+            let blocks = if number == last { std::mem::take(&mut blocks) } else { Vec::new() };
+            let committable = committable(part, blocks, &rules, record)?;
+            committables.push(Committable { evaluation, held, ..committable });
+        }
         stages.evaluate += started.elapsed();
         drop(turn);
-        let watermark = s.watermark.save();
-        let intake = Intake {
-            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
-            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
-            ..s.intake
-        };
-        Ok(Committable {
-            accepted,
-            paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
-            first_at: (arrow::compute::min(times)).map(Instant::from_micros),
-            last_at: (arrow::compute::max(times)).map(Instant::from_micros),
-            rules,
-            received: blocks.iter().map(|b| b.received).min(),
-            bytes: blocks.iter().map(Block::bytes).sum(),
-            intake,
-            receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
-            journal,
-            events,
-            whole,
-            evaluation,
-            late: s.late,
-            rests: s.rests,
-            journal_start: s.journal,
-            tick: None,
-            held,
-            passed: None,
-            again: watermark.owed.as_ref().is_some_and(|owed| owed.attempts > 0),
-            unknown_fields,
-            watermark: Some(watermark),
-            version_results,
-            lists: None,
-            room,
-            stages,
-        })
+        if let Some(last) = committables.last_mut() {
+            (last.unknown_fields, last.room, last.stages) = (unknown_fields, room, stages);
+        }
+        Ok(committables)
     }
+}
+
+/// What there is to commit of a part of a batch but for what rules say.
+fn committable(
+    s: Sequenced,
+    blocks: Vec<Block>,
+    rules: &Arc<RuleSet>,
+    record: OutputDetail,
+) -> Result<Committable, EngineError> {
+    let encode =
+        || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
+    let journal = (record == OutputDetail::Journal && !s.types.is_empty()).then(encode).transpose()?;
+    let keep = record == OutputDetail::Events && rules.session.is_some() && !s.types.is_empty();
+    let events = keep.then(|| KeptEvents::new(&s.events, &s.types, rules));
+    let whole = (record == OutputDetail::Whole).then(|| (s.events.clone(), s.types.clone()));
+    let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+    let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
+    let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
+    let (accepted, version_results) = (accepted_of(&blocks, &s), version_results_of(&blocks, &s));
+    let watermark = s.watermark.save();
+    let intake = Intake {
+        spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
+        replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
+        ..s.intake
+    };
+    Ok(Committable {
+        accepted,
+        paid: payments.map(|(_, cents)| Cents::new(*cents)).sum(),
+        first_at: (arrow::compute::min(times)).map(Instant::from_micros),
+        last_at: (arrow::compute::max(times)).map(Instant::from_micros),
+        rules: Arc::clone(rules),
+        received: blocks.iter().map(|b| b.received).min(),
+        bytes: blocks.iter().map(Block::bytes).sum(),
+        intake,
+        receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
+        journal,
+        events,
+        whole,
+        late: s.late,
+        rests: s.rests,
+        journal_start: s.journal,
+        again: watermark.owed.as_ref().is_some_and(|owed| owed.attempts > 0),
+        watermark: Some(watermark),
+        version_results,
+        ..Committable::default()
+    })
 }
 
 /// The accepted events by source and type.

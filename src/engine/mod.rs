@@ -9,6 +9,7 @@ mod dedup;
 mod id_filter;
 mod in_flight;
 mod intake;
+mod joined;
 mod journal_replay;
 mod lookups;
 mod memory;

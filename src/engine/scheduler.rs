@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     evaluate::{
-        Evaluation, Evaluator,
+        Evaluation, Evaluator, FindingOrigin,
         bounded::{Busy, PendingWork},
         condition::RuleCounts,
-        evaluator::FindingOrigin,
         schedule::{self, Due, Means, PassedTick, QueryLimits, Ran, Tables, Why},
     },
     event::Cents,

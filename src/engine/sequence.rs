@@ -53,6 +53,8 @@ pub struct Sequencer {
 pub struct Sequenced {
     /// The events that were accepted, in their order.
     pub events: RecordBatch,
+    /// Those of the whole batch, and how many of them come before these.
+    pub among: (RecordBatch, usize),
     /// The types of those events, row by row.
     pub types: Vec<EventType>,
     /// The hashes of their ids and contents.

@@ -4,6 +4,7 @@
 use std::{
     cell::LazyCell,
     collections::{HashMap, HashSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -14,9 +15,8 @@ use arrow::{
 };
 
 use super::{
-    Batch,
+    Batch, FindingOrigin,
     condition::{RuleCounts, RuleTable, holds},
-    evaluator::FindingOrigin,
 };
 use crate::{
     event::{Column, time::Calendar},
@@ -88,6 +88,34 @@ impl Standings {
             }
         }
         standings
+    }
+
+    /// Those after the events of some rows, as if there were no others.
+    #[must_use]
+    pub(super) fn of(&self, rows: Range<usize>) -> Self {
+        let (start, count) = (rows.start, rows.len());
+        let place = |row: usize| self.other_rows.partition_point(|other| (*other as usize) < row);
+        let others = place(start)..place(rows.end);
+        let of_rule = |standing: &Standing| Standing {
+            rule_id: standing.rule_id.clone(),
+            events: standing.events.slice(start, count),
+            others: standing.others.slice(others.start, others.len()),
+        };
+        let column = |column: &ArrayRef| column.slice(start, count);
+        let offset = u32::try_from(start).unwrap_or(u32::MAX);
+        Self {
+            rules: self.rules.iter().map(of_rule).collect(),
+            ids: self.ids.as_ref().map(column),
+            lines: self.lines.as_ref().map(column),
+            other_rows: self
+                .other_rows
+                .get(others.clone())
+                .unwrap_or_default()
+                .iter()
+                .map(|row| row - offset)
+                .collect(),
+            other_lines: self.other_lines.get(others).unwrap_or_default().to_vec(),
+        }
     }
 
     /// The conditions that were lost for watched lines, in the order of the events. Lines that findings of this batch

@@ -12,7 +12,7 @@ use arrow::{
 };
 
 use super::{
-    Backfill,
+    Backfill, Evaluation, FindingOrigin,
     auto_resolve::Standings,
     backfill::EventTimes,
     condition::{RuleCounts, RuleTable, judge, judge_by, mask},
@@ -42,37 +42,6 @@ use crate::{
 pub struct Evaluator {
     rules: Arc<RuleSet>,
     calendar: Arc<Calendar>,
-}
-
-/// What a batch brought.
-#[derive(Debug, Default)]
-pub struct Evaluation {
-    /// Findings in the order of the events, those of one event in the order of the rules.
-    pub findings: Vec<Finding>,
-    /// Where and when each finding was made.
-    pub found: Vec<FindingOrigin>,
-    /// For each rule of the set, what happened.
-    pub counts: ById<RuleId, RuleCounts>,
-    /// Where the conditions that can stop being true stand after each event.
-    pub standings: Standings,
-}
-
-/// Where and when a finding was made.
-#[derive(Debug, Clone, Copy)]
-pub struct FindingOrigin {
-    /// The row of the batch that led to it.
-    pub row: usize,
-    pub at: Instant,
-    /// The event's amount; nothing if it is not about an event.
-    pub cents: Cents,
-}
-
-impl Evaluation {
-    /// Takes the findings, each with its event's time and amount.
-    pub fn take_findings(&mut self) -> impl Iterator<Item = (Instant, Cents, Finding)> + use<> {
-        let found = std::mem::take(&mut self.found).into_iter();
-        found.zip(std::mem::take(&mut self.findings)).map(|(found, finding)| (found.at, found.cents, finding))
-    }
 }
 
 /// Accepted events with the balances after each.

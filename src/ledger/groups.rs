@@ -60,6 +60,13 @@ impl GroupAfter {
             None => self.sums.push_none(),
         }
     }
+
+    pub(super) fn append(&mut self, more: Self) {
+        let Self { keys, lines, sums } = more;
+        self.keys.extend(keys);
+        self.lines.extend(lines);
+        self.sums.append(sums);
+    }
 }
 
 /// The groups of all lines, by every grouping that rules name.

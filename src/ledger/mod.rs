@@ -1,6 +1,7 @@
 //! 指标账: every budget line and its balances, exact to the cent. Applying an event is pure arithmetic:
 //! no clock, no I/O, no refusal. What the ledger says after each event is kept as [`AfterEvent`] for the rules.
 
+mod after;
 mod applications;
 mod apply;
 mod attributes;
@@ -20,7 +21,8 @@ use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
+pub use after::{AfterEvent, OtherLines};
+pub use apply::LEDGER_COLUMNS;
 pub use attributes::Attributes;
 pub use copy::LedgerCopy;
 pub use groups::{GroupAfter, GroupSums, Grouping, LineGroupKey};

@@ -1,5 +1,7 @@
 //! Findings and balances depend on the events and their order, and on nothing else.
 
+use serde_json::Value;
+
 use crate::support::{Bench, lines, random_events, run};
 
 const SOURCE: &str = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state, checkpoint_events: 700 }\n";
@@ -20,6 +22,78 @@ fn batch_sizes_and_the_daemon_give_what_one_batch_gives() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(bench.state(), expected, "run with batch_rows {rows}");
     }
+}
+
+/// Rules that are due every few hours cut batches; those on events and windows judge what lies between the cuts as one.
+const CUTTING: &str = "
+rules:
+  - id: busy
+    severity: low
+    trigger: schedule
+    cron: '15 */4 * * *'
+    sql: >
+      SELECT p.unit_code, count(*) AS n, sum(p.amount) AS total, max(l.executed) AS executed,
+             (SELECT count(*) FROM findings) AS before
+      FROM payments p JOIN budget_lines l ON l.budget_line_id = p.budget_line_id
+      WHERE p.occurred_at >= now - interval '2 days' GROUP BY p.unit_code HAVING count(*) >= 2
+    key: [unit_code]
+    summary: '{{ unit_code }} {{ n }} {{ total }} {{ executed }} {{ before }}'
+  - id: daily
+    severity: low
+    trigger: window
+    of: payment
+    window: { by: [unit_code], size: 1d }
+    measure: { n: count(*), total: sum(amount) }
+    when: n >= 2
+    key: [unit_code]
+    summary: '{{ n }} {{ total }}'
+  - id: before
+    severity: medium
+    trigger: payment
+    over: { by: [budget_line_id], last: 3d }
+    measure: { n: count(*), total: sum(amount) }
+    when: n >= 2 and budget.executed > total
+    key: [budget_line_id]
+    summary: '{{ n }} {{ total }}'
+";
+
+#[test]
+fn schedules_that_are_due_within_a_batch_change_nothing_for_other_rules() {
+    let mut events = random_events(14, 1500);
+    events.retain(|event| event["occurred_at"].is_i64());
+    events.sort_by_key(|event| event["occurred_at"].as_i64());
+    // Some come late.
+    for late in (7..events.len()).step_by(13) {
+        events.swap(late - 5, late);
+    }
+    let config = format!("{SOURCE}engine: {{ keep_late: 2d }}\n");
+    let bench = Bench::new(&lines(&events), &config);
+    std::fs::write(bench.path().join("rules/cutting.yaml"), CUTTING).unwrap();
+    let expected = bench.backtest(&["--batch-rows", "1"]);
+    for rule in ["busy", "daily", "before", "over-budget"] {
+        let of_rule =
+            expected.0.iter().filter(|finding| finding.contains(&format!("\"rule_id\":\"{rule}\"")));
+        assert!(of_rule.count() > 20, "{rule}");
+    }
+    assert_eq!(bench.backtest(&["--batch-rows", "65536"]), expected);
+    let mut alerts: Vec<Vec<(Value, Value, Value)>> = Vec::new();
+    for rows in ["1", "100", "65536"] {
+        let _ = std::fs::remove_dir_all(bench.path().join("state"));
+        let mut command = crate::support::fiscwatch();
+        command.current_dir(bench.path()).args(["run", "--once", "--config", "fiscwatch.yaml"]);
+        let output = command.env("FISCWATCH_ENGINE__BATCH_ROWS", rows).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(bench.state(), expected, "run with batch_rows {rows}");
+        let all = ["alerts", "list", "--state", "all", "-n", "1000", "--json", "--config", "fiscwatch.yaml"];
+        let (code, told, err) = run(bench.path(), &all);
+        assert_eq!(code, Some(0), "{err}");
+        let told = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of = |alert: Value| (alert["rule_id"].clone(), alert["state"].clone(), alert["findings"].clone());
+        alerts.push(told.map(of).collect());
+    }
+    // An alert whose condition stops being true resolves after the event that says so, wherever the batch is cut.
+    assert!(alerts[0].iter().any(|(_, state, _)| state == "resolved"), "{:?}", alerts[0]);
+    assert!(alerts.iter().all(|those| *those == alerts[0]), "{alerts:#?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use fiscwatch::{
     engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
     evaluate::Evaluator,
     event::{Column, Instant, TimeDelta},
-    ledger::{Attributes, Balances, Ledger, TrialScope},
+    ledger::{AfterEvent, Attributes, Balances, Ledger, TrialScope},
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
     stream::Payload,
@@ -114,6 +114,24 @@ impl Stream {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn what_the_ledger_says_after_parts_is_what_it_says_after_all_of_them(seed in any::<u64>(), cut in 1usize..60) {
+        let rules = rules();
+        let decoded = decoder().decode(&[block(Payload::JsonLines(lines(&events(seed, 200)).into()))], None);
+        let ledger = || {
+            let mut ledger = Ledger::default();
+            ledger.group_by(&rules.groupings());
+            ledger
+        };
+        let (mut whole, mut by_parts, mut joined) = (ledger(), ledger(), AfterEvent::default());
+        let expected = whole.apply(&decoded.events, &decoded.types);
+        for (number, types) in decoded.types.chunks(cut).enumerate() {
+            joined.append(by_parts.apply(&decoded.events.slice(number * cut, types.len()), types));
+        }
+        prop_assert!(expected.others.is_some() && !expected.named.is_empty() && expected.groups.len() == 2);
+        prop_assert_eq!(format!("{joined:?}"), format!("{expected:?}"));
+    }
 
     #[test]
     fn groups_are_the_sums_of_their_lines_at_every_commit(seed in any::<u64>(), cut in 1usize..30) {

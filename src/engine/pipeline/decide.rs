@@ -19,7 +19,9 @@ use crate::{
         Decided, Decision, DecisionMode, DecisionQuestion, Passing, Release, Unanswered, Verdict, withdrawal,
     },
     decode::Decoded,
-    engine::{SequenceCause, Stages, in_flight::prepare, ports::PortError, workers::Workers},
+    engine::{
+        SequenceCause, Stages, in_flight::prepare, joined::JoinedParts, ports::PortError, workers::Workers,
+    },
     evaluate::{Evaluation, Evaluator},
     event::{Cents, Column, EventType, Instant},
     ledger::TrialScope,
@@ -156,12 +158,12 @@ impl Sequence {
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Evaluation>, EngineError> {
         let evaluator = Arc::clone(evaluator);
-        let sequenced = self.sequencer.try_out(decoded, trial, &evaluator);
+        let parts = JoinedParts::single(self.sequencer.try_out(decoded, trial, &evaluator));
         let (told, answer) = oneshot::channel();
         let piece = Workers::work_at_once(move || {
             let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
-                prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), SequenceCause::Events);
+                prepare(Vec::new(), parts, fields, &evaluator, Stages::default(), SequenceCause::Events);
             in_flight.trial = Some((trial, told));
             Ok((in_flight, prepared))
         });

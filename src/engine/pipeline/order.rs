@@ -21,7 +21,8 @@ use crate::{
     decision::Decided,
     decode::{Decoded, Decoder},
     engine::{
-        SequenceCause, Sequenced, Sequencer, Stages, in_flight::prepare, ticker::Ticker, workers::Workers,
+        SequenceCause, Sequenced, Sequencer, Stages, in_flight::prepare, joined::JoinedParts, ticker::Ticker,
+        workers::Workers,
     },
     evaluate::Evaluator,
     event::{Instant, TimeDelta},
@@ -206,17 +207,22 @@ impl Sequence {
         evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
+        // Time that passes without events closes windows before the rules that are due then.
+        let parts = match ending.step {
+            SequenceCause::Events => JoinedParts::join(parts),
+            _ => parts.into_iter().map(JoinedParts::single).collect(),
+        };
         let (mut ending, last) = (Some(ending), parts.len() - 1);
-        for (number, part) in parts.into_iter().enumerate() {
+        for (number, parts) in parts.into_iter().enumerate() {
             let ending =
                 ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(SequenceCause::Events));
             let Ending { blocks, unknown_fields, step, room, turn, is_awaited } = ending;
             let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(evaluator));
             // Where somebody may ask, a piece is done by whoever comes to it: to wake threads for it takes as long as it takes.
-            let is_small = is_awaited || turn.is_some() && part.types.len() <= PIECE;
+            let is_small = is_awaited || turn.is_some() && parts.batch().types.len() <= PIECE;
             let prepare = move || {
                 let (mut in_flight, prepared) =
-                    prepare(blocks, part, unknown_fields, &evaluator, stages, step);
+                    prepare(blocks, parts, unknown_fields, &evaluator, stages, step);
                 (in_flight.room, in_flight.turn, in_flight.is_small) = (room, turn, is_small);
                 Ok((in_flight, prepared))
             };

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Concluding, EngineError, OutputDetail, Preparing, broken, done};
 use crate::{
     engine::{Committable, SavedWatermark, Scheduler, Windowing, watermark::Owed, workers::Workers},
-    evaluate::{Evaluator, Moved, schedule::Due},
+    evaluate::{Evaluator, Moved, WindowUsage, schedule::Due},
 };
 
 /// The stage with the windows.
@@ -98,10 +98,8 @@ impl WindowStage {
                 Workers::work_at_once(move || drop(asked.send(prepared.conclude(moved))));
                 continue;
             }
-            let due = std::mem::take(&mut in_flight.sequenced.due);
-            let watermark = in_flight.sequenced.watermark.save();
+            let due = in_flight.parts.take_due();
             let evaluator = prepared.evaluator().clone();
-            let journal = self.record;
             let is_small = in_flight.is_small;
             let (in_flight, prepared, moved) = if self.windowing.is_empty() {
                 (in_flight, prepared, Moved::default())
@@ -118,14 +116,50 @@ impl WindowStage {
                 self = rest;
                 taken_in
             };
-            let conclude = move || in_flight.conclude(prepared, moved, journal);
-            let piece = if is_small { Workers::work_at_once(conclude) } else { self.workers.work(conclude) };
-            self.forwarded += 1;
-            if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
-                return Ok(());
+            let (record, held) = (self.record, in_flight.held);
+            let conclude = move || in_flight.conclude(prepared, moved, record);
+            for (piece, (due, watermark)) in self.pieces(conclude, due.len(), is_small).into_iter().zip(due) {
+                self.forwarded += 1;
+                if out.send(piece).await.is_err()
+                    || !self.tick(due, (watermark, held), &evaluator, &out).await
+                {
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Has a batch concluded, which is committed in so many pieces.
+    fn pieces(
+        &self,
+        conclude: impl FnOnce() -> Result<Vec<Committable>, EngineError> + Send + 'static,
+        count: usize,
+        is_small: bool,
+    ) -> Vec<Concluding> {
+        let lost = || EngineError::Internal(String::from("a piece of a batch was not concluded"));
+        if count == 1 {
+            let only = move || conclude()?.pop().ok_or_else(lost);
+            return vec![if is_small { Workers::work_at_once(only) } else { self.workers.work(only) }];
+        }
+        let (tell, told): (Vec<_>, Vec<_>) = (0..count).map(|_| oneshot::channel()).unzip();
+        let all = move || {
+            let mut tell = tell.into_iter();
+            match conclude() {
+                // Who does not take a piece any more has ended with an error of its own.
+                Ok(pieces) => tell.zip(pieces).for_each(|(tell, piece)| drop(tell.send(Ok(piece)))),
+                Err(error) => {
+                    if let Some(first) = tell.next() {
+                        drop(first.send(Err(error)));
+                    }
+                }
+            }
+        };
+        let _working = if is_small { Workers::work_at_once(all) } else { self.workers.work(all) };
+        let piece = |told: oneshot::Receiver<Result<Committable, EngineError>>| {
+            tokio::spawn(async move { Ok(told.await.unwrap_or_else(|_| Err(lost()))) })
+        };
+        told.into_iter().map(piece).collect()
     }
 
     /// Hands on the rules that are due, each as a piece that is worked on once all before it is committed. No query reads
@@ -135,7 +169,7 @@ impl WindowStage {
     async fn tick(
         &mut self,
         due: Vec<Due>,
-        mut watermark: SavedWatermark,
+        (mut watermark, held): (SavedWatermark, WindowUsage),
         evaluator: &Evaluator,
         out: &mpsc::Sender<Concluding>,
     ) -> bool {
@@ -153,7 +187,7 @@ impl WindowStage {
                 again: due.attempt > 0,
                 tick: done,
                 watermark: Some(watermark.clone()),
-                held: self.windowing.held(),
+                held,
                 ..Committable::default()
             };
             let (evaluator, scheduler) = (evaluator.clone(), scheduler.clone());

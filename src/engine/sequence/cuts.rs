@@ -133,10 +133,11 @@ impl Sequencer {
         last: bool,
         calendar: &Calendar,
     ) -> Sequenced {
-        let events = kept.slice(rows);
+        let (events, before) = (kept.slice(rows.clone()), rows.start);
         let journal = watermark.journal_start(calendar);
         let (after, attributes, checkpoint) = self.apply(&events.events, &events.types, last, journal);
         let mut part = Sequenced::of(events, (after, attributes), watermark, calendar);
+        part.among = (kept.events.clone(), before);
         part.intake.checkpoint = checkpoint;
         part
     }
@@ -176,6 +177,7 @@ impl Sequenced {
     ) -> Self {
         let Kept { events, types, hashes, watermarks } = events;
         Self {
+            among: (events.clone(), 0),
             events,
             types,
             hashes,
