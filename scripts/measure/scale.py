@@ -13,6 +13,7 @@ import argparse, csv, json, os, pathlib, subprocess, sys, tempfile, time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIZES = {
     "payments": [30_000, 100_000, 200_000, 300_000],
+    "stream": [1_000_000, 10_000_000, 50_000_000],
     "lines": [50_000, 100_000, 200_000, 400_000],
     "rules": [10, 50, 100, 200, 300],
     "alerts": [20_000, 50_000, 100_000, 200_000],
@@ -20,6 +21,7 @@ SIZES = {
 }
 WHAT = {
     "payments": "payments, the shipped rules",
+    "stream": "payments, rules/budget.yaml",
     "lines": "budget lines, a payment each",
     "rules": "rules over 30 days, 50,000 payments",
     "alerts": "alerts, all of them open",
@@ -60,25 +62,27 @@ def line(n):
             "unit_code": f"{101 + n % 7}{n % 400:03}", "function_code": f"20{n % 25:02}201", "economic_code": f"302{n % 30:02}"}
 
 
-def stream(path, lines, payments):
+def stream(out, lines, payments):
     """Lines, and payments of them through the year."""
-    with open(path, "w") as out:
-        for n in range(lines):
-            event = {"event_id": f"b{n}", "type": "budget", "action": "approve", "occurred_at": "2026-01-01T08:00:00+08:00",
-                     "amount": "100000.00", "unit_name": f"第{n % 400}单位"}
-            out.write(json.dumps(event | line(n), ensure_ascii=False) + "\n")
-        for n in range(payments):
-            minute = 1_440 + n * 500_000 // max(payments, 1)
-            day, rest = divmod(minute, 1_440)
-            at = time.strftime("%Y-%m-%d", time.gmtime(1_767_225_600 + day * 86_400))
-            event = {"event_id": f"p{n}", "type": "payment", "occurred_at": f"{at}T{rest // 60:02}:{rest % 60:02}:{n % 60:02}+08:00",
-                     "amount": "1.00", "payment_mode": "direct", "settlement": "transfer", "payee_name": f"某某{n % 5000}号公司",
-                     "payee_account": f"62220212020{n % 5000:07}", "payee_type": "entity", "purpose": "工程款"}
-            out.write(json.dumps(event | line(n % lines), ensure_ascii=False) + "\n")
+    for n in range(lines):
+        event = {"event_id": f"b{n}", "type": "budget", "action": "approve", "occurred_at": "2026-01-01T08:00:00+08:00",
+                 "amount": "100000.00", "unit_name": f"第{n % 400}单位"}
+        out.write(json.dumps(event | line(n), ensure_ascii=False) + "\n")
+    of, today = [json.dumps(line(n), ensure_ascii=False)[1:] for n in range(lines)], None
+    for n in range(payments):
+        minute = 1_440 + n * 500_000 // payments
+        day, rest = divmod(minute, 1_440)
+        if day != today:
+            today, date = day, time.strftime("%Y-%m-%d", time.gmtime(1_767_225_600 + day * 86_400))
+        out.write(f'{{"event_id":"p{n}","type":"payment","occurred_at":"{date}T{rest // 60:02}:{rest % 60:02}:{n % 60:02}+08:00","amount":"1.00",'
+                  f'"payment_mode":"direct","settlement":"transfer","payee_name":"某某{n % 5000}号公司","payee_account":"62220212020{n % 5000:07}",'
+                  f'"payee_type":"entity","purpose":"工程款",{of[n % lines]}\n')
 
 
 def prepare(work, curve, size):
-    """The events and the rules of a point."""
+    """The events and the rules of a point; those of the longest stream are made while they are read."""
+    if curve == "stream":
+        return str(ROOT / "rules/budget.yaml")
     if curve in ["payments", "rules"]:
         payments = size if curve == "payments" else 50_000
         anomalies = ["--anomalies"] if curve == "payments" else []
@@ -87,7 +91,8 @@ def prepare(work, curve, size):
             return str(ROOT / "rules")
         text = rules(size)
     else:
-        stream(f"{work}/events.jsonl", *{"lines": (size, size), "alerts": (1000, size), "inside": (1000, size)}[curve])
+        with open(f"{work}/events.jsonl", "w") as out:
+            stream(out, *{"lines": (size, size), "alerts": (1000, size), "inside": (1000, size)}[curve])
         text = {"lines": NEVER, "alerts": EVERY, "inside": INSIDE}[curve]
     os.mkdir(f"{work}/rules")
     pathlib.Path(f"{work}/rules/rules.yaml").write_text(text)
@@ -97,12 +102,18 @@ def prepare(work, curve, size):
 def measure(curve, size):
     with tempfile.TemporaryDirectory(prefix="fiscwatch-scale-", dir=os.environ.get("TMPDIR")) as work:
         rules = prepare(work, curve, size)
-        events = sum(1 for _ in open(f"{work}/events.jsonl", "rb"))
+        piped = curve == "stream"
+        events = 1000 + size if piped else sum(1 for _ in open(f"{work}/events.jsonl", "rb"))
+        source = "stdin: {}" if piped else f"file: {{ path: {work}/events.jsonl }}"
         with open(f"{work}/fiscwatch.yaml", "a") as config:
             config.write(f"state: {{ dir: {work}/state }}\nhttp: {{ listen: '127.0.0.1:0' }}\nlog: {{ level: error }}\nrules: {{ paths: [{rules}] }}\n"
-                         f"sources:\n  - {{ name: year, file: {{ path: {work}/events.jsonl }} }}\n")
+                         f"sources:\n  - {{ name: year, {source} }}\n")
         began = time.monotonic()
-        child = subprocess.Popen([BINARY, "run", "--once", "--config", f"{work}/fiscwatch.yaml"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen([BINARY, "run", "--once", "--config", f"{work}/fiscwatch.yaml"], stdin=subprocess.PIPE if piped else None,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if piped:
+            stream(child.stdin, 1000, size)
+            child.stdin.close()
         told = child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - began
