@@ -40,11 +40,12 @@ CREATE TRIGGER IF NOT EXISTS alerts_taken AFTER DELETE ON alerts BEGIN
     INSERT INTO figures VALUES ('alerts', old.state, old.severity, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 
--- What was found about an event, and by which rules; and which event a finding is about: without a finding's body, of which
--- a page holds a dozen.
-CREATE INDEX IF NOT EXISTS findings_about ON findings (event_id, rule_id, mode);
+-- What was found about an event, by which rules, and what they ask of officers; and which event a finding is about: without
+-- a finding's body, of which a page holds a dozen.
+CREATE INDEX IF NOT EXISTS findings_agreeing ON findings (event_id, rule_id, mode, json_extract(body, '$.handling'));
 CREATE INDEX IF NOT EXISTS findings_events ON findings (seq, event_id);
 DROP INDEX IF EXISTS findings_event;
+DROP INDEX IF EXISTS findings_about;
 -- When a rule found something.
 CREATE INDEX IF NOT EXISTS findings_rule ON findings (rule_id, at);
 

@@ -225,3 +225,31 @@ pub(super) fn worth(
     rules.dedup();
     Ok((worth, rules))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::{super::migrate, *};
+
+    /// A finding's body has a thousand bytes and more: to read 100,000 of them for a page takes longer than an officer waits.
+    #[test]
+    fn the_order_by_worth_reads_no_finding() {
+        let (connection, turns) = (Connection::open_in_memory().unwrap(), Arc::default());
+        migrate::migrate(Path::new("here"), &connection, &turns).unwrap();
+        migrate::count(&connection, &turns).unwrap();
+        let findings = by_event(&connection).unwrap();
+        let worth = Worth::sql(&VerdictHistory::default(), |told| {
+            others(told, findings, ("a.alert_id", "a.rule_id"))
+        });
+        let mut plan =
+            connection.prepare(&format!("EXPLAIN QUERY PLAN SELECT {worth} FROM alert_rows a")).unwrap();
+        let steps =
+            plan.query_map([], |row| row.get("detail")).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
+        let of_findings: Vec<&String> = steps.iter().filter(|step| step.contains("findings_")).collect();
+        assert!(
+            of_findings.len() >= 2 && of_findings.iter().all(|step| step.contains("COVERING INDEX")),
+            "{steps:#?}"
+        );
+    }
+}
