@@ -170,8 +170,10 @@ impl Calendar {
             Length::Month => self.months(self.local(at).date().first_of_month(), 1),
             Length::Quarter => {
                 let year = self.fiscal_year_start(self.local(at).date());
-                let passed = (0..4).rev().find(|q| self.instant(add_months(year, q * 3)) <= at).unwrap_or(0);
-                self.months(add_months(year, passed * 3), 3)
+                // From the year's first day, and not from one another: three months after 30 September is not 31 December.
+                let begins = |quarter: i32| self.instant(add_months(year, quarter * 3));
+                let passed = (0..4).rev().find(|quarter| begins(*quarter) <= at).unwrap_or(0);
+                Stretch { start: begins(passed), end: begins(passed + 1) }
             }
             Length::Year => self.months(self.fiscal_year_start(self.local(at).date()), 12),
         }
@@ -309,6 +311,36 @@ mod tests {
         assert_eq!(Length::parse("2w"), Some(Length::Days(14)));
         for text in ["", "d", "0d", "-1d", "1.5h", "7", "1y", "1天", "99999999999h"] {
             assert_eq!(Length::parse(text), None, "{text}");
+        }
+    }
+
+    /// Whatever day the fiscal year begins on, and whatever daylight saving does to midnight.
+    #[test]
+    fn stretches_hold_their_instants_and_follow_one_another() {
+        let lengths =
+            ["90s", "7h", "24h", "1d", "2w", "month", "quarter", "year"].map(|l| Length::parse(l).unwrap());
+        let zones = ["Asia/Shanghai", "Africa/Cairo", "America/Santiago", "Atlantic/Azores", "Pacific/Apia"];
+        let starts = [(1, 1), (1, 31), (2, 28), (4, 6), (7, 1), (8, 30), (10, 31), (11, 29), (12, 31)];
+        for (zone, (month, day)) in zones.iter().flat_map(|zone| starts.map(|start| (zone, start))) {
+            let c = Calendar::new(zone, month, day).unwrap();
+            let first = at(&c, "2011-01-01T03:00:00Z");
+            for hours in (0..3 * 366 * 24).step_by(17) {
+                let at = first + TimeDelta::hours(hours);
+                for length in lengths {
+                    let stretch = c.stretch(at, length);
+                    let told = format!("{zone} {month}-{day}: {length} of {}", c.format(at));
+                    assert!(stretch.contains(at), "{told}");
+                    assert_eq!(c.stretch(stretch.end, length).start, stretch.end, "{told}");
+                }
+                let date = c.local(at).date();
+                let quarter = c.stretch(at, Length::Quarter);
+                let months = [quarter.start, at, quarter.end - TimeDelta::MICROSECOND]
+                    .map(|at| (c.fiscal_month(c.local(at).date()) - 1) / 3);
+                assert!(
+                    months.iter().all(|quarter| *quarter == months[0]),
+                    "{zone} {month}-{day}: {date} {months:?}"
+                );
+            }
         }
     }
 

@@ -170,11 +170,13 @@ impl Calendar {
         if this <= date { this } else { start(date.year() - 1) }
     }
 
-    /// The month of the fiscal year that a day lies in, 1 to 12. Months begin on the day of the month that the year does.
+    /// The month of the fiscal year that a day lies in, 1 to 12. Months begin on the day of the month that the year does, or on
+    /// their last day where they do not have it.
     #[must_use]
     pub fn fiscal_month(&self, date: Date) -> i32 {
         let months = i32::from(date.month()) - i32::from(self.fiscal_month);
-        (months - i32::from(date.day() < self.fiscal_day)).rem_euclid(12) + 1
+        let begins = self.fiscal_day.min(date.days_in_month());
+        (months - i32::from(date.day() < begins)).rem_euclid(12) + 1
     }
 
     /// RFC 3339 in local time with offset, for people and findings.
