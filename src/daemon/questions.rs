@@ -9,7 +9,7 @@ use super::Shared;
 use crate::{
     access::Actor,
     config::{Config, decide::Decide},
-    decision::{Decision, DecisionMode, DecisionQuestion, Lag, Override, Unanswered},
+    decision::{Decision, DecisionMode, DecisionQuestion, Lag, Override, Several, Unanswered},
     decode::{Decoded, Decoder},
     event::TimeDelta,
     stream::{Block, Payload},
@@ -24,13 +24,15 @@ pub struct Questions {
     asked: Mutex<Option<mpsc::Sender<DecisionQuestion>>>,
 }
 
-/// Applications to be decided together.
+/// Applications to be decided.
 #[derive(Debug, Clone)]
 pub struct DecisionRequest {
     /// The records, one message each.
     pub payload: Payload,
     /// Whether the answer has consequences.
     pub mode: DecisionMode,
+    /// How several of them are decided.
+    pub several: Several,
     /// How long what is allowed reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     pub(crate) actor: Actor,
@@ -80,15 +82,25 @@ impl Shared {
         applications: DecisionRequest,
         (sources, is_stale): (Arc<[Lag]>, bool),
     ) -> Result<Vec<Decision>, Unanswered> {
-        let DecisionRequest { payload, mode, expires_in, actor, overriding } = applications;
+        let DecisionRequest { payload, mode, several, expires_in, actor, overriding } = applications;
         let asked = self.questions.asked.lock().clone();
         let asked = asked.ok_or(Unanswered::Stopping)?;
         let (receipt, committed) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let block = Block { receipt: (mode == DecisionMode::Commit).then_some(receipt), ..block(payload) };
         let now = self.clock.now();
-        let question =
-            DecisionQuestion { block, mode, expires_in, is_stale, sources, now, actor, overriding, answer };
+        let question = DecisionQuestion {
+            block,
+            mode,
+            several,
+            expires_in,
+            is_stale,
+            sources,
+            now,
+            actor,
+            overriding,
+            answer,
+        };
         asked.send(question).await.map_err(|_| Unanswered::Stopping)?;
         drop(asked);
         let decisions = answered.await.map_err(|_| Unanswered::Stopping)??;

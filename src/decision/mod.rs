@@ -79,13 +79,24 @@ pub enum DecisionMode {
     WhatIf,
 }
 
-/// What the engine is asked. Several applications are decided together: all of them, or none.
+/// How several applications of one question are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Several {
+    /// All of them, or none.
+    Together,
+    /// Each after the one before it, as if it were asked for alone. Nothing of it has consequences.
+    OneByOne,
+}
+
+/// What the engine is asked.
 #[derive(Debug)]
 pub struct DecisionQuestion {
     /// The applications, one message each.
     pub block: Block,
     /// Whether the answer has consequences.
     pub mode: DecisionMode,
+    /// How several applications are decided.
+    pub several: Several,
     /// How long an allowed application reserves money, by event time.
     pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.

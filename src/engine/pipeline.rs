@@ -4,6 +4,7 @@ mod answers;
 mod asked;
 mod decide;
 mod feed;
+mod in_turn;
 mod order;
 mod together;
 mod windows;

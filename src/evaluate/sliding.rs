@@ -170,9 +170,7 @@ impl Sliding {
         let mut tried = Vec::with_capacity(selected.packed.words.len());
         let rows = selected.packed.words.chunks_exact(plan.layout.stride());
         for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
-            if trial == TrialScope::Apart {
-                undo(plan, keys, &mut held);
-            }
+            undo(plan, keys, &mut held, trial.sees(i));
             let start = tried.len();
             tried.extend_from_slice(row);
             hold(plan, &mut tried[start..], &selected.packed.texts, i, texts);
@@ -184,7 +182,7 @@ impl Sliding {
             let place = keys.place(*key);
             held.push((*key, keys.at(place).try_out(plan, arrival, shared, &mut outputs)));
         }
-        undo(plan, keys, &mut held);
+        undo(plan, keys, &mut held, 0);
         // A text is given back when no series can ask for it any more.
         let measured = WindowResults { beyond, ..measured(plan, outputs, selected) };
         tried.chunks_exact(plan.layout.stride()).for_each(|row| release(plan, row, texts));
@@ -254,8 +252,11 @@ impl Sliding {
 }
 
 /// Takes out again what was tried out, the last first.
-fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, TriedEvent)>) {
-    while let Some((key, tried)) = held.pop() {
+/// Takes back what was tried last, all but the first so many.
+fn undo(plan: &WindowPlan, keys: &mut Keys<Series>, held: &mut Vec<(u128, TriedEvent)>, but: usize) {
+    while held.len() > but
+        && let Some((key, tried)) = held.pop()
+    {
         if keys.get_mut(key).is_some_and(|series| series.undo(plan, tried)) {
             keys.remove(key);
         }
@@ -351,6 +352,9 @@ mod tests {
                 packed: Packed { words: selected.packed.words[i * 3..][..3].to_vec(), ..Packed::default() },
                 ..Selected::default()
             };
+            let behind = tried.try_out(&selected, TrialScope::Behind(30));
+            let first = |column: &ArrayRef| column.slice(0, 31);
+            assert!(behind.columns.iter().map(first).eq(trial.columns.iter().map(first)), "round {round}");
             let apart = tried.try_out(&selected, TrialScope::Apart);
             for i in [0, 17, 99] {
                 let alone = tried.try_out(&one(i), TrialScope::Together);

@@ -1,5 +1,7 @@
 //! 事前校验: applications are decided before money moves; what was decided is shown, and released.
 
+mod asking;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
@@ -10,21 +12,23 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     by::Requester,
-    overrides,
     page::Page,
     request::{Params, PathId, RawBody, at_once, page_size},
 };
 use crate::{
     access::Actor,
     config::decide::WhenStale,
-    daemon::{DecisionRequest, IngestError, POSTED, Shared},
-    decision::{Decision, DecisionMode, Unanswered, Verdict, withdrawal},
+    daemon::{DecisionRequest, Shared},
+    decision::{Decision, DecisionMode, Several, Verdict, withdrawal},
     event::{Instant, TimeDelta, duration},
     say,
     store::{Cases, DecisionFilter, Decisions, StoredDecision},
     stream::{PLAIN, Payload, RECORD_BYTES_MAX},
     text::quoted,
 };
+
+pub(super) use asking::wait_for_commits;
+use asking::{decided, one_by_one};
 
 /// How applications are to be decided. The body may say the same.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -129,19 +133,21 @@ async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> R
     if overriding.is_some() && records.len() > 1 {
         return Err(Problem::unprocessable(say!("an override is for one application, asked for alone")));
     }
-    let groups: Vec<Vec<Vec<u8>>> =
-        if atomic { vec![records] } else { records.into_iter().map(|record| vec![record]).collect() };
-    let mut decisions = Vec::new();
-    for records in groups {
-        let payload = Payload::messages(&records);
-        let actor = actor.clone();
-        let applications = DecisionRequest { payload, mode, expires_in, actor, overriding: None };
-        let answered = decided(shared, (applications, overriding), lags.clone()).await;
-        if answered.is_err() {
-            shared.metrics.decisions.with_label_values(&["refused"]).inc();
+    let request = |records: &[Vec<u8>], mode, several| {
+        let (payload, actor) = (Payload::messages(records), actor.clone());
+        DecisionRequest { payload, mode, several, expires_in, actor, overriding: None }
+    };
+    let answered = match atomic || records.len() == 1 {
+        true => {
+            let applications = request(&records, mode, Several::Together);
+            decided(shared, (applications, overriding), lags).await
         }
-        decisions.extend(answered?);
+        false => one_by_one(shared, &records, mode, &request, lags).await,
+    };
+    if answered.is_err() {
+        shared.metrics.decisions.with_label_values(&["refused"]).inc();
     }
+    let mut decisions = answered?;
     let word = if mode == DecisionMode::Commit { "commit" } else { "what_if" };
     shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
     Ok(match (is_single, decisions.len()) {
@@ -265,96 +271,6 @@ fn record(value: &RawValue) -> Result<Vec<u8>, Problem> {
         true => Err(Problem::unprocessable(say!("an application is longer than 1 MiB"))),
         false => Ok(record),
     }
-}
-
-/// Applications that are decided together, now or earlier.
-async fn decided(
-    shared: &Arc<Shared>,
-    (mut applications, overriding): (DecisionRequest, Option<i64>),
-    lags: (Arc<[crate::decision::Lag]>, bool),
-) -> Result<Vec<Decision>, Problem> {
-    if let Some(id) = overriding {
-        // It may be used up by the very application that is asked for again.
-        if let Some(decisions) = stored(shared, &applications).await? {
-            return Ok(decisions);
-        }
-        applications.overriding = Some(overrides::find(shared, id).await?);
-    }
-    let refused = match shared.decide(applications.clone(), lags).await {
-        Ok(decisions) => return Ok(decisions),
-        Err(refused) => refused,
-    };
-    // The engine knows what was decided, the store knows how: whoever asks for the first time need not wait for it.
-    if refused != Unanswered::Stopping
-        && let Some(decisions) = stored(shared, &applications).await?
-    {
-        return Ok(decisions);
-    }
-    match refused {
-        Unanswered::Unreadable(why) => Err(Problem::unprocessable(say!("nothing is decided: {why}", why))),
-        Unanswered::NotOverridden(why) => {
-            shared.metrics.overrides.with_label_values(&["refused"]).inc();
-            Err(Problem::new(StatusCode::CONFLICT, say!("nothing is decided: {why}", why)))
-        }
-        Unanswered::Stopping => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            say!("the daemon is stopping; ask again later with the same event_id"),
-        )
-        .again_after(10)),
-        Unanswered::Known(id) => {
-            // Somebody else may have asked the same a moment ago: what came before is stored when this returns.
-            wait_for_commits(shared).await?;
-            stored(shared, &applications).await?.ok_or_else(|| known(&id))
-        }
-    }
-}
-
-fn known(id: &str) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        say!("an event {id} is known, and it was not decided: ask with another event_id", id = quoted(id)),
-    )
-}
-
-pub(super) async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
-    let nothing = Payload::JsonLines(Vec::new().into());
-    let taken = shared.submit(POSTED, nothing, Vec::new()).await;
-    taken.map(|_| ()).map_err(|not_taken| {
-        let why = match not_taken {
-            IngestError::Full(why) => why,
-            IngestError::Stopping => say!("the daemon is stopping; ask again later with the same event_id"),
-        };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(10)
-    })
-}
-
-/// What was decided of these applications earlier; `None` if it is still to be decided.
-async fn stored(shared: &Arc<Shared>, request: &DecisionRequest) -> Result<Option<Vec<Decision>>, Problem> {
-    let (shared, request) = (Arc::clone(shared), request.clone());
-    at_once(move || {
-        let read = shared.questions.read(&request.payload);
-        let ids = arrow::array::AsArray::as_string_view(read.events.column(crate::event::Column::EventId.index()));
-        let decisions = Decisions::open(&shared.state_dir)?;
-        let mut found = Vec::new();
-        for (id, content) in ids.iter().flatten().zip(&read.contents) {
-            match decisions.of(id)? {
-                Some(stored) if stored.content != *content => {
-                    return Err(Problem::new(
-                        StatusCode::CONFLICT,
-                        say!(
-                            "another application {id} was decided: ask with another event_id, or send the same content",
-                            id = quoted(id)
-                        ),
-                    ));
-                }
-                Some(stored) => found.push(Decision { replayed: true, ..stored.decision }),
-                None if found.is_empty() => return Ok(None),
-                None => return Err(known(id)),
-            }
-        }
-        Ok((!found.is_empty() && read.rejects.is_empty()).then_some(found))
-    })
-    .await
 }
 
 /// Which decisions to list, the latest by event time first.

@@ -17,9 +17,23 @@ pub enum TrialScope {
     Together,
     /// Each comes alone: they are variants of one.
     Apart,
+    /// So many come one after another, and each of the others comes alone behind those.
+    Behind(usize),
+}
+
+impl TrialScope {
+    /// How many of the events before it one sees.
+    pub(crate) fn sees(self, row: usize) -> usize {
+        match self {
+            Self::Together => row,
+            Self::Apart => 0,
+            Self::Behind(first) => row.min(first),
+        }
+    }
 }
 
 /// A line as the trial has it.
+#[derive(Clone)]
 struct Tried {
     balances: Balances,
     attributes: u32,
@@ -29,7 +43,7 @@ struct Tried {
 }
 
 /// What a trial has changed of groups, by grouping and key.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Added(HashMap<(usize, LineGroupKey), (i64, Balances)>);
 
 impl Added {
@@ -66,10 +80,13 @@ impl Ledger {
         let mut after = self.after(batch.num_rows());
         let mut lines: HashMap<&str, Tried> = HashMap::new();
         let mut added = Added::default();
+        // As it is behind those that all the others see.
+        let mut behind = None;
         for row in 0..batch.num_rows() {
-            if trial == TrialScope::Apart {
-                lines.clear();
-                added.0.clear();
+            if trial.sees(row) < row {
+                (lines, added) = behind.clone().unwrap_or_default();
+            } else if trial.sees(row + 1) == row {
+                behind = Some((lines.clone(), added.clone()));
             }
             let id = events.text(Column::EventId, row).unwrap_or_default();
             let name = events.line.value(row);

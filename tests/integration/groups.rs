@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arrow::{array::UInt32Array, compute::take_record_batch};
 use parking_lot::RwLock;
 
 use fiscwatch::{
@@ -165,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn a_trial_says_of_groups_what_they_are_afterwards(seed in any::<u64>()) {
+    fn a_trial_says_of_groups_what_they_are_afterwards(seed in any::<u64>(), cut in 0usize..40) {
         let rules = rules();
         let evaluator = Evaluator::new(rules.clone(), calendar());
         let mut stream = Stream::new(&rules);
@@ -185,6 +186,22 @@ proptest! {
             application.as_object_mut().unwrap().remove("reason");
         }
         let decoded = decoder().decode(&[block(Payload::JsonLines(lines(&applications).into()))], None);
+        let (count, behind) = (decoded.types.len(), cut.min(decoded.types.len()));
+        // The others come alone behind the first so many, as if each were the last of those that come together.
+        let apart = stream.sequencer.try_out(&decoded, TrialScope::Behind(behind), &evaluator).after;
+        for row in [0, behind.saturating_sub(1), behind, count.saturating_sub(1)].into_iter().filter(|row| *row < count) {
+            let rows: Vec<u32> = (0..behind.min(row)).chain([row]).filter_map(|row| u32::try_from(row).ok()).collect();
+            let events = take_record_batch(&decoded.events, &UInt32Array::from(rows)).unwrap();
+            let alone = stream.sequencer.try_out(&decoded.alike(events), TrialScope::Together, &evaluator).after;
+            let last = |sums: &[i128]| *sums.last().unwrap();
+            prop_assert_eq!(apart.reserved[row], last(&alone.reserved));
+            prop_assert_eq!(apart.total[row], last(&alone.total));
+            for (apart, alone) in apart.groups.iter().zip(&alone.groups) {
+                prop_assert_eq!(apart.keys.get(row), alone.keys.last());
+                prop_assert_eq!(apart.lines[row], *alone.lines.last().unwrap());
+                prop_assert_eq!(apart.sums.reserved[row], last(&alone.sums.reserved));
+            }
+        }
         let tried = stream.sequencer.try_out(&decoded, TrialScope::Together, &evaluator).after.groups;
         let done = stream.takes(&applications).after.groups;
         prop_assert_eq!(tried.len(), done.len());

@@ -172,8 +172,7 @@ impl Judged<'_> {
     /// What a line had reserved before the application of a row.
     fn before(&self, lines: &StringViewArray, row: usize) -> Cents {
         let name = lines.value(row);
-        let sees = if self.trial == TrialScope::Together { row } else { 0 };
-        match (0..sees).rev().find(|earlier| lines.value(*earlier) == name) {
+        match (0..self.trial.sees(row)).rev().find(|earlier| lines.value(*earlier) == name) {
             Some(earlier) => Cents::new(self.after.reserved[earlier]),
             None => self.ledger.line(name).map_or(Cents::ZERO, |(line, _)| line.balances.reserved),
         }

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
     decision::{
-        Decided, Decision, DecisionMode, DecisionQuestion, Passing, Release, Unanswered, Verdict, withdrawal,
+        Decided, Decision, DecisionMode, DecisionQuestion, Passing, Release, Several, Unanswered, Verdict,
+        withdrawal,
     },
     decode::Decoded,
     engine::{
@@ -50,6 +51,9 @@ impl Sequence {
             return Ok(true);
         }
         let evaluator = self.evaluator();
+        if question.several == Several::OneByOne {
+            return self.answer_one_by_one(question, &decoded, &evaluator, out).await;
+        }
         let Some(evaluation) = self.try_out(&decoded, TrialScope::Together, &evaluator, out).await? else {
             return Ok(false);
         };
@@ -60,7 +64,7 @@ impl Sequence {
         if let [decision] = &mut decisions[..]
             && decision.decision == Verdict::Block
         {
-            let Some(largest) = self.largest((&decoded, likely), &evaluator, out).await? else {
+            let Some(largest) = self.largest((&decoded, 0), likely, &evaluator, out).await? else {
                 return Ok(false);
             };
             decision.largest_amount = largest.map(|cents| cents.to_string());
@@ -173,16 +177,17 @@ impl Sequence {
         Ok(answer.await.ok())
     }
 
-    /// The largest amount that an application would not be blocked for; the outer `None` if the stages behind have
-    /// ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
+    /// The largest amount that the last application would not be blocked for, which comes behind so many others; the outer
+    /// `None` if the stages behind have ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
     /// through: the amount that is told was tried out and passes. First come those that a limit is `likely` to stand at.
-    async fn largest(
+    pub(super) async fn largest(
         &mut self,
-        (decoded, mut likely): (&Decoded, Vec<Cents>),
+        (decoded, behind): (&Decoded, usize),
+        mut likely: Vec<Cents>,
         evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Option<Cents>>, EngineError> {
-        let (mut passes, mut blocked) = (0, cents(&decoded.events, 0).as_i128());
+        let (mut passes, mut blocked) = (0, cents(&decoded.events, behind).as_i128());
         while blocked - passes > 1 {
             let step = ((blocked - passes) / (AMOUNTS + 1)).max(1);
             let likely = std::mem::take(&mut likely)
@@ -192,11 +197,11 @@ impl Sequence {
             let mut amounts: Vec<_> = amounts.filter(|a| (passes + 1..blocked).contains(a)).collect();
             amounts.sort_unstable();
             amounts.dedup();
-            let variants = variants(decoded, &amounts);
-            let Some(evaluation) = self.try_out(&variants, TrialScope::Apart, evaluator, out).await? else {
+            let (variants, scope) = (variants((decoded, behind), &amounts), TrialScope::Behind(behind));
+            let Some(evaluation) = self.try_out(&variants, scope, evaluator, out).await? else {
                 return Ok(None);
             };
-            let verdicts = verdicts(&evaluation, amounts.len());
+            let verdicts = verdicts(&evaluation, behind + amounts.len()).split_off(behind);
             let at = verdicts.iter().position(|verdict| *verdict == Verdict::Block).unwrap_or(amounts.len());
             blocked = amounts.get(at).copied().unwrap_or(blocked);
             passes = at.checked_sub(1).map_or(passes, |at| amounts[at]);
@@ -232,7 +237,7 @@ pub(super) fn decided_of(
 }
 
 /// Whether an application is taken out of the books again: its money must not move, and has not.
-fn is_withdrawn(decision: &Decision) -> bool {
+pub(super) fn is_withdrawn(decision: &Decision) -> bool {
     decision.decision == Verdict::Block && !decision.unchecked
 }
 
@@ -241,27 +246,41 @@ fn release_of(at: Instant, decision: &Decision) -> Release {
     Release { due: at, at, event_id, budget_line_id }
 }
 
-/// Why records are no applications that can be decided.
+/// Why records are no applications that can be decided; of several it says which one.
 pub(super) fn unreadable(decoded: &Decoded) -> Option<String> {
+    let is_single = decoded.types.len() + decoded.rejects.len() <= 1;
+    let which = |number: u64, why: String| match is_single {
+        true => why,
+        false => say!("application {number}: {why}", number, why),
+    };
     if let Some(reject) = decoded.rejects.first() {
-        return Some(format!("{}: {}", reject.reason.code(), reject.detail));
+        return Some(which(reject.record + 1, format!("{}: {}", reject.reason.code(), reject.detail)));
     }
-    let other = decoded.types.iter().find(|event_type| **event_type != EventType::Application);
-    if let Some(other) = other {
-        return Some(say!("applications are decided, and this is of type {name}", name = other.name()));
+    let other = decoded.types.iter().position(|event_type| *event_type != EventType::Application);
+    if let Some(row) = other {
+        let why =
+            say!("applications are decided, and this is of type {name}", name = decoded.types[row].name());
+        return Some(which(row as u64 + 1, why));
     }
     let mut ids: Vec<_> = decoded.ids.clone();
     ids.sort_unstable();
     ids.windows(2).any(|pair| pair[0] == pair[1]).then(|| say!("two applications have the same event_id"))
 }
 
-/// The same application with other amounts.
-fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
-    let rows = UInt32Array::from(vec![0; amounts.len()]);
-    let copies = take_record_batch(&decoded.events, &rows).expect("the first row is there");
+/// Some of the applications.
+pub(super) fn some(decoded: &Decoded, rows: &[usize]) -> Decoded {
+    let rows = UInt32Array::from_iter_values(rows.iter().filter_map(|row| u32::try_from(*row).ok()));
+    decoded.alike(take_record_batch(&decoded.events, &rows).expect("rows of the batch"))
+}
+
+/// The first so many applications, and the one behind them with other amounts.
+fn variants((decoded, behind): (&Decoded, usize), amounts: &[i128]) -> Decoded {
+    let rows: Vec<usize> = (0..behind).chain(amounts.iter().map(|_| behind)).collect();
+    let copies = some(decoded, &rows).events;
     let at = Column::Amount.index();
     let mut columns = copies.columns().to_vec();
-    let values = Decimal128Array::from_iter_values(amounts.iter().copied());
+    let before = (0..behind).map(|row| cents(&decoded.events, row).as_i128());
+    let values = Decimal128Array::from_iter_values(before.chain(amounts.iter().copied()));
     let values = values.with_data_type(columns[at].data_type().clone());
     columns[at] = Arc::new(values);
     let events = RecordBatch::try_new(copies.schema(), columns).expect("the columns of the batch");

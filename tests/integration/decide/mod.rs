@@ -1,6 +1,7 @@
 //! 事前校验: applications are decided before money moves, by the same rules, exactly once, whatever happens in between.
 
 mod answers;
+mod in_list;
 mod lasting;
 mod together;
 
