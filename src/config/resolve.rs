@@ -300,16 +300,16 @@ impl Resolver<'_> {
     fn calendar(&mut self, raw: &RawConfig) -> Calendar {
         let start =
             raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
-        let (month, day) = start.unwrap_or((0, 0));
+        let Some((month, day)) = start else {
+            let day = quoted(&raw.fiscal_year_start);
+            let why = say!("{day} is not a day of every year: use MM-DD such as 01-01", day);
+            self.problem(format!("fiscal_year_start: {why}"));
+            return Calendar::new("UTC", 1, 1).expect("UTC is known everywhere");
+        };
         match Calendar::new(&raw.time_zone, month, day) {
             Ok(calendar) => calendar.with_years_named_by(raw.fiscal_year_named_by),
             Err(e) => {
-                let key = if month == 0 {
-                    String::from("fiscal_year_start")
-                } else {
-                    say!("time_zone and fiscal_year_start")
-                };
-                self.problem(format!("{key}: {e}"));
+                self.problem(format!("{}: {e}", say!("time_zone and fiscal_year_start")));
                 Calendar::new("UTC", 1, 1).expect("UTC is known everywhere")
             }
         }

@@ -163,6 +163,10 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Person
 
 fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<PersonalKind>), String> {
     limits::text(sql, &[]).map_err(in_one)?;
+    let only = || say!("only a SELECT can be asked: nothing is changed here");
+    if sql.trim().is_empty() {
+        return Err(only());
+    }
     let statement = compiler
         .state()
         .sql_to_statement(sql, &Dialect::Generic)
@@ -176,7 +180,7 @@ fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Perso
             });
             statement
         }
-        _ => return Err(say!("only a SELECT can be asked: nothing is changed here")),
+        _ => return Err(only()),
     };
     let mut view = ScheduleRule {
         // It is due once, so it does not matter when it would be again.

@@ -124,6 +124,7 @@ fn configurations_that_are_wrong() {
     for text in [
         "engine: { batch_row: 5 }\n",
         "time_zone: Asia/Peking\n",
+        "fiscal_year_start: '0401'\n",
         "http:\n  listen: here\nengine: { batch_wait: soon }\n",
         "sources:\n  - name: a\n  - name: a\n    stdin: {}\n    file: { path: x }\n",
         "lists: { black: { path: none.csv } }\nrules: { paths: [nowhere] }\n",

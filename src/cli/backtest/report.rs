@@ -56,6 +56,8 @@ pub(crate) struct BacktestReport {
 struct RuleReport {
     counts: RuleCounts,
     findings: u64,
+    /// Those that are not about another event than a payment.
+    of_payments: u64,
     keys: BTreeSet<String>,
     keys_capped: bool,
     cents: Cents,
@@ -174,6 +176,8 @@ impl BacktestReport {
             return;
         };
         report.findings += 1;
+        let is_of_another = finding.labels.get("type").is_some_and(|of| of != EventType::Payment.name());
+        report.of_payments += u64::from(!is_of_another);
         if report.keys.len() < KEYS_MAX {
             report.keys.insert(serde_json::Value::Object(finding.key.clone()).to_string());
         } else {
@@ -241,7 +245,7 @@ impl BacktestReport {
         ]);
         for (rule, report) in self.rules.iter().filter(|(_, report)| report.is_worth_a_line()) {
             #[allow(clippy::cast_precision_loss)]
-            let share = 100.0 * report.findings as f64 / payments.max(1) as f64;
+            let share = 100.0 * report.of_payments as f64 / payments.max(1) as f64;
             let keys = separated(&report.keys.len().to_string());
             table.row([
                 Cell::text(&*rule.id),

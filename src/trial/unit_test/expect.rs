@@ -87,6 +87,9 @@ pub(crate) fn expect<'t>(d: &mut Document<'t>, record: &MappingFields<'_, 't>) -
     })
 }
 
+/// What a test, or a moment of one, can expect.
+pub(crate) const EXPECTATIONS: [&str; 3] = ["expect", "alerts", "balances"];
+
 pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<ExpectedMoment> {
     let mut moments = Vec::new();
     for node in d.sequence(node, "at") {
@@ -102,6 +105,10 @@ pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Cale
                 continue;
             }
         };
+        if EXPECTATIONS.into_iter().all(|name| record.get(name).is_none()) {
+            let hint = say!("write `expect: []` if there must be no finding");
+            d.problem(record.span, say!("the moment expects nothing"), Some(hint));
+        }
         let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
         let (expect, alerts) = (expect(d, &record), alerts(d, &record));
         moments.push(ExpectedMoment { time: (time.text, at), expect, alerts, balances });

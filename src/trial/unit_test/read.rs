@@ -11,7 +11,10 @@ use saphyr_parser::Span;
 use serde_json::{Map, Value};
 
 use super::{
-    expect::{Expected, ExpectedAlert, ExpectedBalances, ExpectedMoment, alerts, balances, expect, moments},
+    expect::{
+        EXPECTATIONS, Expected, ExpectedAlert, ExpectedBalances, ExpectedMoment, alerts, balances, expect,
+        moments,
+    },
     files,
 };
 use crate::{
@@ -277,12 +280,12 @@ fn case<'t>(
     };
     let mut all = record.get("files").map(|node| files::events(d, node, folder)).unwrap_or_default();
     all.extend(record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default());
-    if ["expect", "alerts", "balances", "at"].into_iter().all(|name| record.get(name).is_none()) {
+    let expect = expect(d, &record);
+    let moments = record.get("at").map(|node| moments(d, node, calendar)).unwrap_or_default();
+    if moments.is_empty() && EXPECTATIONS.into_iter().all(|name| record.get(name).is_none()) {
         let hint = say!("write `expect: []` if there must be no finding");
         d.problem(name.span, say!("the test expects nothing"), Some(hint));
     }
-    let expect = expect(d, &record);
-    let moments = record.get("at").map(|node| moments(d, node, calendar)).unwrap_or_default();
     let only = record.get("only").map(|node| d.scalars(node, "only")).unwrap_or_default();
     let params = record.get("params").map(|node| params(d, node)).unwrap_or_default();
     let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();

@@ -241,6 +241,9 @@ fn mistakes_have_a_place_and_a_hint() {
     only: [larg]
     events: [{ amuont: 5 }, { type: refund, original_event_id: e1, payee_name: x, amount: 1 }, { amount: 5, event_id: e1 }]
     expects: []
+  - name: at a time
+    events: [{ amount: 5 }]
+    at: [{ time: 2026-03-04 }]
 ",
     );
     insta::assert_snapshot!(text, @r#"
@@ -254,7 +257,9 @@ fn mistakes_have_a_place_and_a_hint() {
         hint: events without an event_id are e1, e2, … by their place in the test
     tests/t.yaml:23:5: unknown field "expects" in a test
         hint: did you mean "expect"?
-    0 passed, 0 failed, 5 problems in the files
+    tests/t.yaml:26:10: the moment expects nothing
+        hint: write `expect: []` if there must be no finding
+    0 passed, 0 failed, 6 problems in the files
     "#);
     let (_, text) = self::report(
         "
