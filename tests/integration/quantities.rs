@@ -34,7 +34,7 @@ const UNTYPED_MONEY: &[(&str, usize)] = &[
     ("event/cents.rs", 2),
     ("event/money.rs", 1),
     ("http/casework.rs", 1),
-    ("ledger/apply.rs", 4),
+    ("ledger/after.rs", 4),
     ("trial/forecast.rs", 1),
 ];
 
