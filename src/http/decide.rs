@@ -133,16 +133,12 @@ async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> R
     if overriding.is_some() && records.len() > 1 {
         return Err(Problem::unprocessable(say!("an override is for one application, asked for alone")));
     }
-    let request = |records: &[Vec<u8>], mode, several| {
-        let (payload, actor) = (Payload::messages(records), actor.clone());
-        DecisionRequest { payload, mode, several, expires_in, actor, overriding: None }
-    };
+    let (payload, actor) = (Payload::messages(&records), actor.clone());
+    let several = Several::Together;
+    let request = DecisionRequest { payload, mode, several, expires_in, actor, overriding: None };
     let answered = match atomic || records.len() == 1 {
-        true => {
-            let applications = request(&records, mode, Several::Together);
-            decided(shared, (applications, overriding), lags).await
-        }
-        false => one_by_one(shared, &records, mode, &request, lags).await,
+        true => decided(shared, (request, overriding), lags).await,
+        false => one_by_one(shared, &records, &request, lags).await,
     };
     if answered.is_err() {
         shared.metrics.decisions.with_label_values(&["refused"]).inc();

@@ -178,8 +178,9 @@ impl Sequence {
     }
 
     /// The largest amount that the last application would not be blocked for, which comes behind so many others; the outer
-    /// `None` if the stages behind have ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
-    /// through: the amount that is told was tried out and passes. First come those that a limit is `likely` to stand at.
+    /// `None` if the stages behind have ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks
+    /// only a range is not looked through: the amount that is told was tried out and passes. First come those that a limit is
+    /// `likely` to stand at.
     pub(super) async fn largest(
         &mut self,
         (decoded, behind): (&Decoded, usize),
@@ -255,6 +256,9 @@ pub(super) fn unreadable(decoded: &Decoded) -> Option<String> {
     };
     if let Some(reject) = decoded.rejects.first() {
         return Some(which(reject.record + 1, format!("{}: {}", reject.reason.code(), reject.detail)));
+    }
+    if decoded.skipped.iter().any(|count| *count > 0) {
+        return Some(say!("the map of what is posted leaves a record out (`when`), so it is no application"));
     }
     let other = decoded.types.iter().position(|event_type| *event_type != EventType::Application);
     if let Some(row) = other {

@@ -16,16 +16,16 @@ use crate::{
     text::quoted,
 };
 
-/// Applications that are decided one after another, now or earlier. Nothing is decided as long as one of them cannot be.
+/// Applications that are decided one after another, now or earlier, as the request says whose records these are. Nothing is
+/// decided as long as one of them cannot be.
 pub(super) async fn one_by_one(
     shared: &Arc<Shared>,
     records: &[Vec<u8>],
-    mode: DecisionMode,
-    request: &(impl Fn(&[Vec<u8>], DecisionMode, Several) -> DecisionRequest + Sync),
+    request: &DecisionRequest,
     lags: (Arc<[Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
     let (first, places) = distinct(shared, records)?;
-    let decisions = of_distinct(shared, &first, mode, request, lags).await?;
+    let decisions = of_distinct(shared, &first, request, lags).await?;
     let mut is_told = vec![false; decisions.len()];
     let decision = |place: usize| {
         let decision = decisions.get(place)?.clone();
@@ -35,11 +35,11 @@ pub(super) async fn one_by_one(
     Ok(places.into_iter().filter_map(decision).collect())
 }
 
-/// Each application once, and the place of every record among them.
+/// Each application once, and the place of every record among those.
 fn distinct(shared: &Shared, records: &[Vec<u8>]) -> Result<(Vec<Vec<u8>>, Vec<usize>), Problem> {
     let read = shared.questions.read(&Payload::messages(records));
-    if !read.rejects.is_empty() {
-        // The engine says which one is wrong.
+    if read.ids.len() != records.len() {
+        // One is no application: the engine says which one.
         return Ok((records.to_vec(), (0..records.len()).collect()));
     }
     let (mut known, mut first, mut places) = (HashMap::new(), Vec::new(), Vec::new());
@@ -60,40 +60,42 @@ fn distinct(shared: &Shared, records: &[Vec<u8>]) -> Result<(Vec<Vec<u8>>, Vec<u
 async fn of_distinct(
     shared: &Arc<Shared>,
     records: &[Vec<u8>],
-    mode: DecisionMode,
-    request: &(impl Fn(&[Vec<u8>], DecisionMode, Several) -> DecisionRequest + Sync),
+    request: &DecisionRequest,
     lags: (Arc<[Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
-    let all = request(records, DecisionMode::WhatIf, Several::OneByOne);
-    // What is read of all of them tells which one is wrong; what was decided before is answered as it was.
-    let known = match shared.decide(all.clone(), lags.clone()).await {
-        Ok(decisions) if mode == DecisionMode::WhatIf => return Ok(decisions),
-        Ok(_) => vec![None; records.len()],
+    let tried = |records: &[Vec<u8>]| DecisionRequest {
+        payload: Payload::messages(records),
+        mode: DecisionMode::WhatIf,
+        several: Several::OneByOne,
+        ..request.clone()
+    };
+    let all = tried(records);
+    // What is read of all of them tells what is wrong with one before any is decided.
+    let (known, mut now) = match shared.decide(all.clone(), lags.clone()).await {
+        Ok(decisions) => (vec![None; records.len()], decisions),
         Err(Unanswered::Known(id)) => {
             wait_for_commits(shared).await?;
             let known = earlier(shared, &all).await?;
             if known.iter().all(Option::is_none) {
                 return Err(known_otherwise(&id));
             }
-            known
+            (known, Vec::new())
         }
         Err(refused) => return Err(refusal(refused)),
     };
-    let new: Vec<Vec<u8>> =
-        records.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(r, _)| r.clone()).collect();
-    let mut decided_now = Vec::new();
-    if new.len() < records.len() && !new.is_empty() {
-        let asked = request(&new, DecisionMode::WhatIf, Several::OneByOne);
-        decided_now = shared.decide(asked, lags.clone()).await.map_err(refusal)?;
+    let is_new = |(record, known): (&Vec<u8>, &Option<_>)| known.is_none().then(|| record.clone());
+    let new: Vec<_> = records.iter().zip(&known).filter_map(is_new).collect();
+    if now.is_empty() && !new.is_empty() {
+        now = shared.decide(tried(&new), lags.clone()).await.map_err(refusal)?;
     }
-    if mode == DecisionMode::Commit {
-        decided_now.clear();
+    if request.mode == DecisionMode::Commit {
+        now.clear();
         for record in new {
-            let application = request(&[record], mode, Several::Together);
-            decided_now.extend(decided(shared, (application, None), lags.clone()).await?);
+            let application = DecisionRequest { payload: Payload::messages(&[record]), ..request.clone() };
+            now.extend(decided(shared, (application, None), lags.clone()).await?);
         }
     }
-    let mut now = decided_now.into_iter();
+    let mut now = now.into_iter();
     Ok(known.into_iter().filter_map(|known| known.or_else(|| now.next())).collect())
 }
 

@@ -219,7 +219,7 @@ fn an_amount_that_is_a_number_stays_exact() {
 fn an_application_gets_what_it_lacks_from_its_line() {
     let map = "http: { listen: '127.0.0.1:0', events: { map: { columns: { no: event_id, line: budget_line_id, amt: amount, at: occurred_at },
         constants: { type: application, payment_mode: direct, settlement: transfer, payee_name: 甲, payee_account: '1', payee_type: entity },
-        lookup: { from: budget_line } } } }
+        lookup: { from: budget_line }, when: \"no <> 'total'\" } } }
 sources: [{ name: budgets, file: { path: events.jsonl } }]\n";
     let bench = bench(map);
     let rule = "rules: [{ id: unit, title: t, severity: high, handling: block, trigger: application, when: unit_code = '101001' and economic_code = '30201' and amount >= 50, key: [unit_code] }]";
@@ -247,6 +247,17 @@ sources: [{ name: budgets, file: { path: events.jsonl } }]\n";
     unknown["line"] = json!("L9");
     let (status, problem) = ask(&daemon, "", &unknown);
     assert!(status == 422 && problem["detail"].as_str().unwrap().contains("not approved yet"), "{problem}");
+    // What the map leaves out is no application: to allow it would allow what nobody has looked at.
+    for body in [row("total", "10.00"), json!([row("a4", "10.00"), row("total", "10.00")])] {
+        for mode in ["", "?mode=what_if", "?atomic=true"] {
+            let (status, problem) = ask(&daemon, mode, &body);
+            assert!(
+                status == 422 && problem["detail"].as_str().unwrap().contains("leaves a record out"),
+                "{problem}"
+            );
+            assert_eq!((reserved(&daemon).as_str(), events(&daemon)), ("0.00", 5));
+        }
+    }
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let (code, out, err) =
         run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
