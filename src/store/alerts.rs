@@ -114,14 +114,15 @@ fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<O
     connection.prepare_cached(&sql)?.query_row(values, alert).optional()
 }
 
+/// Several can be opened by one commit, at one time; the history has their order.
+const LATEST: &str =
+    "SELECT alert_id FROM alerts a WHERE rule_id = :rule AND \"key\" = :key ORDER BY opened_at DESC,
+    (SELECT max(seq) FROM alert_history WHERE alert_id = a.alert_id) DESC LIMIT 1";
+
 /// The last alert of this rule and key.
 fn latest(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<String>> {
-    // Several can be opened by one commit, at one time; the history has their order.
-    let sql =
-        "SELECT alert_id FROM alerts a WHERE rule_id = :rule AND \"key\" = :key ORDER BY opened_at DESC,
-               (SELECT max(seq) FROM alert_history WHERE alert_id = a.alert_id) DESC LIMIT 1";
     let values = named_params! { ":rule": rule, ":key": key };
-    connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()
+    connection.prepare_cached(LATEST)?.query_row(values, |row| row.get(0)).optional()
 }
 
 /// The alerts of a rule that a budget line keeps open.
@@ -264,4 +265,27 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
 /// The alert in the first column.
 pub(crate) fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     from_json(row, "body")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use rusqlite::StatementStatus;
+
+    use super::{super::migrate, *};
+
+    /// It is asked for every finding that begins an alert: to plan it takes longer than to answer it.
+    #[test]
+    fn the_last_alert_of_a_key_is_found_by_a_statement_that_is_planned_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        super::super::configure(&connection).unwrap();
+        migrate::migrate(Path::new("here"), &connection, &Arc::default()).unwrap();
+        for key in ["a", "b", "c"] {
+            assert_eq!(latest(&connection, "r", key).unwrap(), None);
+        }
+        let statement = connection.prepare_cached(LATEST).unwrap();
+        let of = |status| statement.get_status(status);
+        assert_eq!((of(StatementStatus::Run), of(StatementStatus::RePrepare)), (3, 0));
+    }
 }

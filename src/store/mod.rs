@@ -265,7 +265,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", LOG_MAX / page_size)?;
     connection.pragma_update(None, "cache_size", -65536)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Else a statement that might use an index on some rows is planned again for every value that it is given.
+    // Else a statement whose plan might depend on a value is planned again each time that it is used.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
