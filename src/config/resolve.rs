@@ -300,12 +300,12 @@ impl Resolver<'_> {
     fn calendar(&mut self, raw: &RawConfig) -> Calendar {
         let start =
             raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
-        let Some((month, day)) = start else {
+        let (month, day) = start.unwrap_or_else(|| {
             let day = quoted(&raw.fiscal_year_start);
             let why = say!("{day} is not a day of every year: use MM-DD such as 01-01", day);
             self.problem(format!("fiscal_year_start: {why}"));
-            return Calendar::new("UTC", 1, 1).expect("UTC is known everywhere");
-        };
+            (1, 1)
+        });
         match Calendar::new(&raw.time_zone, month, day) {
             Ok(calendar) => calendar.with_years_named_by(raw.fiscal_year_named_by),
             Err(e) => {

@@ -117,3 +117,73 @@ impl JoinedParts {
         self.before.into_iter().chain([self.last])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        decode::Decoder,
+        engine::{Dedup, SequenceCause, Sequencer, Ticker, Watermark},
+        event::{Instant, TimeDelta, time::Calendar},
+        lists::Lists,
+        rule::{RuleSet, compile::Compiler},
+        stream::{Block, Payload},
+        text::Language,
+    };
+
+    /// Three days of payments, and a rule that is due every day between them.
+    fn parts() -> Vec<Sequenced> {
+        let calendar = Arc::new(Calendar::new("UTC", 1, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
+        let rule = "rules: [{ id: r, severity: low, trigger: schedule, every: 1d, sql: SELECT unit_code FROM payments, key: [unit_code] }]";
+        let rules = RuleSet::from_text(rule, &compiler, &calendar).unwrap();
+        let payment = |n: usize| {
+            let day = n / 2 + 2;
+            format!(
+                r#"{{"event_id":"p{n}","type":"payment","occurred_at":"2026-03-{day:02}T10:00:00Z","budget_line_id":"L","amount":"1.00","fiscal_year":2026,"region_code":"3301","unit_code":"101","function_code":"205","economic_code":"302","payment_mode":"direct","settlement":"transfer","payee_name":"x","payee_account":"1","payee_type":"entity"}}"#
+            )
+        };
+        let lines: Vec<String> = (0..6).map(payment).collect();
+        let block = Block::new("s".into(), "p".into(), 0, Payload::JsonLines(lines.join("\n").into()));
+        let decoded = Decoder::new(Arc::clone(&calendar)).decode(std::slice::from_ref(&block), None);
+        let mut sequencer =
+            Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(TimeDelta::ZERO, None), None);
+        let (now, mut ticker) = ((Instant::EPOCH, TimeDelta::MAX), Ticker::new(&rules, &calendar));
+        sequencer.sequence(&[block], decoded, SequenceCause::Events, now, &mut ticker).unwrap()
+    }
+
+    #[test]
+    fn parts_between_which_nothing_happens_to_windows_are_judged_as_one() {
+        let (expected, joined) = (parts(), JoinedParts::join(parts()));
+        assert!(expected.len() > 2, "it is cut where the rule is due");
+        let [whole] = &joined[..] else { panic!("{} groups of {} parts", joined.len(), expected.len()) };
+        assert_eq!((whole.batch().types.len(), whole.ends().len()), (6, expected.len()));
+        assert_eq!(whole.ends().last(), Some(&6));
+        let batch = whole.batch();
+        let mut start = 0;
+        for (part, end) in expected.iter().zip(whole.ends()) {
+            assert_eq!(batch.events.slice(start, end - start), part.events);
+            assert_eq!(whole.watermarks()[start..end], part.watermarks);
+            assert_eq!(batch.after.executed[start..end], part.after.executed);
+            start = end;
+        }
+    }
+
+    /// Time that has passed beyond what events say closes windows at the end of a part, before the rules that are due then.
+    #[test]
+    fn a_part_that_moves_windows_at_its_end_is_the_last_of_those_judged_as_one() {
+        let mut apart = parts();
+        let mut later = Watermark::new(TimeDelta::ZERO, None);
+        let block = Block::new("s".into(), "p".into(), 0, Payload::JsonLines(Vec::new().into()));
+        let place = later.place(&block, Instant::EPOCH);
+        for _ in 0..2 {
+            later.observe(place, Instant::from_micros(1_900_000_000_000_000), Instant::EPOCH);
+        }
+        apart[0].watermark = later;
+        let count = apart.len();
+        let joined = JoinedParts::join(apart);
+        assert_eq!(joined.iter().map(|group| group.ends().len()).collect::<Vec<_>>(), [1, count - 1]);
+    }
+}

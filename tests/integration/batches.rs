@@ -6,6 +6,15 @@ use crate::support::{Bench, lines, payment, random_events, run};
 
 const SOURCE: &str = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state, checkpoint_events: 700 }\n";
 
+/// Reads everything into a state of its own, so many rows a batch.
+fn run_once(bench: &Bench, rows: &str) {
+    let _ = std::fs::remove_dir_all(bench.path().join("state"));
+    let mut command = crate::support::fiscwatch();
+    command.current_dir(bench.path()).args(["run", "--once", "--config", "fiscwatch.yaml"]);
+    let output = command.env("FISCWATCH_ENGINE__BATCH_ROWS", rows).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn batch_sizes_and_the_daemon_give_what_one_batch_gives() {
     let bench = Bench::new(&lines(&random_events(11, 4000)), SOURCE);
@@ -15,11 +24,7 @@ fn batch_sizes_and_the_daemon_give_what_one_batch_gives() {
         assert_eq!(bench.backtest(&["--batch-rows", rows]), expected, "--batch-rows {rows}");
     }
     for rows in ["1", "7", "1000", "65536"] {
-        let _ = std::fs::remove_dir_all(bench.path().join("state"));
-        let mut command = crate::support::fiscwatch();
-        command.current_dir(bench.path()).args(["run", "--once", "--config", "fiscwatch.yaml"]);
-        let output = command.env("FISCWATCH_ENGINE__BATCH_ROWS", rows).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        run_once(&bench, rows);
         assert_eq!(bench.state(), expected, "run with batch_rows {rows}");
     }
 }
@@ -78,11 +83,7 @@ fn schedules_that_are_due_within_a_batch_change_nothing_for_other_rules() {
     assert_eq!(bench.backtest(&["--batch-rows", "65536"]), expected);
     let mut alerts: Vec<Vec<(Value, Value, Value)>> = Vec::new();
     for rows in ["1", "65536"] {
-        let _ = std::fs::remove_dir_all(bench.path().join("state"));
-        let mut command = crate::support::fiscwatch();
-        command.current_dir(bench.path()).args(["run", "--once", "--config", "fiscwatch.yaml"]);
-        let output = command.env("FISCWATCH_ENGINE__BATCH_ROWS", rows).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        run_once(&bench, rows);
         assert_eq!(bench.state(), expected, "run with batch_rows {rows}");
         let all = ["alerts", "list", "--state", "all", "-n", "1000", "--json", "--config", "fiscwatch.yaml"];
         let (code, told, err) = run(bench.path(), &all);

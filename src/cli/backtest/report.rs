@@ -56,7 +56,7 @@ pub(crate) struct BacktestReport {
 struct RuleReport {
     counts: RuleCounts,
     findings: u64,
-    /// Those that are not about another event than a payment.
+    /// Those about a payment, or about no single event.
     of_payments: u64,
     keys: BTreeSet<String>,
     keys_capped: bool,
