@@ -111,8 +111,9 @@ pub(crate) fn keep(connection: &Connection) -> rusqlite::Result<()> {
          END;"
     ))?;
     if figures(connection, "alerts")? != figures(connection, "alert_rows")? {
+        // A damaged body is told later in the start, with its table.
         connection.execute_batch(&format!(
-            "DELETE FROM alert_rows; INSERT INTO alert_rows SELECT {COLUMNS} FROM alerts new;"
+            "DELETE FROM alert_rows; INSERT INTO alert_rows SELECT {COLUMNS} FROM alerts new WHERE json_valid(new.body);"
         ))?;
     }
     Ok(())

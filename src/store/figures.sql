@@ -41,8 +41,9 @@ CREATE TRIGGER IF NOT EXISTS alerts_taken AFTER DELETE ON alerts BEGIN
 END;
 
 -- What was found about an event, by which rules, and what they ask of officers; and which event a finding is about: without
--- a finding's body, of which a page holds a dozen.
-CREATE INDEX IF NOT EXISTS findings_agreeing ON findings (event_id, rule_id, mode, json_extract(body, '$.handling'));
+-- a finding's body, of which a page holds a dozen. A damaged body is told later in a start, with its table.
+CREATE INDEX IF NOT EXISTS findings_agreeing ON findings
+    (event_id, rule_id, mode, CASE WHEN json_valid(body) THEN json_extract(body, '$.handling') END);
 CREATE INDEX IF NOT EXISTS findings_events ON findings (seq, event_id);
 DROP INDEX IF EXISTS findings_event;
 DROP INDEX IF EXISTS findings_about;

@@ -170,7 +170,8 @@ impl Cases {
 fn others(told: &str, findings: &str, (alert, rule): (&str, &str)) -> String {
     format!(
         "SELECT {told}
-         FROM (SELECT rule_id, event_id, mode, json_extract(body, '$.handling') AS handling FROM findings) o
+         FROM (SELECT rule_id, event_id, mode,
+                      CASE WHEN json_valid(body) THEN json_extract(body, '$.handling') END AS handling FROM findings) o
          WHERE o.event_id <> '' AND o.mode = 'live' AND o.rule_id <> {rule}
            AND o.event_id = (SELECT f.event_id FROM {findings}
                              WHERE f.seq = (SELECT max(l.finding) FROM alert_findings l WHERE l.alert_id = {alert}))"

@@ -212,3 +212,30 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
     assert_eq!(seen.len(), 5, "{seen:?}");
     assert!(tables.len() >= 24, "{}", tables.len());
 }
+
+/// What a start makes from rows is made before their sums are compared: a state that an older version has left has none of it.
+#[test]
+fn a_damaged_row_is_told_by_the_first_start_of_another_version_too() {
+    let bench = full();
+    let state = bench.path().join("state");
+    let good = bench.path().join("good");
+    copy(&state, &good);
+    for (table, key) in [("findings", "finding_id"), ("alerts", "alert_id")] {
+        copy(&good, &state);
+        let database = Connection::open(state.join("fiscwatch.db")).unwrap();
+        let older =
+            "DROP TRIGGER alert_rows_added; DROP TRIGGER alert_rows_changed; DROP TRIGGER alert_rows_taken;
+                     DROP TABLE alert_rows; DROP INDEX findings_agreeing";
+        database.execute_batch(older).unwrap();
+        let cut = format!(
+            "UPDATE {table} SET body = substr(body, 2) WHERE {key} = (SELECT min({key}) FROM {table})"
+        );
+        assert_eq!(database.execute(&cut, []).unwrap(), 1);
+        drop(database);
+        let [_, started] = told(&state);
+        assert!(
+            started.contains(&format!("table {table} ")) && started.contains("is damaged: "),
+            "{table}: {started}"
+        );
+    }
+}
