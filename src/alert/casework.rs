@@ -7,6 +7,7 @@ use super::{
     Action, Alert, Desk, HistoryEntry, State,
     case::{CaseOutcome, ChangeFacts, Review, check_outcome, mentions},
     desk::{AlertUpdate, Order, Refusal, name},
+    policy::BySeverity,
 };
 use crate::{
     event::{Cents, Instant, money::format_cents, normal_name},
@@ -277,6 +278,16 @@ impl Desk {
             let other = into.alert_id;
             return Err(Refusal::State(say!(
                 "{other} cannot go on with it: it is over, or waits for a second officer",
+                other
+            )));
+        }
+        let (reviews, of) = (&self.policy.reviews, |reviewed: &BySeverity<bool>| {
+            reviewed.get(alert.severity) && !reviewed.get(into.severity)
+        });
+        if of(&reviews.dismiss) || of(&reviews.close) {
+            let other = into.alert_id;
+            return Err(Refusal::State(say!(
+                "a second officer decides how it ends, and {other} ends without one: join {other} with it instead",
                 other
             )));
         }

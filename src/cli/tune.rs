@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use clap::Args;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
     config::Config,
     diagnostic::suggest,
     engine::{Committable, EngineError, MemoryTables, Output},
-    event::{EventType, Instant},
+    event::{EventType, Instant, time::Calendar},
     rule::{
         Param, Rule,
         compile::Compiler,
@@ -29,7 +30,7 @@ use crate::{
     },
     say,
     text::quoted,
-    trial::tune::{bar, candidates, propose},
+    trial::tune::{Tried, bar, candidates, propose},
 };
 
 /// The longest bar of the chart.
@@ -46,7 +47,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_delimiter = ',')]
     values: Vec<String>,
     /// How many alerts a day this rule may raise: the value that keeps to it is proposed. Without this option none is
-    #[arg(long)]
+    #[arg(long, value_parser = alerts_a_day)]
     alerts_a_day: Option<f64>,
     #[command(flatten)]
     events: EventsArg,
@@ -58,6 +59,11 @@ pub(crate) struct TuneArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
+}
+
+fn alerts_a_day(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| say!("must be a number that is not negative, such as 5 or 0.5"))
 }
 
 pub(crate) fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
@@ -74,13 +80,13 @@ pub(crate) fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let variants: Vec<_> = values.iter().map(|value| variant(&config, &rule.id, name, value)).collect();
     let rules = load::variants(&config.rule_paths, &compiler, &config.calendar, &rule.id, &variants);
     let replay = args.events.replay(&config)?;
-    let mut counting = Counting::new(Arc::clone(&replay.tables), values.len());
+    let mut counting = Counting::new(Arc::clone(&replay.tables), Arc::clone(&config.calendar), values.len());
     let rules = Arc::new(rules.map_err(problems)?);
     let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut counting));
     judged?;
     read?;
     let at = values.iter().position(|value| value == present).unwrap_or(0);
-    let proposed = args.alerts_a_day.and_then(|wanted| propose(&counting.alerts_a_day(), at, wanted));
+    let proposed = args.alerts_a_day.and_then(|wanted| propose(&counting.tried(), at, wanted));
     let tuned = Tuned { args, name, values: &values, present, counting: &counting, proposed };
     if args.json {
         println!("{}", tuned.json());
@@ -133,19 +139,48 @@ fn constant<'r>(rule: &'r Rule, wanted: Option<&str>) -> anyhow::Result<(&'r str
 }
 
 fn values(args: &TuneArgs, present: &Param) -> anyhow::Result<Vec<Param>> {
-    let named = args.values.iter().map(|text| match present {
-        Param::Number(_) => Param::Number(text.clone()),
-        _ => Param::Text(text.clone()),
-    });
-    let mut values: Vec<Param> = if args.values.is_empty() { candidates(present) } else { named.collect() };
+    let tried = if args.values.is_empty() { candidates(present) } else { named(&args.values, present)? };
     anyhow::ensure!(
-        !values.is_empty(),
+        !tried.is_empty(),
         say!("this constant is no number other than 0: name values with --values a,b,c")
     );
+    // The present value stays as it is written, so that it is recognised; none is tried twice.
+    let mut values: Vec<Param> = Vec::with_capacity(tried.len() + 1);
+    for value in tried {
+        let value = if is_same(&value, present) { present.clone() } else { value };
+        if !values.iter().any(|earlier| is_same(earlier, &value)) {
+            values.push(value);
+        }
+    }
     if !values.contains(present) {
         values.insert(0, present.clone());
     }
     Ok(values)
+}
+
+/// The values of `--values`, of the same kind as the present one.
+fn named(texts: &[String], present: &Param) -> anyhow::Result<Vec<Param>> {
+    let value = |text: &String| match present {
+        Param::Number(_) => {
+            let number = text.trim();
+            anyhow::ensure!(
+                number.parse::<Decimal>().is_ok(),
+                say!("--values: {text} is no number, and the constant is one", text = quoted(text))
+            );
+            Ok(Param::Number(number.to_owned()))
+        }
+        _ => Ok(Param::Text(text.clone())),
+    };
+    texts.iter().map(value).collect()
+}
+
+/// Whether two values are one, however they are written: `500` and `500.0`.
+fn is_same(one: &Param, other: &Param) -> bool {
+    let number = |value: &Param| match value {
+        Param::Number(text) => text.parse::<Decimal>().ok(),
+        _ => None,
+    };
+    one == other || number(one).is_some_and(|one| number(other) == Some(one))
 }
 
 /// The rule under a name that tells the value, alive whatever its mode is.
@@ -167,6 +202,7 @@ fn text(value: &Param) -> String {
 /// Counts the findings of each variant.
 struct Counting {
     tables: Arc<MemoryTables>,
+    calendar: Arc<Calendar>,
     findings: Vec<u64>,
     keys: Vec<HashSet<String>>,
     errors: Vec<u64>,
@@ -176,9 +212,10 @@ struct Counting {
 }
 
 impl Counting {
-    fn new(tables: Arc<MemoryTables>, variants: usize) -> Self {
+    fn new(tables: Arc<MemoryTables>, calendar: Arc<Calendar>, variants: usize) -> Self {
         Self {
             tables,
+            calendar,
             findings: vec![0; variants],
             keys: vec![HashSet::new(); variants],
             errors: vec![0; variants],
@@ -188,9 +225,15 @@ impl Counting {
         }
     }
 
+    fn days(&self) -> f64 {
+        days(self.span, &self.calendar)
+    }
+
     #[allow(clippy::cast_precision_loss)]
-    fn alerts_a_day(&self) -> Vec<f64> {
-        self.keys.iter().map(|keys| keys.len() as f64 / days(self.span)).collect()
+    fn tried(&self) -> Vec<Tried> {
+        let a_day = |keys: &HashSet<String>| keys.len() as f64 / self.days();
+        let all = self.keys.iter().zip(&self.errors);
+        all.map(|(keys, errors)| Tried { alerts_a_day: a_day(keys), errors: *errors }).collect()
     }
 }
 
@@ -232,8 +275,9 @@ struct Tuned<'t> {
 impl Tuned<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn print(&self) {
-        let Counting { findings, keys, errors, payments, span, .. } = self.counting;
+        let Counting { findings, keys, errors, payments, .. } = self.counting;
         let most = findings.iter().copied().max().unwrap_or(0);
+        let tried = self.counting.tried();
         let right = |name: &str, title: String| TableColumn::new(name, title).right();
         let mut table = Table::new([
             right("value", self.name.to_owned()),
@@ -245,21 +289,24 @@ impl Tuned<'_> {
             TableColumn::new("chart", String::new()).shrinks(8),
         ]);
         for (place, value) in self.values.iter().enumerate() {
-            let marks =
-                [(value == self.present, say!("now")), (self.proposed == Some(place), say!("proposed"))];
+            let marks = [
+                (value == self.present, say!("now")),
+                (self.proposed == Some(place), say!("proposed")),
+                (errors[place] > 0, say!("fails on {count} events", count = errors[place])),
+            ];
             let marks: Vec<_> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
             table.row([
                 Cell::text(text(value)),
                 Cell::count(findings[place]),
                 Cell::text(format!("{:.2}", 1_000.0 * findings[place] as f64 / (*payments).max(1) as f64)),
                 Cell::count(keys[place].len()),
-                Cell::text(format!("{:.2}", keys[place].len() as f64 / days(*span))),
+                Cell::text(format!("{:.2}", tried[place].alerts_a_day)),
                 Cell::Text(marks.join(&say!(", "))),
                 Cell::Text(bar(findings[place], most, CHART)),
             ]);
         }
         print!("{}", table.render(Screen::stdout()));
-        let days_told = format!("{:.0}", days(*span));
+        let days_told = format!("{:.0}", self.counting.days());
         println!("{}", say!("{payments} payments in {days} days", payments, days = days_told));
         if errors.iter().any(|errors| *errors > 0) {
             let text = say!("the rule could not be evaluated on some events: see `fiscwatch backtest`");
@@ -278,7 +325,7 @@ impl Tuned<'_> {
 
     fn advise(&self, place: usize, wanted: f64) {
         let (rule, value) = (&self.args.rule, &self.values[place]);
-        let a_day = self.counting.alerts_a_day()[place];
+        let a_day = self.counting.tried()[place].alerts_a_day;
         if a_day > wanted {
             println!(
                 "{}",
@@ -317,16 +364,17 @@ impl Tuned<'_> {
     }
 
     fn json(&self) -> Value {
-        let alerts = self.counting.alerts_a_day();
+        let tried = self.counting.tried();
         let rows = self.values.iter().enumerate().map(|(place, value)| {
             json!({
                 "value": text(value), "findings": self.counting.findings[place],
-                "alerts": self.counting.keys[place].len(), "alerts_a_day": alerts[place],
+                "alerts": self.counting.keys[place].len(), "alerts_a_day": tried[place].alerts_a_day,
+                "errors": tried[place].errors,
             })
         });
         json!({
             "rule": self.args.rule, "param": self.name, "present": text(self.present),
-            "payments": self.counting.payments, "days": days(self.counting.span),
+            "payments": self.counting.payments, "days": self.counting.days(),
             "values": rows.collect::<Vec<_>>(), "proposed": self.proposed.map(|place| text(&self.values[place])),
         })
     }

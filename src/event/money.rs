@@ -117,18 +117,26 @@ pub fn decimal(cents: Cents) -> Option<Decimal> {
 /// A decimal of any scale as text: `123456` at scale 2 is `1234.56`.
 #[must_use]
 pub fn format_scaled(value: i128, scale: u32) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let scale = scale as usize;
-    let digits = format!("{digits:0>width$}", width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let sign = if value < 0 { "-" } else { "" };
-    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    let (digits, scale) = (value.unsigned_abs().to_string(), scale as usize);
+    let zeros = (scale + 1).saturating_sub(digits.len());
+    let mut text = String::with_capacity(zeros + digits.len() + 2);
+    if value < 0 {
+        text.push('-');
+    }
+    let sign = text.len();
+    text.extend(std::iter::repeat_n('0', zeros));
+    text.push_str(&digits);
+    if scale > 0 {
+        let point = sign + zeros + digits.len() - scale;
+        text.insert(point, '.');
+    }
+    text
 }
 
 /// Cents as text with two decimals.
 #[must_use]
 pub fn format_cents(cents: impl Into<Cents>) -> String {
-    cents.into().to_string()
+    format_scaled(cents.into().as_i128(), 2)
 }
 
 #[cfg(test)]
@@ -136,6 +144,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::str::FromStr;
+
+    #[test]
+    fn every_digit_stands_at_its_place() {
+        for (value, scale, text) in [
+            (0, 2, "0.00"),
+            (-5, 2, "-0.05"),
+            (123_456, 2, "1234.56"),
+            (-100, 2, "-1.00"),
+            (7, 0, "7"),
+            (-7, 0, "-7"),
+            (1, 8, "0.00000001"),
+            (i128::MIN, 2, "-1701411834604692317316873037158841057.28"),
+        ] {
+            assert_eq!(format_scaled(value, scale), text);
+        }
+    }
 
     #[test]
     fn exact_amounts() {

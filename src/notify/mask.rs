@@ -13,6 +13,7 @@ use crate::{
         Kinds, PersonalKind, name,
         number::{self, NumberTail},
     },
+    text::thousands,
 };
 
 /// Labels that are no columns.
@@ -146,7 +147,7 @@ impl Secrets {
             && !kind.has(PersonalKind::LIST.and(PersonalKind::TEXT).and(PersonalKind::MIXED))
         {
             let digits = number::digits(&text);
-            if let Some(grouped) = grouped(&digits) {
+            if let Some(grouped) = thousands(&digits) {
                 self.replacements.push((grouped, number::masked(&digits, self.tail)));
             }
             self.known.push(digits);
@@ -167,7 +168,7 @@ impl Secrets {
         let long = |text: &str| number::digits(text).len() >= 4;
         if self.ours.len() < OURS_MAX && long(text) {
             let whole = text.split('.').next().unwrap_or(text);
-            self.ours.extend(grouped(whole).map(|grouped| grouped + &text[whole.len()..]));
+            self.ours.extend(thousands(whole).map(|grouped| grouped + &text[whole.len()..]));
             self.ours.push(text.to_owned());
         }
     }
@@ -303,17 +304,6 @@ fn is_number(kind: PersonalKind, text: &str) -> bool {
 /// The items of a list as a finding shows it.
 fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', '，', '、', ';', '；', '[', ']', '"']).map(str::trim).filter(|item| !item.is_empty())
-}
-
-/// `1,234,567` of `1234567`, as the filter `money` writes it.
-fn grouped(digits: &str) -> Option<String> {
-    let is_number = digits.len() > 3 && digits.bytes().all(|b| b.is_ascii_digit());
-    let first = digits.len() % 3;
-    let groups =
-        digits.as_bytes().get(first..)?.chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
-    let groups: Vec<_> =
-        Some(digits[..first].to_owned()).filter(|g| !g.is_empty()).into_iter().chain(groups).collect();
-    is_number.then(|| groups.join(","))
 }
 
 /// Whose name it is, where the data say it.
@@ -492,5 +482,36 @@ mod tests {
         });
         assert_eq!(values, expected);
         assert_eq!(summary, "王** ****0006 ****2345 153,000.00");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        /// Numbers of contracts and names of units have letters before their digits and after them.
+        #[test]
+        fn whatever_columns_hold_is_masked_without_a_panic(
+            values in proptest::collection::vec("[合同发票第a-z０-９0-9.,-]{0,12}", 6)
+        ) {
+            let mut raw = sample(Reason::First, Language::Zh);
+            let told = &mut raw.alerts[0];
+            let columns = ["contract_no", "unit_name", "payee_account", "payee_name", "purpose", "invoice_no"];
+            for (column, value) in columns.into_iter().zip(&values) {
+                told.evidence[0].values.insert(column.to_owned(), json!(value));
+                told.alert.key.insert(column.to_owned(), json!(value));
+                told.evidence[0].summary.push_str(value);
+            }
+            let shown = masked(&raw, NumberTail::Shown);
+            proptest::prop_assert_eq!(shown.alerts.len(), raw.alerts.len());
+        }
+    }
+
+    #[test]
+    fn numbers_of_contracts_stand_in_a_letter_as_they_are() {
+        let mut raw = sample(Reason::First, Language::Zh);
+        let told = &mut raw.alerts[0];
+        told.evidence[0].values.insert("contract_no".into(), json!("合同2026001"));
+        told.evidence[0].values.insert("unit_name".into(), json!("市第1024小学"));
+        told.evidence[0].summary = "市第1024小学 合同2026001".into();
+        let shown = masked(&raw, NumberTail::Shown);
+        assert_eq!(shown.alerts[0].evidence[0].summary, "市第1024小学 合同2026001");
     }
 }

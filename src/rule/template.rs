@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::Serde};
 use rust_decimal::Decimal;
 
-use crate::say;
+use crate::{say, text::thousands};
 
 /// A compiled `summary`.
 #[derive(Debug, Clone)]
@@ -147,14 +147,9 @@ fn money(value: &Value) -> String {
     let text = value.to_string();
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
     let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
-    if whole.is_empty() || !whole.bytes().all(|b| b.is_ascii_digit()) {
-        return text;
-    }
-    let first = whole.len() % 3;
-    let groups = whole.as_bytes()[first..].chunks(3).map(|c| std::str::from_utf8(c).unwrap_or_default());
-    let parts: Vec<_> = Some(&whole[..first]).filter(|f| !f.is_empty()).into_iter().chain(groups).collect();
+    let Some(whole) = thousands(whole) else { return text };
     let fraction = fraction.map_or(String::new(), |f| format!(".{f}"));
-    format!("{sign}{}{fraction}", parts.join(","))
+    format!("{sign}{whole}{fraction}")
 }
 
 /// `0.1234` as `12.34%`.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, named_params, params};
 use super::{
     QuarantineLimit, Store, StoreError,
     alerts::{self, CauseTimes},
-    checkpoint,
+    checkpoint::{self, LineSums},
     checksums::{self, SumUpdate, meta, set_meta},
     decisions,
     error::TransactionError,
@@ -108,10 +108,13 @@ impl Store {
     pub fn commit(&mut self, commit: &Commit, desk: &Desk) -> Result<Committed, StoreError> {
         let (dir, limit) = (&self.dir, &self.quarantine);
         let reach = |name: &str| reach(dir, name);
+        // Of a transaction that fails nothing is remembered.
+        let mut lines = std::mem::take(&mut self.lines);
         // However long another program takes: the stream waits, and nothing is lost.
         let committed = self.turns.write(dir, &self.connection, None, |transaction| {
-            write(transaction, commit, desk, limit, &reach)
+            write(transaction, commit, desk, (limit, &mut lines), &reach)
         })?;
+        self.lines = lines;
         reach("commit.done")?;
         Ok(committed)
     }
@@ -121,7 +124,7 @@ fn write(
     transaction: &Transaction<'_>,
     commit: &Commit,
     desk: &Desk,
-    limit: &QuarantineLimit,
+    (limit, lines): (&QuarantineLimit, &mut LineSums),
     reach: &dyn Fn(&str) -> Result<(), StoreError>,
 ) -> Result<Committed, TransactionError> {
     reach("commit.begun")?;
@@ -155,7 +158,7 @@ fn write(
         set_meta(transaction, "duplicates", before.saturating_add_unsigned(commit.intake.duplicates))?;
     }
     if let Some(changes) = &commit.intake.checkpoint {
-        checkpoint::write(transaction, changes, seq)?;
+        checkpoint::write(transaction, changes, lines, seq)?;
     }
     reach("commit.ready")?;
     let new = filed.alerts.into_iter().enumerate().filter(|(at, _)| stored[*at].is_some());

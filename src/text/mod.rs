@@ -4,6 +4,7 @@
 //! `texts` holds the two together: every text has its Chinese, with the same placeholders, and none is left over.
 
 mod phrases;
+mod thousands;
 
 use std::{
     borrow::Cow,
@@ -18,6 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use phrases::{did_you_mean, hex, quoted};
+pub(crate) use thousands::thousands;
 
 /// The languages that texts for users are written in.
 #[derive(

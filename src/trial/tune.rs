@@ -43,18 +43,26 @@ pub(crate) fn candidates(present: &Param) -> Vec<Param> {
     values.into_iter().map(|value| Param::Number(written(value))).collect()
 }
 
+/// What came of a value that was tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tried {
+    pub alerts_a_day: f64,
+    /// The events that the rule could not be evaluated on.
+    pub errors: u64,
+}
+
 /// The index of the value that comes nearest to the wanted number of alerts without going beyond it; where all go
-/// beyond it, the one with the fewest. Of equals, the one nearest to `present`.
+/// beyond it, the one with the fewest. Of equals, the one nearest to `present`. A value that fails on more events than the
+/// present one is quiet because it does not look.
 #[must_use]
-pub(crate) fn propose(alerts_a_day: &[f64], present: usize, wanted: f64) -> Option<usize> {
-    let distance = |index: usize| index.abs_diff(present);
-    let within = (0..alerts_a_day.len()).filter(|&index| alerts_a_day[index] <= wanted);
-    let best = within
-        .max_by(|&a, &b| alerts_a_day[a].total_cmp(&alerts_a_day[b]).then(distance(b).cmp(&distance(a))));
-    best.or_else(|| {
-        (0..alerts_a_day.len())
-            .min_by(|&a, &b| alerts_a_day[a].total_cmp(&alerts_a_day[b]).then(distance(a).cmp(&distance(b))))
-    })
+pub(crate) fn propose(tried: &[Tried], present: usize, wanted: f64) -> Option<usize> {
+    let distance = |index: &usize| index.abs_diff(present);
+    let by_alerts = |a: &usize, b: &usize| tried[*a].alerts_a_day.total_cmp(&tried[*b].alerts_a_day);
+    let errors = tried.get(present)?.errors;
+    let usable = || (0..tried.len()).filter(|&index| tried[index].errors <= errors);
+    let within = usable().filter(|&index| tried[index].alerts_a_day <= wanted);
+    let best = within.max_by(|a, b| by_alerts(a, b).then(distance(b).cmp(&distance(a))));
+    best.or_else(|| usable().min_by(|a, b| by_alerts(a, b).then(distance(a).cmp(&distance(b)))))
 }
 
 /// A bar for a count, at most `width` characters long; a count that is not zero has at least a sliver.
@@ -97,10 +105,17 @@ mod tests {
 
     #[test]
     fn the_proposal_stays_within_what_is_wanted() {
-        assert_eq!(propose(&[9.0, 4.0, 2.0, 1.0], 0, 2.5), Some(2));
-        assert_eq!(propose(&[9.0, 4.0], 0, 1.0), Some(1), "none is low enough: the lowest");
-        assert_eq!(propose(&[2.0, 2.0, 2.0], 1, 2.0), Some(1), "no change without need");
-        assert_eq!(propose(&[], 0, 2.0), None);
+        let of = |alerts: &[(f64, u64)], present, wanted| {
+            let tried: Vec<_> =
+                alerts.iter().map(|&(alerts_a_day, errors)| Tried { alerts_a_day, errors }).collect();
+            propose(&tried, present, wanted)
+        };
+        assert_eq!(of(&[(9.0, 0), (4.0, 0), (2.0, 0), (1.0, 0)], 0, 2.5), Some(2));
+        assert_eq!(of(&[(9.0, 0), (4.0, 0)], 0, 1.0), Some(1), "none is low enough: the lowest");
+        assert_eq!(of(&[(2.0, 0), (2.0, 0), (2.0, 0)], 1, 2.0), Some(1), "no change without need");
+        assert_eq!(of(&[(0.0, 7), (4.0, 1), (9.0, 1)], 2, 1.0), Some(1), "not the one that fails");
+        assert_eq!(of(&[(0.0, 1), (4.0, 1)], 1, 1.0), Some(0), "no worse than now");
+        assert_eq!(of(&[], 0, 2.0), None);
     }
 
     #[test]

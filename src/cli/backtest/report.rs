@@ -225,7 +225,7 @@ impl BacktestReport {
     pub(crate) fn write_scores(&self, path: &Path) -> anyhow::Result<()> {
         let Some(scoring) = &self.scoring else { return Ok(()) };
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
-        let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span)))?;
+        let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span, &self.calendar)))?;
         crate::private::write(path, text + "\n")
             .with_context(|| say!("cannot write {path}", path = path.display()))
     }
@@ -275,7 +275,7 @@ impl BacktestReport {
         self.print_events(payments);
         self.print_stages();
         if let Some(scoring) = &self.scoring {
-            scoring.print(payments, days(self.span));
+            scoring.print(payments, days(self.span, &self.calendar));
         }
     }
 
@@ -356,10 +356,10 @@ pub(crate) fn span_with(span: Option<(Instant, Instant)>, batch: &Committable) -
     }
 }
 
-/// The days of a span, at least one.
-#[allow(clippy::cast_precision_loss)]
-pub(crate) fn days(span: Option<(Instant, Instant)>) -> f64 {
-    span.map_or(1.0, |(from, to)| ((to - from).as_seconds_f64() / 86_400.0).max(1.0))
+/// The days of the calendar that a span touches, at least one.
+pub(crate) fn days(span: Option<(Instant, Instant)>, calendar: &Calendar) -> f64 {
+    let day = |at: Instant| calendar.local(at).date();
+    span.map_or(1.0, |(from, to)| f64::from((day(to) - day(from)).get_days() + 1))
 }
 
 /// What a mode is called.

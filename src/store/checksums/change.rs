@@ -33,6 +33,11 @@ impl<'t> SumUpdate<'t> {
         Ok(())
     }
 
+    /// A row that counted for `was` counts for `now`.
+    pub(super) fn replaced(&mut self, was: u64, now: u64) {
+        self.by = self.by.wrapping_sub(was).wrapping_add(now);
+    }
+
     pub(crate) fn end(self) -> rusqlite::Result<()> {
         store(self.transaction, self.table, self.by)
     }

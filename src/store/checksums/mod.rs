@@ -10,6 +10,7 @@
 
 mod change;
 mod tables;
+mod writer;
 
 use std::{ops::Range, path::Path};
 
@@ -21,6 +22,7 @@ use crate::say;
 
 pub(crate) use change::{SumChanges, SumUpdate, Summed, meta, remove_meta, set_meta};
 pub(crate) use tables::*;
+pub(crate) use writer::{RowWriter, SummedRow};
 
 /// Indexes that answers hang on: what a table and its index say of the same rows must agree.
 const INDEXES: [(&str, &str, &str); 2] = [
@@ -147,29 +149,40 @@ impl Sum {
     }
 }
 
-/// Types and lengths are hashed too, so that no two rows look alike.
 fn hash(row: &Row<'_>, columns: Range<usize>) -> rusqlite::Result<u64> {
     let mut hash = Xxh3::new();
     for at in columns {
-        match row.get_ref(at)? {
-            ValueRef::Null => hash.update(&[0]),
-            ValueRef::Integer(value) => {
-                hash.update(&[1]);
-                hash.update(&value.to_le_bytes());
-            }
-            ValueRef::Real(value) => {
-                hash.update(&[2]);
-                hash.update(&value.to_le_bytes());
-            }
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                hash.update(&[3]);
-                hash.update(&bytes.len().to_le_bytes());
-                // One pass over long values, and the same whatever pieces they come in.
-                hash.update(&xxh3_64(bytes).to_le_bytes());
-            }
-        }
+        add_value(&mut hash, row.get_ref(at)?);
     }
     Ok(hash.digest())
+}
+
+/// What a row of these values counts for.
+fn hash_values<'v>(values: impl IntoIterator<Item = ValueRef<'v>>) -> u64 {
+    let mut hash = Xxh3::new();
+    values.into_iter().for_each(|value| add_value(&mut hash, value));
+    hash.digest()
+}
+
+/// Types and lengths are hashed too, so that no two rows look alike.
+fn add_value(hash: &mut Xxh3, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => hash.update(&[0]),
+        ValueRef::Integer(value) => {
+            hash.update(&[1]);
+            hash.update(&value.to_le_bytes());
+        }
+        ValueRef::Real(value) => {
+            hash.update(&[2]);
+            hash.update(&value.to_le_bytes());
+        }
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            hash.update(&[3]);
+            hash.update(&bytes.len().to_le_bytes());
+            // One pass over long values, and the same whatever pieces they come in.
+            hash.update(&xxh3_64(bytes).to_le_bytes());
+        }
+    }
 }
 
 /// The columns of a table, in the order in which they are summed.
