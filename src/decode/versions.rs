@@ -49,6 +49,8 @@ pub enum Stated {
     Application,
     /// A payment, in the row.
     Payment,
+    /// Something else, such as a refund or a budget action, in the row: it is taken as it comes first.
+    Other,
     /// A payment, and in the row after it what the bank did, by the hash of that.
     Confirmed(BankStatus, u64),
     /// Nothing: what the bank did is in quarantine, and the payment in the row goes with it.
@@ -84,7 +86,7 @@ impl RowVersion {
     pub fn rows(&self) -> usize {
         match self.stated {
             Stated::Void => 0,
-            Stated::Application | Stated::Payment | Stated::Refused => 1,
+            Stated::Application | Stated::Payment | Stated::Other | Stated::Refused => 1,
             Stated::Confirmed(..) => 2,
         }
     }

@@ -43,7 +43,7 @@ pub use rejudge::ListsStep;
 pub use scheduler::Scheduler;
 pub use sequence::{SequenceCause, Sequenced, Sequencer};
 pub use ticker::{RESTS_AFTER, TICKS_MAX, Ticker};
-pub use versions::{Kept, VersionChange, VersionResult, Versions};
+pub use versions::{Kept, NamedEvent, VersionChange, VersionResult, Versions};
 pub use watermark::{Owed, SavedWatermark, Watermark};
 pub use windowing::{LATE_WITHOUT_HISTORY, Windowing};
 pub use workers::Workers;

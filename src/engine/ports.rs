@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use arrow::record_batch::RecordBatch;
 
-use super::versions::Kept;
+use super::versions::{Kept, NamedEvent};
 use crate::event::{Column, EventType, Instant};
 
 /// Why something outside the loop cannot answer, in its own words.
@@ -79,6 +79,17 @@ pub trait KnownVersions: Debug + Send {
     /// # Errors
     /// If it cannot be read.
     fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError>;
+
+    /// The source, the key and what is known of the record whose application or payment had this id first, and that
+    /// still has one.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn version_of(
+        &mut self,
+        named: NamedEvent,
+        first_id: &str,
+    ) -> Result<Option<(String, String, Kept)>, PortError>;
 
     /// The number of the last change that is committed.
     ///

@@ -47,6 +47,13 @@ CREATE INDEX IF NOT EXISTS findings_agreeing ON findings
 CREATE INDEX IF NOT EXISTS findings_events ON findings (seq, event_id);
 DROP INDEX IF EXISTS findings_event;
 DROP INDEX IF EXISTS findings_about;
+-- Records by the ids that their applications and payments had first, which other events name.
+CREATE INDEX IF NOT EXISTS versions_applications ON versions
+    (CASE WHEN json_valid(body) THEN body ->> '$.standing.application.base' END)
+    WHERE CASE WHEN json_valid(body) THEN body ->> '$.standing.application.base' END IS NOT NULL;
+CREATE INDEX IF NOT EXISTS versions_payments ON versions
+    (CASE WHEN json_valid(body) THEN body ->> '$.standing.payment.base' END)
+    WHERE CASE WHEN json_valid(body) THEN body ->> '$.standing.payment.base' END IS NOT NULL;
 -- When a rule found something.
 CREATE INDEX IF NOT EXISTS findings_rule ON findings (rule_id, at);
 

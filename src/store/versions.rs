@@ -1,7 +1,9 @@
 //! The last versions of versioned records: written in the commit of the events that follow from
 //! them, looked up one by one, and let go of with the events.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params, params};
 
 use super::{
     Lookup, StoreError,
@@ -11,7 +13,7 @@ use super::{
     named::insert,
 };
 use crate::{
-    engine::{Kept, KnownVersions, PortError, VersionChange},
+    engine::{Kept, KnownVersions, NamedEvent, PortError, VersionChange},
     event::Instant,
     say,
 };
@@ -61,6 +63,13 @@ pub(crate) fn are_before(connection: &Connection, before: Instant) -> rusqlite::
     connection.prepare_cached(sql)?.query_row([before], |row| row.get(0))
 }
 
+fn kept(dir: &Path, source: &str, body: &str) -> Result<Kept, StoreError> {
+    serde_json::from_str(body).map_err(|error| StoreError::Corrupt {
+        path: dir.to_owned(),
+        what: say!("the version of a record of {source}: {what}", source, what = error),
+    })
+}
+
 impl KnownVersions for Lookup {
     fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError> {
         let (dir, connection) = self.database();
@@ -70,11 +79,33 @@ impl KnownVersions for Lookup {
             .prepare_cached(sql)
             .and_then(|mut find| find.query_row(values, |row| row.get::<_, String>(0)).optional());
         let body = found.map_err(|error| explain(dir, error))?;
-        let damaged = |e: serde_json::Error| StoreError::Corrupt {
-            path: dir.to_owned(),
-            what: say!("the version of a record of {source}: {what}", source, what = e),
+        Ok(body.map(|body| kept(dir, source, &body)).transpose()?)
+    }
+
+    fn version_of(
+        &mut self,
+        named: NamedEvent,
+        first_id: &str,
+    ) -> Result<Option<(String, String, Kept)>, PortError> {
+        let (dir, connection) = self.database();
+        // As the indexes have it (figures.sql).
+        let of = match named {
+            NamedEvent::Application => "application",
+            NamedEvent::Payment => "payment",
         };
-        Ok(body.map(|body| serde_json::from_str(&body).map_err(damaged)).transpose()?)
+        let sql = format!(
+            "SELECT source, \"key\", body FROM versions
+             WHERE CASE WHEN json_valid(body) THEN body ->> '$.standing.{of}.base' END = :first_id
+             ORDER BY source, \"key\" LIMIT 1"
+        );
+        let row = |row: &Row<'_>| Ok((row.get("source")?, row.get("key")?, row.get("body")?));
+        let found = connection
+            .prepare_cached(&sql)
+            .and_then(|mut find| find.query_row(named_params! { ":first_id": first_id }, row).optional());
+        let found: Option<(String, String, String)> = found.map_err(|error| explain(dir, error))?;
+        let Some((source, key, body)) = found else { return Ok(None) };
+        let kept = kept(dir, &source, &body)?;
+        Ok(Some((source, key, kept)))
     }
 
     fn last_change(&self) -> Result<i64, PortError> {

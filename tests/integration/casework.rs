@@ -305,6 +305,23 @@ fn a_merged_alert_is_over_and_both_say_so_in_one_transaction() {
     assert!(unit.iter().any(|(by, alert)| *by == Kinship::Unit && alert.alert_id == ids[2]));
 }
 
+/// Else one officer joins what two must decide with what one may dismiss.
+#[test]
+fn what_a_second_officer_decides_goes_on_only_with_what_one_decides_too() {
+    let mut w = World::new(CONFIG);
+    let asked: Vec<_> = ["L1", "L2"].map(|line| w.find("asked", line, "101001")).into();
+    let round = w.find("round", "L1", "101001");
+    let office = Office(&w);
+    let into = |id: &str| Terms { into: Some(id.to_owned()), ..Terms::default() };
+    assert!(office.refused(&asked[0], "王", Action::Merge, into(&round)).contains("join"));
+    assert_eq!(office.alert(&asked[0]).state, State::Open);
+    office.give(&round, "王", Action::Merge, "同一事项", into(&asked[0])).unwrap();
+    office.give(&asked[0], "王", Action::Merge, "同一事项", into(&asked[1])).unwrap();
+    office.does(&asked[1], "王", Action::Acknowledge);
+    let proposed = office.does(&asked[1], "王", Action::Dismiss);
+    assert_eq!(proposed.state, State::Acknowledged, "it is proposed, not done");
+}
+
 #[test]
 fn a_remark_finds_whom_it_names() {
     let mut w = World::new(CONFIG);

@@ -104,6 +104,35 @@ fn tuning_counts_what_each_value_finds_and_proposes_one() {
     assert_eq!((code, err.contains("has no constant that is a number")), (Some(1), true), "{err}");
 }
 
+/// A rule that cannot be evaluated finds nothing, and is no quiet rule.
+#[test]
+fn tuning_proposes_no_value_on_which_the_rule_fails() {
+    let bench = bench();
+    let dir = bench.path();
+    let rule = "rules:\n  - { id: share, title: t, severity: low, trigger: payment, params: { d: 2 }, when: amount / $d > 100, key: [event_id] }\n";
+    write(dir, "share.yaml", rule);
+    let args = ["tune", "share", "--rules", "share.yaml", "--events", "events.jsonl", "--alerts-a-day", "1"];
+    let (out, _) = succeeds(dir, &[&args[..], &["--values", "0,1,1.0,2.0,300", "--json"]].concat());
+    let tuned: Value = serde_json::from_str(&out).unwrap();
+    let row = |row: &Value| {
+        (row["value"].as_str().unwrap().to_owned(), row["findings"].as_u64(), row["errors"].as_u64())
+    };
+    let rows: Vec<_> = tuned["values"].as_array().unwrap().iter().map(row).collect();
+    let expected = [("0", 0, 4), ("1", 4, 0), ("2", 4, 0), ("300", 1, 0)];
+    let expected = expected.map(|(value, found, errors)| (value.to_owned(), Some(found), Some(errors)));
+    assert_eq!(rows, expected);
+    assert_eq!((&tuned["proposed"], &tuned["days"]), (&"300".into(), &1.0.into()));
+    let (out, _) = succeeds(dir, &[&args[..], &["--values", "0,300"]].concat());
+    assert!(out.lines().any(|line| line.contains("fails on 4 events")), "{out}");
+    let (code, _, err) = run(dir, &[&args[..], &["--values", "500 or true"]].concat());
+    assert_eq!((code, err.contains("is no number, and the constant is one")), (Some(1), true), "{err}");
+    for wanted in ["nan", "inf", "-1"] {
+        let asked = format!("--alerts-a-day={wanted}");
+        let (code, _, err) = run(dir, &["tune", "share", "--events", "events.jsonl", &asked]);
+        assert_eq!((code, err.contains("must be a number")), (Some(2), true), "{err}");
+    }
+}
+
 #[test]
 fn a_simulated_year_comes_with_what_is_needed_to_score_it() {
     let dir = tempfile::tempdir().unwrap();

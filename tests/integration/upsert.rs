@@ -5,4 +5,5 @@ mod cuts;
 mod daemon;
 mod databases;
 mod model;
+mod references;
 mod said;

@@ -97,8 +97,7 @@ impl<'a> Apply<'a> {
             let stated = match kind {
                 Some(EventType::Application) => Stated::Application,
                 Some(EventType::Payment) => Stated::Payment,
-                // Events of other types are taken as they come first.
-                _ => return,
+                _ => Stated::Other,
             };
             return rows.version(order.stating(stated, rows, at));
         };

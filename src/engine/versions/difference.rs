@@ -55,6 +55,8 @@ impl<'d> VersionDifference<'d> {
         let wanted = |row: usize| Some(Wanted { row, content: content(row) });
         let (application, payment, answer) = match stated {
             Stated::Void | Stated::Refused => (None, None, None),
+            // What such a record was before, and what it may not become, is refused (`contradicts`).
+            Stated::Other => return self.take(content(version.row)),
             Stated::Application => (wanted(version.row), None, None),
             Stated::Payment => (None, wanted(version.row), None),
             Stated::Confirmed(status, hash) => (None, wanted(version.row), Some((status, hash))),
@@ -85,6 +87,13 @@ impl<'d> VersionDifference<'d> {
         }
         if let Some((status, hash)) = answer {
             self.answer(status, hash);
+        }
+    }
+
+    /// Takes an event of another type, the first time.
+    fn take(&mut self, content: u64) {
+        if self.standing.other.replace(content).is_none() {
+            self.step(StepEvent::Row(self.version.row));
         }
     }
 

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::state::{Kept, VersionChange};
+use super::{
+    references::NamedEvent,
+    state::{Issued, Kept, StandingEvents, VersionChange},
+};
 use crate::{
     engine::ports::{KnownVersions, PortError},
     event::{Instant, TimeDelta},
@@ -21,6 +24,8 @@ type Name = (Arc<str>, Box<str>);
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     at_hand: HashMap<Name, (Kept, i64)>,
+    /// The records at hand that an event of this first id stands of, or stood.
+    by_first_id: HashMap<Box<str>, Name>,
     /// In the order of their changes; a record that changed again stands there again.
     changed: VecDeque<(Name, i64)>,
     /// Finds what is not at hand; without it, everything is.
@@ -68,6 +73,39 @@ impl Records {
         Ok(known.filter(|kept| Some(kept.at) >= bound))
     }
 
+    /// Whether any record is known.
+    pub(crate) fn are_any(&self) -> bool {
+        self.last > 0
+    }
+
+    /// What stands of the record whose application or payment had this id first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) fn standing(
+        &mut self,
+        named: NamedEvent,
+        first_id: &str,
+        latest: Option<Instant>,
+    ) -> Result<Option<StandingEvents>, PortError> {
+        let known = match self.by_first_id.get(first_id).and_then(|name| self.at_hand.get(name)) {
+            Some((kept, _)) => Some(kept.clone()),
+            None => {
+                let store = self.store.as_mut();
+                let found = store.map_or(Ok(None), |store| store.version_of(named, first_id))?;
+                // What is at hand is newer than what is stored.
+                let newest = |(source, key, stored): (String, String, Kept)| {
+                    let name = (Arc::from(source), key.into());
+                    self.at_hand.get(&name).map_or(stored, |(kept, _)| kept.clone())
+                };
+                found.map(newest)
+            }
+        };
+        let bound = self.bound(latest);
+        let stands = |kept: &Kept| named.of(&kept.standing).is_some_and(|issued| issued.base == first_id);
+        Ok(known.filter(|kept| Some(kept.at) >= bound && stands(kept)).map(|kept| kept.standing))
+    }
+
     /// The latest event of a record that is known is not before this; `None` where none is too old.
     fn bound(&self, latest: Option<Instant>) -> Option<Instant> {
         Some(latest?.saturating_sub(self.retain?))
@@ -81,6 +119,10 @@ impl Records {
         if self.store.is_some() {
             self.changed.push_back((name.clone(), number));
         }
+        let StandingEvents { application, payment, .. } = &kept.standing;
+        for Issued { base, .. } in application.iter().chain(payment) {
+            self.by_first_id.insert(base.as_str().into(), name.clone());
+        }
         self.at_hand.insert(name, (kept.clone(), number));
         VersionChange { source, key, kept, number }
     }
@@ -93,17 +135,22 @@ impl Records {
         if self.store.is_none() && self.at_hand.len() > self.sweep_at.max(AT_HAND) {
             let bound = self.bound(latest);
             self.at_hand.retain(|_, (kept, _)| Some(kept.at) >= bound);
+            self.by_first_id.retain(|_, name| self.at_hand.contains_key(name));
             // Twice as many, so that each record is looked at a few times at most.
             self.sweep_at = 2 * self.at_hand.len();
         }
         let Some(store) = self.store.as_ref().filter(|_| self.changed.len() > AT_HAND) else { return Ok(()) };
         let committed = store.last_change()?;
+        let before = self.at_hand.len();
         while self.changed.len() > AT_HAND
             && let Some((name, number)) = self.changed.pop_front_if(|(_, number)| *number <= committed)
         {
             if self.at_hand.get(&name).is_some_and(|(_, last)| *last == number) {
                 self.at_hand.remove(&name);
             }
+        }
+        if self.at_hand.len() < before {
+            self.by_first_id.retain(|_, name| self.at_hand.contains_key(name));
         }
         Ok(())
     }

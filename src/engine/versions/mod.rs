@@ -4,9 +4,11 @@
 mod difference;
 mod judges;
 mod kept;
+mod references;
+mod refusals;
 mod state;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -15,10 +17,13 @@ use arrow::{
 };
 
 pub(crate) use self::judges::Judges;
+pub use self::references::NamedEvent;
 pub use self::state::{Kept, VersionChange};
 use self::{
     difference::{StepEvent, VersionDifference},
     kept::Records,
+    references::Renamed,
+    refusals::{cannot_become, contradicts},
     state::StandingEvents,
 };
 use super::{
@@ -28,12 +33,10 @@ use super::{
 use crate::{
     decode::{
         Decoded,
-        versions::{RowVersion, RowVersions, Stated, Version},
+        versions::{RowVersion, RowVersions, Stated},
     },
     event::{Column, Instant, TimeDelta},
-    say,
     stream::{Reject, RejectReason},
-    text::quoted,
 };
 
 /// What became of the versions of records.
@@ -135,6 +138,7 @@ struct Gathered {
     lines: Vec<u8>,
     made: usize,
     rejects: Vec<Reject>,
+    renamed: Renamed,
     resolved: ResolvedVersions,
 }
 
@@ -163,12 +167,11 @@ impl Versions {
         mut judges: Judges<'_>,
     ) -> Result<(Decoded, ResolvedVersions), PortError> {
         let Some(versions) = decoded.versions.take() else {
-            return Ok((decoded, ResolvedVersions::default()));
+            return self.named_anew(decoded, judges.latest);
         };
         let (mut gathered, mut next) = (Gathered::default(), 0);
         for version in &versions.rows {
-            judges.pass(&decoded, next..version.row)?;
-            gathered.rows(next..version.row);
+            self.rows(&decoded, next..version.row, (&mut judges, &mut gathered))?;
             next = version.row + version.rows();
             let result = self.version(version, &decoded, &mut judges, &mut gathered)?;
             gathered.resolved.results.push((version.block(), result));
@@ -176,10 +179,39 @@ impl Versions {
                 decoded.skipped[version.block()] += 1;
             }
         }
-        // Nothing is judged after these.
-        gathered.rows(next..decoded.types.len());
+        let rows = next..decoded.types.len();
+        self.rows(&decoded, rows, (&mut judges, &mut gathered))?;
         self.0.let_go(judges.latest)?;
         Ok(gathered.finish(decoded, &versions))
+    }
+
+    /// Events that are no versions, and may name records.
+    fn named_anew(
+        &mut self,
+        mut decoded: Decoded,
+        latest: Option<Instant>,
+    ) -> Result<(Decoded, ResolvedVersions), PortError> {
+        let mut renamed = Renamed::default();
+        (0..decoded.types.len())
+            .try_for_each(|row| renamed.look(&mut self.0, (&decoded, row), row, latest))?;
+        decoded.events = renamed.apply(decoded.events);
+        Ok((decoded, ResolvedVersions::default()))
+    }
+
+    /// Rows that are events as they are.
+    fn rows(
+        &mut self,
+        decoded: &Decoded,
+        rows: Range<usize>,
+        (judges, gathered): (&mut Judges<'_>, &mut Gathered),
+    ) -> Result<(), PortError> {
+        judges.pass(decoded, rows.clone())?;
+        for row in rows.clone() {
+            let place = gathered.sources.len() + row - rows.start;
+            gathered.renamed.look(&mut self.0, (decoded, row), place, judges.latest)?;
+        }
+        gathered.rows(rows);
+        Ok(())
     }
 
     /// What one version leads to.
@@ -206,6 +238,9 @@ impl Versions {
                 return Ok(VersionResult::Older);
             }
         }
+        if let Some(detail) = cannot_become(&kept.standing, version, decoded) {
+            return Ok(gathered.refuse(decoded, version, (RejectReason::Conflict, detail)));
+        }
         if let Some(fault) = judges.refuse_any(decoded, version, &difference)? {
             return Ok(gathered.refuse(decoded, version, fault));
         }
@@ -214,7 +249,14 @@ impl Versions {
         let at = at.map_or(kept.at, |at| kept.at.max(at));
         let VersionDifference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
-        for (number, (event, standing)) in steps.into_iter().enumerate() {
+        for (number, (mut event, standing)) in steps.into_iter().enumerate() {
+            match &event {
+                StepEvent::Row(row) => {
+                    let place = gathered.sources.len();
+                    gathered.renamed.look(&mut self.0, (decoded, *row), place, judges.latest)?;
+                }
+                StepEvent::Made(_) => references::follow(&mut self.0, &mut event, judges.latest)?,
+            }
             gathered.event(event, number == 0);
             // The version holds when all that it leads to is stored: a part of a batch may be committed by itself.
             let of = if number + 1 == count { Some(&version.version) } else { kept.version.as_ref() };
@@ -238,28 +280,6 @@ impl Versions {
     }
 }
 
-/// Why a version cannot follow the one before, or be the same one, if so.
-fn contradicts(
-    before: &Version,
-    version: &RowVersion,
-    difference: &VersionDifference,
-) -> Option<(RejectReason, String)> {
-    if !before.is_like(&version.version) {
-        let detail = say!(
-            "the version {shown} cannot be compared with the one before: one is a time, a number or a text, and the other is not",
-            shown = quoted(&version.shown)
-        );
-        return Some((RejectReason::WrongType, detail));
-    }
-    (version.version == *before && !difference.is_none()).then(|| {
-        let detail = say!(
-            "the version {shown} came before with other content: name as `version` a column that grows with every change",
-            shown = quoted(&version.shown)
-        );
-        (RejectReason::Conflict, detail)
-    })
-}
-
 /// The event time of a version.
 fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<Instant> {
     if version.rows() > 0 { Some(occurred_at(events, version.row)) } else { version.changed_at }
@@ -274,7 +294,7 @@ fn occurred_at(events: &RecordBatch, row: usize) -> Instant {
 
 impl Gathered {
     /// Rows that are events as they are.
-    fn rows(&mut self, rows: std::ops::Range<usize>) {
+    fn rows(&mut self, rows: Range<usize>) {
         self.resolved.leads.extend(rows.clone().map(|_| true));
         self.resolved.made.extend(rows.clone().map(|_| false));
         self.sources.extend(rows.map(Ok));
@@ -307,12 +327,13 @@ impl Gathered {
 
     /// The events in their order.
     fn finish(self, mut decoded: Decoded, versions: &RowVersions) -> (Decoded, ResolvedVersions) {
-        let Self { sources, lines, made, rejects, resolved } = self;
+        let Self { sources, lines, made, rejects, renamed, resolved } = self;
         decoded.rejects.extend(rejects);
         let as_it_is = made == 0
             && sources.len() == decoded.types.len()
             && sources.iter().enumerate().all(|(at, source)| *source == Ok(at));
         if as_it_is {
+            decoded.events = renamed.apply(decoded.events);
             return (decoded, resolved);
         }
         let others = versions.make(lines);
@@ -329,7 +350,7 @@ impl Gathered {
         let contents = places.iter().map(|(batch, row)| of(*batch).contents[*row]).collect();
         let from = |source: &Source| source.map_err(|version| &versions.rows[version]);
         let origins = decoded.origins.rearranged(sources.iter().map(from));
-        let events = events.expect("rows of the two batches");
+        let events = renamed.apply(events.expect("rows of the two batches"));
         (Decoded { events, types, ids, contents, origins, ..decoded }, resolved)
     }
 }

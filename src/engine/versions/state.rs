@@ -28,6 +28,9 @@ pub struct StandingEvents {
     /// What the bank did with the payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank: Option<BankAnswer>,
+    /// What is of interest in an event of another type, which stays as it came first, as a hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<u64>,
     /// Whether there was an application before: the next one needs another id.
     pub applied: bool,
     /// Whether there was a payment before.
