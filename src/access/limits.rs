@@ -13,6 +13,8 @@ pub struct Limits {
     pub(crate) regions: Vec<String>,
     /// What else lies below them, by the tables of codes that are in force.
     below: Option<Arc<Below>>,
+    /// Rules whose findings may show what is another unit's: their alerts are not there.
+    pub(crate) hidden_rules: BTreeSet<String>,
 }
 
 /// Codes that lie below those that a limit names, and do not begin with them.
@@ -50,7 +52,7 @@ impl Limits {
         if units.len().max(regions.len()) > PREFIXES_MAX {
             return Err(say!("at most {most} units and {most} regions can be named", most = PREFIXES_MAX));
         }
-        Ok(Self { units, regions, below: None })
+        Ok(Self { units, regions, ..Self::default() })
     }
 
     /// Whether everything is meant.
@@ -68,8 +70,14 @@ impl Limits {
 
     /// The same limits, with what the trees of codes have below them.
     #[must_use]
-    pub(crate) fn with_below(&self, below: Arc<Below>) -> Self {
-        Self { below: Some(below), ..self.clone() }
+    pub(crate) fn with_below(self, below: Arc<Below>) -> Self {
+        Self { below: Some(below), ..self }
+    }
+
+    /// The same limits, without the alerts of these rules.
+    #[must_use]
+    pub(crate) fn without_rules(&self, hidden_rules: BTreeSet<String>) -> Self {
+        Self { hidden_rules, ..self.clone() }
     }
 
     /// The codes of units and of regions that are there besides what begins with the limits.

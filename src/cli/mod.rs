@@ -24,6 +24,7 @@ mod local;
 mod manual;
 mod notify;
 mod officer;
+mod outputs;
 mod password;
 mod persons;
 mod publish;
@@ -317,7 +318,7 @@ fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
             format!("fiscwatch: {}", in_our_words(&e))
                 .lines()
                 .for_each(|line| eprintln!("{}", table::visible(line)));
-            ExitCode::from(1)
+            ExitCode::from(if e.is::<usage::WrongUsage>() { 2 } else { 1 })
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::Args;
 
-use super::{ConfigArg, table::visible};
+use super::{ConfigArg, outputs::check_outputs, table::visible};
 use crate::{
     say,
     trial::unit_test::{self, junit},
@@ -26,6 +26,8 @@ pub(crate) struct TestArgs {
 pub(crate) fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let configured = || args.config.load_or_default().map(|config| config.rule_paths);
     let files = if args.files.is_empty() { configured()? } else { args.files.clone() };
+    let outputs = [("--junit", args.junit.as_deref())];
+    check_outputs(&outputs, files.iter().map(PathBuf::as_path))?;
     let report = unit_test::run(&files);
     if let Some(path) = &args.junit {
         let cannot = || say!("cannot write {path}", path = path.display());

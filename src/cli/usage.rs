@@ -9,6 +9,11 @@ use clap::{
 
 use crate::say;
 
+/// A command line that says what cannot be meant, as only the command finds out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongUsage(pub String);
+
 /// The message for a command line that clap refused; `words` are the line, `command` is what read it.
 pub(crate) fn message(error: &Error, words: &[OsString], command: &mut Command) -> String {
     let mut message = format!("fiscwatch: {}", problem(error));

@@ -6,11 +6,10 @@ use super::{
     Reading,
     fault::{Fault, absent_or_wrong, shorten},
     row::RawCell,
-    text,
 };
 use crate::{
     event::{
-        Column, Instant,
+        Column, Instant, dress,
         money::format_cents,
         schema::FIELDS,
         stamp::{Stamp, instant, likely_unit, local_time, looks_like_day},
@@ -38,10 +37,10 @@ impl Instants<'_> {
             (RejectReason::BadTime, format!("{name} {:?}: {why}", shorten(shown)))
         };
         let at = match cell {
-            RawCell::Text(text) if text::is_scientific(text) => {
+            RawCell::Text(text) if dress::is_scientific(text) => {
                 return Err((
                     RejectReason::Inexact,
-                    text::lost_digits(name, &format!("{:?}", shorten(text))),
+                    dress::lost_digits(name, &format!("{:?}", shorten(text))),
                 ));
             }
             RawCell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     event::{
-        Column, EventType, FieldKind, Instant, TypeSet,
+        Column, EventType, FieldKind, Instant, TypeSet, dress,
         schema::{EVENT_ID_CHARS, FIELDS, LINE_ATTRIBUTES, TextKind, id_hash},
         time::TimeBounds,
     },
@@ -286,7 +286,7 @@ impl<'c> RowBuilder<'c> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
         if let RawCell::Inexact(shown) = cell {
             let shown = format!("{:?}", shorten(shown));
-            return Err((RejectReason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
+            return Err((RejectReason::Inexact, dress::lost_digits(FIELDS[column].name, &shown)));
         }
         match FIELDS[column].kind {
             FieldKind::Text(kind) => {

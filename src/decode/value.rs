@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::{
-        Cents,
+        Cents, dress,
         money::{check_amount, format_cents, parse_amount},
         number::{self, parse_number},
         schema::{EVENT_ID_CHARS, FIELDS, TAGS_MAX, TextKind},
@@ -32,11 +32,11 @@ pub(crate) fn text_of<'a>(cell: &'a RawCell<'_>) -> Option<&'a str> {
 
 /// In JSON an exponent is a way of writing numbers; in a text it tells of a cell that a spreadsheet has rounded.
 fn check_exact(column: usize, cell: &RawCell<'_>) -> Result<(), Fault> {
-    match text_of(cell).filter(|text| text::is_scientific(text)) {
+    match text_of(cell).filter(|text| dress::is_scientific(text)) {
         None => Ok(()),
         Some(text) => Err((
             RejectReason::Inexact,
-            text::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text))),
+            dress::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text))),
         )),
     }
 }

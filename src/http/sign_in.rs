@@ -162,13 +162,13 @@ impl SignIn {
     }
 
     /// Whether a request may pass, and who sends it.
-    async fn judge(self: &Arc<Self>, asked: Asked) -> Result<Requester, Problem> {
+    async fn judge(self: &Arc<Self>, asked: Asked) -> Result<(Requester, Option<PersonalReading>), Problem> {
         let Asked { peer, local, need, shown, method, path, at, csrf, by_itself, unmasked } = asked;
         let trusted_header = self.clients.user_header.clone();
         let place = local.as_ref().map_or_else(|| peer.to_string(), Local::place);
         let by = |known| Requester { known, peer, local, unmasked, trusted_header };
         if need == Need::Nothing {
-            return Ok(by(None));
+            return Ok((by(None), None));
         }
         let what = match need {
             Need::Act(action) => action.word(),
@@ -176,11 +176,11 @@ impl SignIn {
         };
         let known = self.known(shown, by_itself).await?;
         if need == Need::Own && known.is_none() {
-            return Ok(by(None));
+            return Ok((by(None), None));
         }
         // In a demo nobody has to be somebody, and the cookie may be of an earlier one.
         if known.is_none() && !self.clients.auth {
-            return Ok(by(None));
+            return Ok((by(None), None));
         }
         let Some(known) = known else {
             self.refusals.count(Cause::Identity);
@@ -211,15 +211,12 @@ impl SignIn {
         if let Some(problem) = forbids(&known, need, (&method, &path), unmasked, &self.clients) {
             return refuse(Cause::Role, "refused", problem);
         }
-        if let Need::Act(action) = need
-            && action.shows()
-        {
-            match unmasked {
-                true => self.note_unmasked(actor(), at),
-                false => self.note_reading(actor(), action, at),
-            }
-        }
-        Ok(by(Some(known)))
+        let reading = |action| PersonalReading { actor: actor(), action, at, unmasked };
+        let reading = match need {
+            Need::Act(action) if action.shows() => Some(reading(action)),
+            _ => None,
+        };
+        Ok((by(Some(known)), reading))
     }
 
     /// Whom the store knows by what was shown.
@@ -300,28 +297,21 @@ impl SignIn {
         }
     }
 
-    /// What somebody reads of payments and persons is recorded once a minute for each of it.
-    fn note_reading(self: &Arc<Self>, actor: Actor, action: Action, at: String) {
-        let now = self.clock.now();
-        if self.writes && self.is_due(format!("read {} {} {at}", actor.place, actor.who), now, true) {
+    /// What somebody reads of payments and persons is recorded once a minute for each of it; each time that they have persons
+    /// shown as a whole. What is answered with nothing was not read.
+    fn note_reading(self: &Arc<Self>, reading: PersonalReading, answered: StatusCode) {
+        let PersonalReading { actor, action, at, unmasked } = reading;
+        let result = match answered {
+            StatusCode::NOT_FOUND | StatusCode::GONE => "missing",
+            status if status.is_client_error() || status.is_server_error() => "failed",
+            _ => "done",
+        };
+        let (now, what) = (self.clock.now(), format!("read {} {} {at} {result}", actor.place, actor.who));
+        if self.writes && (unmasked || self.is_due(what, now, true)) {
+            let action = if unmasked { Action::ShowPersonal } else { action };
             self.write(move |accounts| {
-                let deed = AuditedAction { action: action.word(), subject: &at, result: "done", detail: "" };
+                let deed = AuditedAction { action: action.word(), subject: &at, result, detail: "" };
                 accounts.record(&actor, deed, now)
-            });
-        }
-    }
-
-    /// Each time that somebody has persons shown as a whole is recorded.
-    fn note_unmasked(self: &Arc<Self>, actor: Actor, at: String) {
-        let now = self.clock.now();
-        if self.writes {
-            self.write(move |accounts| {
-                let action = Action::ShowPersonal.word();
-                accounts.record(
-                    &actor,
-                    AuditedAction { action, subject: &at, result: "done", detail: "" },
-                    now,
-                )
             });
         }
     }
@@ -366,6 +356,14 @@ struct Asked {
     unmasked: bool,
 }
 
+/// Somebody asks for what tells of payments and persons.
+struct PersonalReading {
+    actor: Actor,
+    action: Action,
+    at: String,
+    unmasked: bool,
+}
+
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
@@ -375,12 +373,16 @@ pub(crate) async fn sign_in(State(by): State<Arc<SignIn>>, mut request: Request,
     let asked = by.asked(&request);
     let shown = asked.shown.clone();
     match by.judge(asked).await {
-        Ok(sender) => {
+        Ok((sender, reading)) => {
             if let Some(known) = &sender.known {
                 request.extensions_mut().insert(Admitted::new(&by, shown, known));
             }
             request.extensions_mut().insert(sender);
-            next.run(request).await
+            let answer = next.run(request).await;
+            if let Some(reading) = reading {
+                by.note_reading(reading, answer.status());
+            }
+            answer
         }
         Err(problem) => problem.into_response(),
     }

@@ -45,8 +45,10 @@ impl Trees {
         let limits = known.identity.roles.limits();
         let Some(shared) = self.shared.as_ref().filter(|_| !limits.is_none()) else { return known };
         let rules = shared.rules_in_force();
+        let limits = limits.without_rules(rules.telling_of_others());
         let tables = [rules.lists.codes("unit_code"), rules.lists.codes("region_code")];
         if tables.iter().all(Option::is_none) {
+            known.identity.roles = known.identity.roles.limited_to(limits);
             return known;
         }
         let print = tables.iter().flatten().fold(0_u64, |print, table| print.rotate_left(7) ^ table.print());
@@ -56,7 +58,7 @@ impl Trees {
             found.clear();
         }
         let below =
-            Arc::clone(found.entry(key).or_insert_with(|| Arc::new(below(limits, &rules.lists, now))));
+            Arc::clone(found.entry(key).or_insert_with(|| Arc::new(below(&limits, &rules.lists, now))));
         let limits = limits.with_below(below);
         known.identity.roles = known.identity.roles.limited_to(limits);
         known

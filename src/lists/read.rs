@@ -1,6 +1,7 @@
 //! Lists from their files: CSV, row by row, or JSON Lines.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{BufReader, Read},
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::{json_fault, os_reason},
+    event::dress::{is_collapsed, lost_digits, naked},
     say,
     stream::lines,
     text::quoted,
@@ -135,16 +137,38 @@ impl Reading<'_> {
     }
 
     fn row<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str> + Clone) -> Result<(), RowFault> {
-        for ((name, kind), value) in self.list.columns.iter().zip(cells.clone()) {
-            if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
+        let columns = || self.list.columns.iter();
+        for ((name, kind), value) in columns().zip(cells.clone()) {
+            let value = meant(*kind, value);
+            if kind.is_text() && *kind != ColumnKind::Name && is_collapsed(&value) {
+                return Err((line, lost_digits(name, &quoted(&value))));
+            }
+            if !kind.is_text() && !value.is_empty() && kind.parse(&value).is_none() {
                 return Err((
                     line,
-                    say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
+                    say!("{name} {value} is not an exact decimal", name, value = quoted(&value)),
                 ));
             }
         }
         let too_large = |_: TooLarge| (line, say!("the list is larger than 4 GiB; take rows or columns out"));
-        self.list.rows.push(cells).map_err(too_large)
+        let cells: Vec<_> = columns().zip(cells).map(|((_, kind), cell)| meant(*kind, cell)).collect();
+        self.list.rows.push(cells.iter().map(AsRef::as_ref)).map_err(too_large)
+    }
+}
+
+/// What is meant by a cell, as it is read of events: without the marks by which spreadsheets keep digits, codes narrow. Where
+/// nobody says what a column holds, its cell is a code if it has digits and nothing but characters of codes.
+fn meant(kind: ColumnKind, cell: &str) -> Cow<'_, str> {
+    let is_code = |text: &str| {
+        let of_codes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'+');
+        text.bytes().all(of_codes) && text.bytes().any(|b| b.is_ascii_digit())
+    };
+    match kind {
+        ColumnKind::Name => naked(cell, true),
+        ColumnKind::Text => {
+            Some(naked(cell, false)).filter(|code| is_code(code)).unwrap_or_else(|| naked(cell, true))
+        }
+        _ => naked(cell, false),
     }
 }
 
@@ -201,4 +225,36 @@ fn json_rows(text: &str, reading: &mut Reading<'_>) -> Result<(), RowFault> {
         reading.row(number, cells.iter().map(String::as_str))?;
     }
     if header.is_empty() { Err((1, say!("the file is empty"))) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<List, String> {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        List::read(file.path(), None, &BTreeMap::new()).map_err(|error| error.to_string())
+    }
+
+    /// Events lose these marks too: a list that keeps them matches nothing, and nobody is told.
+    #[test]
+    fn what_spreadsheets_put_around_codes_is_taken_off() {
+        let list = read("payee_account,note\n=\"002\",x\n'003,x\n００５,x\n").unwrap();
+        assert!(["002", "003", "005"].iter().all(|account| list.contains(account)));
+        // A column of which nobody says what it holds, and names, which stay as people write them.
+        let list = read("单位\n'101\n１０２\nO'Brien\n'Tis 1\n").unwrap();
+        assert!(["101", "102", "O'Brien", "'Tis 1"].iter().all(|key| list.contains(key)));
+        let list = read("payee_name\n'10 号\n").unwrap();
+        assert!(list.contains("'10 号"));
+    }
+
+    #[test]
+    fn an_account_that_lost_its_digits_is_refused_with_its_line() {
+        for column in ["payee_account", "单位"] {
+            let error = read(&format!("{column}\n1\n6.22E+18\n")).unwrap_err();
+            assert!(error.contains(":3: ") && error.contains("has lost its digits"), "{error}");
+        }
+        assert!(read("payee_account\n1E5\n").unwrap().contains("1E5"));
+    }
 }

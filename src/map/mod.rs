@@ -22,6 +22,7 @@ use crate::{
 pub use charset::{Charset, growing_reader, look as look_at_encoding, reader as utf8_reader, utf8};
 pub use compile::Mistake;
 pub use date::Dates;
+pub(crate) use money::plain_number;
 pub use money::{Amount, AmountError, Money};
 pub use shape::{LookupFrom, LookupShape, MapShape, MoneyShape, MoneyUnit, Negative, Word};
 pub use slots::{ColumnPlaces, Slots, Tree, numbered};

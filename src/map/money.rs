@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use rust_decimal::Decimal;
+
 use super::shape::{MoneyShape, MoneyUnit, Negative};
 use crate::{
     event::{
-        dress::{naked, trim},
+        dress::{is_scientific, naked, trim},
         money::{AMOUNT_LIMIT, MoneyError},
     },
     say,
@@ -54,6 +56,12 @@ pub enum AmountError {
     /// The cell names another unit than the map.
     #[error("{}", say!("it is in 万元, and the map has `unit: 元`"))]
     Unit,
+    /// The same the other way.
+    #[error("{}", say!("it is in 元, and the map has `unit: 万元`"))]
+    Yuan,
+    /// A zero and a separator, which no program writes before thousands.
+    #[error("{}", say!("no number with separators begins with 0: the separator may be a decimal comma"))]
+    LeadingZero,
 }
 
 impl Money {
@@ -137,8 +145,10 @@ impl Money {
             }
             for unit in ["万元", "元", "圆", "CNY", "RMB"] {
                 if let Some(rest) = text.strip_suffix(unit) {
-                    if unit == "万元" && self.is_plain() {
-                        return Err(AmountError::Unit);
+                    match unit {
+                        "万元" if self.is_plain() => return Err(AmountError::Unit),
+                        "元" | "圆" if !self.is_plain() => return Err(AmountError::Yuan),
+                        _ => {}
                     }
                     text = trim(rest);
                 }
@@ -164,14 +174,24 @@ impl Money {
         if !in_order || fraction.is_some_and(|fraction| fraction.contains(separator)) {
             return Err(AmountError::Grouping);
         }
+        if first.starts_with('0') {
+            return Err(AmountError::LeadingZero);
+        }
         Ok(Cow::Owned(text.replace(separator, "")))
+    }
+}
+
+/// The digits of a number that JSON may write with an exponent.
+pub(crate) fn plain_number(number: &str) -> Cow<'_, str> {
+    match Decimal::from_scientific(number) {
+        Ok(exact) if is_scientific(number) => Cow::Owned(exact.normalize().to_string()),
+        _ => Cow::Borrowed(number),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rust_decimal::Decimal;
 
     use super::*;
     use crate::event::money::format_cents;
@@ -218,6 +238,16 @@ mod tests {
         assert_eq!(yuan.read("0.00"), Err(MoneyError::NotPositive.into()));
         assert_eq!(yuan.read("10000000000000000"), Err(MoneyError::Range.into()));
         assert_eq!(yuan.read("3万元"), Err(AmountError::Unit));
+        let wan = money(MoneyUnit::TenThousand, None);
+        for text in ["5000元", "5000.00 元", "￥5000圆"] {
+            assert_eq!(wan.read(text), Err(AmountError::Yuan), "{text}");
+        }
+        let amounts = ["1.0E7", "1.2e3", "12", "5e-1", "1e99"].map(plain_number);
+        assert_eq!(amounts, ["10000000", "1200", "12", "0.5", "1e99"]);
+        let grouped = money(MoneyUnit::One, Some(","));
+        for text in ["0,123", "0,050", "0,000,005", "00,123.00", "(0,123)"] {
+            assert_eq!(grouped.read(text), Err(AmountError::LeadingZero), "{text}");
+        }
         assert_eq!(money(MoneyUnit::One, None).read("1,234.50"), Err(AmountError::Commas));
     }
 

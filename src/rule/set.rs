@@ -52,6 +52,13 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// The rules whose findings may show what is another unit's.
+    #[must_use]
+    pub fn telling_of_others(&self) -> BTreeSet<String> {
+        let telling = self.rules.iter().filter(|rule| rule.tells_of_others());
+        telling.map(|rule| rule.rule.id.clone()).collect()
+    }
+
     /// The day until which people agreed that a rule lets a unit be, if they did and it is not over.
     #[must_use]
     pub fn excepted(&self, rule: &str, unit: &str, now: Instant) -> Option<&str> {

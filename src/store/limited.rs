@@ -1,7 +1,8 @@
 //! What limited roles see of alerts and findings, as conditions of SQL: one place for lists, totals, exports and acts.
 //!
 //! An alert is there for them if all that it is about is. Its key must tie it to one unit: by the unit, a budget line or an
-//! event. An alert about a payee, say, may hear of other units later, and is nobody's who is limited.
+//! event. An alert about a payee, say, may hear of other units later, and is nobody's who is limited; nor is one of a rule that
+//! shows what other units did.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +30,11 @@ fn bodies(limits: &Limits) -> Conditions {
         return all;
     }
     all.and(TIED, []);
+    if !limits.hidden_rules.is_empty() {
+        let marks = vec!["?"; limits.hidden_rules.len()].join(", ");
+        let rules = limits.hidden_rules.iter().map(|rule| rule.clone().into());
+        all.and(&format!("a.rule_id NOT IN ({marks})"), rules);
+    }
     let (units, regions) = limits.below();
     for (column, prefixes, below) in
         [("unit_code", &limits.units, units), ("region_code", &limits.regions, regions)]

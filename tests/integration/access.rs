@@ -267,11 +267,11 @@ fn who_acts_is_who_is_known_and_a_revoked_token_is_worth_nothing() {
     let told = format!("officer|127.0.0.1|alerts.acknowledge|{id}|done|");
     assert!(audit(&bench).contains(&told), "{:?}", audit(&bench));
 
-    // What was read is recorded beside the answer, once a minute.
-    for path in [String::from("/api/v1/alerts"), format!("/api/v1/alerts/{id}")] {
-        let read = format!("officer|127.0.0.1|alerts.read|{path}|done|");
-        wait_until(|| audit(&bench).contains(&read));
-        assert_eq!(audit(&bench).iter().filter(|row| **row == read).count(), 1);
+    // What was read is recorded beside the answer, once a minute, and what was not there as that.
+    assert_eq!(ask(&daemon, ("GET", "/api/v1/alerts/none"), &[officer], "").0, 404);
+    for (path, result) in [("", "done"), (&*format!("/{id}"), "done"), ("/none", "missing")] {
+        let read = format!("officer|127.0.0.1|alerts.read|/api/v1/alerts{path}|{result}|");
+        wait_until(|| audit(&bench).iter().filter(|row| **row == read).count() == 1);
     }
 
     // A name from a proxy counts only where the configuration has its header; here it has none.

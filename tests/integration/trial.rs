@@ -134,6 +134,25 @@ fn tuning_proposes_no_value_on_which_the_rule_fails() {
 }
 
 #[test]
+fn nothing_that_is_read_is_written_over() {
+    let bench = bench();
+    let dir = bench.path();
+    let before = std::fs::read_to_string(dir.join("events.jsonl")).unwrap();
+    let refused = |args: &[&str], why: &str| {
+        let (code, _, err) = run(dir, &[&["backtest", "--events", "events.jsonl"], args].concat());
+        assert_eq!((code, err.contains(why)), (Some(2), true), "{args:?}: {err}");
+        assert_eq!(std::fs::read_to_string(dir.join("events.jsonl")).unwrap(), before);
+    };
+    refused(&["--findings", "events.jsonl"], "--findings would write over events.jsonl, which is read");
+    refused(&["--ledger", "./events.jsonl"], "which is read");
+    refused(&["--ledger", "fiscwatch.yaml"], "which is read");
+    refused(&["--findings", "x", "--ledger", "x"], "--ledger and --findings name one file");
+    refused(&["--from", "2026-13-01"], "--from");
+    refused(&["--from", "2026-03-05", "--to", "2026-03-05"], "--to is not after --from");
+    refused(&["--batch-rows", "0"], "--batch-rows");
+}
+
+#[test]
 fn a_simulated_year_comes_with_what_is_needed_to_score_it() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["generate", "--payments", "3000", "--units", "20", "--out", "year", "--anomalies"];

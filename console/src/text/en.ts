@@ -874,6 +874,8 @@ export const en: Texts = {
     fine: ["allow", "explain", "block"],
     results: {
       done: "done",
+      missing: "not there",
+      failed: "failed",
       refused: "refused: no right",
       unknown: "refused: nobody known",
       csrf: "refused: no page token",

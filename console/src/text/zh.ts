@@ -872,6 +872,8 @@ export const zh = {
     fine: ["allow", "explain", "block"],
     results: {
       done: "完成",
+      missing: "不存在",
+      failed: "未成功",
       refused: "无权，已拒绝",
       unknown: "身份不明，已拒绝",
       csrf: "缺少页面令牌，已拒绝",

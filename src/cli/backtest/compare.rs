@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
-use super::BacktestArgs;
+use super::{BacktestArgs, times};
 use crate::{
     cli::{
         problems, runtime,
@@ -39,8 +39,7 @@ pub(crate) fn compare(
 
 /// All findings of one set of rules, within `--from` and `--to`.
 fn findings(args: &BacktestArgs, config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let time = |text: &Option<String>| text.as_ref().map(|text| config.calendar.parse(text)).transpose();
-    let (from, to) = (time(&args.from)?, time(&args.to)?);
+    let (from, to) = times(args, &config.calendar)?;
     let rules = load_rules(config).map_err(problems)?;
     let replay = args.events.replay(config)?;
     let mut kept = Kept { tables: Arc::clone(&replay.tables), findings: Vec::new() };

@@ -14,12 +14,13 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::{ConfigArg, EventsArg, problems, runtime};
+use super::{ConfigArg, EventsArg, outputs::check_outputs, problems, runtime, usage::WrongUsage};
 use crate::{
     daemon::load_rules,
-    event::time::Calendar,
+    event::{Instant, time::Calendar},
     ledger::{Ledger, report::line_object},
     private, say,
+    text::quoted,
 };
 use report::BacktestReport;
 pub(crate) use report::{days, span_with};
@@ -46,8 +47,8 @@ pub(crate) struct BacktestArgs {
     #[arg(long)]
     to: Option<String>,
     /// The most records of a batch
-    #[arg(long)]
-    batch_rows: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    batch_rows: Option<u32>,
     /// Known anomalies (`generate --anomalies` writes them): precision, recall and alerts a day of each rule
     #[arg(long)]
     labels: Option<PathBuf>,
@@ -61,7 +62,7 @@ pub(crate) struct BacktestArgs {
 
 pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.load_beside(&args.events)?;
-    config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
+    config.batch_rows = args.batch_rows.map_or(config.batch_rows, |rows| rows as usize);
     if let [old, new] = &args.compare[..] {
         return compare::compare(args, config, old, new);
     }
@@ -69,6 +70,15 @@ pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
         config.rule_paths.clone_from(&args.rules);
         config.overrides.clear();
     }
+    let outputs = [
+        ("--findings", args.findings.as_deref()),
+        ("--ledger", args.ledger.as_deref()),
+        ("--scores", args.scores.as_deref()),
+    ];
+    let configuration = PathBuf::from(&config.file);
+    let read =
+        args.events.events.iter().chain(&config.rule_paths).chain(&args.labels).chain([&configuration]);
+    check_outputs(&outputs, read.map(PathBuf::as_path))?;
     let rules = load_rules(&config).map_err(problems)?;
     let replay = args.events.replay(&config)?;
     let mut report = BacktestReport::new(args, &config, replay.tables.clone())?;
@@ -85,6 +95,20 @@ pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     }
     read?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// From when on and until when findings are reported.
+fn times(args: &BacktestArgs, calendar: &Calendar) -> Result<(Option<Instant>, Option<Instant>), WrongUsage> {
+    let time = |text: &Option<String>, flag| {
+        let parse =
+            |t: &String| calendar.parse(t).map_err(|e| WrongUsage(format!("{flag} {}: {e}", quoted(t))));
+        text.as_ref().map(parse).transpose()
+    };
+    let (from, to) = (time(&args.from, "--from")?, time(&args.to, "--to")?);
+    match from.is_some_and(|from| to.is_some_and(|to| to <= from)) {
+        true => Err(WrongUsage(say!("--to is not after --from: nothing is between them"))),
+        false => Ok((from, to)),
+    }
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {

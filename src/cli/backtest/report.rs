@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{BacktestArgs, create, scoring::Scoring};
+use super::{BacktestArgs, create, scoring::Scoring, times};
 use crate::{
     cli::table::{Cell, Screen, Table, TableColumn, separated, title, visible},
     config::Config,
@@ -23,7 +23,6 @@ use crate::{
     rule::RuleMode,
     say,
     source::Format,
-    text::quoted,
 };
 
 /// What a backtest found.
@@ -74,11 +73,7 @@ impl BacktestReport {
         config: &Config,
         tables: Arc<MemoryTables>,
     ) -> anyhow::Result<Self> {
-        let time = |text: &Option<String>, flag| -> anyhow::Result<Option<Instant>> {
-            text.as_ref()
-                .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t))))
-                .transpose()
-        };
+        let (from, to) = times(args, &config.calendar)?;
         let findings = args.findings.as_deref().map(create).transpose()?;
         let size =
             args.events.events.iter().map(|p| std::fs::metadata(p).map_or(0, |m| m.len())).sum::<u64>();
@@ -96,8 +91,8 @@ impl BacktestReport {
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Ok(Self {
             findings,
-            from: time(&args.from, "--from")?,
-            to: time(&args.to, "--to")?,
+            from,
+            to,
             rules: Vec::new(),
             by_type: BTreeMap::new(),
             duplicates: 0,

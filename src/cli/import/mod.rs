@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::{ConfigArg, problems};
+use super::{ConfigArg, outputs::check_outputs, problems};
 use crate::{
     config::Config,
     guess::{self, FirstRows, Guess, Sample, reading},
@@ -44,6 +44,7 @@ pub(crate) struct ImportArgs {
 pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let first = &args.files[0];
+    check_outputs(&[("--out", args.out.as_deref())], args.files.iter().map(PathBuf::as_path))?;
     let sample = Sample::of(first, args.sheet.as_deref())?;
     let mut guess = Guess::of(&sample, &config.calendar.zone_name);
     for set in &args.set {

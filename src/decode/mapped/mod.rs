@@ -17,18 +17,17 @@ use super::{
     json as plain_json,
     reading::Reading,
     row::{RawCell, RowBuilder},
-    text::is_scientific,
     value::text_of,
 };
 use crate::{
     event::{
         Column, FieldKind,
-        dress::squeezed,
+        dress::{is_scientific, squeezed},
         schema::{FIELDS, TextKind},
         stamp::{Stamp, local_time},
         time::Calendar,
     },
-    map::{Field, Map, Values},
+    map::{Field, Map, Values, plain_number},
     say,
     stream::{Block, Payload, RejectReason},
     text::quoted,
@@ -306,7 +305,8 @@ impl<'a> Apply<'a> {
         let text = match &cell {
             // In JSON an exponent is a way of writing numbers.
             RawCell::Number(n) if self.map.money.is_plain() && n.contains(['e', 'E']) => return Ok(cell),
-            RawCell::Text(text) | RawCell::Number(text) => *text,
+            RawCell::Number(n) => &*plain_number(n),
+            RawCell::Text(text) => *text,
             RawCell::Owned(text) => text.as_str(),
             _ => return Ok(cell),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::super::{
@@ -10,7 +10,7 @@ use super::super::{
     template::Template, window::Anomaly,
 };
 use crate::{
-    event::{Instant, period::Length},
+    event::{Column, Instant, period::Length},
     personal::Kinds,
     rule::plan::{Lane, Layout},
 };
@@ -86,6 +86,26 @@ impl CompiledRule {
             }
             CompiledView::Schedule(view) => view.columns.contains(ELAPSED),
             CompiledView::Event | CompiledView::Sliding(_) => names(&self.filter) || names(&self.when),
+        }
+    }
+}
+
+impl CompiledRule {
+    /// Whether its findings may show what is another unit's: a text or a time that a window over several units holds, such
+    /// as to whom else an invoice was paid. Counts and sums name nobody.
+    #[must_use]
+    pub fn tells_of_others(&self) -> bool {
+        let of_one_unit = |by: &KeyPart| {
+            let ties = [Column::UnitCode, Column::BudgetLineId, Column::EventId].map(ColumnId::from);
+            matches!(by, KeyPart::Column(at) if ties.contains(at))
+        };
+        let names =
+            |field: &Field| !field.data_type().is_numeric() && *field.data_type() != DataType::Boolean;
+        match &self.view {
+            CompiledView::Sliding(windows) => windows
+                .iter()
+                .any(|window| !window.by.iter().any(of_one_unit) && window.measures.fields.iter().any(names)),
+            CompiledView::Event | CompiledView::Closing(_) | CompiledView::Schedule(_) => false,
         }
     }
 }
