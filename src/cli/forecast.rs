@@ -63,6 +63,8 @@ struct Months {
     /// What forecasts need of the events so far.
     events: Vec<RecordBatch>,
     latest: Instant,
+    /// The earliest event: years that it lies within have no known beginning.
+    first: Instant,
     /// The month's end that comes next.
     next: Option<Instant>,
     trial: ForecastTrial,
@@ -76,6 +78,7 @@ impl Months {
             ledger: Ledger::default(),
             events: Vec::new(),
             latest: Instant::MIN,
+            first: Instant::MAX,
             next: None,
             trial: ForecastTrial::default(),
         }
@@ -86,7 +89,8 @@ impl Months {
         let times = events.column_by_name("occurred_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
         let mut start = 0;
         for row in 0..events.num_rows() {
-            self.latest = self.latest.max(Instant::from_micros(times.value(row)));
+            let at = Instant::from_micros(times.value(row));
+            (self.first, self.latest) = (self.first.min(at), self.latest.max(at));
             if self.next.is_none() {
                 self.next = self.month_end(self.latest);
             }
@@ -102,9 +106,15 @@ impl Months {
 
     fn apply(&mut self, events: &RecordBatch, types: &[EventType], rows: std::ops::Range<usize>) {
         let part = events.slice(rows.start, rows.len());
+        self.ledger.whole_from(Some(self.whole_from()));
         self.ledger.apply(&part, &types[rows]);
         let columns = EVENT_COLUMNS.iter().filter_map(|name| part.schema().index_of(name).ok());
         self.events.extend(part.project(&columns.collect::<Vec<_>>()));
+    }
+
+    /// The first fiscal year that the events have from its beginning.
+    fn whole_from(&self) -> i32 {
+        self.calendar.journal_start(self.first).year
     }
 
     fn month_end(&self, at: Instant) -> Option<Instant> {
@@ -124,7 +134,8 @@ impl Months {
         let mut forecaster = Forecaster::new(&lines, &self.calendar, at)?;
         let month = forecaster.position().months();
         if month == 0 {
-            self.trial.close(forecaster.position().year() - 1, &forecaster);
+            let year = forecaster.position().year() - 1;
+            self.trial.close(year, &forecaster, year >= self.whole_from());
             return Some(());
         }
         let mut early = forecaster.early();
@@ -188,15 +199,19 @@ fn print(trial: &ForecastTrial) {
     for ((level, month), score) in &by_month {
         months.row([word(*level), Cell::count(month)].into_iter().chain(cells(score)));
     }
-    if by_month.is_empty() {
-        let text = say!("no year came to its end after another: there is nothing to compare a forecast with");
-        println!("{text}");
-    } else {
+    let by_year = trial.by_year();
+    if by_year.is_empty() {
+        let text = say!(
+            "no year came whole from its beginning to its end: there is nothing to compare a forecast with"
+        );
+        return println!("{text}");
+    }
+    if !by_month.is_empty() {
         println!("{}", months.render(Screen::stdout()));
     }
     let year = TableColumn::new("fiscal_year", say!("year")).right();
     let mut years = scores([level(), year, TableColumn::new("years_before", say!("years before")).right()]);
-    for ((level, year, history), score) in &trial.by_year() {
+    for ((level, year, history), score) in &by_year {
         let own = [word(*level), Cell::text(year.to_string()), Cell::count(history)];
         years.row(own.into_iter().chain(cells(score)));
     }

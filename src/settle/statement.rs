@@ -1,6 +1,6 @@
 //! The statement of a year.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::{
     array::{Array, AsArray},
@@ -232,15 +232,23 @@ pub(crate) fn late(
     calendar: &Calendar,
 ) -> Result<Vec<LateEvent>, StoreError> {
     let mut ledger = Ledger::default();
-    let mut late = Vec::new();
+    let (mut late, mut frozen) = (Vec::new(), HashSet::new());
     let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     history.replay_part(&Select::default(), &columns, &mut |batch, types, arrivals| {
-        ledger.apply(batch, types);
+        // What was frozen: an approval may give a line of it to another year afterwards.
+        let before = arrivals.partition_point(|arrival| *arrival <= until);
+        ledger.apply(&batch.slice(0, before), &types[..before]);
+        if before < batch.num_rows() && frozen.is_empty() {
+            let of_year = ledger.lines().filter(|(_, attributes)| attributes.fiscal_year == Some(year));
+            frozen.extend(of_year.map(|(line, _)| line.id.clone()));
+        }
+        ledger.apply(&batch.slice(before, batch.num_rows() - before), &types[before..]);
         let _ = ledger.take_changes();
-        for row in (0..batch.num_rows()).filter(|row| arrivals[*row] > until) {
+        for row in before..batch.num_rows() {
             let lines = [Column::BudgetLineId, Column::ToBudgetLineId].map(|column| text(batch, column, row));
             let of_year = |line: &&str| {
-                ledger.line(line).is_some_and(|(_, attributes)| attributes.fiscal_year == Some(year))
+                let is_now = |(_, attributes): (_, &Attributes)| attributes.fiscal_year == Some(year);
+                frozen.contains(*line) || ledger.line(line).is_some_and(is_now)
             };
             let moves =
                 !matches!(types[row], EventType::Indicator | EventType::Receipt | EventType::Confirmation);

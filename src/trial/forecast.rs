@@ -125,8 +125,9 @@ impl ForecastTrial {
         }
     }
 
-    /// Compares what was forecast of a year with its end, given the lines as they are then.
-    pub(crate) fn close(&mut self, year: i32, forecaster: &Forecaster<'_>) {
+    /// Compares what was forecast of a year with its end, given the lines as they are then. A year whose beginning is not known
+    /// is none that later ones can be forecast by.
+    pub(crate) fn close(&mut self, year: i32, forecaster: &Forecaster<'_>, is_whole: bool) {
         let lines = forecaster.lines();
         let mut sums: HashMap<(ForecastLevel, &str), i128> = HashMap::new();
         for line in lines.iter().filter(|line| line.year == Some(year)) {
@@ -144,7 +145,7 @@ impl ForecastTrial {
             count(level, &made, sums.get(&(level, &*code)).copied().unwrap_or_default());
         }
         self.history.insert(year, self.closed);
-        self.closed += 1;
+        self.closed += u32::from(is_whole);
     }
 
     /// Scores by level and month, of years with a closed year before them.

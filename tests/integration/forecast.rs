@@ -261,6 +261,42 @@ fn compare(rows: &[&Value], lines: &[LineYear<'_>], expected: &Forecasts) {
     assert_eq!(lines.len() + expected.groups.len(), rows.len());
 }
 
+/// Half a year's sum is no year's end: whoever took it for one would foresee half of what is spent.
+#[test]
+fn a_year_whose_beginning_is_not_there_is_no_measure() {
+    let bench = Bench::new("", "");
+    let year = |start: &str, out: &str| {
+        let args = [
+            "generate",
+            "--payments",
+            "2000",
+            "--units",
+            "5",
+            "--start",
+            start,
+            "--days",
+            "400",
+            "--out",
+            out,
+        ];
+        assert_eq!(run(bench.path(), &args).0, Some(0));
+        let events = format!("{out}/events.parquet");
+        run(bench.path(), &["forecast", "--events", &events, "--json"]).1
+    };
+    let of = |out: &str, year: i32| {
+        serde_json::from_str::<Value>(out).unwrap()["by_year"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["fiscal_year"] == year)
+            .count()
+    };
+    assert_eq!((of(&year("2024-07-01", "half"), 2024), of(&year("2024-01-01", "whole"), 2024)), (0, 3));
+    let (code, out, _) = run(bench.path(), &["forecast", "--events", "half/events.parquet"]);
+    assert_eq!((code, out.lines().count()), (Some(0), 1), "{out}");
+    assert!(out.contains("there is nothing to compare a forecast with"), "{out}");
+}
+
 #[test]
 fn the_harness_prints_the_error_beside_that_of_the_even_pace() {
     let bench = Bench::new("", "");
