@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     event::{Instant, time::Calendar},
+    finding::{Handling, Severity},
     say,
     text::quoted,
 };
@@ -71,12 +72,17 @@ impl Silence {
                 most = MATCHERS_MAX
             ));
         }
-        match matchers.matches(&Labels::default()) {
-            true => Err(say!(
+        if matchers.matches(&Labels::default()) {
+            return Err(say!(
                 "these matchers also match an alert without any labels, so they would silence everything; add one that names a value",
-            )),
-            false => Ok(()),
+            ));
         }
+        if matches_every_severity(matchers) {
+            return Err(say!(
+                "these matchers match alerts of every severity, so they would silence everything; add one that names a rule, a unit or a payee",
+            ));
+        }
+        Ok(())
     }
 
     /// What is wrong with a silence that somebody wants to order.
@@ -97,6 +103,19 @@ impl Silence {
         }
         Ok(())
     }
+}
+
+/// Whether an alert of whatever severity and handling is matched of which nothing else is known.
+fn matches_every_severity(matchers: &Matchers) -> bool {
+    let matches = |severity: &str, handling: &str| {
+        let mut labels = Labels::default();
+        labels.set("severity", severity);
+        labels.set("handling", handling);
+        matchers.matches(&labels)
+    };
+    Severity::WORDS
+        .iter()
+        .all(|(severity, _)| Handling::WORDS.iter().all(|(handling, _)| matches(severity, handling)))
 }
 
 /// 免打扰: hours in which some alerts wait, again and again.
@@ -241,6 +260,12 @@ mod tests {
         assert!(silence(&[]).check(Instant::from_micros(10)).is_err());
         assert!(silence(&["rule=~\".*\""]).check(Instant::from_micros(10)).is_err());
         assert!(silence(&["rule!=x"]).check(Instant::from_micros(10)).is_err());
+        assert!(
+            silence(&["severity=~\"critical|high|medium|low\""]).check(Instant::from_micros(10)).is_err()
+        );
+        let both = ["severity=~\".+\"", "handling=~\".+\""];
+        assert!(silence(&both).check(Instant::from_micros(10)).is_err());
+        assert!(silence(&["severity=~\"critical|high|medium\""]).check(Instant::from_micros(10)).is_ok());
         assert!(silence(&["rule=x"]).check(Instant::from_micros(20)).is_err());
         assert!(
             Silence { reason: String::new(), ..silence(&["rule=x"]) }

@@ -119,6 +119,23 @@ pub(crate) fn keep(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The alerts that lists show otherwise than they are, or not at all, or that are none.
+pub(super) fn faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'alert_rows'";
+    let there: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    // A state that no daemon of this version has opened keeps none, or others.
+    if there.as_deref() != Some(TABLE) {
+        return Ok(Vec::new());
+    }
+    let made = format!("SELECT {COLUMNS} FROM alerts new WHERE json_valid(new.body)");
+    let sql = format!(
+        "SELECT DISTINCT alert_id FROM (
+             SELECT * FROM (SELECT * FROM alert_rows EXCEPT {made})
+             UNION ALL SELECT * FROM ({made} EXCEPT SELECT * FROM alert_rows)) ORDER BY alert_id"
+    );
+    connection.prepare(&sql)?.query_map([], |row| row.get("alert_id"))?.collect()
+}
+
 /// What an index of `alerts` tells of all of them, without their bodies.
 fn figures(connection: &Connection, table: &str) -> rusqlite::Result<Vec<(String, String, i64, i64)>> {
     let sql = format!(

@@ -239,3 +239,28 @@ fn a_damaged_row_is_told_by_the_first_start_of_another_version_too() {
         );
     }
 }
+
+/// What lists and gauges read is made from the alerts: whoever changes it hides an alert, and no sum of the alerts shows it.
+#[test]
+fn a_list_that_hides_an_alert_is_told() {
+    let bench = full();
+    let (state, good) = (bench.path().join("state"), bench.path().join("good"));
+    copy(&state, &good);
+    for (damage, said) in [
+        (
+            "DELETE FROM alert_rows WHERE alert_id = (SELECT max(alert_id) FROM alert_rows)",
+            "lists show the alert",
+        ),
+        (
+            "UPDATE alert_rows SET unit_code = 'x' WHERE alert_id = (SELECT max(alert_id) FROM alert_rows)",
+            "lists show the alert",
+        ),
+        ("UPDATE figures SET n = n + 5 WHERE name = 'alerts'", "what is counted of alerts"),
+    ] {
+        copy(&good, &state);
+        Connection::open(state.join("fiscwatch.db")).unwrap().execute(damage, []).unwrap();
+        let [verified, started] = told(&state);
+        assert!(verified.contains(said), "{damage}: {verified}");
+        assert_eq!(started, "", "a start makes it anew");
+    }
+}
