@@ -59,7 +59,7 @@ class Alert:
     def worth(self, said):
         right = max(precision(handling, said[rule], said[rule, self.unit]) for rule, handling in self.rules)
         return (GRAVITY[self.severity] * weight(AMOUNTS, self.cents) * weight(REPEATED, self.findings)
-                * (AGREEING if len(self.rules) > 1 else 1) * right)
+                * (AGREEING if len(self.rules) > 1 else 1) * (right * right // 1000))
 
 
 def alerts(findings):

@@ -1,6 +1,7 @@
 //! 预期价值: what an alert promises, so that the inbox can begin with what is most worth an officer's time. It is a product of
-//! five whole numbers that anybody can check: how grave it is, how much money it is about, how often it was found, how many
-//! other rules found the same, and how often officers found such alerts to be as suspected.
+//! whole numbers that anybody can check: how grave it is, how much money it is about, how often it was found, how many
+//! other rules found the same, and, twice, how often officers found such alerts to be as suspected: four numbers of the rule's
+//! opinion otherwise outweigh what officers said.
 
 use std::collections::BTreeMap;
 
@@ -86,6 +87,11 @@ pub fn precision_in(handling: Handling, (rule, (confirmed, dismissed)): (Said, S
     i64::try_from((u128::from(confirmed) * 1000 + OWN * rule) / all).unwrap_or(1000)
 }
 
+/// What a precision counts for: its square, in thousandths.
+const fn twice(precision: i64) -> i64 {
+    precision * precision / 1000
+}
+
 fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
     steps.iter().find(|(from, _)| value >= *from).map_or(1, |(_, weight)| *weight)
 }
@@ -112,7 +118,7 @@ impl Worth {
     /// The product of all parts, by which alerts are sorted.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.severity * self.amount * self.repeated * self.agreeing * self.precision
+        self.severity * self.amount * self.repeated * self.agreeing * twice(self.precision)
     }
 
     /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
@@ -135,7 +141,7 @@ impl Worth {
 }
 
 impl VerdictHistory {
-    /// The precision in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
+    /// What the precision counts for in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
     fn sql(&self, of: &str) -> String {
         let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
         // All others weigh the same.
@@ -154,16 +160,16 @@ impl VerdictHistory {
         for (rule, (all, units)) in &self.rules {
             let own = judged.iter().filter(|(_, of, _)| of == rule).map(|(_, _, unit)| {
                 let said = units.get(*unit).copied().unwrap_or_default();
-                format!(" WHEN {} THEN {}", quoted(unit), precision_in(handling, (*all, said)))
+                format!(" WHEN {} THEN {}", quoted(unit), twice(precision_in(handling, (*all, said))))
             });
-            let (own, all) = (own.collect::<String>(), precision_in(handling, (*all, (0, 0))));
+            let (own, all) = (own.collect::<String>(), twice(precision_in(handling, (*all, (0, 0)))));
             let permille = match own.is_empty() {
                 true => all.to_string(),
                 false => format!("(CASE a.unit_code{own} ELSE {all} END)"),
             };
             rules.push_str(&format!(" WHEN {} THEN {permille}", quoted(rule)));
         }
-        let unknown = precision_in(handling, Default::default());
+        let unknown = twice(precision_in(handling, Default::default()));
         match rules.is_empty() {
             true => unknown.to_string(),
             false => format!("(CASE {of}.rule_id{rules} ELSE {unknown} END)"),
@@ -184,8 +190,8 @@ mod tests {
             (precision(Handling::Explain, (8, 0)), &[400]),
         );
         assert_eq!(worth, Worth { severity: 4, amount: 2, repeated: 5, agreeing: 2, precision: 900 });
-        assert_eq!(worth.total(), 72_000);
-        assert_eq!(Worth::of(Severity::Low, None, 1, (125, &[])).total(), 500);
+        assert_eq!(worth.total(), 64_800);
+        assert_eq!(Worth::of(Severity::Low, None, 1, (125, &[])).total(), 60);
         let of = |said| precision(Handling::Warn, said);
         assert_eq!((of((0, 0)), of((1, 0)), of((0, 12))), (500, 666, 71));
         assert_eq!((precision(Handling::Remind, (0, 0)), precision(Handling::Record, (0, 0))), (250, 125));
@@ -215,7 +221,7 @@ mod tests {
         verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
         verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
         let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));
-        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u2' THEN 778 WHEN 'u''1' THEN 146 ELSE 476 END) ELSE 500 END)";
+        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u2' THEN 605 WHEN 'u''1' THEN 21 ELSE 226 END) ELSE 250 END)";
         assert!(sql.contains(told), "{sql}");
         assert!(sql.contains("SELECT max((CASE o.handling WHEN 'record' THEN (CASE o.rule_id WHEN"), "{sql}");
     }

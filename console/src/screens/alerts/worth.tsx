@@ -7,7 +7,7 @@ import { t } from "../../text";
 import { Facts, Panel } from "../../ui/parts";
 import { ProposeException } from "../rules/exception";
 
-/** Why an alert stands where it does when the most worth stands first: the five numbers, whose product it is. */
+/** Why an alert stands where it does when the most worth stands first: the five numbers that it is made of. */
 export function Worthwhile({ alert }: { alert: Alert }) {
   const { data } = useLoad(`worth ${alert.alert_id} ${alert.version}`, (stop) =>
     ask<Worth>(`/alerts/${encodeURIComponent(alert.alert_id)}/worth`, {}, { stop }),
