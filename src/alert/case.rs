@@ -228,6 +228,9 @@ pub(super) fn check_outcome(
         Some(CaseOutcome::MoneyReturned) if amount.is_none_or(|amount| amount <= Cents::ZERO) => {
             Err(say!("say how much money was returned: the amount goes with this outcome"))
         }
+        Some(CaseOutcome::NoFault) if amount.is_some_and(|amount| amount != Cents::ZERO) => {
+            Err(say!("where nothing was wrong no amount came of it: leave it out, or name another outcome"))
+        }
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use super::officer::{now, wrong_usage};
 use crate::{
     config::Config,
-    store::{ACTIVE, CaseFilter, CaseQuery, SORTS},
+    store::{ACTIVE, ANY, CaseFilter, CaseQuery, SORTS},
 };
 
 /// What a list is narrowed by.
@@ -58,13 +58,10 @@ pub(crate) struct FilterArgs {
     sort: String,
 }
 
-/// The word for alerts in any state.
-const ALL: &str = "all";
-
 /// The words for states of alerts.
 pub(crate) fn states() -> PossibleValuesParser {
     let words = crate::alert::State::ALL.iter().map(|(_, word, _)| *word);
-    PossibleValuesParser::new([ACTIVE, ALL].into_iter().chain(words))
+    PossibleValuesParser::new([ACTIVE, ANY].into_iter().chain(words))
 }
 
 impl FilterArgs {
@@ -85,7 +82,7 @@ impl FilterArgs {
     /// The filter as its words say it, which the API understands too.
     pub(crate) fn filter(&self, state: Option<&str>, more: CaseFilter) -> CaseFilter {
         CaseFilter {
-            state: state.filter(|state| *state != ALL).map(str::to_owned),
+            state: state.map(str::to_owned),
             owner: self.owner.clone(),
             severity: self.severity.clone(),
             rule: self.rule.clone(),

@@ -88,6 +88,8 @@ pub struct CaseFilter {
 
 /// The filter for alerts that are not over.
 pub const ACTIVE: &str = "active";
+/// The word for alerts in any state.
+pub const ANY: &str = "all";
 /// The orders of lists.
 pub const SORTS: [&str; 10] =
     ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount", "worth"];
@@ -113,11 +115,12 @@ impl CaseFilter {
     ///
     /// # Errors
     /// What is wrong with one that would find nothing, ever.
-    pub fn understood(self, calendar: &Calendar, now: Instant) -> Result<CaseQuery, String> {
+    pub fn understood(mut self, calendar: &Calendar, now: Instant) -> Result<CaseQuery, String> {
+        self.state = self.state.filter(|states| !pattern::words(states).any(|state| state == ANY));
         for state in
             self.state.iter().flat_map(|states| pattern::words(states)).filter(|state| *state != ACTIVE)
         {
-            state.parse::<State>().map_err(|error| say!("state: {error}, or active", error))?;
+            state.parse::<State>().map_err(|error| say!("state: {error}, or active, or all", error))?;
         }
         let severities: Vec<_> = Severity::WORDS.iter().map(|(word, _)| *word).collect();
         known("severity", self.severity.as_deref(), &severities)?;

@@ -95,7 +95,7 @@ pub use completeness::DayStatement;
 pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
-pub use filter::{ACTIVE, CaseFilter, CaseQuery, SORTS};
+pub use filter::{ACTIVE, ANY, CaseFilter, CaseQuery, SORTS};
 pub use finding_times::{FindingTimes, TimesFilter, TimesKept};
 pub use history::{
     EventBatches, JournalTable, JournalView, LastingTable, ReadOrder, Remembered, Select, shape::Wide,

@@ -265,6 +265,8 @@ fn a_case_is_closed_with_an_outcome_and_returned_money_with_its_amount() {
             .refused(&id, "王", Action::Rectify, came_to(CaseOutcome::NoFault, None))
             .contains("`outcome` goes with")
     );
+    let fault = came_to(CaseOutcome::NoFault, Some(1_200));
+    assert!(office.refused(&id, "王", Action::Close, fault).contains("no amount came of it"));
     let closed = office
         .give(&id, "王", Action::Close, "已追回", came_to(CaseOutcome::MoneyReturned, Some(120_000)))
         .unwrap();
