@@ -168,12 +168,14 @@ pub(crate) fn derived_id(record: &str, shown: &str, role: VersionEffect) -> Stri
     record.chars().take(room).chain(tail.chars()).collect()
 }
 
+/// What follows the record's id in that of its application.
+pub(crate) const APPLICATION_TAIL: &str = "/application";
+
 /// The id of an application whose record becomes a payment later.
 #[must_use]
 pub(crate) fn application_id(record: &str) -> String {
-    let tail = "/application";
-    if record.chars().count() + tail.len() <= EVENT_ID_CHARS {
-        return format!("{record}{tail}");
+    if record.chars().count() + APPLICATION_TAIL.len() <= EVENT_ID_CHARS {
+        return format!("{record}{APPLICATION_TAIL}");
     }
     derived_id(record, "", VersionEffect::Application)
 }

@@ -47,10 +47,21 @@ impl Applications {
         }
     }
 
-    /// An application arrives. Returns what it reserves: none if it is settled already.
-    pub(crate) fn arrive(&mut self, id: &str, line: LineNumber, amount: Cents) -> Cents {
+    /// An application arrives, which others may have named by another name of its own. Returns what it reserves: none if it is
+    /// settled already.
+    pub(crate) fn arrive(
+        &mut self,
+        (id, other): (&str, Option<&str>),
+        line: LineNumber,
+        amount: Cents,
+    ) -> Cents {
         self.changed.insert(id.into());
         if self.states.remove(id).is_some() {
+            return Cents::ZERO;
+        }
+        if let Some(other) = other.filter(|other| self.get(other) == Some(Application::SettledEarly)) {
+            self.changed.insert(other.into());
+            self.states.remove(other);
             return Cents::ZERO;
         }
         self.restore(id, Application::Open { line, amount });

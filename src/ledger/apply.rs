@@ -171,7 +171,9 @@ impl Ledger {
             EventType::Application => {
                 self.open_with(number, events, row);
                 let id = events.text(Column::EventId, row).unwrap_or_default();
-                let reserved = self.applications.arrive(id, number, amount);
+                // A record that changes is named by its number, whatever its application is called (`engine/versions`).
+                let names = (id, events.text(Column::ApplicationId, row));
+                let reserved = self.applications.arrive(names, number, amount);
                 self.touch(number).balances.reserved += reserved;
             }
             EventType::Withdrawal => {

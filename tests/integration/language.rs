@@ -118,7 +118,7 @@ fn commands_answer_a_chinese_reader_in_chinese() {
         (&["check"], 0),
         (&["test"], 0),
         (&["backtest", "--events", "drop/events.jsonl"], 0),
-        (&["backtest", "--events", "drop/events.jsonl", "--from", "gestern"], 1),
+        (&["backtest", "--events", "drop/events.jsonl", "--from", "gestern"], 2),
         (&["backtest", "--events", "nothing.jsonl"], 1),
         (&["backtest", "--events", "drop/events.jsonl", "--compare", "my-rules", "my-rules"], 0),
         (&["tune", "overspent", "--events", "drop/events.jsonl"], 0),

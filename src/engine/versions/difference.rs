@@ -26,6 +26,8 @@ pub(crate) struct VersionDifference<'d> {
     decoded: &'d Decoded,
     version: &'d RowVersion,
     standing: StandingEvents,
+    /// The application that this version withdraws.
+    withdrawn: Option<String>,
     /// Each event, and what stands after it.
     pub steps: Vec<(StepEvent, StandingEvents)>,
 }
@@ -39,7 +41,7 @@ struct Wanted {
 impl<'d> VersionDifference<'d> {
     /// What leads from what stands to a version.
     pub(crate) fn new(decoded: &'d Decoded, version: &'d RowVersion, standing: StandingEvents) -> Self {
-        let mut difference = Self { decoded, version, standing, steps: Vec::new() };
+        let mut difference = Self { decoded, version, standing, withdrawn: None, steps: Vec::new() };
         difference.find();
         difference
     }
@@ -151,6 +153,7 @@ impl<'d> VersionDifference<'d> {
     /// Gives up what the application reserves.
     fn withdraw(&mut self) {
         let Some(application) = self.standing.application.take() else { return };
+        self.withdrawn = Some(application.id.clone());
         let event = json!({
             "event_id": self.id(&application.base, VersionEffect::Withdrawal),
             "type": "withdrawal",
@@ -169,6 +172,9 @@ impl<'d> VersionDifference<'d> {
         if std::mem::replace(&mut self.standing.applied, true) {
             id = self.id(&base, VersionEffect::Payment);
             fields.insert(String::from("event_id"), Value::from(id.as_str()));
+            // If the one that it replaces was settled, so is this one.
+            let before = self.withdrawn.take().unwrap_or_else(|| base.clone());
+            fields.insert(String::from("application_id"), Value::from(before));
             event = StepEvent::Made(fields.clone());
         }
         fields.retain(|name, _| matches!(name.as_str(), "budget_line_id" | "occurred_at"));

@@ -254,6 +254,7 @@ impl Versions {
                 StepEvent::Row(row) => {
                     let place = gathered.sources.len();
                     gathered.renamed.look(&mut self.0, (decoded, *row), place, judges.latest)?;
+                    gathered.renamed.look_at_version((decoded, *row), place);
                 }
                 StepEvent::Made(_) => references::follow(&mut self.0, &mut event, judges.latest)?,
             }

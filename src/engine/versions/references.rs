@@ -12,7 +12,10 @@ use super::{
     state::{Issued, StandingEvents},
 };
 use crate::{
-    decode::{Decoded, versions::application_id},
+    decode::{
+        Decoded,
+        versions::{APPLICATION_TAIL, application_id},
+    },
     engine::ports::PortError,
     event::{Column, EventType, Instant},
 };
@@ -60,6 +63,16 @@ impl NamedEvent {
 pub(super) struct Renamed(Vec<(usize, Column, String)>);
 
 impl Renamed {
+    /// Looks at the row of a version: an application says by which name others know its record.
+    pub(super) fn look_at_version(&mut self, (decoded, row): (&Decoded, usize), place: usize) {
+        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
+        if decoded.types[row] == EventType::Application
+            && let Some(record) = ids.value(row).strip_suffix(APPLICATION_TAIL)
+        {
+            self.0.push((place, Column::ApplicationId, record.to_owned()));
+        }
+    }
+
     /// Looks at a row as it will stand at a place.
     pub(super) fn look(
         &mut self,

@@ -95,6 +95,23 @@ fn a_record_is_named_by_its_number_however_it_has_changed() {
             &paid,
             &none,
         ),
+        // The payment comes first, or the application is corrected when it is paid already.
+        ("P1,1,payment,L1,5,甲,,S1,,\nS1,1,application,L1,5,甲,,,,\n", &paid, &none),
+        (
+            "P1,1,payment,L1,5,甲,,S1,,\nS1,1,application,L1,7,甲,,,,\nS1,2,application,L1,5,甲,,,,\n",
+            &paid,
+            &none,
+        ),
+        (
+            "S1,1,application,L1,5,甲,,,,\nP1,1,payment,L1,5,甲,,S1,,\nS1,2,application,L1,7,甲,,,,\n",
+            &paid,
+            &none,
+        ),
+        (
+            "S1,1,application,L1,6,甲,,,,\nS1,2,application,L1,5,甲,,,,\nP1,1,payment,L1,5,甲,,S1,,\nS1,3,application,L1,7,甲,,,,\n",
+            &paid,
+            &none,
+        ),
         // A payment that is corrected itself.
         (
             "S1,1,application,L1,5,甲,,,,\nP1,1,payment,L1,9,甲,,S1,,\nP1,2,payment,L1,5,甲,,S1,,\n",
