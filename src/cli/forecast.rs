@@ -64,7 +64,7 @@ struct Months {
     events: Vec<RecordBatch>,
     latest: Instant,
     /// The earliest event: years that it lies within have no known beginning.
-    first: Instant,
+    first: Option<Instant>,
     /// The month's end that comes next.
     next: Option<Instant>,
     trial: ForecastTrial,
@@ -78,7 +78,7 @@ impl Months {
             ledger: Ledger::default(),
             events: Vec::new(),
             latest: Instant::MIN,
-            first: Instant::MAX,
+            first: None,
             next: None,
             trial: ForecastTrial::default(),
         }
@@ -90,7 +90,7 @@ impl Months {
         let mut start = 0;
         for row in 0..events.num_rows() {
             let at = Instant::from_micros(times.value(row));
-            (self.first, self.latest) = (self.first.min(at), self.latest.max(at));
+            (self.first, self.latest) = (self.first.min(Some(at)).or(Some(at)), self.latest.max(at));
             if self.next.is_none() {
                 self.next = self.month_end(self.latest);
             }
@@ -106,15 +106,15 @@ impl Months {
 
     fn apply(&mut self, events: &RecordBatch, types: &[EventType], rows: std::ops::Range<usize>) {
         let part = events.slice(rows.start, rows.len());
-        self.ledger.whole_from(Some(self.whole_from()));
+        self.ledger.whole_from(self.whole_from());
         self.ledger.apply(&part, &types[rows]);
         let columns = EVENT_COLUMNS.iter().filter_map(|name| part.schema().index_of(name).ok());
         self.events.extend(part.project(&columns.collect::<Vec<_>>()));
     }
 
     /// The first fiscal year that the events have from its beginning.
-    fn whole_from(&self) -> i32 {
-        self.calendar.journal_start(self.first).year
+    fn whole_from(&self) -> Option<i32> {
+        self.first.map(|first| self.calendar.journal_start(first).year)
     }
 
     fn month_end(&self, at: Instant) -> Option<Instant> {
@@ -135,7 +135,7 @@ impl Months {
         let month = forecaster.position().months();
         if month == 0 {
             let year = forecaster.position().year() - 1;
-            self.trial.close(year, &forecaster, year >= self.whole_from());
+            self.trial.close(year, &forecaster, self.whole_from().is_some_and(|whole| year >= whole));
             return Some(());
         }
         let mut early = forecaster.early();
