@@ -132,6 +132,8 @@ fn alerts_are_sorted_by_a_product_that_is_shown() {
     };
     let worths: Vec<_> = listed["alerts"].as_array().unwrap().iter().map(worth).collect();
     assert!(worths.len() > 1 && worths.is_sorted_by(|a, b| a >= b), "{worths:?}");
+    let any = get(&daemon, "/api/v1/alerts?state=all").body;
+    assert_eq!(any["alerts"].as_array().unwrap().len(), worths.len());
     // Pages lead on by it.
     let first = get(&daemon, "/api/v1/alerts?sort=worth&limit=1").body;
     let next = first["next"].as_str().unwrap();
