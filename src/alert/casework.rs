@@ -281,10 +281,9 @@ impl Desk {
                 other
             )));
         }
-        let (reviews, of) = (&self.policy.reviews, |reviewed: &BySeverity<bool>| {
-            reviewed.get(alert.severity) && !reviewed.get(into.severity)
-        });
-        if of(&reviews.dismiss) || of(&reviews.close) {
+        let reviews = &self.policy.reviews;
+        let only_this = |of: &BySeverity<bool>| of.get(alert.severity) && !of.get(into.severity);
+        if only_this(&reviews.dismiss) || only_this(&reviews.close) {
             let other = into.alert_id;
             return Err(Refusal::State(say!(
                 "a second officer decides how it ends, and {other} ends without one: join {other} with it instead",

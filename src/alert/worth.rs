@@ -88,7 +88,7 @@ pub fn precision_in(handling: Handling, (rule, (confirmed, dismissed)): (Said, S
 }
 
 /// What a precision counts for: its square, in thousandths.
-const fn twice(precision: i64) -> i64 {
+const fn squared(precision: i64) -> i64 {
     precision * precision / 1000
 }
 
@@ -118,7 +118,7 @@ impl Worth {
     /// The product of all parts, by which alerts are sorted.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.severity * self.amount * self.repeated * self.agreeing * twice(self.precision)
+        self.severity * self.amount * self.repeated * self.agreeing * squared(self.precision)
     }
 
     /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
@@ -160,16 +160,16 @@ impl VerdictHistory {
         for (rule, (all, units)) in &self.rules {
             let own = judged.iter().filter(|(_, of, _)| of == rule).map(|(_, _, unit)| {
                 let said = units.get(*unit).copied().unwrap_or_default();
-                format!(" WHEN {} THEN {}", quoted(unit), twice(precision_in(handling, (*all, said))))
+                format!(" WHEN {} THEN {}", quoted(unit), squared(precision_in(handling, (*all, said))))
             });
-            let (own, all) = (own.collect::<String>(), twice(precision_in(handling, (*all, (0, 0)))));
+            let (own, all) = (own.collect::<String>(), squared(precision_in(handling, (*all, (0, 0)))));
             let permille = match own.is_empty() {
                 true => all.to_string(),
                 false => format!("(CASE a.unit_code{own} ELSE {all} END)"),
             };
             rules.push_str(&format!(" WHEN {} THEN {permille}", quoted(rule)));
         }
-        let unknown = twice(precision_in(handling, Default::default()));
+        let unknown = squared(precision_in(handling, Default::default()));
         match rules.is_empty() {
             true => unknown.to_string(),
             false => format!("(CASE {of}.rule_id{rules} ELSE {unknown} END)"),

@@ -181,7 +181,7 @@ pub(crate) async fn hand_over(
     .await
 }
 
-/// Why an alert stands where it does by `worth`: the product of the first four and of `precision` twice, over 1,000.
+/// Why an alert stands where it does by `worth`: the product of the first four and of `precision` squared over 1,000.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worth)]
 pub(crate) struct WorthView {

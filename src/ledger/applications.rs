@@ -47,7 +47,7 @@ impl Applications {
         }
     }
 
-    /// An application arrives, which others may have named by another name of its own. Returns what it reserves: none if it is
+    /// An application arrives, whose record others may have named by another name. Returns what it reserves: none if it is
     /// settled already.
     pub(crate) fn arrive(
         &mut self,
@@ -59,7 +59,9 @@ impl Applications {
         if self.states.remove(id).is_some() {
             return Cents::ZERO;
         }
-        if let Some(other) = other.filter(|other| self.get(other) == Some(Application::SettledEarly)) {
+        let is_settled =
+            |other: &&str| is_of_record(id, other) && self.get(other) == Some(Application::SettledEarly);
+        if let Some(other) = other.filter(is_settled) {
             self.changed.insert(other.into());
             self.states.remove(other);
             return Cents::ZERO;
@@ -94,5 +96,34 @@ impl Applications {
     pub(crate) fn take_changes(&mut self) -> Vec<(Box<str>, Option<Application>)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| (self.states.get(&id).copied(), id)).map(|(s, id)| (id, s)).collect()
+    }
+}
+
+/// Whether an id is made of a record's name or of an id before it (`V1/application`, `V1@2`): what any other application
+/// names tells nothing of it.
+fn is_of_record(id: &str, name: &str) -> bool {
+    let record = name.split('@').next().unwrap_or(name);
+    id.strip_prefix(record).is_some_and(|rest| rest.starts_with(['/', '@']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_that_was_settled_by_another_name_of_its_record_reserves_nothing() {
+        let arrive = |settled: &str, id: &str, other: &str| {
+            let mut applications = Applications::default();
+            assert_eq!(applications.settle(settled), None);
+            applications.arrive((id, Some(other)), 0, Cents::new(500))
+        };
+        assert_eq!(arrive("V1", "V1/application", "V1"), Cents::ZERO);
+        assert_eq!(arrive("V1/application", "V1/application@2", "V1/application"), Cents::ZERO);
+        assert_eq!(arrive("V1@2", "V1@3", "V1@2"), Cents::ZERO);
+        for (settled, id, other) in
+            [("V1", "V12", "V1"), ("V1", "V2/application", "V1"), ("V2", "V1/application", "V1")]
+        {
+            assert_eq!(arrive(settled, id, other), Cents::new(500), "{id}");
+        }
     }
 }

@@ -136,22 +136,21 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn row<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str> + Clone) -> Result<(), RowFault> {
+    fn row<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str>) -> Result<(), RowFault> {
         let columns = || self.list.columns.iter();
-        for ((name, kind), value) in columns().zip(cells.clone()) {
-            let value = meant(*kind, value);
-            if kind.is_text() && *kind != ColumnKind::Name && is_collapsed(&value) {
-                return Err((line, lost_digits(name, &quoted(&value))));
+        let cells: Vec<_> = columns().zip(cells).map(|((_, kind), cell)| meant(*kind, cell)).collect();
+        for ((name, kind), value) in columns().zip(&cells) {
+            if kind.is_text() && *kind != ColumnKind::Name && is_collapsed(value) {
+                return Err((line, lost_digits(name, &quoted(value))));
             }
-            if !kind.is_text() && !value.is_empty() && kind.parse(&value).is_none() {
+            if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
                 return Err((
                     line,
-                    say!("{name} {value} is not an exact decimal", name, value = quoted(&value)),
+                    say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
                 ));
             }
         }
         let too_large = |_: TooLarge| (line, say!("the list is larger than 4 GiB; take rows or columns out"));
-        let cells: Vec<_> = columns().zip(cells).map(|((_, kind), cell)| meant(*kind, cell)).collect();
         self.list.rows.push(cells.iter().map(AsRef::as_ref)).map_err(too_large)
     }
 }

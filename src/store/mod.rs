@@ -189,8 +189,8 @@ impl Store {
         checksums::check(dir, &connection, &checksums::ATTACHMENTS)?;
         attachments::sweep(dir, &connection)?;
         reach(dir, "start.swept")?;
-        let ((quarantine, lines), dir) = (Default::default(), dir.to_owned());
-        Ok(Self { dir, connection, quarantine, lines, turns, _lock: lock })
+        let (quarantine, lines) = (QuarantineLimit::default(), checkpoint::LineSums::default());
+        Ok(Self { dir: dir.to_owned(), connection, quarantine, lines, turns, _lock: lock })
     }
 
     /// Reservations that end by themselves, and those of blocked applications.

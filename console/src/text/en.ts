@@ -344,7 +344,7 @@ export const en: Texts = {
     letterStage: { draft: "Draft, not sent", sent: "Sent", answered: "Answered", withdrawn: "Withdrawn unsent" },
     letterSend: "Send the letter",
     worth: "Expected worth",
-    worthFormula: "severity × amount × repetition × agreement × precision in thousandths, twice, ÷ 1000",
+    worthFormula: "severity × amount × repetition × agreement × precision² ÷ 1000 (precision in thousandths)",
     worthSeverity: "Severity (critical 4, high 3, medium 2, low 1)",
     worthAmount: "Amount (2 from 100,000 yuan on, 3 from 10 million)",
     worthRepeated: "Repetition (once 4, several times 5, ten times and more 6)",

@@ -351,7 +351,7 @@ export const zh = {
     >,
     letterSend: "发出询问函",
     worth: "预期价值",
-    worthFormula: "等级 × 金额 × 次数 × 印证 × 查准率（千分之几）的平方 ÷ 1000",
+    worthFormula: "等级 × 金额 × 次数 × 印证 × 查准率² ÷ 1000（查准率以千分之几计）",
     worthSeverity: "等级（严重 4、高 3、中 2、低 1）",
     worthAmount: "金额（10 万元起 2，1000 万元起 3）",
     worthRepeated: "次数（一次 4，多次 5，十次以上 6）",

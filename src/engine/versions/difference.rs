@@ -57,7 +57,7 @@ impl<'d> VersionDifference<'d> {
         let wanted = |row: usize| Some(Wanted { row, content: content(row) });
         let (application, payment, answer) = match stated {
             Stated::Void | Stated::Refused => (None, None, None),
-            // What such a record was before, and what it may not become, is refused (`contradicts`).
+            // What such a record was before, and what it may not become, is refused (`cannot_become`).
             Stated::Other => return self.take(content(version.row)),
             Stated::Application => (wanted(version.row), None, None),
             Stated::Payment => (None, wanted(version.row), None),

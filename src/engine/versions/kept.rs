@@ -24,7 +24,7 @@ type Name = (Arc<str>, Box<str>);
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     at_hand: HashMap<Name, (Kept, i64)>,
-    /// The records at hand that an event of this first id stands of, or stood.
+    /// The records at hand of which an event with this first id stands.
     by_first_id: HashMap<Box<str>, Name>,
     /// In the order of their changes; a record that changed again stands there again.
     changed: VecDeque<(Name, i64)>,
@@ -119,11 +119,12 @@ impl Records {
         if self.store.is_some() {
             self.changed.push_back((name.clone(), number));
         }
-        let StandingEvents { application, payment, .. } = &kept.standing;
-        for Issued { base, .. } in application.iter().chain(payment) {
-            self.by_first_id.insert(base.as_str().into(), name.clone());
+        if let Some((before, _)) = self.at_hand.insert(name.clone(), (kept.clone(), number)) {
+            self.forget_ids(&name, &before);
         }
-        self.at_hand.insert(name, (kept.clone(), number));
+        for id in first_ids(&kept) {
+            self.by_first_id.insert(id.into(), name.clone());
+        }
         VersionChange { source, key, kept, number }
     }
 
@@ -141,19 +142,31 @@ impl Records {
         }
         let Some(store) = self.store.as_ref().filter(|_| self.changed.len() > AT_HAND) else { return Ok(()) };
         let committed = store.last_change()?;
-        let before = self.at_hand.len();
         while self.changed.len() > AT_HAND
             && let Some((name, number)) = self.changed.pop_front_if(|(_, number)| *number <= committed)
         {
-            if self.at_hand.get(&name).is_some_and(|(_, last)| *last == number) {
-                self.at_hand.remove(&name);
+            if self.at_hand.get(&name).is_some_and(|(_, last)| *last == number)
+                && let Some((kept, _)) = self.at_hand.remove(&name)
+            {
+                self.forget_ids(&name, &kept);
             }
-        }
-        if self.at_hand.len() < before {
-            self.by_first_id.retain(|_, name| self.at_hand.contains_key(name));
         }
         Ok(())
     }
+
+    fn forget_ids(&mut self, name: &Name, kept: &Kept) {
+        for id in first_ids(kept) {
+            if self.by_first_id.get(id) == Some(name) {
+                self.by_first_id.remove(id);
+            }
+        }
+    }
+}
+
+/// The first ids of the events that stand of a record.
+fn first_ids(kept: &Kept) -> impl Iterator<Item = &str> {
+    let StandingEvents { application, payment, .. } = &kept.standing;
+    application.iter().chain(payment).map(|Issued { base, .. }| base.as_str())
 }
 
 #[cfg(test)]
@@ -175,6 +188,7 @@ mod tests {
         };
         assert!(is_known(&mut records, latest - 100) && !is_known(&mut records, latest - 101));
         assert!(records.at_hand.len() <= AT_HAND + 1, "{}", records.at_hand.len());
+        assert!(records.by_first_id.len() <= AT_HAND + 1, "{}", records.by_first_id.len());
         // Without a bound everything stays.
         let mut all = Records::default();
         (0..total).for_each(|at| {
