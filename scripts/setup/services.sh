@@ -2,9 +2,10 @@
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
-# OpenLDAP (Debian's packages, unpacked); moto, which speaks S3's protocol (PyPI, in an environment of its own). Named by hand: versitygw, which
+# OpenLDAP (Debian's packages, unpacked); moto, which speaks S3's protocol (PyPI, in an environment of its own);
+# readers of the lake (PyPI: DuckDB and pyarrow in one environment, Spark in another). Named by hand: versitygw, which
 # checks signatures, too (a Go module, built here for some minutes).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|lake|versitygw]…
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip|moto|lake|spark|versitygw]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -50,6 +51,9 @@ get_moto() { [ -x "$services/moto/bin/moto_server" ] || venv "$services/moto" "m
 # Those who read the lake.
 get_lake() { "$services/lake/bin/python" -c 'import duckdb, pyarrow' || venv "$services/lake" duckdb==2.0.1 pyarrow==26.0.1; }
 
+# A second reader of it, in an environment of its own because it is half a gigabyte. It runs on the Java that the Kafka broker of the tests has.
+get_spark() { "$services/spark/bin/python" -c 'import pyspark' || venv "$services/spark" pyspark==4.3.0; }
+
 # It answers them over a folder, and checks signatures.
 get_versitygw() {
     [ -x "$services/versitygw/versitygw" ] && return
@@ -76,5 +80,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto lake
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip moto lake spark
 fetch "$services/setup.log" "$@"

@@ -53,7 +53,7 @@ fn a_truncated_file_says_how_far_it_was_read() {
     File::create(bench.path().join("cut.jsonl.gz")).unwrap().write_all(&bytes[..bytes.len() / 2]).unwrap();
     let err = fails(bench.path(), &[&BACKTEST[..], &["cut.jsonl.gz", "--ledger", "l.jsonl"]].concat());
     assert!(err.contains("cut.jsonl.gz breaks off after record "), "{err}");
-    assert!(err.contains("The records before were read"), "{err}");
+    assert!(err.contains("ends too early. The records before were read"), "{err}");
     // They were: the ledger is there.
     assert!(
         crate::support::file_lines(&bench.path().join("l.jsonl"))[0].contains("\"budget_line_id\":\"L\"")

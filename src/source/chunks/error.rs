@@ -104,6 +104,15 @@ pub(crate) fn refuse(path: &Path, fault: String) -> ReadError {
     ReadError::Refused { path: path.to_owned(), fault }
 }
 
+/// Why a stream of bytes breaks off. What has no number of the system's comes from what decompresses it, in words of a library.
+pub(super) fn broken_stream(error: &std::io::Error) -> String {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(_), _) => os_reason(error),
+        (None, ErrorKind::UnexpectedEof) => say!("its compressed data ends too early"),
+        (None, _) => say!("its compressed data is damaged, or ends too early"),
+    }
+}
+
 pub(crate) fn fail(path: &Path, error: std::io::Error) -> ReadError {
     ReadError::Open { path: path.to_owned(), error }
 }

@@ -24,7 +24,7 @@ use crate::{
     say,
     stream::{Dialect, Payload},
 };
-use error::{fail, refuse};
+use error::{broken_stream, fail, refuse};
 use lines::Lines;
 use pool::Pool;
 
@@ -276,7 +276,7 @@ impl Chunks {
                     self.found = true;
                     return Err(ReadError::NoRecord { path: self.path.clone(), bytes: self.offset });
                 }
-                Err(error) => return Err(self.truncated(&error)),
+                Err(error) => return Err(self.truncated(broken_stream(&error))),
             },
             Kind::Table(reader) => match caught(|| reader.next().transpose()) {
                 Ok(Some(batch)) => {
@@ -284,7 +284,7 @@ impl Chunks {
                     (Payload::Table(batch), rows, rows)
                 }
                 Ok(None) => return Ok(None),
-                Err(error) => return Err(self.truncated(&error)),
+                Err(error) => return Err(self.truncated(error.to_string())),
             },
         };
         self.found = self.found || !is_blank(&payload);
@@ -294,8 +294,8 @@ impl Chunks {
         Ok(Some(Chunk { payload, from, to: self.offset, first_record, next_record: self.record }))
     }
 
-    fn truncated(&self, error: &dyn std::fmt::Display) -> ReadError {
-        ReadError::Truncated { path: self.path.clone(), record: self.record, error: error.to_string() }
+    fn truncated(&self, error: String) -> ReadError {
+        ReadError::Truncated { path: self.path.clone(), record: self.record, error }
     }
 }
 

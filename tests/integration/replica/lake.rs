@@ -1,6 +1,11 @@
-//! The sealed history as `DuckDB` and `pyarrow` read it.
+//! The sealed history as `DuckDB`, `pyarrow` and Spark read it.
 
-use std::{path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -21,12 +26,51 @@ print(json.dumps([rows, days, str(amount), ds.dataset(files, schema=schema).coun
 ";
 
 fn read(lake: &Path, manifest: &str) -> Option<Value> {
-    let usual = std::env::var_os("LAKE_PYTHON").map(std::path::PathBuf::from);
-    let python = usual.or_else(|| service(&["target/services/lake/bin/python"]))?;
-    let script = write(lake.parent().unwrap(), "read.py", READ);
-    let out = Command::new(python).arg(script).arg(lake).arg(lake.join(manifest)).output().unwrap();
+    let manifest = lake.join(manifest);
+    let out = python("lake", READ, &[lake.as_os_str(), manifest.as_os_str()], lake)?;
+    Some(serde_json::from_str(&out).unwrap())
+}
+
+/// What a script prints, run by the Python of a service.
+fn python(service_of: &str, text: &str, args: &[&OsStr], lake: &Path) -> Option<String> {
+    let usual = std::env::var_os(format!("{}_PYTHON", service_of.to_uppercase())).map(PathBuf::from);
+    let python = usual.or_else(|| service(&[&format!("target/services/{service_of}/bin/python")]))?;
+    let script = write(lake.parent().unwrap(), "read.py", text);
+    let out = Command::new(python).arg(script).args(args).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    Some(serde_json::from_slice(&out.stdout).unwrap())
+    Some(String::from_utf8(out.stdout).unwrap())
+}
+
+/// The lines of `docs/operations.md` by which a tool reads the lake that is at this place.
+fn recipe(tool: &str, lake: &Path) -> String {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+    let text = std::fs::read_to_string(docs).unwrap();
+    let (_, from) = text.split_once(&format!("In {tool}")).unwrap();
+    let lines = from.lines().skip(2).map_while(|line| line.strip_prefix("    "));
+    let recipe = lines.map(|line| format!("{line}\n")).collect::<String>();
+    recipe.replace("s3://treasury/lake", lake.to_str().unwrap())
+}
+
+/// The sum of payments of each day, as who follows the documentation gets it.
+fn by_day(tool: &str, lake: &Path) -> Option<BTreeMap<String, String>> {
+    let recipe = recipe(tool, lake);
+    let script = match tool {
+        "DuckDB" => format!(
+            "import duckdb\nc = duckdb.connect()\nfor s in {recipe:?}.split(';')[:2]: r = c.execute(s)\nrows = r.fetchall()\n"
+        ),
+        _ => {
+            let rows = recipe.trim_end().strip_suffix(".show()").expect("it shows what it sums");
+            let (before, last) = rows.rsplit_once('\n').unwrap();
+            format!(
+                "from pyspark.sql import SparkSession\nspark = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false').getOrCreate()\nlake = {lake:?}\n{before}\nrows = {last}.collect()\n"
+            )
+        }
+    };
+    let script = format!(
+        "import json\n{script}print(json.dumps({{str(day): str(amount) for day, amount in rows}}))\n"
+    );
+    let out = python(if tool == "DuckDB" { "lake" } else { "spark" }, &script, &[], lake)?;
+    Some(serde_json::from_str(out.lines().last().unwrap()).unwrap())
 }
 
 #[test]
@@ -88,6 +132,14 @@ fn other_tools_read_the_sealed_history_through_compaction() {
     let whole = read(&lake, published["manifest"].as_str().unwrap()).unwrap();
     assert!(sealed() > 100);
     assert_eq!(whole[0].as_u64(), Some(sealed()));
+    // The sums of days are 1.25 for each payment, whoever follows the documentation.
+    let days = by_day("DuckDB", &lake).unwrap();
+    assert_eq!(whole[1].as_u64(), u64::try_from(days.len()).ok());
+    let cents = |text: &String| text.replace('.', "").parse::<u64>().unwrap();
+    assert_eq!(days.values().map(cents).sum::<u64>(), sealed() * 125);
+    if let Some(by_spark) = by_day("Spark", &lake) {
+        assert_eq!(by_spark, days);
+    }
     let again = publish("7d");
     assert_eq!((&again["new"], &again["manifest"]), (&Value::from(0), &published["manifest"]));
     // Without patience for readers only the newest stays.
