@@ -36,9 +36,10 @@ pub(crate) fn apply(
         let new = if secret { Value::String(text.clone()) } else { value(&text) };
         let hidden = secret || LISTS_WITH_SECRETS.contains(&path[0].as_str());
         let shown = if hidden { say!("its value") } else { quoted(&text) };
+        let values = if hidden { leaves(&new) } else { Vec::new() };
         set(&mut tree, &path, new).map_err(|(message, hint)| fail(message, hint))?;
         raw = serde_json::from_value(tree.clone()).map_err(|e| {
-            let told = (!hidden).then(|| shape_problem(&name, &before, &tree)).flatten();
+            let told = shape_problem(&name, &before, &tree).map(|told| without(told, &values));
             told.unwrap_or_else(|| fail(format!("{shown}: {}", field_fault(&e.to_string())), None))
         })?;
     }
@@ -52,6 +53,24 @@ fn shape_problem(name: &str, before: &Value, after: &Value) -> Option<Diagnostic
     let is_new = |problem: &Diagnostic| known.iter().all(|known| known.message != problem.message);
     let Diagnostic { file, message, hint, .. } = problems(after).into_iter().find(is_new)?;
     Some(Diagnostic::of_file(&file, message, hint))
+}
+
+/// The texts and numbers of a value, as messages quote them.
+fn leaves(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(leaves).collect(),
+        Value::Object(fields) => fields.values().flat_map(leaves).collect(),
+        Value::String(text) => vec![quoted(text)],
+        Value::Number(number) => vec![quoted(&number.to_string())],
+        Value::Null | Value::Bool(_) => Vec::new(),
+    }
+}
+
+/// What is told without these values.
+fn without(told: Diagnostic, values: &[String]) -> Diagnostic {
+    let hide = |text: String| values.iter().fold(text, |text, value| text.replace(value, "\"…\""));
+    let (message, hint) = (hide(told.message), told.hint.map(hide));
+    Diagnostic { message, hint, ..told }
 }
 
 /// Keys whose values are secrets.
@@ -132,6 +151,26 @@ mod tests {
         let error = apply(raw, variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter()).unwrap_err();
         assert!(error.message.contains("no entry named \"mail_2\""), "{error}");
         assert!(!error.to_string().contains("0123"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_with_secrets_is_told_without_its_values() {
+        for (name, text, told) in [
+            ("SOURCES", "hidden", "sources must be a list"),
+            (
+                "SOURCES",
+                r#"[{"name": "a", "files": {}, "type": "hidden"}]"#,
+                "unknown key \"files\" in sources",
+            ),
+            (
+                "SINKS",
+                r#"[{"name": "m", "email": {"servers": ["mx"], "from": "a@b.cn", "to": ["c@b.cn"], "mask": "hidden"}}]"#,
+                "mask is \"…\", but must be true or false",
+            ),
+        ] {
+            let error = with(&[(&format!("FISCWATCH_{name}"), text)]).unwrap_err().to_string();
+            assert!(error.contains(told) && !error.contains("hidden"), "{error}");
+        }
     }
 
     #[test]
