@@ -115,9 +115,9 @@ impl<R: BufRead> Pull<R> {
                 self.depth -= 1;
                 Ok(XmlToken::Close(tag))
             }
-            Ok(Event::Text(text)) => Ok(XmlToken::Text(text.xml10_content())),
-            Ok(Event::CData(text)) => Ok(XmlToken::Text(text.xml10_content())),
-            Ok(Event::GeneralRef(reference)) => resolved(&reference, line).map(XmlToken::Text),
+            Ok(Event::Text(text)) => within(self.depth, text.xml10_content(), line),
+            Ok(Event::CData(text)) => within(self.depth, text.xml10_content(), line),
+            Ok(Event::GeneralRef(reference)) => within(self.depth, resolved(&reference, line)?, line),
             Ok(Event::DocType(_)) => Err(DocumentFault::DocumentType { line }),
             Ok(Event::Eof) if self.depth > 0 => {
                 Err(DocumentFault::Damaged { line, what: say!("it breaks off within an element") })
@@ -126,6 +126,14 @@ impl<R: BufRead> Pull<R> {
             Ok(_) => Ok(XmlToken::Nothing),
             Err(error) => Err(told(&error, line)),
         }
+    }
+}
+
+/// Characters within an element. Outside of the document's own there is nothing but space.
+fn within(depth: usize, text: Cow<'_, str>, line: u64) -> Result<XmlToken<'_>, DocumentFault> {
+    match depth == 0 && !text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').is_empty() {
+        true => Err(DocumentFault::Damaged { line, what: say!("text before or behind the document's element") }),
+        false => Ok(XmlToken::Text(text)),
     }
 }
 
