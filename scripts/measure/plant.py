@@ -18,11 +18,22 @@ class Ledger:
             self.by_payee[row["payee_account"]].append(row)
         self.days = sorted({row["occurred_at"][:10] for row in self.payments})
         self.added = []
+        behind = collections.defaultdict(collections.Counter)
+        for row in self.payments:
+            behind[day_of(row).month][day_of(row).year - int(row["fiscal_year"])] += 1
+        self.behind = {month: years.most_common(1)[0][0] for month, years in behind.items()}
+
+    def of_year(self, row, day):
+        """A payment's fiscal year and line, had it been made on that day: to charge another year's is no part of any case."""
+        year, before = str(day.year - self.behind[day.month]), row["fiscal_year"]
+        line = row["budget_line_id"]
+        return {"fiscal_year": year, "budget_line_id": line.removesuffix(before) + year if line.endswith(before) else line}
 
     def add(self, like, day, **changes):
         """A payment like another one on a day; its budget line is given what it takes."""
         number = len(self.added)
         row = {**like, "event_id": f"X{number}", "occurred_at": str(day), "invoice_no": f"new-{number}", **changes}
+        row.update(self.of_year(row, day))
         budget = {name: row[name] for name in ("budget_line_id", "fiscal_year", "region_code", "unit_code", "unit_name",
                                                "function_code", "economic_code", "amount")}
         self.added += [{**dict.fromkeys(self.columns, ""), **budget, "event_id": f"Y{number}", "type": "budget",
@@ -32,7 +43,7 @@ class Ledger:
     def write(self, path):
         """In the order of days, what is planted after what was there. A line that is new to its year is approved."""
         approved = {row["budget_line_id"] for row in self.rows if row["action"] == "approve"}
-        for row in self.added:
+        for row in sorted(self.added, key=lambda row: row["occurred_at"]):
             if row["type"] == "budget" and row["budget_line_id"] not in approved:
                 approved.add(row["budget_line_id"])
                 row["action"] = "approve"
