@@ -34,7 +34,7 @@ pub use inquiry::Inquiry;
 pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
 pub use mute::Silence;
-pub use notification::{ALERTS_MAX, EVIDENCE_MAX, Notification, NotifiedAlert, Reason};
+pub use notification::{ALERTS_MAX, EVIDENCE_MAX, Notification, NotifiedAlert, OmittedAlerts, Reason};
 pub use policy::Policy;
 pub use rows::rows;
 pub use state::{Action, State};

@@ -1,9 +1,11 @@
 //! 通知: one message about alerts, as it waits for its sink.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, Labels};
-use crate::{event::Instant, finding::Finding};
+use crate::{event::Instant, finding::Finding, rule::Severity};
 
 /// Why a notification is sent; a closed set, shown to templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +65,9 @@ pub struct Notification {
     pub alerts: Vec<NotifiedAlert>,
     /// Alerts that are meant too but not listed.
     pub omitted: u64,
+    /// Those alerts by rule and severity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub omitted_by_rule: Vec<OmittedAlerts>,
     /// What else is to be said, for `Daemon` and `Test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -70,6 +75,40 @@ pub struct Notification {
     pub created_at: Instant,
     /// When the earliest event that led to it was committed, for `alert_delivery_seconds`.
     pub received_at: Instant,
+}
+
+/// Alerts of a rule that a notification means and does not list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OmittedAlerts {
+    pub(crate) rule_id: String,
+    pub(crate) title: String,
+    pub(crate) severity: Severity,
+    pub(crate) alerts: u64,
+    pub(crate) findings: u64,
+    /// How many of the alerts are over.
+    pub(crate) ended: u64,
+}
+
+impl OmittedAlerts {
+    /// Those of each rule and severity, the gravest first.
+    #[must_use]
+    pub fn of(alerts: &[&Alert]) -> Vec<Self> {
+        let mut rows: BTreeMap<(usize, &str), Self> = BTreeMap::new();
+        for alert in alerts {
+            let row = rows.entry((alert.severity.rank(), &alert.rule_id)).or_insert_with(|| Self {
+                rule_id: alert.rule_id.clone(),
+                title: alert.title.clone(),
+                severity: alert.severity,
+                alerts: 0,
+                findings: 0,
+                ended: 0,
+            });
+            row.alerts += 1;
+            row.findings += alert.findings;
+            row.ended += u64::from(alert.state.is_over());
+        }
+        rows.into_values().collect()
+    }
 }
 
 /// Alerts listed in one notification.

@@ -128,6 +128,7 @@ fn notification(
         begins_thread: false,
         alerts: Vec::new(),
         omitted: 0,
+        omitted_by_rule: Vec::new(),
         message: Some(text.to_owned()),
         created_at: now,
         received_at: now,

@@ -33,7 +33,10 @@ fn command(language: Option<Language>) -> Command {
 }
 
 pub(crate) fn completions(args: &CompletionsArgs, language: Option<Language>) -> ExitCode {
-    clap_complete::generate(args.shell, &mut command(language), "fiscwatch", &mut io::stdout());
+    // It panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command(language), "fiscwatch", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }
 

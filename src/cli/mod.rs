@@ -1,5 +1,8 @@
 //! One file a subcommand. Exit codes: 0 done, 1 the check or the run failed, 2 wrong usage.
 
+#[macro_use]
+mod print;
+
 mod access;
 mod alerts;
 mod approvals;
@@ -309,7 +312,10 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
-    match result {
+    match result.and_then(|code| match print::failure() {
+        Some(error) => Err(anyhow::Error::new(error).context(say!("standard output"))),
+        None => Ok(code),
+    }) {
         Ok(code) => code,
         // A reader that has seen enough (`| head`) is no failure.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ impl Officer {
         }
         // A variable may be set to nothing; a name of blanks is somebody's mistake.
         // A variable may be set to nothing. A name of blanks is refused where every name is judged.
-        let given = self.name.clone().filter(|name| !name.is_empty());
+        let given = self.name.as_deref().filter(|name| !name.is_empty()).map(|name| name.trim().to_owned());
         given.or_else(logged_in).ok_or_else(|| {
             anyhow::anyhow!(say!("this system does not know who you are: say it with --by NAME"))
         })

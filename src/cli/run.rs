@@ -39,6 +39,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
+    let misplaced = app::misplaced(&config);
+    if !misplaced.is_empty() {
+        return Err(problems(misplaced));
+    }
     if config.shards.as_ref().is_some_and(|shards| shards.own.is_none()) {
         return keep(args, config);
     }

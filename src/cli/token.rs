@@ -32,7 +32,7 @@ pub(crate) enum TokenCommand {
 pub(crate) struct AddArgs {
     /// What it is for, such as prometheus
     name: String,
-    /// What a program may: ingest, metrics, read; several may be named
+    /// What a program may: ingest, decide, metrics, read; several may be named
     #[arg(long = "role", value_name = "ROLE", required_unless_present = "user", conflicts_with = "user")]
     roles: Vec<Role>,
     /// Whose it is: who sends it may what this user may

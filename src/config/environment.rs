@@ -14,6 +14,22 @@ const PREFIX: &str = "FISCWATCH_";
 /// Variables that are read elsewhere.
 const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG", "FISCWATCH_SHARD", "FISCWATCH_TOKEN"];
 
+/// The variables of the environment that are text. Others are nobody's business here, unless they are ours.
+pub(crate) fn variables() -> Result<impl Iterator<Item = (String, String)>, Diagnostic> {
+    let mut all = Vec::new();
+    for (name, text) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match text.into_string() {
+            Ok(text) => all.push((name, text)),
+            Err(_) if name.starts_with(PREFIX) => {
+                return Err(Diagnostic::of_file(&format!("${name}"), say!("its value is not UTF-8"), None));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(all.into_iter())
+}
+
 /// Puts the variables over what the file says.
 pub(crate) fn apply(
     raw: RawConfig,

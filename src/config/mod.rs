@@ -11,6 +11,7 @@ mod environment;
 pub mod feeds;
 pub(crate) mod ldap;
 pub(crate) mod lists;
+mod log;
 mod machine;
 pub mod office;
 pub(crate) mod oidc;
@@ -219,7 +220,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
-        Self::load_with(path, std::env::vars())
+        Self::load_with(path, environment::variables().map_err(|d| vec![d])?)
     }
 
     /// The same with these variables in the place of the environment's.
@@ -249,7 +250,8 @@ impl Config {
     /// # Errors
     /// What is wrong with the environment.
     pub fn defaults() -> Result<Self, Vec<Diagnostic>> {
-        Self::parse(&say!("the built-in configuration"), "{}", Path::new(""), std::env::vars())
+        let variables = environment::variables().map_err(|d| vec![d])?;
+        Self::parse(&say!("the built-in configuration"), "{}", Path::new(""), variables)
     }
 
     /// Parses a configuration.

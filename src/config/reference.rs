@@ -15,6 +15,7 @@ Every key with its default, made from the code (`UPDATE_DOCS=1 cargo test --test
 
 A key that is not known is an error that names the nearest one. Any key can be set by a variable, two underscores between the levels:
 `FISCWATCH_ENGINE__BATCH_ROWS=1000`; an entry of a list goes by its name: `FISCWATCH_SINKS__MAIL__EMAIL__PASSWORD`.
+What has names of its own is set as a whole, in JSON: `FISCWATCH_RULES__OVERRIDES='{\"large-cash\": {\"mode\": \"shadow\"}}'`.
 Secrets belong in files (`*_file`) or variables, and are never logged. Durations are `500ms`, `10s`, `5m`, `24h`, `1d`.
 A key without a default is empty, or must be given where it says so.
 ";

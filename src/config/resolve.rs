@@ -182,7 +182,7 @@ impl Resolver<'_> {
             decide,
             ask: self.ask(raw.ask),
             audit: self.audit_log(raw.audit),
-            log: raw.log,
+            log: self.log(raw.log),
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
     }

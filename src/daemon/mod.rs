@@ -32,7 +32,7 @@ use std::path::PathBuf;
 pub use adopted::with_adopted;
 pub(crate) use adopted::{NotInForce, changed_rules, excepted_rules, put_into_force};
 pub use asker::Asker;
-pub(crate) use audit_key::signing_key;
+pub(crate) use audit_key::{look_at_key, signing_key};
 pub use balances::BalancesCopy;
 pub(crate) use blocking::run_blocking;
 pub use bodies::{Bodies, Body, Full};

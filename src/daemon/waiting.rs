@@ -180,6 +180,7 @@ fn letter(
         begins_thread: false,
         alerts: Vec::new(),
         omitted: 0,
+        omitted_by_rule: Vec::new(),
         message: Some(text),
         created_at: now,
         received_at: now,

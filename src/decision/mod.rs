@@ -97,7 +97,7 @@ pub struct DecisionQuestion {
     pub mode: DecisionMode,
     /// How several applications are decided.
     pub several: Several,
-    /// How long an allowed application reserves money, by event time.
+    /// How long an allowed application reserves money, by event time: [`DecisionQuestion::ends_at`].
     pub expires_in: Option<TimeDelta>,
     /// Whether what is known is too old to allow anything by it.
     pub is_stale: bool,
@@ -110,6 +110,16 @@ pub struct DecisionQuestion {
     pub overriding: Option<Override>,
     /// Told what is decided, before it is stored.
     pub answer: oneshot::Sender<Result<Vec<Decision>, Unanswered>>,
+}
+
+impl DecisionQuestion {
+    /// When an application of `at` stops reserving, where the stream has come to `reached`. What has only a day would
+    /// otherwise be over before it begins, and reserve nothing.
+    #[must_use]
+    pub fn ends_at(&self, at: Instant, reached: Option<Instant>) -> Option<Instant> {
+        let from = reached.map_or(at, |reached| at.max(reached));
+        self.expires_in.map(|after| from.saturating_add(after))
+    }
 }
 
 /// Why there is no answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ldap3::{
     Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, dn_escape,
-    ldap_escape,
+    ldap_escape, parse_filter,
 };
 use native_tls::{Certificate, TlsConnector};
 
@@ -13,7 +13,8 @@ use super::arrival::ProviderError;
 use crate::{
     config::ldap::{Directory, LdapSpec, plain},
     diagnostic::os_reason,
-    text::hex,
+    say,
+    text::{hex, quoted},
 };
 
 /// How long a connection, an answer, and all of it may take.
@@ -76,6 +77,25 @@ async fn with_connection(
     let _ = ldap.with_timeout(ANSWER).unbind().await;
     driven.abort();
     person
+}
+
+/// What the configuration says of looking for people and groups, as far as it can be wrong without anybody who logs in.
+///
+/// # Errors
+/// The filter that is none.
+pub(crate) fn check_directory(directory: &Directory) -> Result<(), String> {
+    let spec = &directory.spec;
+    for (key, filter) in [("filter", &spec.filter), ("group_filter", &spec.group_filter)] {
+        if parse_filter(filter.replace("{user}", "x").replace("{dn}", "x")).is_err() {
+            return Err(say!(
+                "http.ldap.{key}: {filter} is no filter such as (uid={user})",
+                key,
+                filter = quoted(filter),
+                user = "{user}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn connector(spec: &LdapSpec) -> Result<TlsConnector, ProviderError> {

@@ -107,6 +107,7 @@ pub(crate) use approvals::ApprovalView;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use decide::by_message as decide_message;
+pub(crate) use ldap::check_directory;
 pub(crate) use lens::Lens;
 pub use local::Local;
 pub use problem::Problem;

@@ -132,10 +132,11 @@ pub(crate) fn officer(
         (None, Some(header)) => named_by_proxy(headers, header)?,
         (None, None) => {
             let missing = || Problem::unprocessable(say!("say who you are: `who` is missing"));
-            return given.map(str::to_owned).ok_or_else(missing);
+            // Blanks around a name make nobody another person.
+            return given.map(|given| given.trim().to_owned()).ok_or_else(missing);
         }
     };
-    match given.is_none_or(|given| given == who) {
+    match given.is_none_or(|given| given.trim() == who) {
         true => Ok(who.to_owned()),
         false => Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -91,7 +91,7 @@ pub(crate) struct TokenOrder {
     name: String,
     /// Whose it is: who sends it may what this user may.
     user: Option<String>,
-    /// Of a program: `ingest`, `metrics`, `read`.
+    /// Of a program: `ingest`, `decide`, `metrics`, `read`.
     #[serde(default)]
     roles: Vec<String>,
     /// How long it is good, such as `30d`; `90d` without it, `400d` at most.

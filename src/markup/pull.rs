@@ -132,7 +132,9 @@ impl<R: BufRead> Pull<R> {
 /// Characters within an element. Outside of the document's own there is nothing but space.
 fn within(depth: usize, text: Cow<'_, str>, line: u64) -> Result<XmlToken<'_>, DocumentFault> {
     match depth == 0 && !text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').is_empty() {
-        true => Err(DocumentFault::Damaged { line, what: say!("text before or behind the document's element") }),
+        true => {
+            Err(DocumentFault::Damaged { line, what: say!("text before or behind the document's element") })
+        }
         false => Ok(XmlToken::Text(text)),
     }
 }

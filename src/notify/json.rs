@@ -35,6 +35,7 @@ pub(super) fn envelope(notification: &Notification, setup: &Setup) -> Map<String
         "created_at": setup.calendar.format(notification.created_at),
         "group": group,
         "omitted": notification.omitted,
+        "omitted_by_rule": notification.omitted_by_rule,
         "message": notification.message,
         "external_url": setup.external_url,
     });

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    alert::{Alert, Case, Inquiry, Labels, Notification, NotifiedAlert, Reason, State, inquiry::Stage},
+    alert::{
+        Alert, Case, Inquiry, Labels, Notification, NotifiedAlert, OmittedAlerts, Reason, State,
+        inquiry::Stage,
+    },
     event::{Instant, TimeDelta},
     finding::{Finding, Handling, RuleMode, Severity},
     personal::{Kinds, PersonalKind},
@@ -47,6 +50,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
             vec![cash(language), split(language), purpose(language)]
         }
     };
+    let omitted_by_rule = omitted(&alerts, reason);
     let mut notification = Notification {
         id: format!("{}5a3f0c1de29b47", &blake3::hash(reason_word(reason).as_bytes()).to_hex()[..18]),
         sink: String::from("mail"),
@@ -57,7 +61,8 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         thread: String::from("5bd0c3f2a1e94c7783d1f0aa4e6b9c12"),
         begins_thread: matches!(reason, Reason::First | Reason::Digest | Reason::Storm | Reason::Explain),
         alerts,
-        omitted: if reason == Reason::Storm { 3418 } else { 0 },
+        omitted: omitted_by_rule.iter().map(|row| row.alerts).sum(),
+        omitted_by_rule,
         message: message(reason, language),
         created_at: AT + MINUTE * 5,
         received_at: AT,
@@ -68,11 +73,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         Reason::AllEnded => 3,
         _ => 0,
     };
-    for told in notification.alerts.iter_mut().rev().take(ended) {
-        told.alert.state = State::Closed;
-        told.alert.ended_at = Some(AT + MINUTE * 4);
-        told.alert.owner = Some(String::from("lihua"));
-    }
+    notification.alerts.iter_mut().rev().take(ended).for_each(|told| end(&mut told.alert));
     if let Some(told) = notification.alerts.first_mut() {
         let due = Some(String::from("2026-03-11"));
         let letter =
@@ -268,6 +269,22 @@ fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
+fn end(alert: &mut Alert) {
+    alert.state = State::Closed;
+    alert.ended_at = Some(AT + MINUTE * 4);
+    alert.owner = Some(String::from("lihua"));
+}
+
+/// What a storm tells of and does not list.
+fn omitted(alerts: &[NotifiedAlert], reason: Reason) -> Vec<OmittedAlerts> {
+    match alerts.last() {
+        Some(NotifiedAlert { alert, .. }) if reason == Reason::Storm => {
+            vec![OmittedAlerts { alerts: 3418, findings: 3420, ..OmittedAlerts::of(&[alert]).remove(0) }]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// One alert in a notification that is never sent, for what works on notifications.
 pub(super) fn bare(told: NotifiedAlert) -> Notification {
     Notification {
@@ -281,6 +298,7 @@ pub(super) fn bare(told: NotifiedAlert) -> Notification {
         begins_thread: false,
         alerts: vec![told],
         omitted: 0,
+        omitted_by_rule: Vec::new(),
         message: None,
         created_at: Instant::EPOCH,
         received_at: Instant::EPOCH,

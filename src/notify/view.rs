@@ -11,12 +11,12 @@ use super::{
     words::{self, SeverityStyle},
 };
 use crate::{
-    alert::{Alert, Notification, NotifiedAlert, Reason},
+    alert::{Alert, Notification, NotifiedAlert, OmittedAlerts, Reason},
     event::Instant,
     finding::{Finding, Severity},
 };
 
-/// Alerts shown in a mail's text; the attachment has all.
+/// Alerts shown in a mail's text; the attachment has all that the notification lists.
 const ALERTS_SHOWN: usize = 20;
 /// Findings shown of an alert.
 const EVIDENCE_SHOWN: usize = 5;
@@ -279,31 +279,40 @@ pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
     format!("{external_url}/alerts/{id}")
 }
 
+/// What all alerts of a notification are, also of those that it does not list.
 fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
+    let listed: Vec<&Alert> = notification.alerts.iter().map(|told| &told.alert).collect();
     let mut rows: Vec<RuleView> = Vec::new();
-    for NotifiedAlert { alert, .. } in &notification.alerts {
-        let look = SeverityStyle::of(Some(alert.severity));
-        let known = rows.iter().position(|row| row.rule == alert.rule_id && row.severity == alert.severity);
+    for of in OmittedAlerts::of(&listed).iter().chain(&notification.omitted_by_rule) {
+        let known = rows.iter().position(|row| row.rule == of.rule_id && row.severity == of.severity);
         let at = known.unwrap_or_else(|| {
-            rows.push(RuleView {
-                rule: alert.rule_id.clone(),
-                title: one_line(&alert.title, TEXT_MAX),
-                severity: alert.severity,
-                severity_word: look.word(style.language),
-                dark: look.dark,
-                light: look.light,
-                alerts: 0,
-                findings: 0,
-                ended: 0,
-            });
+            rows.push(RuleView::of(of, style));
             rows.len() - 1
         });
-        rows[at].alerts += 1;
-        rows[at].findings += alert.findings;
-        rows[at].ended += u64::from(alert.state.is_over());
+        rows[at].alerts += of.alerts;
+        rows[at].findings += of.findings;
+        rows[at].ended += of.ended;
     }
     rows.sort_by_key(|row| (row.severity, std::cmp::Reverse(row.alerts), row.rule.clone()));
     rows
+}
+
+impl RuleView {
+    /// A row that counts nothing yet.
+    fn of(of: &OmittedAlerts, style: &Style<'_>) -> Self {
+        let look = SeverityStyle::of(Some(of.severity));
+        Self {
+            rule: of.rule_id.clone(),
+            title: one_line(&of.title, TEXT_MAX),
+            severity: of.severity,
+            severity_word: look.word(style.language),
+            dark: look.dark,
+            light: look.light,
+            alerts: 0,
+            findings: 0,
+            ended: 0,
+        }
+    }
 }
 
 /// Where a finding names its unit. A confirmation has the name from the payment that it is about.

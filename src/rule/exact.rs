@@ -1,4 +1,4 @@
-//! What `+`, `-`, `*`, `/` and `avg` mean in expressions and queries: exact, or an error. `DataFusion` asks here when it
+//! What `+`, `-`, `*`, `/`, `avg` and `median` mean in expressions and queries: exact, or an error. `DataFusion` asks here when it
 //! plans an operator, so nothing is looked at again while events flow.
 
 use arrow::datatypes::DataType;
@@ -13,7 +13,7 @@ use datafusion::{
     sql::sqlparser::ast::BinaryOperator,
 };
 
-use crate::sql::functions::exact::Operation;
+use crate::sql::functions::{exact::Operation, widened::widened};
 
 #[derive(Debug)]
 pub(crate) struct ExactArithmetic;
@@ -36,8 +36,11 @@ impl ExprPlanner for ExactArithmetic {
         })
     }
 
-    /// A mean is the sum divided by the count.
-    fn plan_aggregate(&self, expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+    /// A mean is the sum divided by the count; a median has one more digit than what it is of.
+    fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+        if is_median(&expr.func) {
+            expr.args = expr.args.into_iter().map(widened).collect();
+        }
         if !is_mean(&expr.func) || expr.args.len() != 1 {
             return Ok(PlannerResult::Original(expr));
         }
@@ -55,7 +58,12 @@ impl ExprPlanner for ExactArithmetic {
         Ok(PlannerResult::Planned(Operation::Divide.of(of(sum_udaf()), of(count_udaf()))))
     }
 
-    fn plan_window(&self, expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+    fn plan_window(&self, mut expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        if let WindowFunctionDefinition::AggregateUDF(function) = &expr.func_def
+            && is_median(function)
+        {
+            expr.args = expr.args.into_iter().map(widened).collect();
+        }
         match &expr.func_def {
             WindowFunctionDefinition::AggregateUDF(function) if is_mean(function) && expr.args.len() == 1 => {
             }
@@ -82,6 +90,10 @@ impl ExprPlanner for ExactArithmetic {
 
 fn is_mean(function: &AggregateUDF) -> bool {
     function.name() == "avg"
+}
+
+fn is_median(function: &AggregateUDF) -> bool {
+    function.name() == "median"
 }
 
 /// Whether an expression is arithmetic on exact numbers that was not planned here, and is therefore not exact.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::event::{Instant, Ratio, money::format_scaled, time::Calendar};
 
-/// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
+/// A value as JSON: decimals as strings, ratios and the last digit of medians without needless zeros, times in local RFC 3339.
 #[must_use]
 pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     if array.is_null(row) {
@@ -19,12 +19,8 @@ pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     }
     match array.data_type() {
         DataType::Utf8View => array.as_string_view().value(row).into(),
-        DataType::Decimal128(_, 18) => {
-            Ratio::from_scaled(array.as_primitive::<Decimal128Type>().value(row)).to_string().into()
-        }
         DataType::Decimal128(_, scale) => {
-            let value = array.as_primitive::<Decimal128Type>().value(row);
-            format_scaled(value, u32::try_from(*scale).unwrap_or(0)).into()
+            decimal(array.as_primitive::<Decimal128Type>().value(row), *scale).into()
         }
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
@@ -39,6 +35,15 @@ pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
         }
         // Anything else as Arrow shows it.
         _ => array_value_to_string(array, row).unwrap_or_else(|e| format!("({e})")).into(),
+    }
+}
+
+/// A median has one digit more than what it is of, which is shown where it is one.
+fn decimal(value: i128, scale: i8) -> String {
+    match scale {
+        1 | 3 | 7 | 19 if value % 10 == 0 => decimal(value / 10, scale - 1),
+        18 => Ratio::from_scaled(value).to_string(),
+        _ => format_scaled(value, u32::try_from(scale).unwrap_or(0)),
     }
 }
 

@@ -16,7 +16,7 @@ use fiscwatch::{
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Bench, calendar, lines, payment, run, write};
 
@@ -308,4 +308,35 @@ rules:
     let said = out + &err;
     assert_eq!(said.matches("too many digits").count(), 2, "{said}");
     assert_eq!(std::fs::read_to_string(dir.path().join("f.jsonl")).unwrap(), "");
+}
+
+/// The median of an even number of amounts lies between two cents, wherever it is asked for.
+#[test]
+fn a_median_is_not_cut_off() {
+    let bench = Bench::new("", "");
+    let measured = "measure: { n: count(*), md: median(amount), of_days: median(fiscal_year - 2000) }, when: n = 2 and md > 0.01 and md * 2 = 0.03, key: [unit_code], summary: '{{ md }} {{ of_days }}'";
+    let rules = format!(
+        "rules:
+  - {{ id: over, severity: low, trigger: payment, over: {{ by: [unit_code], last: 30d }}, {measured} }}
+  - {{ id: window, severity: low, trigger: window, of: payment, window: {{ by: [unit_code], size: 1d }}, {measured} }}
+  - {{ id: asked, severity: low, trigger: schedule, every: 1d, key: [unit_code], summary: '{{{{ md }}}}',
+      sql: 'SELECT unit_code, median(amount) AS md, max(m) AS most FROM (SELECT *, median(amount) OVER (PARTITION BY unit_code) AS m FROM payments) GROUP BY unit_code HAVING median(amount) > 0.01 AND max(m) * 2 = 0.03' }}
+"
+    );
+    write(bench.path(), "rules/rules.yaml", &rules);
+    let mut last = payment("p3", "L", "9.00");
+    last["occurred_at"] = json!("2026-03-20T10:00:00+08:00");
+    last["unit_code"] = json!("201001");
+    let events = [payment("p1", "L", "0.01"), payment("p2", "L", "0.02"), last];
+    write(bench.path(), "events.jsonl", &lines(&events));
+    let (findings, _) = bench.backtest(&[]);
+    let told: std::collections::BTreeSet<_> = findings
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|finding| format!("{} {}", finding["rule_id"], finding["summary"]))
+        .collect();
+    assert_eq!(
+        told.iter().collect::<Vec<_>>(),
+        [r#""asked" "0.015""#, r#""over" "0.015 26""#, r#""window" "0.015 26""#]
+    );
 }

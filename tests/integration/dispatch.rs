@@ -181,7 +181,7 @@ pub fn told(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
     made.iter().map(|n| (n.reason, n.alerts.iter().map(|a| a.alert.alert_id.as_str()).collect())).collect()
 }
 
-const PLAIN: &str = "
+pub const PLAIN: &str = "
 alerts: { escalate_after: {}, inhibit: [] }
 routes: { sinks: [mail], group_by: [unit_code], group_wait: 1m, group_interval: 5m, repeat_interval: 4h }
 ";

@@ -53,6 +53,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     found.extend(sinks(&config));
     found.extend(config.is_closed_enough().err());
     found.extend(certificates(&config));
+    found.extend(app::misplaced(&config));
     found.extend(feeds::problems(&config, &app::decoder(&config)));
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let paths = if args.rules.is_empty() { &config.rule_paths } else { &args.rules };

@@ -38,6 +38,8 @@ pub(super) struct Judged<'j> {
     ledger: RwLockReadGuard<'j, Ledger>,
     trial: TrialScope,
     after: AfterEvent,
+    /// How far the stream has come.
+    pub(super) reached: Option<Instant>,
     /// What is found of each.
     pub(super) found: Vec<Verdict>,
     not_evaluated: Vec<NotEvaluated>,
@@ -56,7 +58,7 @@ impl Sequence {
     ) -> Judged<'j> {
         let rules = evaluator.rules();
         let rules_digest = self.asked.digest_of(rules);
-        let ledger = self.sequencer.ledger().read();
+        let (ledger, reached) = (self.sequencer.ledger().read(), self.sequencer.watermark());
         let (after, _) = ledger.try_out(&decoded.events, trial);
         let found = verdicts(evaluation, decoded.types.len());
         let not_evaluated = not_evaluated(rules, evaluation);
@@ -68,6 +70,7 @@ impl Sequence {
             ledger,
             trial,
             after,
+            reached,
             found,
             not_evaluated,
             rules_digest,
@@ -138,7 +141,7 @@ impl Judged<'_> {
             Funds::new([total, executed, frozen, reserved, planned])
         };
         let unchecked = is_unchecked(events, row);
-        let expires = question.expires_in.filter(|_| decision != Verdict::Block || unchecked);
+        let ends_at = question.ends_at(at, self.reached).filter(|_| decision != Verdict::Block || unchecked);
         Decision {
             event_id: ids.value(row).to_owned(),
             decision,
@@ -160,7 +163,7 @@ impl Judged<'_> {
             not_evaluated: self.not_evaluated.clone(),
             sources: question.sources.to_vec(),
             rules_digest: self.rules_digest.to_string(),
-            expires_at: expires.map(|after| calendar.format(at.saturating_add(after))),
+            expires_at: ends_at.map(|at| calendar.format(at)),
             asked_by: question.actor.who.clone(),
             subject: subject(events, row),
             overridden: overridden.map(Override::overridden),

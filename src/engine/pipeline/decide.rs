@@ -78,7 +78,7 @@ impl Sequence {
         {
             self.asked.uses(granted, &decision.event_id, question.now);
         }
-        let decided = decided(&decisions, &decoded, &question);
+        let decided = decided(&decisions, (&decoded, self.sequencer.watermark()), &question);
         crate::failpoint::reach("decide.decided").map_err(PortError::new)?;
         let _ = question.answer.send(Ok(decisions));
         self.journal(vec![question.block], (decided, evaluator), out).await
@@ -212,26 +212,27 @@ impl Sequence {
 }
 
 /// What is stored of the decisions about all rows.
-fn decided(decisions: &[Decision], decoded: &Decoded, question: &DecisionQuestion) -> Vec<Decided> {
-    decisions
-        .iter()
-        .enumerate()
-        .map(|(row, decision)| decided_of(decision, (decoded, row), question))
-        .collect()
+fn decided(
+    decisions: &[Decision],
+    (decoded, reached): (&Decoded, Option<Instant>),
+    question: &DecisionQuestion,
+) -> Vec<Decided> {
+    let of = |(row, decision)| decided_of(decision, (decoded, row), (question, reached));
+    decisions.iter().enumerate().map(of).collect()
 }
 
-/// What is stored of the decision about a row.
+/// What is stored of the decision about a row, made when the stream had come to `reached`.
 pub(super) fn decided_of(
     decision: &Decision,
     (decoded, row): (&Decoded, usize),
-    question: &DecisionQuestion,
+    (question, reached): (&DecisionQuestion, Option<Instant>),
 ) -> Decided {
     let at = Instant::from_micros(times(&decoded.events).value(row));
     Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
         at,
-        expires_at: question.expires_in.map(|after| at.saturating_add(after)),
+        expires_at: question.ends_at(at, reached),
         actor: question.actor.clone(),
         asked_at: question.now,
     }

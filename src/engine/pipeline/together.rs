@@ -83,7 +83,7 @@ impl Sequence {
                 }
                 let decision = judged.alone(&question, row);
                 if mode == DecisionMode::Commit {
-                    decided.push(decided_of(&decision, (&decoded, row), &question));
+                    decided.push(decided_of(&decision, (&decoded, row), (&question, judged.reached)));
                 }
                 blocks.push(question.block);
                 answers.push((question.answer, decision));

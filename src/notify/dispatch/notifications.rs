@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::{
-    alert::{ALERTS_MAX, Alert, EVIDENCE_MAX, Notification, NotifiedAlert, Reason},
+    alert::{ALERTS_MAX, Alert, EVIDENCE_MAX, Notification, NotifiedAlert, OmittedAlerts, Reason},
     event::Instant,
     store::{DueEntry, DueGroup, RoundResult},
 };
@@ -50,7 +50,8 @@ impl Work<'_> {
                     Reason::First | Reason::Digest | Reason::Storm | Reason::Explain
                 ),
                 alerts: told.clone(),
-                omitted,
+                omitted: omitted.iter().map(|row| row.alerts).sum(),
+                omitted_by_rule: omitted.clone(),
                 message: None,
                 created_at: self.now,
                 received_at,
@@ -65,8 +66,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The alerts that a notification shows, and how many it leaves out.
-    fn shown(&self, entries: &[DueEntry], reason: Reason) -> RoundResult<(Vec<NotifiedAlert>, u64)> {
+    /// The alerts that a notification shows, and those that it only counts.
+    fn shown(
+        &self,
+        entries: &[DueEntry],
+        reason: Reason,
+    ) -> RoundResult<(Vec<NotifiedAlert>, Vec<OmittedAlerts>)> {
         let mut alerts: Vec<&Alert> = Vec::new();
         for entry in entries {
             if !alerts.iter().any(|alert| alert.alert_id == entry.alert.alert_id) {
@@ -74,8 +79,7 @@ impl Work<'_> {
             }
         }
         self.round.put_in_order(&mut alerts, reason == Reason::Digest)?;
-        let omitted = alerts.len().saturating_sub(ALERTS_MAX) as u64;
-        alerts.truncate(ALERTS_MAX);
+        let omitted = OmittedAlerts::of(&alerts.split_off(alerts.len().min(ALERTS_MAX)));
         // A long list shows less of each, so that a notification stays of a bearable size.
         let shown = (EVIDENCE_MAX / alerts.len().max(1)).max(1);
         let notified = |alert: &Alert| {

@@ -165,6 +165,7 @@ const BOUNDED: &[&str] = &[
     "-",
     "*",
     "/",
+    "widened",
     // Texts.
     "ascii",
     "bit_length",

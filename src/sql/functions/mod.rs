@@ -29,6 +29,7 @@ mod places;
 mod programmes;
 mod series;
 pub(crate) mod sizes;
+pub(crate) mod widened;
 mod workdays;
 
 pub use calendar::{day_start, local_day};

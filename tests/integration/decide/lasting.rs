@@ -67,6 +67,31 @@ fn reservations_end_by_event_time() {
     assert_eq!(daemon.json("/api/v1/decisions/a1")["reserves"], false);
 }
 
+/// An application that has only a day has a time that the stream is beyond: it reserves all the same, or the last cent would be
+/// allowed again and again.
+#[test]
+fn a_reservation_lasts_from_where_the_stream_is() {
+    let bench = bench("engine: { lateness: 0s }\n");
+    let daemon = Daemon::start(bench.path());
+    let mut events = vec![approve("L1", "10.00"), approve("L2", "10.00")];
+    for n in 0..2 {
+        let mut pays = payment(&format!("p{n}"), "L2", "1.00");
+        pays["occurred_at"] = json!(format!("2026-03-02T10:00:0{n}+08:00"));
+        events.push(pays);
+    }
+    accepts(&daemon, &events);
+    let mut day = application("a1", "10.00", "a1");
+    day["occurred_at"] = json!("2026-03-02");
+    let asked = decide(&daemon, "?mode=what_if&expires_in=8h", &day);
+    let allowed = decide(&daemon, "?expires_in=8h", &day);
+    assert_eq!((&allowed["decision"], &allowed["expires_at"]), (&json!("allow"), &asked["expires_at"]));
+    assert_eq!(allowed["expires_at"], "2026-03-02T18:00:01+08:00");
+    day["event_id"] = json!("a2");
+    assert_eq!(decide(&daemon, "?expires_in=8h", &day)["decision"], "block");
+    assert_eq!(reserved(&daemon), "10.00");
+    assert_eq!(daemon.json("/api/v1/decisions/a1")["reserves"], true);
+}
+
 /// What was let through while nobody answered is decided afterwards. Its money has moved: it is not withdrawn.
 #[test]
 fn what_was_let_through_is_decided_afterwards_and_told() {

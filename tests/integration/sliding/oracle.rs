@@ -137,7 +137,15 @@ pub(super) async fn oracle(
         Some((above, below)) => {
             format!("cast({above} AS varchar) || '/' || cast({below} AS varchar) AS {name}")
         }
-        None => format!("{} AS {name}", in_sql(sql)),
+        // DataFusion's median has the digits of what it is of, and cuts off the others.
+        None => {
+            let exact =
+                in_sql(sql).replace("median(amount)", "median(cast(amount as decimal(19, 3)))").replace(
+                    "median(cast(occurred_at as bigint))",
+                    "median(cast(cast(occurred_at as bigint) as decimal(21, 1)))",
+                );
+            format!("{exact} AS {name}")
+        }
     };
     let measures: Vec<_> = MEASURES.iter().map(measure).collect();
     let same = by
