@@ -152,7 +152,8 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     if let (Some(path), None) = (&args.head, &outside) {
         anyhow::bail!(say!("there is no seal in {path}", path = path.display()));
     }
-    let report = Audit::open_read_only(&config.state_dir)?.verify(outside.as_ref(), &args.keys)?;
+    let mut report = Audit::open_read_only(&config.state_dir)?.verify(outside.as_ref(), &args.keys)?;
+    report.problems.extend(unsealed(&report, &args.keys));
     match args.json {
         true => println!("{}", serde_json::to_string(&report)?),
         false => tell(&report, outside.is_some()),
@@ -174,11 +175,20 @@ fn verify_by(socket: &Socket, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             .into_iter()
             .map(|key| say!("a seal is signed by {key}, which is not among the keys that are named", key)),
     );
+    report.problems.extend(unsealed(&report, &args.keys));
     match args.json {
         true => println!("{}", serde_json::to_string(&report)?),
         false => tell(&report, false),
     }
     Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
+}
+
+/// Who names a key says that there are seals by it: a log whose seals were taken away would look whole.
+fn unsealed(report: &AuditReport, keys: &[String]) -> Option<String> {
+    let is_bare = !keys.is_empty() && report.seals == 0 && report.records > 0;
+    is_bare.then(|| {
+        say!("no seal covers any record, though a key is named: they were taken away, or none was made yet")
+    })
 }
 
 fn tell(report: &AuditReport, is_held: bool) {

@@ -40,7 +40,7 @@ pub(crate) enum BudgetCommand {
     Show {
         /// The `budget_line_id`
         id: String,
-        /// The time of the forecast (a date, or RFC 3339); now if it is not given
+        /// The time of the forecast (a date, or RFC 3339), not before the day of the latest event; now if it is not given
         #[arg(long)]
         at: Option<String>,
         #[command(flatten)]
@@ -178,6 +178,14 @@ fn show(
         let (id, count) = (quoted(id), ledger.len());
         anyhow::bail!("{}", say!("there is no budget line {id} among {count}{hint}", id, count, hint));
     };
+    let latest = ledger.lines().map(|(line, _)| line.last_event_at).max();
+    let day = |at| config.calendar.local(at).date();
+    if let Some(latest) = latest.filter(|latest| at.is_some() && day(now) < day(*latest)) {
+        anyhow::bail!(say!(
+            "the balances are of {time}, and not of the time that --at names: name that day, or a later one",
+            time = config.calendar.format(latest)
+        ));
+    }
     let mut object = line_object(line, attributes, &config.calendar);
     config.code_tables().add_names(&mut object, line.last_event_at);
     object.extend(forecast(ledger, id, now, config)?);

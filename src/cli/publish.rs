@@ -15,7 +15,8 @@ use crate::{
     event::{Cents, event_schema, money::parse_amount},
     private, say,
     settle::{
-        publish::{DisclosureLimits, Publication, persons, published},
+        persons::PaidPersons,
+        publish::{DisclosureLimits, Publication, published},
         statement,
     },
     store::JournalView,
@@ -58,7 +59,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
         )
     );
     let limits = DisclosureLimits { persons: usize::from(args.persons), least };
-    let known = persons(&history, frozen.until, limits.persons)?;
+    let known = PaidPersons::read(&history, frozen.until)?;
     let made = published(&statement, &known, limits, (&*config.calendar, config.currency.code()));
     let Publication { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
     written(&args.out, &files.into_iter().collect::<Vec<_>>())?;

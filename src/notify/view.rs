@@ -11,7 +11,7 @@ use super::{
     words::{self, SeverityStyle},
 };
 use crate::{
-    alert::{Alert, Notification, NotifiedAlert, OmittedAlerts, Reason},
+    alert::{Alert, Notification, NotifiedAlert, OmittedAlerts, Reason, route::ALERT},
     event::Instant,
     finding::{Finding, Severity},
 };
@@ -147,7 +147,7 @@ impl View {
             severity_word: look.word(language),
             dark: look.dark,
             light: look.light,
-            title: first.map_or_else(String::new, |told| one_line(&told.alert.title, TEXT_MAX)),
+            title: first.map_or_else(String::new, |told| one_line(titled(&told.alert), TEXT_MAX)),
             summary: match first {
                 Some(told) => one_line(&told.alert.summary, TEXT_MAX),
                 None => one_line(message.as_deref().unwrap_or_default(), TEXT_MAX),
@@ -156,6 +156,8 @@ impl View {
             group: notification
                 .group
                 .iter()
+                // The alert is what follows.
+                .filter(|(name, _)| *name != ALERT)
                 .map(|(name, value)| pair(name, one_line(value, TEXT_MAX), style, notification.created_at))
                 .collect(),
             alerts: notification
@@ -204,7 +206,7 @@ impl AlertView {
         Self {
             alert_id: text(&alert.alert_id),
             rule: text(&alert.rule_id),
-            title: text(&alert.title),
+            title: text(titled(alert)),
             severity: text(alert.severity.word()),
             severity_word: look.word(style.language),
             dark: look.dark,
@@ -277,6 +279,11 @@ fn alert_link(notification: &Notification, told: &NotifiedAlert, style: &Style<'
 pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
     let id: String = alert_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{external_url}/alerts/{id}")
+}
+
+/// What an alert is called: by its rule, where that has no title.
+fn titled(alert: &Alert) -> &str {
+    if alert.title.is_empty() { &alert.rule_id } else { &alert.title }
 }
 
 /// What all alerts of a notification are, also of those that it does not list.

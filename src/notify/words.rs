@@ -172,6 +172,9 @@ pub(crate) fn known_column(name: &str, language: Language) -> Option<&'static st
 }
 
 const COLUMNS: &[(&str, &str, &str)] = &[
+    ("rule", "监控规则", "rule"),
+    ("severity", "级别", "severity"),
+    ("tag", "标签", "tag"),
     ("event_id", "支付凭证号", "voucher"),
     ("budget_line_id", "指标编号", "budget line"),
     ("to_budget_line_id", "调入指标", "budget line charged instead"),

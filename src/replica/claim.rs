@@ -124,8 +124,11 @@ impl Lease {
 fn head(bucket: &Bucket) -> Result<Option<(u64, Head)>, BucketError> {
     let from = snapshot::numbers(bucket)?.last().copied().unwrap_or(0);
     // The record that the snapshot is of is kept, too.
-    let last = log::after(bucket, from.saturating_sub(1))?.last().copied();
-    let Some(number) = last else { return Ok(None) };
+    let there = log::after(bucket, from.saturating_sub(1))?;
+    if from > 0 && there.first() != Some(&from) {
+        return Err(log::lacks(bucket, from));
+    }
+    let Some(number) = there.last().copied() else { return Ok(None) };
     Ok(log::read(bucket, number)?.map(|record| (number, record.head)))
 }
 

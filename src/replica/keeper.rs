@@ -157,7 +157,13 @@ impl Work {
         figures.bytes.fetch_add(bytes, Ordering::Relaxed);
         figures.snapshot_at.note(now);
         // If the store went away meanwhile, it is not in sync after all.
-        let in_sync = shipper.line().tail.is_some();
+        let in_sync = {
+            let mut line = shipper.line();
+            if line.claim.claim == claim {
+                line.claim.snapshot = Some(number);
+            }
+            line.tail.is_some()
+        };
         figures.in_sync.store(in_sync, Ordering::Relaxed);
         tracing::info!(bytes, record = number, "a snapshot of the state is in the store of the replica");
         Ok(())

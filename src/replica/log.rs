@@ -73,6 +73,11 @@ pub(super) fn read(bucket: &Bucket, number: u64) -> Result<Option<Record>, Bucke
     Record::read(&bytes).map(Some).map_err(|why| bucket.damaged(&key, why))
 }
 
+/// What is wrong with a store that has a snapshot and not the record that it is of, which is never deleted before it.
+pub(super) fn lacks(bucket: &Bucket, number: u64) -> BucketError {
+    bucket.damaged(&key(number), say!("it is not there, and a snapshot of it is"))
+}
+
 /// The numbers of the records after one.
 ///
 /// # Errors

@@ -39,6 +39,10 @@ pub(super) struct Head {
     /// The machine and process, for people.
     pub host: String,
     pub at: Instant,
+    /// The snapshot that was completed last under this claim, by its record; `None` as long as none was. Whoever restores
+    /// knows by it whether a snapshot was there once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<u64>,
     /// Files that are new since the record before, by their names in the state directory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Contents>,
@@ -68,6 +72,7 @@ impl Record {
             writer: writer.to_owned(),
             host: host.to_owned(),
             at,
+            snapshot: None,
             files: BTreeMap::new(),
             page_size: 0,
             database_pages: 0,

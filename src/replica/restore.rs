@@ -41,13 +41,13 @@ pub struct Restored {
     pub beyond: u64,
 }
 
-/// Makes a state directory of what a store has. `target` must not exist.
+/// Makes a state directory of what a store has, or had up to a record. `target` must not exist.
 ///
 /// # Errors
 /// If there is no snapshot in the store, something in it is damaged, or `target` cannot be written.
-pub fn restore(bucket: &Bucket, target: &Path) -> Result<Restored, ReplicaError> {
+pub fn restore(bucket: &Bucket, target: &Path, upto: Option<u64>) -> Result<Restored, ReplicaError> {
     store::make_whole(target, |dir| {
-        let (restored, head) = into(bucket, dir, None)?;
+        let (restored, head) = into(bucket, dir, upto)?;
         let mark =
             Mark { to: bucket.place(), claim: head.0, writer: head.1, restored: Some(restored.number) };
         mark.write(dir)?;
@@ -134,8 +134,8 @@ fn replay(
     let from = restored.number;
     let mut numbers = patiently(|| log::after(bucket, from))?;
     numbers.retain(|number| upto.is_none_or(|upto| *number <= upto));
-    let first = patiently(|| log::read(bucket, from))?;
-    let mut owner = first.map(|record| (record.head.claim, record.head.writer)).unwrap_or_default();
+    let first = patiently(|| log::read(bucket, from))?.ok_or_else(|| log::lacks(bucket, from))?;
+    let mut owner = (first.head.claim, first.head.writer);
     let mut ended = false;
     for (at, numbers) in numbers.chunks(AT_ONCE).enumerate() {
         for (n, record) in together(bucket, numbers)?.into_iter().enumerate() {
@@ -145,13 +145,16 @@ fn replay(
                     .damaged(&log::key(number), say!("it is not there, and later ones are"))
                     .into());
             }
-            let Head { claim, writer, kind, .. } = &record.head;
+            let Head { claim, writer, kind, snapshot, .. } = &record.head;
             owner = (*claim, writer.clone());
             restored.number = number;
             // What follows on a claim is built on a snapshot that was to be made after it.
             ended |= *kind == Kind::Claim;
             if *kind == Kind::Claim {
                 continue;
+            }
+            if let (true, Some(built_on)) = (ended, snapshot) {
+                return Err(bucket.damaged(&snapshot::key(*built_on), built_on_it(*claim - 1)).into());
             }
             if ended {
                 restored.beyond += 1;
@@ -171,6 +174,15 @@ fn replay(
         );
     }
     Ok(owner)
+}
+
+/// What is lost with a snapshot that was complete once, and that commits are built on. Nobody who was answered is to miss
+/// them without a word.
+fn built_on_it(record: u64) -> String {
+    say!(
+        "it is missing or cannot be read, and commits that were answered are built on it. Get it back from the store's own versions or copies. `fiscwatch state restore --up-to {record}` restores what was before them; go on with that under another prefix",
+        record
+    )
 }
 
 /// Gets some records at the same time.

@@ -50,7 +50,7 @@ pub(super) fn numbers(bucket: &Bucket) -> Result<Vec<u64>, BucketError> {
     Ok(keys.iter().filter_map(number).collect())
 }
 
-fn key(number: u64) -> String {
+pub(super) fn key(number: u64) -> String {
     format!("{FOLDER}{number:016}{MANIFEST}")
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod against;
 pub(crate) mod book;
 mod figures;
 mod page;
+pub(crate) mod persons;
 pub(crate) mod propose;
 pub(crate) mod publish;
 pub(crate) mod sheet;

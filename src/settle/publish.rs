@@ -1,22 +1,21 @@
 //! 公开: the settlement of a year as anybody may have it: CSV files and a Fiscal Data Package that describes them. Cells from
 //! which something of natural persons could be told are left out, with others so that they cannot be computed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
     COLUMNS, Figures, Statement,
     page::{PageRow, page},
+    persons::PaidPersons,
     suppress::{Hidden, TableCell, hidden},
 };
 use crate::{
-    event::{Cents, Column, EventType, Instant, TimeDelta, time::Calendar},
+    event::{Cents, Instant, TimeDelta, time::Calendar},
     say,
     spreadsheet::GuardedCsv,
-    store::{JournalView, Select, StoreError},
     text::hex,
 };
 
@@ -31,9 +30,12 @@ pub(crate) struct DisclosureLimits {
 
 /// A unit's money of an economic class.
 #[derive(Debug, Default)]
-struct Amounts {
+struct Amounts<'s> {
     figures: Figures,
-    persons: BTreeSet<String>,
+    /// Their budget lines.
+    lines: Vec<&'s str>,
+    /// The natural persons that they paid.
+    persons: usize,
 }
 
 #[derive(Debug)]
@@ -48,58 +50,29 @@ pub(crate) struct Publication {
     pub sums: usize,
 }
 
-/// The natural persons that each line paid; not more than `most` of a line are told apart.
-///
-/// # Errors
-/// If the journal cannot be read.
-pub(crate) fn persons(
-    history: &JournalView,
-    until: i64,
-    most: usize,
-) -> Result<BTreeMap<String, BTreeSet<String>>, StoreError> {
-    const READ: [Column; 4] =
-        [Column::BudgetLineId, Column::PayeeType, Column::PayeeAccount, Column::PayeeName];
-    let select = Select { until: Some(until), types: Some(EventType::Payment.bit()), ..Select::default() };
-    let mut persons: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    history.replay_part(&select, &READ.map(Column::index), &mut |batch, _, _| {
-        for row in 0..batch.num_rows() {
-            let text = |column: Column| {
-                let array = batch.column(column.index()).as_string_view();
-                array.is_valid(row).then(|| array.value(row))
-            };
-            let [line, kind, account, name] = READ.map(text);
-            let (Some(line), Some("person")) = (line, kind) else { continue };
-            let known = persons.entry(line.to_owned()).or_default();
-            if known.len() < most {
-                known.insert(account.or(name).unwrap_or_default().to_owned());
-            }
-        }
-    })?;
-    Ok(persons)
-}
-
 /// Makes the files.
 ///
 /// # Errors
 /// In words, if a cell cannot be kept from being computed, or the files do not add up to the statement.
 pub(crate) fn published(
     statement: &Statement,
-    persons: &BTreeMap<String, BTreeSet<String>>,
+    persons: &PaidPersons,
     limits: DisclosureLimits,
     (calendar, currency): (&Calendar, &str),
 ) -> Result<Publication, String> {
-    let mut cells: BTreeMap<(&str, &str), Amounts> = BTreeMap::new();
+    let mut cells: BTreeMap<(&str, &str), Amounts<'_>> = BTreeMap::new();
     for line in &statement.lines {
         let amounts = cells.entry((line.unit_code.as_str(), line.economic_code.as_str())).or_default();
         amounts.figures += line.figures;
-        amounts.persons.extend(persons.get(&line.code).into_iter().flatten().cloned());
+        amounts.lines.push(&line.code);
     }
+    cells.values_mut().for_each(|of| of.persons = persons.count(of.lines.iter().copied()));
     let place = |codes: &[super::StatementRow]| -> BTreeMap<String, usize> {
         codes.iter().enumerate().map(|(at, row)| (row.code.clone(), at)).collect()
     };
     let (units, classes) = (place(&statement.units), place(&statement.classes));
-    let is_sensitive = |of: &Amounts| {
-        (1..limits.persons).contains(&of.persons.len()) || of.figures.executed.abs() < limits.least
+    let is_sensitive = |of: &Amounts<'_>| {
+        (1..limits.persons).contains(&of.persons) || of.figures.executed.abs() < limits.least
     };
     let table: Vec<TableCell> = cells
         .iter()
@@ -129,7 +102,7 @@ pub(crate) fn published(
 /// The files that are written.
 struct Sheets<'s> {
     statement: &'s Statement,
-    cells: &'s BTreeMap<(&'s str, &'s str), Amounts>,
+    cells: &'s BTreeMap<(&'s str, &'s str), Amounts<'s>>,
     hidden: &'s Hidden,
     currency: &'s str,
 }

@@ -282,7 +282,7 @@ pub(super) fn text(batch: &RecordBatch, column: Column, row: usize) -> Option<&s
 }
 
 /// A withdrawal has no amount.
-fn cents(batch: &RecordBatch, row: usize) -> Cents {
+pub(super) fn cents(batch: &RecordBatch, row: usize) -> Cents {
     let amounts = batch.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
     Cents::new(if amounts.is_valid(row) { amounts.value(row) } else { 0 })
 }

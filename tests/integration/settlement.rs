@@ -224,8 +224,8 @@ fn a_drill_restores_the_newest_backup_and_tells() {
     assert!(code == Some(1) && err.contains("there is no backup"), "{err}");
 }
 
-#[test]
-fn what_is_published_adds_up_and_tells_of_no_person() {
+/// Nine cells, one of which pays one person.
+fn nine_cells() -> Vec<Value> {
     let mut events = vec![];
     for (n, (unit, class)) in
         ["u1", "u2", "u3"].iter().flat_map(|u| ["30201", "30202", "30301"].map(|c| (*u, c))).enumerate()
@@ -242,6 +242,12 @@ fn what_is_published_adds_up_and_tells_of_no_person() {
         }
         events.extend([approved, payment]);
     }
+    events
+}
+
+#[test]
+fn what_is_published_adds_up_and_tells_of_no_person() {
+    let events = nine_cells();
     let bench = Bench::new(&lines(&events), CONFIG);
     once(&bench);
     let publish = |out: &str, extra: &[&str]| {
@@ -282,4 +288,44 @@ fn what_is_published_adds_up_and_tells_of_no_person() {
     let package: Value = serde_json::from_str(&read("datapackage.json")).unwrap();
     assert_eq!(package["fiscalPeriod"], json!({"start": "2024-04-01", "end": "2025-03-31"}));
     assert_eq!(package["resources"].as_array().unwrap().len(), 4);
+}
+
+/// What a person got is not told, whatever way it came: see `settle/persons.rs`.
+#[test]
+fn a_person_is_one_by_every_account_and_every_way() {
+    let mut events = nine_cells();
+    // One person is paid by three accounts, and is one; another one's payment comes by a correction; of three one is left who
+    // did not give it back.
+    let person = |id: &str, line: &str, account: &str, name: &str| {
+        let mut event = paid(id, line, "10.00", "2024-06-03T09:00:00+08:00");
+        event["payee_type"] = json!("person");
+        event["payee_account"] = json!(account);
+        event["payee_name"] = json!(name);
+        event
+    };
+    events.extend(["1", "2", "3"].map(|n| person(&format!("s{n}"), "u1-30301", n, "李四")));
+    events.extend(["4", "5", "6", "7"].map(|n| person(&format!("t{n}"), "u2-30201", n, n)));
+    let moved = json!({"event_id": "c1", "type": "correction", "occurred_at": "2024-06-04T09:00:00+08:00", "original_event_id": "t4",
+        "budget_line_id": "u2-30201", "to_budget_line_id": "u3-30302", "amount": "10.00", "reason": "x"});
+    let mut approved = budget("am", "approve", "u3-30302", "1000.00", "2024-04-02T09:00:00+08:00");
+    approved["unit_code"] = json!("u3");
+    approved["economic_code"] = json!("30302");
+    events.extend([approved, moved]);
+    events.extend(["8", "9", "10"].map(|n| person(&format!("r{n}"), "u3-30201", n, n)));
+    events.extend(["8", "9"].map(|n| {
+        json!({"event_id": format!("b{n}"), "type": "refund", "occurred_at": "2024-06-05T09:00:00+08:00", "original_event_id": format!("r{n}"),
+            "budget_line_id": "u3-30201", "amount": "10.00"})
+    }));
+    let bench = Bench::new(&lines(&events), CONFIG);
+    once(&bench);
+    assert_eq!(settle(&bench, &["--freeze"]).0, Some(0));
+    let (code, told, err) =
+        run(bench.path(), &["publish", "2024", "--out", "out", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(told.starts_with("10 cells: 4 are left out"), "{told}");
+    let cells = fs::read_to_string(bench.path().join("out/cells.csv")).unwrap();
+    for cell in ["2024,u1,,30301,", "2024,u2,,30301,", "2024,u3,,30302,", "2024,u3,,30201,"] {
+        let row = cells.lines().find(|row| row.starts_with(cell) && row.contains(",executed,"));
+        assert!(row.is_some_and(|row| row.ends_with(",,true")), "{cell}: {cells}");
+    }
 }

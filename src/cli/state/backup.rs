@@ -46,6 +46,9 @@ pub(crate) struct RestoreArgs {
     /// The state directory to make, which must not exist; `state.dir` of the configuration if it is not given
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Only up to this record of the store's log
+    #[arg(long, value_name = "RECORD", requires = "store")]
+    up_to: Option<u64>,
     /// The manifest as JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -63,7 +66,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::BackUpState)?;
     let to = args.to.as_ref().unwrap_or(&config.state_dir);
     if let Some(url) = &args.store {
-        return super::replicate::restore(url, to, args.json, &config);
+        return super::replicate::restore((url, args.up_to), to, args.json, &config);
     }
     // One of both is there, or the command line was refused.
     let Some(from) = &args.from else { return Ok(ExitCode::from(2)) };

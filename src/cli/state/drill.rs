@@ -157,7 +157,7 @@ fn restored(
     to: &Path,
 ) -> anyhow::Result<(String, BackupManifest, Vec<Check>)> {
     if let Some(url) = &args.store {
-        let restored = super::replicate::fetch(url, to, config)?;
+        let restored = super::replicate::fetch((url, None), to, config)?;
         return Ok((url.clone(), restored.manifest.state, Vec::new()));
     }
     // One of both is there, or the command line was refused.

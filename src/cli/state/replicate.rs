@@ -84,13 +84,22 @@ pub(crate) fn replicate(args: &ReplicateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Makes a state directory of what a store has.
-pub(super) fn fetch(url: &str, to: &Path, config: &Config) -> anyhow::Result<Restored> {
+pub(super) fn fetch(
+    (url, upto): (&str, Option<u64>),
+    to: &Path,
+    config: &Config,
+) -> anyhow::Result<Restored> {
     let settings = settings(Some(url), config)?;
-    Ok(replica::restore(&Bucket::open(&settings.place)?, to)?)
+    Ok(replica::restore(&Bucket::open(&settings.place)?, to, upto)?)
 }
 
-pub(super) fn restore(url: &str, to: &Path, json: bool, config: &Config) -> anyhow::Result<ExitCode> {
-    let restored = fetch(url, to, config)?;
+pub(super) fn restore(
+    from: (&str, Option<u64>),
+    to: &Path,
+    json: bool,
+    config: &Config,
+) -> anyhow::Result<ExitCode> {
+    let restored = fetch(from, to, config)?;
     let code = super::backup::show("state", to, &restored.manifest.state, json, config)?;
     if !json {
         let (records, bytes) = (restored.records, restored.bytes);

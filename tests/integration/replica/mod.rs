@@ -1,6 +1,7 @@
 //! A state that survives its machine: what one machine committed is in the store before anybody hears of it, another one
 //! goes on with it, and the first one, should it wake up, commits nothing.
 
+mod built_on;
 mod gaps;
 mod kills;
 mod lake;
