@@ -107,8 +107,22 @@ impl Matcher {
 /// A regular expression for a whole value, bounded in size.
 fn whole(pattern: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PROGRAM_BYTES_MAX).build().map_err(|e| {
-        say!("{pattern} is not a regular expression: {reason}", pattern = quoted(pattern), reason = e)
+        say!("{pattern} is not a regular expression: {reason}", pattern = quoted(pattern), reason = wrong(&e))
     })
+}
+
+/// What is wrong with a regular expression, in our words: the library's show a text that nobody wrote.
+fn wrong(error: &regex::Error) -> String {
+    let said = error.to_string();
+    match error {
+        regex::Error::CompiledTooBig(_) => say!("it would take too much memory"),
+        _ if said.contains("unclosed") => say!("a bracket is opened and not closed"),
+        _ if said.contains("unopened") => say!("a bracket is closed and was not opened"),
+        _ if said.contains("repetition operator missing") => {
+            say!("there is nothing before a `*`, `+` or `?` to repeat")
+        }
+        _ => say!("its syntax is wrong"),
+    }
 }
 
 impl fmt::Display for Matcher {

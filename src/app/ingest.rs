@@ -1,11 +1,15 @@
 //! Starting the sources and waiting for them.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, thread};
+
+use tokio::{runtime::Handle, sync::oneshot};
 
 use super::Daemon;
 use crate::{
     config::{Config, Source},
     map::Map,
+    rule::limits::STACK,
+    say,
     source::{Account, Chunks, Format, Outlet, Positions, SourceError, file::file_block},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -71,9 +75,27 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
         // It waits without a thread of its own, above.
         Source::Postgres(_) => Ok(()),
     };
-    tokio::task::spawn_blocking(blocking)
-        .await
-        .unwrap_or_else(|e| Err(SourceError::Broken { message: e.to_string() }))
+    on_its_own_thread(blocking).await
+}
+
+/// A source waits for what becomes of its blocks for as long as it lives. On a thread of the runtime's it would wait for ever
+/// where the system gives no other one, which the commit of its block would need.
+async fn on_its_own_thread(
+    read: impl FnOnce() -> Result<(), SourceError> + Send + 'static,
+) -> Result<(), SourceError> {
+    let (ended, hears) = oneshot::channel();
+    let runtime = Handle::current();
+    let read = move || {
+        let _context = runtime.enter();
+        let _ = ended.send(read());
+    };
+    let thread = thread::Builder::new().name(String::from("source")).stack_size(STACK);
+    match thread.spawn(read) {
+        Ok(_) => {
+            hears.await.unwrap_or_else(|_| Err(SourceError::Broken { message: say!("its thread broke") }))
+        }
+        Err(_) => Err(SourceError::NoThread),
+    }
 }
 
 /// Standard input has no positions: what was not committed is lost with the pipe, and that is the writer's to repeat.

@@ -209,7 +209,7 @@ impl Resolver<'_> {
             self.problem(say!(
                 "decide.sources names {name}, which is no source; there are {names}",
                 name = quoted(name),
-                names = names.join(", ")
+                names = if names.is_empty() { say!("none") } else { names.join(", ") }
             ));
         }
         Decide {

@@ -62,7 +62,7 @@ pub struct EmailSpec {
     pub to: Vec<String>,
     /// The name for EHLO, if the server insists on a full one.
     pub hello: Option<String>,
-    /// `zh` or `en`; the configuration's `language` by default.
+    /// `zh` or `en`, for the words around; what rules say is in the configuration's `language`, which is the default here.
     pub language: Option<Language>,
     /// Whether account numbers and names of natural persons are masked.
     #[serde(default = "yes")]

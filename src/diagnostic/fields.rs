@@ -37,6 +37,10 @@ pub fn field_fault(text: &str) -> String {
     if let Some(value) = named("Cannot parse `") {
         return say!("{value} in the address is no number", value = quoted(value));
     }
+    if let Some((before, _)) = text.split_once(": provided string was not `true` or `false`") {
+        let name = before.rsplit(": ").next().unwrap_or(before);
+        return say!("{name} must be true or false", name);
+    }
     match field(text) {
         Some(name) => say!("the value of {name} is not of the type that it must be", name),
         None => say!("a value is not of the type that it must be"),
@@ -75,6 +79,10 @@ mod tests {
             (
                 "unknown variant `opn`, expected `open` or `closed`",
                 "\"opn\" is no word that can stand here: did you mean \"open\"?",
+            ),
+            (
+                "Failed to deserialize query string: atomic: provided string was not `true` or `false`",
+                "atomic must be true or false",
             ),
             (
                 "invalid type: integer `5`, expected a string at line 1 column 9",

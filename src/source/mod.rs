@@ -67,6 +67,9 @@ pub enum SourceError {
         /// What the operating system says of it.
         error: std::io::Error,
     },
+    /// There is no thread for the source.
+    #[error("{}", say!("a thread cannot begin: there is no memory for it, or no more are allowed"))]
+    NoThread,
     /// The source's task broke; this is a bug.
     #[error("{}", say!("internal error: {message}. Please report this", message))]
     Broken {

@@ -164,7 +164,7 @@ fn addresses_that_others_reach_and_sockets_that_are_none_are_named() {
     }
     let office = Office::new("socket: rules/rules.yaml");
     let (code, _, err) = run(office.bench.path(), &["run", "--config", "fiscwatch.yaml"]);
-    assert!(code == Some(1) && err.contains("(http.socket)") && err.contains("something else"), "{err}");
+    assert!(code == Some(1) && err.contains("http.socket") && err.contains("something else"), "{err}");
     assert!(office.bench.path().join("rules/rules.yaml").exists());
 }
 

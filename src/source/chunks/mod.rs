@@ -284,7 +284,7 @@ impl Chunks {
                     (Payload::Table(batch), rows, rows)
                 }
                 Ok(None) => return Ok(None),
-                Err(error) => return Err(self.truncated(error.to_string())),
+                Err(error) => return Err(self.truncated(error)),
             },
         };
         self.found = self.found || !is_blank(&payload);

@@ -47,7 +47,7 @@ fn recipe(tool: &str, lake: &Path) -> String {
     let text = std::fs::read_to_string(docs).unwrap();
     let (_, from) = text.split_once(&format!("In {tool}")).unwrap();
     let lines = from.lines().skip(2).map_while(|line| line.strip_prefix("    "));
-    let recipe = lines.map(|line| format!("{line}\n")).collect::<String>();
+    let recipe = lines.collect::<Vec<_>>().join("\n") + "\n";
     recipe.replace("s3://treasury/lake", lake.to_str().unwrap())
 }
 
@@ -62,7 +62,8 @@ fn by_day(tool: &str, lake: &Path) -> Option<BTreeMap<String, String>> {
             let rows = recipe.trim_end().strip_suffix(".show()").expect("it shows what it sums");
             let (before, last) = rows.rsplit_once('\n').unwrap();
             format!(
-                "from pyspark.sql import SparkSession\nspark = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false').getOrCreate()\nlake = {lake:?}\n{before}\nrows = {last}.collect()\n"
+                "from pyspark.sql import SparkSession\nspark = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false').getOrCreate()\nlake = '{}'\n{before}\nrows = {last}.collect()\n",
+                lake.display()
             )
         }
     };
