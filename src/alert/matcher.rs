@@ -219,5 +219,16 @@ mod tests {
         {
             assert!(Matcher::parse(text).is_err(), "{text}");
         }
+        for (pattern, told) in [
+            ("(x", "opened and not closed"),
+            ("[a", "opened and not closed"),
+            ("x))", "was not opened"),
+            ("*x", "nothing before"),
+            ("(((a{1000}){1000}){1000})", "too much memory"),
+            ("a{2,1}", "its syntax is wrong"),
+        ] {
+            let said = Matcher::parse(&format!("a=~\"{pattern}\"")).unwrap_err();
+            assert!(said.contains(told) && !said.contains("regex"), "{pattern}: {said}");
+        }
     }
 }

@@ -2,14 +2,11 @@
 //! not by the first login, or by the first seal of the audit log.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     os::unix::{ffi::OsStrExt as _, fs::FileTypeExt as _},
     path::Path,
 };
-
-use reqwest::Certificate;
 
 use crate::{
     config::Config,
@@ -24,16 +21,19 @@ const SOCKET_MAX: usize = 107;
 /// What is wrong with them.
 #[must_use]
 pub(crate) fn misplaced(config: &Config) -> Vec<Diagnostic> {
-    let (oidc, directory) = (&config.clients.oidc, &config.clients.directory);
+    let (clients, audit) = (&config.clients, &config.audit);
+    let at = |key: &str, path: Option<&Path>, check: fn(&Path) -> Result<(), String>| {
+        let Some(path) = path else { return Ok(()) };
+        check(path).map_err(|why| say!("{key} {path}: {why}", key, path = path.display(), why))
+    };
     let checks = [
         addresses(config),
-        config.clients.socket.as_deref().map_or(Ok(()), socket),
+        at("http.socket", clients.socket.as_deref(), socket),
+        at("audit.key_file", audit.key_file.as_deref(), writable_file),
+        at("audit.head_file", audit.head_file.as_deref(), writable_file),
         daemon::look_at_key(config),
-        config.audit.key_file.as_deref().map_or(Ok(()), |path| written("audit.key_file", path)),
-        config.audit.head_file.as_deref().map_or(Ok(()), |path| written("audit.head_file", path)),
-        authority("http.oidc.ca_file", oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref())),
-        authority("http.ldap.ca_file", directory.as_ref().and_then(|of| of.spec.ca_file.as_deref())),
-        directory.as_ref().map_or(Ok(()), http::check_directory),
+        clients.oidc.as_ref().map_or(Ok(()), http::check_provider),
+        clients.directory.as_ref().map_or(Ok(()), http::check_directory),
     ];
     let wrong = checks.into_iter().filter_map(Result::err);
     wrong.map(|why| Diagnostic::of_file(&config.file, why, None)).collect()
@@ -41,51 +41,43 @@ pub(crate) fn misplaced(config: &Config) -> Vec<Diagnostic> {
 
 /// Two of our own on one port would be told as another program's.
 fn addresses(config: &Config) -> Result<(), String> {
-    let all = [
-        ("http.listen", Some(config.listen)),
-        ("http.ingest", config.clients.ingest),
-        ("http.scrape", config.clients.scrape),
-    ];
-    let mut known: BTreeMap<u16, Vec<(&str, SocketAddr)>> = BTreeMap::new();
-    for (key, address) in all.into_iter().filter_map(|(key, address)| Some((key, address?))) {
-        let meets = |other: &SocketAddr| {
-            other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified()
-        };
-        let same = known.entry(address.port()).or_default();
-        if let Some((other, _)) = same.iter().find(|(_, other)| address.port() != 0 && meets(other)) {
+    let (listen, clients) = (("http.listen", Some(config.listen)), &config.clients);
+    let (ingest, scrape) = (("http.ingest", clients.ingest), ("http.scrape", clients.scrape));
+    for ((key, one), (other_key, other)) in [(ingest, listen), (scrape, listen), (scrape, ingest)] {
+        if let (Some(one), Some(other)) = (one, other)
+            && meet(one, other)
+        {
             return Err(say!(
                 "{key} and {other} are one address, {address}: give each a port of its own",
                 key,
-                other,
-                address
+                other = other_key,
+                address = one
             ));
         }
-        same.push((key, address));
     }
     Ok(())
 }
 
+/// Port 0 is any that is free.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    one.port() == other.port() && one.port() != 0 && (a == b || a.is_unspecified() || b.is_unspecified())
+}
+
 fn socket(path: &Path) -> Result<(), String> {
-    let fail = |why: String| say!("{key} {path}: {why}", key = "http.socket", path = path.display(), why);
     if path.as_os_str().as_bytes().len() > SOCKET_MAX {
-        return Err(fail(say!("it is longer than {n} bytes, which no socket's path may be", n = SOCKET_MAX)));
+        return Err(say!("it is longer than {n} bytes, which no socket's path may be", n = SOCKET_MAX));
     }
     match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            Err(fail(say!("there is something else at this path")))
-        }
+        Ok(found) if !found.file_type().is_socket() => Err(say!("there is something else at this path")),
         Ok(_) => Ok(()),
-        Err(_) => in_a_folder(path).map_err(fail),
+        Err(_) => in_a_folder(path),
     }
 }
 
-/// A file that is written, and need not be there yet.
-fn written(key: &str, path: &Path) -> Result<(), String> {
-    let fail = |why: String| say!("{key} {path}: {why}", key, path = path.display(), why);
-    if path.is_dir() {
-        return Err(fail(say!("it is a folder")));
-    }
-    in_a_folder(path).map_err(fail)
+/// It need not be there yet.
+fn writable_file(path: &Path) -> Result<(), String> {
+    if path.is_dir() { Err(say!("it is a folder")) } else { in_a_folder(path) }
 }
 
 fn in_a_folder(path: &Path) -> Result<(), String> {
@@ -94,15 +86,5 @@ fn in_a_folder(path: &Path) -> Result<(), String> {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(say!("{folder} is no folder", folder = folder.display())),
         Err(error) => Err(say!("{folder}: {reason}", folder = folder.display(), reason = os_reason(&error))),
-    }
-}
-
-fn authority(key: &str, path: Option<&Path>) -> Result<(), String> {
-    let Some(path) = path else { return Ok(()) };
-    let fail = |why: String| say!("{key} {path}: {why}", key, path = path.display(), why);
-    let text = fs::read(path).map_err(|e| fail(os_reason(&e)))?;
-    match Certificate::from_pem_bundle(&text).unwrap_or_default().is_empty() {
-        true => Err(fail(say!("there is no certificate (PEM) in it"))),
-        false => Ok(()),
     }
 }

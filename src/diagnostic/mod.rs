@@ -65,7 +65,7 @@ impl fmt::Display for Diagnostic {
 pub fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let likeness = |candidate: &str| strsim::damerau_levenshtein(&name.to_lowercase(), candidate);
     let limit = (name.chars().count() / 3).max(2);
-    // What was written is no better than it was.
+    // A name is no hint for itself.
     let others = candidates.into_iter().filter(|candidate| *candidate != name);
     let best = others.map(|c| (likeness(c), c)).min_by_key(|(distance, _)| *distance)?;
     (best.0 <= limit).then_some(best.1)

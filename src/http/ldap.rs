@@ -79,12 +79,13 @@ async fn with_connection(
     person
 }
 
-/// What the configuration says of looking for people and groups, as far as it can be wrong without anybody who logs in.
+/// What can be wrong with the settings of a directory, as far as nobody has to be asked.
 ///
 /// # Errors
-/// The filter that is none.
+/// The filter that is none, or the file without certificates.
 pub(crate) fn check_directory(directory: &Directory) -> Result<(), String> {
     let spec = &directory.spec;
+    connector(spec).map_err(|ProviderError(why)| format!("http.ldap: {why}"))?;
     for (key, filter) in [("filter", &spec.filter), ("group_filter", &spec.group_filter)] {
         if parse_filter(filter.replace("{user}", "x").replace("{dn}", "x")).is_err() {
             return Err(say!(

@@ -110,6 +110,7 @@ pub use decide::by_message as decide_message;
 pub(crate) use ldap::check_directory;
 pub(crate) use lens::Lens;
 pub use local::Local;
+pub(crate) use oidc::check_provider;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use rule_sets::RuleSetView;

@@ -1,5 +1,5 @@
-//! Whom each budget line paid, as far as it is natural persons: who wholly gave the money back was not paid by it, and who was
-//! paid by another line, until a correction moved it here, was.
+//! The natural persons that each budget line paid. Who gave all of it back is none of them; whose payment a correction moved to
+//! another line is one of that line's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -70,7 +70,7 @@ impl PaidPersons {
                 }
             }
         })?;
-        // Of whom the money is that a correction moves, when nobody knows its payment, it may be a person's.
+        // A correction whose payment is not known may move a person's money.
         for (original, moved) in back {
             for (amount, to) in moved {
                 to.into_iter().for_each(|to| paid.add(&to, &(original.clone(), String::new()), amount));
@@ -83,7 +83,8 @@ impl PaidPersons {
     /// with several accounts would look like several.
     pub(crate) fn count<'l>(&self, lines: impl Iterator<Item = &'l str>) -> usize {
         let payees: BTreeSet<&Payee> = lines.filter_map(|line| self.0.get(line)).flatten().collect();
-        let (mut groups, mut known): (Vec<usize>, HashMap<(bool, &str), usize>) = Default::default();
+        let mut groups: Vec<usize> = Vec::new();
+        let mut known: HashMap<(bool, &str), usize> = HashMap::new();
         for (account, name) in payees {
             let own = groups.len();
             groups.push(own);
@@ -100,6 +101,7 @@ impl PaidPersons {
     }
 }
 
+/// The first of the payees that are one person with this one.
 fn root(groups: &[usize], mut at: usize) -> usize {
     while groups[at] != at {
         at = groups[at];

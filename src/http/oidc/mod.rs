@@ -34,6 +34,14 @@ use claims::IdToken;
 use page::{back, failed};
 use provider::{Provider, query};
 
+/// What can be wrong with the settings of a provider, as far as it has not to be asked.
+///
+/// # Errors
+/// If `ca_file` cannot be used.
+pub(crate) fn check_provider(oidc: &Oidc) -> Result<(), String> {
+    Provider::new(oidc).map(drop)
+}
+
 /// Where a login begins, and where the provider sends people back to.
 pub(crate) const BEGIN: &str = "/api/v1/session/oidc";
 pub(crate) const CALLBACK: &str = "/api/v1/session/oidc/callback";

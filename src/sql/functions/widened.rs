@@ -7,7 +7,7 @@ use arrow::{
     error::ArrowError,
 };
 use datafusion::{
-    common::{Result, plan_err},
+    common::{Result, ScalarValue, plan_err},
     logical_expr::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
     },
@@ -73,8 +73,7 @@ impl ScalarUDFImpl for Widened {
         Ok(match value {
             ColumnarValue::Array(array) => ColumnarValue::Array(wider(array.clone())?),
             ColumnarValue::Scalar(scalar) => {
-                let array = wider(scalar.to_array()?)?;
-                ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&wider(scalar.to_array()?)?, 0)?)
             }
         })
     }
