@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     net::SocketAddr,
     os::unix::{ffi::OsStrExt as _, fs::FileTypeExt as _},
     path::Path,
@@ -13,6 +14,7 @@ use crate::{
     daemon,
     diagnostic::{Diagnostic, os_reason},
     http, say,
+    store::StoreError,
 };
 
 /// The longest path of a socket (`sun_path`, unix(7)), without the zero at its end.
@@ -28,6 +30,7 @@ pub(crate) fn misplaced(config: &Config) -> Vec<Diagnostic> {
     };
     let checks = [
         addresses(config),
+        state_dir(&config.state_dir),
         at("http.socket", clients.socket.as_deref(), socket),
         at("audit.key_file", audit.key_file.as_deref(), writable_file),
         at("audit.head_file", audit.head_file.as_deref(), writable_file),
@@ -37,6 +40,17 @@ pub(crate) fn misplaced(config: &Config) -> Vec<Diagnostic> {
     ];
     let wrong = checks.into_iter().filter_map(Result::err);
     wrong.map(|why| Diagnostic::of_file(&config.file, why, None)).collect()
+}
+
+/// A state need not be there yet; what has its place must be a folder.
+fn state_dir(path: &Path) -> Result<(), String> {
+    let refused = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => ErrorKind::NotADirectory.into(),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => error,
+        Err(_) => return Ok(()),
+    };
+    Err(StoreError::Directory { path: path.to_owned(), error: refused }.to_string())
 }
 
 /// Two of our own on one port would be told as another program's.

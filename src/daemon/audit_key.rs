@@ -34,8 +34,8 @@ pub(crate) fn look_at_key(config: &Config) -> Result<(), String> {
     let Err(error) = known(&key_file(config), config.audit.provider.provider()) else { return Ok(()) };
     let refused = error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     match refused {
-        // Who checks a configuration may be another user than the daemon's.
-        Some(ErrorKind::PermissionDenied) => Ok(()),
+        // Who checks a configuration may be another user than the daemon's; a folder that is none is told by its own name.
+        Some(ErrorKind::PermissionDenied | ErrorKind::NotADirectory) => Ok(()),
         _ => Err(error.to_string()),
     }
 }

@@ -215,7 +215,17 @@ fn a_port_that_is_taken_and_a_state_that_is_no_directory() {
 
     write(bench.path(), "fiscwatch.yaml", "state: { dir: events.jsonl }\nhttp: { listen: '127.0.0.1:0' }\n");
     let err = fails(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
-    assert!(err.contains("state directory") && err.contains("Check that it exists"), "{err}");
+    assert!(
+        err.contains(
+            "state directory events.jsonl: a part of the path is not a folder. Check that it exists"
+        ),
+        "{err}"
+    );
+    let checked = fails(bench.path(), &["check", "--config", "fiscwatch.yaml"]);
+    assert!(
+        checked.contains("state directory events.jsonl: a part of the path is not a folder"),
+        "{checked}"
+    );
     let err = fails(bench.path(), &["budget", "show", "x", "--config", "fiscwatch.yaml"]);
     assert!(err.contains("state directory events.jsonl: a part of the path is not a folder"), "{err}");
 }
