@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the order by worth (docs/alerts.md) is: which share of the true alerts stands within the first fifth.
 
-    scripts/measure/ranking.py [--real FOLDER] [--seeds N]
+    scripts/measure/ranking.py [--real FOLDER] [--seeds N] [--first SEED]
 
 Ledgers with planted anomalies (plant.py) and simulated years are judged by the shipped rules; an alert is a rule's findings
 with one key, and is true if one of them is about what was planted. Everything unplanted counts as false. An officer judges the
@@ -28,18 +28,23 @@ def steps(name):
 
 
 GRAVITY = dict(zip(GRAVITIES, numbers("GRAVITY")))
-AMOUNTS, REPEATED, AGREEING, OWN = steps("AMOUNTS"), steps("REPEATED"), numbers("AGREEING")[0], numbers("OWN")[0]
-BEFORE = dict(zip(("record", "remind"), numbers("BEFORE")))
-BEFORE_OTHERS = numbers("BEFORE_OTHERS")[0]
+AMOUNTS, REPEATED = steps("AMOUNTS"), steps("REPEATED")
+PLAIN, AGREEING, BEFORE, RULE, OWN, FRACTION = (numbers(name)[0] for name in ("PLAIN", "AGREEING", "BEFORE", "RULE", "OWN", "FRACTION"))
+LESSER = dict(zip(("record", "remind"), numbers("LESSER")))
 
 
 def weight(table, value):
-    return next((weight for least, weight in table if value >= least), 1)
+    return next((weight for least, weight in table if value >= least), PLAIN)
 
 
-def precision(handling, rule, unit):
-    permille = (rule[0] + 1) * 1000 // (sum(rule) + BEFORE.get(handling, BEFORE_OTHERS))
-    return (unit[0] * 1000 + OWN * permille) // (sum(unit) + OWN)
+def precision(handling, everything, rule, unit):
+    right, wrong = everything[0] + BEFORE, (everything[1] + BEFORE) * LESSER.get(handling, 1)
+    permille = filled_up(rule, RULE, right * 1000 // (right + wrong))
+    return filled_up(unit, OWN, permille)
+
+
+def filled_up(said, more, permille):
+    return (said[0] * 1000 + more * permille) // (sum(said) + more)
 
 
 class Alert:
@@ -57,9 +62,9 @@ class Alert:
         self.true = any(finding["right"] for finding in findings)
 
     def worth(self, said):
-        right = max(precision(handling, said[rule], said[rule, self.unit]) for rule, handling in self.rules)
+        right = max(precision(handling, said[()], said[rule], said[rule, self.unit]) for rule, handling in self.rules)
         return (GRAVITY[self.severity] * weight(AMOUNTS, self.cents) * weight(REPEATED, self.findings)
-                * (AGREEING if len(self.rules) > 1 else 1) * (right * right // 1000))
+                * (AGREEING if len(self.rules) > 1 else PLAIN) * right**3 // FRACTION)
 
 
 def alerts(findings):
@@ -84,7 +89,7 @@ def measure(name, findings):
     judged, rest = everything[:half], everything[half:]
     said, nobody = collections.defaultdict(lambda: (0, 0)), collections.defaultdict(lambda: (0, 0))
     for alert in judged:
-        for of in (alert.rule, (alert.rule, alert.unit)):
+        for of in ((), alert.rule, (alert.rule, alert.unit)):
             said[of] = (said[of][0] + alert.true, said[of][1] + (not alert.true))
     orders = {
         "worth": lambda alert: -alert.worth(said),
@@ -92,8 +97,12 @@ def measure(name, findings):
         "severity": lambda alert: GRAVITIES.index(alert.severity),
         "newest": lambda alert: [-ord(sign) for sign in alert.at],
     }
-    row = [f"{share(sorted(rest, key=order)):.0f}" for order in orders.values()]
-    return [name, len(rest), sum(alert.true for alert in rest), *row], list(orders)
+    shares = [share(sorted(rest, key=order)) for order in orders.values()]
+    return [name, len(rest), sum(alert.true for alert in rest), *shares], list(orders)
+
+
+def mean(name, rows):
+    return [name, *(round(sum(column) / len(rows)) for column in zip(*(row[1:] for row in rows)))]
 
 
 def labelled(labels, findings):
@@ -157,16 +166,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="the first seed of what is planted into real ledgers")
     arguments = parser.parse_args()
     rows, orders = [], []
     for ledger in sorted(pathlib.Path(arguments.real).glob("*.csv")) if arguments.real else []:
-        for seed in range(1, arguments.seeds + 1):
+        planted = []
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
             row, orders = measure(f"{ledger.stem}, planted with seed {seed}", real(ledger.resolve(), seed))
-            rows.append(row)
+            planted.append(row)
+        rows += [*planted, mean(f"{ledger.stem}, mean of {len(planted)}", planted)]
     for payments, units, seed in pack.YEARS[: arguments.seeds]:
         row, orders = measure(f"simulated, {payments:,} payments, seed {seed}", simulated(payments, units, seed))
         rows.append(row)
-    print(pack.table(["ledger", "alerts", "true", *(f"{order}, %" for order in orders)], rows))
+    print(pack.table(["ledger", "alerts", "true", *(f"{order}, %" for order in orders)], [[f"{cell:.0f}" if isinstance(cell, float) else cell for cell in row] for row in rows]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! 预期价值: what an alert promises, so that the inbox can begin with what is most worth an officer's time. It is a product of
 //! whole numbers that anybody can check: how grave it is, how much money it is about, how often it was found, how many
-//! other rules found the same, and, twice, how often officers found such alerts to be as suspected: four numbers of the rule's
-//! opinion otherwise outweigh what officers said.
+//! other rules found the same, and, three times, how often officers found such alerts to be as suspected: what the rule says of
+//! itself otherwise outweighs what officers said.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,22 @@ use crate::{
 
 /// Weights of severities, worst first.
 const GRAVITY: [i64; 4] = [4, 3, 2, 1];
-/// Weights of amounts from so many cents on, the largest first; below, and where none is known, it is 1.
-const AMOUNTS: [(i64, i64); 2] = [(1_000_000_000, 3), (10_000_000, 2)];
+/// What weighs nothing, so that what follows is told in tenths: on ledgers with known anomalies these say less than verdicts do.
+const PLAIN: i64 = 10;
+/// Weights of amounts from so many cents on, the largest first.
+const AMOUNTS: [(i64, i64); 2] = [(1_000_000_000, 12), (10_000_000, 11)];
 /// Weights of so many findings and more, the most first.
-const REPEATED: [(i64, i64); 3] = [(10, 6), (2, 5), (0, 4)];
-/// What an alert weighs that another rule agrees with, beside one that stands alone.
-const AGREEING: i64 = 2;
-/// As if there had been so many verdicts before the first, one of them that it was as suspected: fewer of what asks
-/// nothing of anybody are.
-const BEFORE: [(Handling, u64); 2] = [(Handling::Record, 8), (Handling::Remind, 4)];
-const BEFORE_OTHERS: u64 = 2;
+const REPEATED: [(i64, i64); 2] = [(10, 12), (2, 11)];
+/// What an alert weighs that another rule agrees with.
+const AGREEING: i64 = 11;
+/// As if there had been so many verdicts of each kind before the first.
+const BEFORE: u64 = 4;
+/// So many times as often as others are dismissed what asks nothing of anybody.
+const LESSER: [(Handling, u64); 2] = [(Handling::Record, 7), (Handling::Remind, 3)];
+/// What worth is told in, of the product.
+const FRACTION: i64 = 1_000_000;
+/// What all verdicts say counts as much as a rule's own when there are so many of its own.
+const RULE: u128 = 2;
 /// What a unit's alerts of a rule say by themselves counts as much as the rule's when there are so many verdicts on them.
 const OWN: u128 = 4;
 /// Units of rules whose own verdicts count in lists, those with the most verdicts.
@@ -32,11 +38,11 @@ const UNITS_MAX: usize = 1000;
 pub struct Worth {
     /// 4 to 1 by severity.
     pub severity: i64,
-    /// 1 to 3 by amount.
+    /// 10 to 12 by amount.
     pub amount: i64,
-    /// 4 to 6 by findings.
+    /// 10 to 12 by findings.
     pub repeated: i64,
-    /// 2 if another rule found something about the same event, else 1.
+    /// 11 if another rule found something about the same event, else 10.
     pub agreeing: i64,
     /// How often the most right of these rules is right, in the alert's unit above all, in thousandths.
     pub precision: i64,
@@ -48,52 +54,75 @@ pub type Said = (u64, u64);
 /// What officers said of the alerts of each rule and unit.
 #[derive(Debug, Clone, Default)]
 pub struct VerdictHistory {
+    all: Said,
     rules: BTreeMap<String, (Said, BTreeMap<String, Said>)>,
 }
 
 impl VerdictHistory {
     /// Adds what was said of the alerts of a rule and unit, if they have one.
     pub fn add(&mut self, rule: String, unit: Option<String>, said: Said) {
-        let (all, units) = self.rules.entry(rule).or_default();
+        let (of_rule, units) = self.rules.entry(rule).or_default();
         let sum = |to: &mut Said| *to = (to.0 + said.0, to.1 + said.1);
-        sum(all);
+        sum(&mut self.all);
+        sum(of_rule);
         if let Some(unit) = unit {
             sum(units.entry(unit).or_default());
         }
     }
 
-    /// What was said of a rule's alerts, and of those of one unit.
+    /// What was said of all alerts, of a rule's, and of those of one unit.
     #[must_use]
-    pub fn of(&self, rule: &str, unit: Option<&str>) -> (Said, Said) {
-        let Some((all, units)) = self.rules.get(rule) else { return Default::default() };
-        (*all, unit.and_then(|unit| units.get(unit)).copied().unwrap_or_default())
+    pub fn of(&self, rule: &str, unit: Option<&str>) -> Verdicts {
+        let Some((of_rule, units)) = self.rules.get(rule) else {
+            return Verdicts { all: self.all, ..Default::default() };
+        };
+        let unit = unit.and_then(|unit| units.get(unit)).copied().unwrap_or_default();
+        Verdicts { all: self.all, rule: *of_rule, unit }
     }
 }
 
-/// How often a rule is right, in thousandths: as if a few more verdicts had been given, by its handling, so that one verdict
-/// decides nothing.
-#[must_use]
-pub fn precision(handling: Handling, (confirmed, dismissed): Said) -> i64 {
-    let before = BEFORE.iter().find(|(known, _)| *known == handling).map_or(BEFORE_OTHERS, |(_, n)| *n);
-    let all = u128::from(confirmed) + u128::from(dismissed) + u128::from(before);
-    i64::try_from((u128::from(confirmed) + 1) * 1000 / all).unwrap_or(1000)
+/// What officers said that bears on an alert.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// Of all alerts.
+    pub all: Said,
+    /// Of those of its rule.
+    pub rule: Said,
+    /// Of those of its rule in its unit.
+    pub unit: Said,
 }
 
-/// The same in a unit: as if its alerts had four more verdicts, as the rule's are.
-#[must_use]
-pub fn precision_in(handling: Handling, (rule, (confirmed, dismissed)): (Said, Said)) -> i64 {
-    let rule = u128::from(precision(handling, rule).unsigned_abs());
-    let all = u128::from(confirmed) + u128::from(dismissed) + OWN;
-    i64::try_from((u128::from(confirmed) * 1000 + OWN * rule) / all).unwrap_or(1000)
+impl Verdicts {
+    /// How often such an alert is right, in thousandths. What is known of few is filled up with what is known of more: of the
+    /// unit's alerts with the rule's, of the rule's with all (empirical Bayes), so that one verdict decides nothing.
+    #[must_use]
+    pub fn precision(&self, handling: Handling) -> i64 {
+        let rule = filled_up(self.rule, RULE, usual(handling, self.all));
+        i64::try_from(filled_up(self.unit, OWN, rule)).unwrap_or(1000)
+    }
 }
 
-/// What a precision counts for: its square, in thousandths.
-const fn squared(precision: i64) -> i64 {
-    precision * precision / 1000
+/// How often alerts with this handling are right, by all verdicts.
+fn usual(handling: Handling, (confirmed, dismissed): Said) -> u128 {
+    let times = LESSER.iter().find(|(known, _)| *known == handling).map_or(1, |(_, times)| *times);
+    let right = u128::from(confirmed) + u128::from(BEFORE);
+    let wrong = (u128::from(dismissed) + u128::from(BEFORE)) * u128::from(times);
+    right * 1000 / (right + wrong)
+}
+
+/// As if there had been `more` verdicts that are right so often.
+fn filled_up((confirmed, dismissed): Said, more: u128, permille: u128) -> u128 {
+    let all = u128::from(confirmed) + u128::from(dismissed) + more;
+    (u128::from(confirmed) * 1000 + more * permille) / all
+}
+
+/// What a precision counts for.
+const fn cubed(precision: i64) -> i64 {
+    precision.pow(3)
 }
 
 fn weight(steps: &[(i64, i64)], value: i64) -> i64 {
-    steps.iter().find(|(from, _)| value >= *from).map_or(1, |(_, weight)| *weight)
+    steps.iter().find(|(from, _)| value >= *from).map_or(PLAIN, |(_, weight)| *weight)
 }
 
 impl Worth {
@@ -110,15 +139,15 @@ impl Worth {
             severity: GRAVITY[severity.rank()],
             amount: weight(&AMOUNTS, amount.unwrap_or_default().saturating_i64()),
             repeated: weight(&REPEATED, i64::try_from(findings).unwrap_or(i64::MAX)),
-            agreeing: if others.is_empty() { 1 } else { AGREEING },
+            agreeing: if others.is_empty() { PLAIN } else { AGREEING },
             precision: others.iter().copied().fold(own, i64::max),
         }
     }
 
-    /// The product of all parts, by which alerts are sorted.
+    /// The product of all parts over a million, by which alerts are sorted.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.severity * self.amount * self.repeated * self.agreeing * squared(self.precision)
+        self.severity * self.amount * self.repeated * self.agreeing * cubed(self.precision) / FRACTION
     }
 
     /// The same in SQL, over a row `a` with the columns `severity`, `amount`, `findings`, `rule_id`, `handling` and `unit_code`;
@@ -127,13 +156,13 @@ impl Worth {
     pub fn sql(verdicts: &VerdictHistory, others: impl Fn(&str) -> String) -> String {
         let steps = |column: &str, steps: &[(i64, i64)]| {
             let when = steps.iter().map(|(from, weight)| format!(" WHEN {column} >= {from} THEN {weight}"));
-            format!("(CASE{} ELSE 1 END)", when.collect::<String>())
+            format!("(CASE{} ELSE {PLAIN} END)", when.collect::<String>())
         };
         let [critical, high, medium, low] = GRAVITY;
         let (own, of_others) = (verdicts.sql("a"), others(&format!("max({})", verdicts.sql("o"))));
         format!(
             "((CASE a.severity WHEN 'critical' THEN {critical} WHEN 'high' THEN {high} WHEN 'medium' THEN {medium} ELSE {low} END)
-              * {} * {} * coalesce({AGREEING} * max({own}, ({of_others})), {own}))",
+              * {} * {} * coalesce({AGREEING} * max({own}, ({of_others})), {PLAIN} * {own}) / {FRACTION})",
             steps("a.amount", &AMOUNTS),
             steps("a.findings", &REPEATED),
         )
@@ -143,7 +172,7 @@ impl Worth {
 impl VerdictHistory {
     /// What the precision counts for in SQL, of a rule whose `rule_id` and `handling` stand in the row `of`, in the unit of the row `a`.
     fn sql(&self, of: &str) -> String {
-        let when = BEFORE.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
+        let when = LESSER.map(|(word, _)| format!(" WHEN '{word}' THEN {}", self.sql_of(of, word)));
         // All others weigh the same.
         format!("(CASE {of}.handling{} ELSE {} END)", when.concat(), self.sql_of(of, Handling::Warn))
     }
@@ -157,19 +186,20 @@ impl VerdictHistory {
         judged.sort_by_key(|(verdicts, rule, unit)| (std::cmp::Reverse(*verdicts), *rule, *unit));
         judged.truncate(UNITS_MAX);
         let mut rules = String::new();
-        for (rule, (all, units)) in &self.rules {
-            let own = judged.iter().filter(|(_, of, _)| of == rule).map(|(_, _, unit)| {
+        for (rule, (of_rule, units)) in &self.rules {
+            let of = |unit| Verdicts { all: self.all, rule: *of_rule, unit }.precision(handling);
+            let own = judged.iter().filter(|(_, judged, _)| judged == rule).map(|(_, _, unit)| {
                 let said = units.get(*unit).copied().unwrap_or_default();
-                format!(" WHEN {} THEN {}", quoted(unit), squared(precision_in(handling, (*all, said))))
+                format!(" WHEN {} THEN {}", quoted(unit), cubed(of(said)))
             });
-            let (own, all) = (own.collect::<String>(), squared(precision_in(handling, (*all, (0, 0)))));
+            let (own, all) = (own.collect::<String>(), cubed(of((0, 0))));
             let permille = match own.is_empty() {
                 true => all.to_string(),
                 false => format!("(CASE a.unit_code{own} ELSE {all} END)"),
             };
             rules.push_str(&format!(" WHEN {} THEN {permille}", quoted(rule)));
         }
-        let unknown = squared(precision_in(handling, Default::default()));
+        let unknown = cubed(Verdicts { all: self.all, ..Default::default() }.precision(handling));
         match rules.is_empty() {
             true => unknown.to_string(),
             false => format!("(CASE {of}.rule_id{rules} ELSE {unknown} END)"),
@@ -183,35 +213,42 @@ mod tests {
 
     #[test]
     fn worth_is_a_product_that_anybody_can_check() {
-        let worth = Worth::of(
-            Severity::Critical,
-            Some(Cents::new(123_456_700)),
-            3,
-            (precision(Handling::Explain, (8, 0)), &[400]),
-        );
-        assert_eq!(worth, Worth { severity: 4, amount: 2, repeated: 5, agreeing: 2, precision: 900 });
-        assert_eq!(worth.total(), 64_800);
-        assert_eq!(Worth::of(Severity::Low, None, 1, (125, &[])).total(), 60);
-        let of = |said| precision(Handling::Warn, said);
-        assert_eq!((of((0, 0)), of((1, 0)), of((0, 12))), (500, 666, 71));
-        assert_eq!((precision(Handling::Remind, (0, 0)), precision(Handling::Record, (0, 0))), (250, 125));
-        assert!((999..=1000).contains(&of((u64::MAX, 0))));
+        let worth = Worth::of(Severity::Critical, Some(Cents::new(123_456_700)), 3, (900, &[400]));
+        assert_eq!(worth, Worth { severity: 4, amount: 11, repeated: 11, agreeing: 11, precision: 900 });
+        assert_eq!(worth.total(), 3_881_196);
+        assert_eq!(Worth::of(Severity::Low, None, 1, (125, &[])).total(), 1953);
     }
 
     #[test]
-    fn what_is_said_of_a_unit_counts_the_more_the_more_it_is() {
-        let rule = (50, 48);
-        let of = |unit| precision_in(Handling::Warn, (rule, unit));
-        assert_eq!(of((0, 0)), precision(Handling::Warn, rule));
-        assert_eq!((of((0, 1)), of((0, 4)), of((0, 36)), of((4, 0))), (408, 255, 51, 755));
+    fn what_is_said_of_a_few_alerts_is_filled_up_with_what_is_said_of_more() {
+        let of = |all, rule, unit| Verdicts { all, rule, unit }.precision(Handling::Warn);
+        let none = (0, 0);
+        assert_eq!(
+            (of(none, none, none), of((1, 0), (1, 0), none), of((0, 12), (0, 12), none)),
+            (500, 703, 28)
+        );
+        let silent = |all, handling| Verdicts { all, ..Default::default() }.precision(handling);
+        assert_eq!((silent(none, Handling::Remind), silent(none, Handling::Record)), (250, 125));
+        // A rule that nobody judged is as right as others of its handling are in this treasury.
+        assert_eq!((silent((16, 76), Handling::Warn), silent((16, 76), Handling::Remind)), (200, 76));
+        let (all, rule) = ((50, 48), (50, 48));
+        assert_eq!(of(all, rule, none), 510);
+        assert_eq!(
+            (of(all, rule, (0, 1)), of(all, rule, (0, 4)), of(all, rule, (0, 36)), of(all, rule, (4, 0))),
+            (408, 255, 51, 755)
+        );
+        assert!((999..=1000).contains(&of((u64::MAX, 0), (u64::MAX, 0), none)));
+    }
+
+    #[test]
+    fn verdicts_are_of_all_of_a_rule_and_of_a_unit() {
         let mut verdicts = VerdictHistory::default();
         verdicts.add(String::from("a"), Some(String::from("u1")), (3, 1));
         verdicts.add(String::from("a"), None, (1, 0));
-        assert_eq!(verdicts.of("a", Some("u1")), ((4, 1), (3, 1)));
-        assert_eq!(
-            (verdicts.of("a", Some("u2")), verdicts.of("b", None)),
-            (((4, 1), (0, 0)), ((0, 0), (0, 0)))
-        );
+        let (all, none) = ((4, 1), (0, 0));
+        assert_eq!(verdicts.of("a", Some("u1")), Verdicts { all, rule: all, unit: (3, 1) });
+        assert_eq!(verdicts.of("a", Some("u2")), Verdicts { all, rule: all, unit: none });
+        assert_eq!(verdicts.of("b", None), Verdicts { all, rule: none, unit: none });
     }
 
     /// In lists it is computed by SQL.
@@ -221,7 +258,7 @@ mod tests {
         verdicts.add(String::from("it's"), Some(String::from("u'1")), (0, 9));
         verdicts.add(String::from("it's"), Some(String::from("u2")), (9, 1));
         let sql = Worth::sql(&verdicts, |told| format!("SELECT {told} FROM others o"));
-        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u2' THEN 605 WHEN 'u''1' THEN 21 ELSE 226 END) ELSE 250 END)";
+        let told = "ELSE (CASE a.rule_id WHEN 'it''s' THEN (CASE a.unit_code WHEN 'u2' THEN 470910952 WHEN 'u''1' THEN 3048625 ELSE 106496424 END) ELSE 111284641 END)";
         assert!(sql.contains(told), "{sql}");
         assert!(sql.contains("SELECT max((CASE o.handling WHEN 'record' THEN (CASE o.rule_id WHEN"), "{sql}");
     }

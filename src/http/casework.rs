@@ -181,25 +181,25 @@ pub(crate) async fn hand_over(
     .await
 }
 
-/// Why an alert stands where it does by `worth`: the product of the first four and of `precision` squared over 1,000.
+/// Why an alert stands where it does by `worth`: the product of the first four and of `precision` to the third, over a million.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worth)]
 pub(crate) struct WorthView {
-    /// The product.
+    /// The product over a million, without its fraction.
     worth: i64,
     /// 4 for critical, 3 for high, 2 for medium, 1 for low.
     severity: i64,
-    /// 1, from 100,000 yuan on 2, from 10,000,000 on 3.
+    /// 10, from 100,000 yuan on 11, from 10,000,000 on 12.
     amount: i64,
-    /// 4 for one finding, 5 for several, 6 from ten on.
+    /// 10 for one finding, 11 for several, 12 from ten on.
     repeated: i64,
-    /// 2 if another live rule found something about the event of its latest finding, else 1.
+    /// 11 if another live rule found something about the event of its latest finding, else 10.
     agreeing: i64,
     /// These other rules.
     other_rules: Vec<String>,
-    /// How often the rule is right, or the most right of the others, in thousandths: of all its alerts r = (confirmed + 1) /
-    /// (confirmed + dismissed + 2), of a rule that reminds with 4 and of one that records with 8 instead of 2; in the alert's
-    /// unit (confirmed + 4 r) / (confirmed + dismissed + 4).
+    /// How often the rule is right, or the most right of the others, in thousandths. Of all alerts a = 1000 (confirmed + 4) /
+    /// ((confirmed + 4) + k (dismissed + 4)), k = 3 for a rule that reminds, 7 for one that records, else 1; of the rule's
+    /// r = (1000 confirmed + 2 a) / (confirmed + dismissed + 2); in the alert's unit (1000 confirmed + 4 r) / (confirmed + dismissed + 4).
     precision: i64,
     /// The rule's alerts that officers confirmed.
     confirmed: u64,

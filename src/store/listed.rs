@@ -11,7 +11,7 @@ use super::{
 use crate::{
     alert::{
         Alert,
-        worth::{VerdictHistory, Worth, precision_in},
+        worth::{VerdictHistory, Worth},
     },
     finding::Handling,
 };
@@ -217,7 +217,7 @@ pub(super) fn worth(
         })?;
     let others: Vec<(String, Handling)> = others.collect::<Result<_, _>>()?;
     let precision = |rule: &str, handling: Handling| {
-        precision_in(handling, verdicts.of(rule, alert.labels.first("unit_code")))
+        verdicts.of(rule, alert.labels.first("unit_code")).precision(handling)
     };
     let of_others: Vec<i64> = others.iter().map(|(rule, handling)| precision(rule, *handling)).collect();
     let own = precision(&alert.rule_id, alert.handling);

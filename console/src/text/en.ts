@@ -344,11 +344,11 @@ export const en: Texts = {
     letterStage: { draft: "Draft, not sent", sent: "Sent", answered: "Answered", withdrawn: "Withdrawn unsent" },
     letterSend: "Send the letter",
     worth: "Expected worth",
-    worthFormula: "severity × amount × repetition × agreement × precision² ÷ 1000 (precision in thousandths)",
+    worthFormula: "severity × amount × repetition × agreement × precision³ ÷ 1000000 (precision in thousandths)",
     worthSeverity: "Severity (critical 4, high 3, medium 2, low 1)",
-    worthAmount: "Amount (2 from 100,000 yuan on, 3 from 10 million)",
-    worthRepeated: "Repetition (once 4, several times 5, ten times and more 6)",
-    worthAgreeing: "Agreement (2 if another rule found the same)",
+    worthAmount: "Amount (10; 11 from 100,000 yuan on, 12 from 10 million)",
+    worthRepeated: "Repetition (once 10, several times 11, ten times and more 12)",
+    worthAgreeing: "Agreement (11 if another rule found the same, else 10)",
     worthPrecision: "Precision in this unit, of the most right of these rules",
     worthVerdicts: (permille, rule, unit) =>
       `${permille} (the rule: ${rule[0]} confirmed, ${rule[1]} dismissed${

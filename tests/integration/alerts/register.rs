@@ -126,8 +126,9 @@ fn alerts_are_sorted_by_a_product_that_is_shown() {
         let id = alert["alert_id"].as_str().unwrap();
         let shown = get(&daemon, &format!("/api/v1/alerts/{id}/worth")).body;
         let of = |name: &str| shown[name].as_i64().unwrap();
-        let precision = of("precision") * of("precision") / 1000;
-        assert_eq!(of("worth"), of("severity") * of("amount") * of("repeated") * of("agreeing") * precision);
+        let product =
+            of("severity") * of("amount") * of("repeated") * of("agreeing") * of("precision").pow(3);
+        assert_eq!(of("worth"), product / 1_000_000);
         of("worth")
     };
     let worths: Vec<_> = listed["alerts"].as_array().unwrap().iter().map(worth).collect();
