@@ -4,7 +4,8 @@
 # year if that was as large and nothing was refunded of it yet. The data does not tell what a credit note is for: the others name none,
 # and where the year has not paid as much, it is for the year before.
 # Made up, because the data lacks it:
-#   unit           one, the authority
+#   unit           by `units`: one, the authority (also if nothing is said); category, 25, each with categories of its own;
+#                  payee, 25, each with payees of its own and a budget line for each of its categories
 #   budget line    one for each category (without regard to case) and fiscal year from April; approved on 1 April for
 #                  what the category cost the year before (a new one: in the year); supplemented on the day by what a payment is short of, and a quarter more
 #   class          the economic class whose name fits the category best, below; 30299 (other) if none does
@@ -44,12 +45,17 @@ function pence(text,   sign, parts, n) {
     return sign * (parts[1] * 100 + (n > 1 ? substr(parts[2] "00", 1, 2) : 0))
 }
 function pounds(p) { return sprintf("%d.%02d", int(p / 100), p % 100) }
+function unit_of(text,   i, sum) {
+    for (i = 1; i <= length(text); i++) sum = (sum * 31 + code[substr(text, i, 1)]) % 100003
+    return sprintf("%02d", sum % 25)
+}
 function budget(action, amount) {
     n_budget++
-    print "B" n_budget ",budget," day "," action "," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",,,,,,," pounds(amount) ",,,,"
+    print "B" n_budget ",budget," day "," action "," line "," year ",000000001," unit ",2010301," class ",,,,,,," pounds(amount) ",,,,"
 }
 BEGIN {
     FS = ","
+    for (i = 1; i < 128; i++) code[sprintf("%c", i)] = i
     print "event_id,type,occurred_at,action,budget_line_id,fiscal_year,region_code,unit_code,unit_name,function_code,economic_code,payment_mode,settlement,payee_name,payee_account,payee_type,currency,amount,purpose,invoice_no,original_event_id,reason"
 }
 FNR == 1 { pass++; next }
@@ -59,8 +65,11 @@ FNR == 1 { pass++; next }
     gsub(/["\r]/, "", category); gsub(/,/, " ", category)
     day = $1; payee = $2; amount = pence($3)
     year = substr(day, 1, 4) - (substr(day, 6, 5) < "04-01")
-    line = toupper(category); gsub(/[^A-Z0-9]+/, "-", line); line = substr(line, 1, 50) "-" year
-    base = substr(line, 1, length(line) - 5)
+    base = toupper(category); gsub(/[^A-Z0-9]+/, "-", base); base = substr(base, 1, 50)
+    number = units == "category" ? unit_of(base) : units == "payee" ? unit_of(payee) : ""
+    unit = "GLA" number ",Greater London Authority" (number == "" ? "" : " " number)
+    if (units == "payee") base = base "-" number
+    line = base "-" year
 }
 pass == 1 { spent[base, year] += amount; next }
 {
@@ -81,7 +90,7 @@ amount > 0 {
     id = "P" ++n_payment
     last[payee, line] = id; left[payee, line] = amount
     invoice = bills == "none" ? "" : bills == "day" ? payee "-" day : bills == "dummy" && FNR % 4 == 0 ? "0000" : "row-" FNR
-    print id ",payment," day ",," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category "," invoice ",,"
+    print id ",payment," day ",," line "," year ",000000001," unit ",2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category "," invoice ",,"
 }
 amount < 0 {
     origin = left[payee, line] >= -amount ? last[payee, line] : ""

@@ -12,7 +12,9 @@ import plant
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = ROOT / "rules" / "README.md"
-READINGS = {"row": "each row a bill", "day": "a bill a payee and day", "none": "no bill numbers", "dummy": "one bill number in four is \"0000\""}
+READINGS = {"row": "each row a bill", "day": "a bill a payee and day", "none": "no bill numbers", "dummy": "one bill number in four is \"0000\"",
+            "category": "25 units, each with categories of its own", "payee": "25 units, each with payees of its own"}
+UNITS = ("category", "payee")
 YEARS = [(60000, 200, 301), (100000, 300, 302), (60000, 20, 303), (40000, 100, 304), (20000, 50, 305)]
 TRAFFIC = {"ledger": "like a published ledger", "plain": "plain"}
 DIGEST = ("record", "remind")
@@ -73,9 +75,9 @@ def backtest(binary, config, events, out):
 def real(binary, rules, ledger, folder):
     """The ledger in each reading, and with anomalies planted into the first."""
     config = configured(folder, rules)
-    for bills in READINGS:
-        awk = ["awk", "-v", f"bills={bills}", "-f", "scripts/measure/gla.awk", ledger, ledger]
-        (folder / f"{bills}.csv").write_text(run(*awk), encoding="utf-8")
+    for reading in READINGS:
+        awk = ["awk", "-v", f"{'units' if reading in UNITS else 'bills'}={reading}", "-f", "scripts/measure/gla.awk", ledger, ledger]
+        (folder / f"{reading}.csv").write_text(run(*awk), encoding="utf-8")
     cases = plant.plant(folder / "row.csv", folder / "planted.csv", seed=1)
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         judge = lambda name: backtest(binary, config, folder / f"{name}.csv", folder / f"{name}.jsonl")
@@ -145,11 +147,11 @@ def report(arguments):
             read, cases, scores = real(binary, arguments.rules, ledger.resolve(), pathlib.Path(folder))
         payments = next(iter(read.values())).payments
         text += f"**{ledger.name}**, {payments:,} real payments; findings, and those that page, for 1,000 payments:\n\n"
-        rows = [[READINGS[bills], f"{f.rate(f.all):.2f}", f"{f.rate(f.paging()):.2f}"] for bills, f in read.items()]
+        rows = [[READINGS[reading], f"{f.rate(f.all):.2f}", f"{f.rate(f.paging()):.2f}"] for reading, f in read.items()]
         text += table(["read as", "findings", "paging"], rows)
         handlings = {f["rule_id"]: f["handling"] for found in read.values() for f in found.all}
         rules = sorted(handlings, key=lambda rule: (handlings[rule] in DIGEST, rule))
-        counted = {bills: found.by_rule() for bills, found in read.items()}
+        counted = {reading: found.by_rule() for reading, found in read.items()}
         rows = [[f"`{rule}`", handlings[rule], *(f"{1000 * counted[b][rule] / payments:.2f}" for b in read)] for rule in rules]
         text += table(["rule", "", *read], rows)
         text += f"**Planted into it** ({len(cases)} cases of kinds that auditors know, by `scripts/measure/plant.py`, which knows no rule):\n\n"

@@ -14,7 +14,7 @@ impl Simulation<'_> {
         Some(match deed {
             Deed::UseEarly(share) => {
                 let half = (share - 30) / 2;
-                self.parts_of_line("30227", 90_000, &[30, half, share - 30 - half], at)
+                self.parts_of_line("30227", 120_000, &[30, half, share - 30 - half], at)
             }
             Deed::RunAhead => self.parts_of_line("31003", 400_000, &[16, 18, 15, 17], at),
             Deed::CashOften => self.cash(None, (800.0, 2_500.0), &[0, 1, 2], at),

@@ -36,7 +36,7 @@ impl Simulation<'_> {
             }
             Deed::OtherClasses => {
                 let total = self.budget(unit, |_| true);
-                self.large("30299", unit, (total * 7 / 10).max(350_000 * YUAN), &[2, 14, 26, 38, 50, 62], at)
+                self.large("30299", unit, (total * 12 / 10).max(800_000 * YUAN), &[2, 14, 26, 38, 50, 62], at)
             }
             Deed::CapReached => self.receptions(unit, &[41, 43, 39], at),
             Deed::CapPace => self.receptions(unit, &[15, 14], at),
