@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{row::RawCell, words::kind};
 use crate::{
-    event::{FieldKind, schema::FIELDS},
+    event::{Column, Currency, FieldKind, schema::FIELDS},
     say,
     stream::RejectReason,
     text::quoted,
@@ -169,14 +169,18 @@ pub(crate) fn absent_or_wrong(column: usize, cell: &RawCell<'_>) -> Fault {
     }
 }
 
-pub(crate) fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
+/// The code of the currency that is meant, which has to be that of the books.
+pub(crate) fn in_currency<'c>(text: &str, books: &'c Currency) -> Result<&'c str, Fault> {
+    if books.is_meant_by(text) {
+        return Ok(books.code());
+    }
     let text = say!(
         "{name} {text} is not {currency}, in which the books are kept, and nothing is converted. Convert the amount where it is exported, or leave the record out",
-        name = FIELDS[column].name,
+        name = FIELDS[Column::Currency.index()].name,
         text = format!("{:?}", shorten(text)),
-        currency
+        currency = books.code()
     );
-    (RejectReason::Currency, text)
+    Err((RejectReason::Currency, text))
 }
 
 /// The start of a value, for messages.

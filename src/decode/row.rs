@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{
     Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
     columns::ColumnBuilders,
-    fault::{Fault, Faults, absent_or_wrong, missing, other_currency, shorten, unknown_value, wrong_type},
+    fault::{Fault, Faults, absent_or_wrong, in_currency, missing, shorten, unknown_value, wrong_type},
     instant::Instants,
     reading::Left,
     text::{self, Shape},
@@ -245,7 +245,9 @@ impl<'c> RowBuilder<'c> {
                     Left::Nothing => faults.emptied(column),
                     Left::Text(_) => faults.missing(column),
                 },
-                _ if field.on & bit == 0 => {}
+                _ if field.on & bit == 0 => {
+                    self.stated(column, bit, cell).unwrap_or_else(|fault| faults.add(column, fault));
+                }
                 RawCell::Absent if column == Column::Currency.index() => {
                     content = content.wrapping_add(self.text(column, row, currency));
                 }
@@ -373,14 +375,7 @@ impl<'c> RowBuilder<'c> {
             check_event_id(text)?;
         }
         text::check(FIELDS[column].name, kind, text, shape)?;
-        if column != Column::Currency.index() {
-            return Ok(text);
-        }
-        let currency = &self.decoder.currency;
-        match currency.is_meant_by(text) {
-            true => Ok(currency.code()),
-            false => Err(other_currency(column, text, currency.code())),
-        }
+        if column == Column::Currency.index() { in_currency(text, &self.decoder.currency) } else { Ok(text) }
     }
 }
 

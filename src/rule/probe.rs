@@ -37,12 +37,16 @@ pub(crate) enum Of {
     When,
     /// An exception, by its name.
     Exception(String),
+    /// Every event that `where` is judged of and does not hold for: a condition that fails holds as little as its contrary.
+    LeftOut,
+    /// The same of `when`.
+    Refuted,
 }
 
 impl Of {
-    /// Whether the part only shows what others read.
+    /// Whether the part is for us alone.
     pub(crate) fn is_shown(&self) -> bool {
-        matches!(self, Self::Whole | Self::Asked | Self::Passed | Self::Counted | Self::Since)
+        !matches!(self, Self::Where | Self::When | Self::Exception(_))
     }
 }
 
@@ -113,6 +117,12 @@ impl Probes {
             let marks = Rule { filter: rule.filter.clone(), when: since.clone(), ..alone.clone() };
             add(Of::Since, &since.text, marks);
         }
+        let contrary =
+            |of: &Placed| Placed { text: format!("not coalesce(({}), false)", of.text), span: of.span };
+        if let Some(filter) = &rule.filter {
+            add(Of::LeftOut, "", Rule { when: contrary(filter), ..alone.clone() });
+        }
+        add(Of::Refuted, "", Rule { when: contrary(&rule.when), ..bare.clone() });
         for when in rule.filter.iter().flat_map(conditions) {
             add(Of::Where, &when.text, Rule { when: when.clone(), ..alone.clone() });
         }

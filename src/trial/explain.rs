@@ -166,6 +166,14 @@ impl Explained {
     }
 }
 
+/// That a rule failed, and on what, as far as that is known.
+fn failed(error: Option<String>) -> String {
+    match error {
+        Some(error) => say!("the rule fails here, so it is not judged: {error}", error),
+        None => say!("the rule fails here, so it is not judged"),
+    }
+}
+
 impl ExplainRequest<'_> {
     /// Explains what the rule says of the event, which is of this type. `stored` are findings of the rule that may tell of it,
     /// with their times.
@@ -206,8 +214,9 @@ impl ExplainRequest<'_> {
     /// What the parts found, put together.
     fn told(&self, probes: &Probes, mut played: Played) -> Explained {
         let finding = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
+        let is_judged = |contrary: &Of| finding(contrary).is_some();
         let has_passed = finding(&Of::Passed).is_some();
-        let parts: Vec<Holds> = probes
+        let mut parts: Vec<Holds> = probes
             .parts
             .entries()
             .filter(|(_, part)| !part.of.is_shown())
@@ -220,14 +229,19 @@ impl ExplainRequest<'_> {
         let all = |of: &Of| parts.iter().filter(|part| part.of == *of).all(|part| part.holds == Some(true));
         let verdict = match (finding(&Of::Whole).is_some(), has_passed, all(&Of::When)) {
             (true, ..) => EventVerdict::Found,
-            (false, false, _) => EventVerdict::LeftOut,
+            (false, false, _) if is_judged(&Of::LeftOut) => EventVerdict::LeftOut,
             (false, true, true) => EventVerdict::Excepted,
-            (false, true, false) => EventVerdict::NotFound,
+            (false, true, false) if is_judged(&Of::Refuted) => EventVerdict::NotFound,
+            (false, ..) => EventVerdict::Unknown,
         };
+        let mut limits = Vec::new();
+        if verdict == EventVerdict::Unknown {
+            limits.push(failed(played.errors.take()));
+            parts.iter_mut().for_each(|part| part.holds = part.holds.filter(|holds| *holds));
+        }
         let mut values = finding(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
-        let errors = played.errors.take();
         let window = has_passed.then(|| self.sliding_window(played)).flatten();
         let mut kinds = Kinds::default();
         if let CompiledView::Sliding(windows) = &self.rule.view {
@@ -236,8 +250,6 @@ impl ExplainRequest<'_> {
                 names.zip(&measures.personal).for_each(|(name, kind)| kinds.add(name, *kind));
             }
         }
-        // An event that the rule fails on is found by none of its parts.
-        let limits = errors.into_iter().filter(|_| !has_passed).collect();
         Explained { parts, values, key, kinds, window, ..Explained::without(verdict, limits) }
     }
 

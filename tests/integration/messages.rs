@@ -89,6 +89,35 @@ fn versions_of_a_message_mean_the_same() {
     assert_eq!(confirmed("camt.054.001.02.xml"), confirmed("camt.054.001.08.xml"));
 }
 
+#[test]
+fn what_a_bank_has_not_booked_is_no_confirmation_and_no_amount_is_of_another_currency() {
+    let folder = tempfile::tempdir().unwrap();
+    let changed = |message: &str, map: &str, changes: &[(&str, &str)]| {
+        let mut text = std::fs::read_to_string(fixture(message)).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        let path = folder.path().join(message);
+        std::fs::write(&path, text).unwrap();
+        let decoded = read(&path, map).unwrap();
+        (decoded.types.len(), decoded.rejects.iter().map(|reject| reject.reason.code()).collect::<Vec<_>>())
+    };
+    for (message, booked) in
+        [("camt.054.001.02.xml", "<Sts>BOOK</Sts>"), ("camt.054.001.08.xml", "<Cd>BOOK</Cd>")]
+    {
+        let camt = |changes: &[(&str, &str)]| changed(message, "iso20022-camt.054", changes);
+        let as_it_is = camt(&[]);
+        assert_eq!(as_it_is.0, 1, "{message}: {as_it_is:?}");
+        assert_eq!(camt(&[(booked, &booked.replace("BOOK", "PDNG"))]), (0, vec![]), "{message}");
+        let of_a_credit = [("</CdtDbtInd><Sts>", "</CdtDbtInd><RvslInd>true</RvslInd><Sts>")];
+        assert_eq!(camt(&of_a_credit), (0, vec![]), "{message}");
+        assert_eq!(camt(&[("Ccy=\"CNY\"", "Ccy=\"USD\"")]).1.first(), Some(&"currency"), "{message}");
+    }
+    let returned = changed("pacs.004.001.09.xml", "iso20022-pacs.004", &[("Ccy=\"CNY\"", "Ccy=\"USD\"")]);
+    assert_eq!(returned, (0, vec!["currency"]));
+}
+
 /// One payment of a made up day.
 struct Payment {
     number: usize,

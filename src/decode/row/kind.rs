@@ -2,13 +2,16 @@
 
 use super::{
     super::{
-        fault::{Fault, Faults, absent_or_wrong, unknown_value},
+        fault::{Fault, Faults, absent_or_wrong, in_currency, unknown_value},
         reading::Reading,
         value::text_of,
     },
-    RawCell,
+    RawCell, RowBuilder,
 };
-use crate::event::{BudgetAction, Column, EventType, schema::required_by_action};
+use crate::event::{
+    BudgetAction, Column, EventType, TypeSet,
+    schema::{FIELDS, required_by_action},
+};
 
 /// A budget action may need more fields than every budget event does.
 pub(super) fn check_action(cells: &[RawCell<'_>], faults: &mut Faults) {
@@ -25,5 +28,17 @@ pub(super) fn event_type(reading: &Reading, cell: &mut RawCell<'_>) -> Result<Ev
     match text_of(cell) {
         Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name)),
         None => Err(absent_or_wrong(Column::Type.index(), cell)),
+    }
+}
+
+impl RowBuilder<'_> {
+    /// Events that keep no currency may say one: an amount in another is none of ours, whatever it is about.
+    pub(super) fn stated(&self, column: usize, bit: TypeSet, cell: &RawCell<'_>) -> Result<(), Fault> {
+        match text_of(cell) {
+            _ if column != Column::Currency.index() || FIELDS[Column::Amount.index()].on & bit == 0 => Ok(()),
+            _ if self.reading.is_stored() || matches!(cell, RawCell::Absent) => Ok(()),
+            Some(text) => in_currency(text, &self.decoder.currency).map(drop),
+            _ => Err(absent_or_wrong(column, cell)),
+        }
     }
 }

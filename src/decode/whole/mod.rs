@@ -165,6 +165,9 @@ impl Work<'_> {
             nulls = NullBuffer::union(nulls.as_ref(), Some(&NullBuffer::new(full)));
         }
         let present = self.present(spec, nulls.as_ref())?;
+        if at == Column::Currency.index() && self.states_another_currency(spec, &array, nulls.as_ref()) {
+            return None;
+        }
         let seed = at as u64 + 1;
         for row in present.set_indices() {
             let text = array.value(row);
@@ -188,6 +191,22 @@ impl Work<'_> {
         }
         let filled = BooleanBuffer::collect_bool(views.len(), |row| spec.on & self.bits[row] != 0);
         StringViewArray::try_new(views.into(), buffers, validity(filled)).ok()
+    }
+
+    /// Whether a row that does not keep its currency says one that has to be looked at.
+    fn states_another_currency(
+        &self,
+        spec: &FieldSpec,
+        array: &StringViewArray,
+        nulls: Option<&NullBuffer>,
+    ) -> bool {
+        let with_amount = FIELDS[Column::Amount.index()].on & !spec.on;
+        !self.reading.is_stored()
+            && (0..array.len()).any(|row| {
+                with_amount & self.bits[row] != 0
+                    && nulls.is_none_or(|nulls| nulls.is_valid(row))
+                    && array.value(row) != self.currency.code()
+            })
     }
 
     /// Whether a value is all right as it stands.

@@ -161,3 +161,20 @@ fn what_is_not_in_order_is_left_to_the_rows() {
     );
     assert!(by_columns(&decoder, &table).is_some());
 }
+
+/// A refund keeps no currency, so its column is looked at only for what is not ours.
+#[test]
+fn a_currency_that_is_not_kept_is_held_against_the_books() {
+    let decoder = Decoder::new(Shared::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
+    let refunds: Vec<u64> = (0..4).map(|n| (2 << 3) + 56 * n).collect();
+    let table = table_of(&decoder, &refunds);
+    let with = |currency: &str| {
+        let mut columns = table.columns().to_vec();
+        columns[Column::Currency.index()] = Arc::new(StringViewArray::from_iter_values(vec![currency; 4]));
+        RecordBatch::try_new(table.schema(), columns).unwrap()
+    };
+    assert!(by_columns(&decoder, &with("CNY")).is_some());
+    assert!(by_columns(&decoder, &with("USD")).is_none());
+    assert_eq!(by_rows(&decoder, &with("USD")).rejects.len(), 4);
+    assert!(by_rows(&decoder, &with("人民币")).rejects.is_empty());
+}

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{EVENTS_MAX, EventVerdict, ExplainRequest, Explained, ExplainedWindow, Holds, play::Played};
+use super::{
+    EVENTS_MAX, EventVerdict, ExplainRequest, Explained, ExplainedWindow, Holds, failed, play::Played,
+};
 use crate::{
     evaluate::windows_of,
     event::{Column, Instant, period::Stretch, time::Calendar},
@@ -41,9 +43,11 @@ impl ExplainRequest<'_> {
         let own = |of: &Of| probes.part(of).and_then(|number| played.own.get(&number));
         let mut values = own(&Of::Asked).map(|finding| finding.values.clone()).unwrap_or_default();
         let mut parts = parts_of(probes, &played);
-        let limits = played.errors.iter().cloned();
         let Some(counted) = own(&Of::Counted) else {
-            let without = Explained::without(EventVerdict::LeftOut, limits.collect());
+            let without = match own(&Of::LeftOut) {
+                Some(_) => Explained::without(EventVerdict::LeftOut, Vec::new()),
+                None => Explained::without(EventVerdict::Unknown, vec![failed(played.errors.clone())]),
+            };
             return Explained { parts, values, ..without };
         };
         // By other parts of the key what was played is told apart already.
@@ -59,11 +63,7 @@ impl ExplainRequest<'_> {
             false => windows.with(self.event.1),
         };
         let Some((stretch, passed)) = windows.chosen(all) else {
-            return Explained {
-                parts,
-                values,
-                ..Explained::without(EventVerdict::Unknown, limits.collect())
-            };
+            return Explained { parts, values, ..in_no_window(view, played.errors) };
         };
         let holds = |of: &Of, part: RuleId| (!matches!(of, Of::Where)).then(|| windows.has(part, stretch));
         for (number, part) in probes.parts.entries().filter(|(_, part)| !part.of.is_shown()) {
@@ -72,14 +72,15 @@ impl ExplainRequest<'_> {
                 shown.holds = Some(answer);
             }
         }
-        let whole = probes.part(&Of::Whole).is_some_and(|whole| windows.has(whole, stretch));
         let all = parts.iter().filter(|part| part.of == Of::When).all(|part| part.holds == Some(true));
         let is_over = played.closed.is_past(stretch.end.as_micros());
         let is_excepted = || parts.iter().any(|part| is_exception(part) && part.holds == Some(true));
-        let verdict = match (is_over, whole, all) {
+        let has = |of: &Of| probes.part(of).is_some_and(|part| windows.has(part, stretch));
+        let verdict = match (is_over, has(&Of::Whole), all) {
             (false, ..) => EventVerdict::Waiting,
             (true, true, _) => EventVerdict::Found,
             (true, false, true) if is_excepted() => EventVerdict::Excepted,
+            (true, false, false) if !has(&Of::Refuted) => EventVerdict::Unknown,
             (true, false, _) => EventVerdict::NotFound,
         };
         let baseline = view.anomaly.as_ref().map(|(anomaly, at)| {
@@ -88,9 +89,9 @@ impl ExplainRequest<'_> {
         });
         values.remove("amount");
         values.extend(passed.values.clone());
-        let (key, mut limits) = (passed.key.clone(), limits.collect::<Vec<_>>());
-        if verdict == EventVerdict::NotFound && all {
-            limits.push(say!("the journal does not hold the whole of this window, so it is not judged"));
+        let (key, limits) = (passed.key.clone(), limits(verdict, all, played.errors.as_ref()));
+        if verdict == EventVerdict::Unknown {
+            parts.iter_mut().for_each(|part| part.holds = part.holds.filter(|holds| *holds));
         }
         let window = Some(in_stretch(played.passed, stretch, is_over));
         let kinds = kinds(view);
@@ -128,6 +129,26 @@ impl ExplainRequest<'_> {
             Season::Month => a.month() == b.month(),
             Season::DayOfMonth => a.day() == b.day(),
         }
+    }
+}
+
+/// Of an event that no window is found of: windows of the calendar hold every event, others need one that begins them.
+fn in_no_window(view: &ClosingRule, error: Option<String>) -> Explained {
+    if view.is_on_calendar() || error.is_some() {
+        return Explained::without(EventVerdict::Unknown, vec![failed(error)]);
+    }
+    let why = say!("no window of the rule holds the event: none begins with it or with one before it");
+    Explained::without(EventVerdict::NotFound, vec![why])
+}
+
+/// Why a window is not judged, if it is not.
+fn limits(verdict: EventVerdict, all: bool, error: Option<&String>) -> Vec<String> {
+    match verdict {
+        EventVerdict::NotFound if all => {
+            vec![say!("the journal does not hold the whole of this window, so it is not judged")]
+        }
+        EventVerdict::Unknown => vec![failed(error.cloned())],
+        _ => Vec::new(),
     }
 }
 

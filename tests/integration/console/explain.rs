@@ -330,3 +330,48 @@ fn a_window_since_an_event_shows_what_is_counted() {
         }
     }
 }
+
+/// A condition that fails holds as little as its contrary: nobody is told that such an event is in order.
+#[test]
+fn what_a_rule_fails_on_is_not_told_as_judged() {
+    const RULES: &str = "rules:
+  - { id: when, severity: low, trigger: payment, when: 1000 / (amount - 5) > 1 and amount > 1, key: [event_id] }
+  - { id: where, severity: low, trigger: payment, where: 1000 / (amount - 5) > 1, when: amount > 100, key: [event_id] }
+  - { id: measure, severity: low, trigger: payment, over: { by: [unit_code], last: 1d },
+      measure: { n: sum(1000 / (amount - 5)) }, when: n > 1000000, key: [event_id] }
+  - { id: window, severity: low, trigger: window, of: payment, window: { by: [event_id], size: 1d },
+      measure: { n: sum(amount) }, when: 1000 / (n - 5) > 1, key: [event_id] }
+  - { id: from, severity: low, trigger: window, of: payment, window: { by: [unit_code], from: amount > 100, within: 1d },
+      measure: { n: count(*) }, when: n > 5, key: [unit_code] }
+";
+    let bench = Bench::new("", "state: { dir: state }\n");
+    std::fs::write(bench.path().join("rules/rules.yaml"), RULES).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let mut later = crate::support::payment("later", "L1", "8.00");
+    later["occurred_at"] = "2026-03-20T10:00:00+08:00".into();
+    let mut last = later.clone();
+    last["event_id"] = "last".into();
+    let payments = [
+        crate::support::payment("fails", "L1", "5.00"),
+        crate::support::payment("right", "L1", "50000.00"),
+        later,
+        last,
+    ];
+    assert_eq!(daemon.post("/api/v1/events", &crate::support::lines(&payments)).0, 200);
+    for (rule, of_right) in [("when", "not_found"), ("where", "left_out"), ("window", "not_found")] {
+        let told = explain(&daemon, "fails", rule);
+        assert_eq!(told["verdict"], "unknown", "{rule}: {told}");
+        let why = told["limits"][0].as_str().unwrap();
+        assert!(why.starts_with("the rule fails here, so it is not judged: "), "{rule}: {why}");
+        assert_eq!(told["nearest"], Value::Null, "{rule}");
+        let told = explain(&daemon, "right", rule);
+        assert_eq!((&told["verdict"], list(&told, "limits").len()), (&of_right.into(), 0), "{rule}: {told}");
+    }
+    assert_eq!(explain(&daemon, "fails", "measure")["verdict"], "unknown");
+    let told = explain(&daemon, "later", "from");
+    assert_eq!(told["verdict"], "not_found");
+    assert!(
+        told["limits"][0].as_str().unwrap().starts_with("no window of the rule holds the event"),
+        "{told}"
+    );
+}

@@ -150,6 +150,49 @@ fn one_currency_is_configured() {
     assert!(err.contains("source \"a\": zone: unknown time zone \"Mars\""), "{err}");
 }
 
+/// Whatever an amount is about: those in another currency are told, and the word for our own adds nothing to a record.
+#[test]
+fn no_amount_of_another_currency_is_booked() {
+    let paid = payment("p", "L", "1.00");
+    let of = |kind: &str, more: serde_json::Value| {
+        let mut event = paid.clone();
+        event["type"] = json!(kind);
+        event["event_id"] = json!(kind);
+        more.as_object().unwrap().iter().for_each(|(name, value)| event[name] = value.clone());
+        event
+    };
+    let events = [
+        of("payment", json!({})),
+        of("application", json!({})),
+        of("refund", json!({"original_event_id": "payment"})),
+        of("correction", json!({"original_event_id": "payment", "to_budget_line_id": "M"})),
+        of("reversal", json!({"original_event_id": "payment"})),
+        of("budget", json!({"action": "approve"})),
+        of("confirmation", json!({"original_event_id": "payment", "status": "paid"})),
+        of("receipt", json!({"account": "1", "payer_name": "甲", "payer_account": "2"})),
+    ];
+    let written = |currency: Option<&str>| {
+        let mut events = events.clone();
+        if let Some(currency) = currency {
+            events.iter_mut().for_each(|event| event["currency"] = json!(currency));
+        }
+        crate::support::lines(&events)
+    };
+    let config = "sources: [{ name: feed, file: { path: events.jsonl } }]\n";
+    let read = |text: &str| {
+        let bench = Bench::new(text, config);
+        let (code, out, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(i32::from(out.contains(" 0 accepted"))), "{out}{err}");
+        let (_, rejects, _) = run(bench.path(), &["rejects", "list", "--json", "--config", "fiscwatch.yaml"]);
+        (out + &err, rejects.matches("\"currency\"").count())
+    };
+    let (told, refused) = read(&written(Some("USD")));
+    assert!(told.contains("8 records: 0 accepted, 0 known already, 8 rejected"), "{told}");
+    assert_eq!(refused, 8);
+    let (told, _) = read(&(written(Some("RMB")) + &written(None)));
+    assert!(told.contains("16 records: 8 accepted, 8 known already, 0 rejected"), "{told}");
+}
+
 /// Names that are written so that a comparison of characters misses them, and what a terminal and a spreadsheet get.
 #[test]
 fn a_disguised_name_is_found_and_steers_nothing() {
