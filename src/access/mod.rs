@@ -14,6 +14,7 @@ mod secret;
 pub(crate) mod session;
 mod throttle;
 mod totp;
+pub(crate) mod trees;
 
 pub use action::{Action, decide};
 pub(crate) use limits::Below;
@@ -27,6 +28,7 @@ pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
 pub use session::Session;
 pub use throttle::{RetryAfter, Throttle, network};
 pub use totp::SecondFactor;
+pub use trees::LimitScope;
 
 use crate::{
     event::{Instant, TimeDelta},

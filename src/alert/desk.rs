@@ -13,6 +13,7 @@ use super::{
     route::{ALERT, OFFICERS, Route},
 };
 use crate::{
+    access::LimitScope,
     event::{EventType, Instant, TimeDelta},
     finding::Finding,
     personal::Kinds,
@@ -107,19 +108,15 @@ pub struct Desk {
     pub policy: Arc<Policy>,
     /// Which days are worked.
     pub workdays: Arc<Workdays>,
+    /// What those who are limited see.
+    pub scope: Arc<LimitScope>,
 }
 
 impl Desk {
     /// A desk with this policy.
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
-        Self { policy, workdays: Arc::default() }
-    }
-
-    /// The same by this calendar of workdays.
-    #[must_use]
-    pub fn with_workdays(self, workdays: Arc<Workdays>) -> Self {
-        Self { workdays, ..self }
+        Self { policy, workdays: Arc::default(), scope: Arc::default() }
     }
 
     /// Adds a finding to the alert of its rule and key that is not over, or opens one. `previous` is the last that is.

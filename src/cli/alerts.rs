@@ -28,7 +28,8 @@ use crate::{
     store::Cases,
 };
 use casework::{
-    AssignArgs, CloseArgs, DueArgs, HandOverArgs, MergeArgs, assign, close, due, hand_over, merge,
+    AssignArgs, CloseArgs, DueArgs, HandOverArgs, MergeArgs, assign, close, desk_with_people, due, hand_over,
+    merge,
 };
 pub(crate) use list::alert_table;
 use list::{ListArgs, list};
@@ -163,7 +164,11 @@ fn act(args: &ActArgs, action: Action, terms: Terms) -> anyhow::Result<ExitCode>
     permit(&config, if is_review { Permit::ReviewAlerts } else { Permit::WorkAlerts })?;
     let actor = args.officer.actor(&config)?;
     let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
-    let desk = Desk::new(Arc::clone(&config.policy));
+    let desk = if action == Action::Assign {
+        desk_with_people(&config)?
+    } else {
+        Desk::new(Arc::clone(&config.policy))
+    };
     let terms = match &terms.into {
         Some(into) => Terms { into: Some(cases.complete(into)?), ..terms },
         None => terms,

@@ -23,6 +23,7 @@ use super::{
     works::Works,
 };
 use crate::{
+    access::LimitScope,
     alert::{Desk, Policy},
     clock::Clock,
     config::{Config, clients::Clients},
@@ -233,7 +234,9 @@ impl Shared {
         let policy = Arc::clone(&self.policy.read());
         let rules = self.rules_in_force();
         let holidays = rules.lists.get(HOLIDAYS).map(AsRef::as_ref);
-        Desk::new(policy).with_workdays(Arc::new(Workdays::new(holidays)))
+        let scope = LimitScope { lists: rules.lists.clone(), telling: rules.telling_of_others() };
+        let workdays = Arc::new(Workdays::new(holidays));
+        Desk { workdays, scope: Arc::new(scope), ..Desk::new(policy) }
     }
 
     /// The rules in force.

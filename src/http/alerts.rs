@@ -66,7 +66,7 @@ impl AlertDetail {
         let waiting = cases.waiting_for(id, FINDINGS_MAX)?;
         let history_left_out = cases.changes(id)?.saturating_sub(history.len() as u64);
         let draft = drafts(&alert, &findings).map(DraftView::from);
-        let (alert, findings) = lens.case(alert, findings);
+        let (alert, history, findings) = lens.case((alert, history, findings));
         Ok(Self {
             alert: AlertView::new(&alert, calendar),
             history_left_out,

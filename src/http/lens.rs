@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::{Problem, view::AlertView};
 use crate::{
-    alert::Alert,
+    alert::{Alert, HistoryEntry},
     event::{Instant, time::Calendar},
     finding::Finding,
     lists::Lists,
-    notify::mask::{masked_alert, masked_finding},
+    notify::mask::{masked_alert, masked_case, masked_finding},
     personal::{PersonalKind, event, record},
     rule::RuleSet,
     store::{Cases, StoreError},
@@ -65,12 +65,18 @@ impl Lens {
         views.collect::<Result<_, _>>().map_err(Problem::from)
     }
 
-    /// An alert and its findings.
+    /// An alert, its findings and its history.
     #[must_use]
-    pub fn case(self, alert: Alert, findings: Vec<Finding>) -> (Alert, Vec<Finding>) {
+    pub(crate) fn case(
+        self,
+        (alert, mut history, findings): (Alert, Vec<HistoryEntry>, Vec<Finding>),
+    ) -> (Alert, Vec<HistoryEntry>, Vec<Finding>) {
         match self {
-            Self::Whole => (alert, findings),
-            Self::Masked => masked_alert(alert, findings),
+            Self::Whole => (alert, history, findings),
+            Self::Masked => {
+                let (alert, findings) = masked_case(alert, findings, &mut history);
+                (alert, history, findings)
+            }
         }
     }
 

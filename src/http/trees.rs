@@ -1,20 +1,15 @@
 //! What lies below the units and regions that somebody is limited to, by the tables of codes in force. A role that is limited to
 //! a unit covers its subtree, whatever the codes in it begin with.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
 use super::by::Authenticated;
 use crate::{
-    access::{Below, Limits},
+    access::{Below, trees::below},
     daemon::Shared,
     event::{Instant, TimeDelta},
-    lists::{List, Lists},
 };
 
 /// Limits that are remembered; with more of them all are looked up again.
@@ -63,19 +58,4 @@ impl Trees {
         known.identity.roles = known.identity.roles.limited_to(limits);
         known
     }
-}
-
-fn below(limits: &Limits, lists: &Lists, now: Instant) -> Below {
-    let of = |column: &str, prefixes: &[String]| match lists.codes(column) {
-        Some(table) => codes(table, prefixes, now),
-        None => BTreeSet::new(),
-    };
-    Below { units: of("unit_code", &limits.units), regions: of("region_code", &limits.regions) }
-}
-
-/// Codes of which one of those above begins with a limit, and they themselves do not.
-fn codes(table: &List, prefixes: &[String], now: Instant) -> BTreeSet<String> {
-    let is_meant = |code: &str| prefixes.iter().any(|prefix| code.starts_with(prefix.as_str()));
-    let lies_below = |code: &&str| !is_meant(code) && table.codes_above(code, now).any(is_meant);
-    table.keys().filter(lies_below).map(str::to_owned).collect()
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::{
-    alert::{Alert, Labels, Notification, NotifiedAlert, route::ALERT},
+    alert::{Alert, HistoryEntry, Labels, Notification, NotifiedAlert, route::ALERT},
     finding::Finding,
     personal::{
         Kinds, PersonalKind, name,
@@ -47,8 +47,22 @@ pub(crate) fn masked(notification: &Notification, tail: NumberTail) -> Notificat
 /// An alert and its latest findings without personal data. Its summary is that of the latest of them.
 #[must_use]
 pub(crate) fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
+    masked_case(alert, evidence, &mut [])
+}
+
+/// The same, and what people wrote in its history.
+#[must_use]
+pub(crate) fn masked_case(
+    alert: Alert,
+    evidence: Vec<Finding>,
+    history: &mut [HistoryEntry],
+) -> (Alert, Vec<Finding>) {
     let mut told = NotifiedAlert { alert, evidence };
-    Secrets::of(&told, NumberTail::Shown).mask(&mut told);
+    let secrets = Secrets::of(&told, NumberTail::Shown);
+    for why in history.iter_mut().filter_map(|change| change.why.as_mut()) {
+        *why = secrets.free(why);
+    }
+    secrets.mask(&mut told);
     (told.alert, told.evidence)
 }
 
@@ -191,6 +205,9 @@ impl Secrets {
             finding.values = self.values(&finding.values, kinds, owner);
         }
         told.alert.summary = self.free(&told.alert.summary);
+        if let Some(note) = told.alert.inquiry.as_mut().and_then(|letter| letter.note.as_mut()) {
+            *note = self.free(note);
+        }
         (told.alert.labels, told.alert.key) = (labels, key);
     }
 

@@ -12,7 +12,12 @@ use super::{
 pub(crate) fn mask(event: &mut Map<String, Value>) {
     let kinds: Vec<(String, PersonalKind)> =
         event.keys().filter_map(|column| Some((column.clone(), PersonalKind::of_column(column)?))).collect();
-    let is_person = event.get("payee_type").and_then(Value::as_str).map(|owner| owner == "person");
+    // Any other word was refused, and says nothing of who is meant.
+    let is_person = match event.get("payee_type").and_then(Value::as_str).map(str::trim) {
+        Some("person") => Some(true),
+        Some("entity" | "self") => Some(false),
+        _ => None,
+    };
     let ours: Vec<String> = kinds
         .iter()
         .filter(|(_, kind)| kind.is_ordinary())

@@ -6,6 +6,7 @@ use super::{
     PersonalKind, event, name,
     number::{self, NumberTail},
 };
+use crate::event::{FieldKind, schema::field};
 
 /// A longer record is masked by its looks alone.
 const PARSED_MAX: usize = 64 << 10;
@@ -74,6 +75,13 @@ fn hide(value: &mut Value, column: Option<&str>) {
                 if !value.is_string() || PersonalKind::of_column(column).is_none() {
                     hide(value, Some(column));
                 }
+                // Columns may have been shifted: in one of numbers or of few words any text is somebody's.
+                if let Value::String(text) = value
+                    && field(column)
+                        .is_some_and(|(_, spec)| !matches!(spec.kind, FieldKind::Text(_) | FieldKind::Time))
+                {
+                    *text = looked_at(text);
+                }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, column)),
@@ -128,6 +136,21 @@ mod tests {
         let expected = r#"{"event_id":"2026000000000987","payee_name":"X***","payee_type":"person","payee_account":"****","amount":"a lot","note":"to X***","payer_account":"****","nested":{"收款人账号":"****","收款人全称":"王**"}}"#;
         assert_eq!(text, expected);
         assert_eq!(said, "payee_account \"****\" of \"X***\" is too short");
+    }
+
+    #[test]
+    fn words_that_were_refused_say_nothing_of_who_is_meant() {
+        for owner in ["个人", "PERSON", " person ", "null"] {
+            let raw = format!(r#"{{"payee_name":"皇甫嵩山","payee_type":"{owner}"}}"#);
+            let (text, _) = masked(&raw, "");
+            assert!(!text.contains("皇甫嵩山"), "{text}");
+        }
+        let shifted = r#"{"fiscal_year":"6222020000007788","settlement":"皇甫嵩山","amount":"王小明","occurred_at":"2026-03-05"}"#;
+        let (text, _) = masked(shifted, "");
+        assert_eq!(
+            text,
+            r#"{"fiscal_year":"****7788","settlement":"皇***","amount":"王**","occurred_at":"2026-03-05"}"#
+        );
     }
 
     #[test]

@@ -266,21 +266,25 @@ impl Cases {
         }
     }
 
-    /// How often officers found each rule's alerts to be as suspected, and to be in order.
+    /// How often officers found each rule's alerts to be as suspected, and to be in order, as far as these are there for whoever asks.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub fn verdicts(&self) -> Result<BTreeMap<String, VerdictCounts>, StoreError> {
-        let sql = "SELECT a.rule_id AS rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
-                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
-                   FROM alert_history h JOIN alerts a USING (alert_id)
-                   WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id";
+        let mut said = limited::alerts(&self.limits);
+        said.and("h.action IN ('confirm', 'dismiss')", []);
+        let sql = format!(
+            "SELECT a.rule_id AS rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                    count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
+             FROM alert_history h JOIN alerts a USING (alert_id) {} GROUP BY a.rule_id",
+            said.clause()
+        );
         let row = |row: &Row<'_>| {
             let verdicts =
                 VerdictCounts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
             Ok((row.get("rule_id")?, verdicts))
         };
-        self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
+        self.read(|c| c.prepare_cached(&sql)?.query_map(params_from_iter(said.values), row)?.collect())
     }
 
     /// What officers said last of the alerts of a rule, by the ids of their findings: whether it was as suspected.

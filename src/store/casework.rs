@@ -1,14 +1,14 @@
 //! Orders on cases: one alert given to somebody else, a shift handed over, two alerts joined, and which alerts are the same
 //! matter. Each is one transaction with its records in the audit log.
 
-use rusqlite::{OptionalExtension, Row, named_params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
     CaseError, Cases, StoreError, alert_rows::RowsOrigin, alerts, answers, checksums::SumChanges,
     checksums::Summed, explain, limited, words::OVER,
 };
 use crate::{
-    access::{Action as Permit, Roles, decide},
+    access::{Action as Permit, LimitScope, Roles, decide},
     alert::{
         Action, Alert, Desk,
         casework::{NOBODY, Terms},
@@ -54,6 +54,41 @@ pub enum Kinship {
     Unit,
 }
 
+/// Whether somebody works on an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Assignable {
+    /// The state knows no people.
+    Unknown,
+    /// Nobody who works on alerts.
+    Nobody,
+    /// Somebody for whom the alert is not there.
+    Elsewhere,
+    /// Somebody who sees it and works on alerts.
+    Works,
+}
+
+/// Whether somebody works on an alert.
+pub(super) fn officer(
+    c: &Connection,
+    (name, id): (&str, &str),
+    (scope, now): (&LimitScope, Instant),
+) -> rusqlite::Result<Assignable> {
+    if !c.prepare_cached("SELECT 1 FROM users")?.exists([])? {
+        return Ok(Assignable::Unknown);
+    }
+    let sql = "SELECT roles FROM users WHERE name = ?1 AND disabled_at IS NULL";
+    let roles: Option<String> = c.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
+    let roles = roles.and_then(|roles| roles.parse::<Roles>().ok());
+    let Some(roles) = roles.filter(|roles| decide(roles, Permit::WorkAlerts)) else {
+        return Ok(Assignable::Nobody);
+    };
+    let mut seen = limited::alerts(&scope.of(roles.limits(), now));
+    seen.and("a.alert_id = ?", [id.to_owned().into()]);
+    let sql = format!("SELECT 1 FROM alerts a {}", seen.clause());
+    let is_there = c.prepare_cached(&sql)?.exists(params_from_iter(seen.values))?;
+    Ok(if is_there { Assignable::Works } else { Assignable::Elsewhere })
+}
+
 impl Cases {
     /// Carries out an order within a transaction.
     pub(super) fn carry_out(
@@ -72,7 +107,7 @@ impl Cases {
             return Ok(ended.alert);
         }
         if let (Action::Assign, Some(to)) = (order.action, &order.terms.to) {
-            self.check_officer(summed, to)?;
+            self.check_officer(summed, (to.trim(), id), (&desk.scope, now))?;
         }
         let step = desk.act(alert, order, now)?;
         let fail = |error| explain(&self.dir, error);
@@ -85,29 +120,28 @@ impl Cases {
         Ok(step.alert)
     }
 
-    /// Where the state knows people, an alert goes to one who may work on it.
-    fn check_officer(&self, summed: &Summed<'_>, name: &str) -> Result<(), CaseError> {
-        let fail = |error| explain(&self.dir, error);
-        let c = summed.transaction;
-        let knows: bool =
-            c.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0)).map_err(fail)?;
-        if name.trim() == NOBODY || !knows {
+    /// Where the state knows people, an alert goes to one who may work on it, and sees it.
+    fn check_officer(
+        &self,
+        summed: &Summed<'_>,
+        (name, id): (&str, &str),
+        (scope, now): (&LimitScope, Instant),
+    ) -> Result<(), CaseError> {
+        if name == NOBODY {
             return Ok(());
         }
-        let sql = "SELECT roles FROM users WHERE name = ?1 AND disabled_at IS NULL";
-        let roles: Option<String> =
-            c.query_row(sql, [name.trim()], |row| row.get(0)).optional().map_err(fail)?;
-        let may = roles
-            .and_then(|roles| roles.parse::<Roles>().ok())
-            .is_some_and(|roles| decide(&roles, Permit::WorkAlerts));
-        match may {
-            true => Ok(()),
-            false => Err(Refusal::Missing(say!(
-                "{name} is nobody who works on alerts: `fiscwatch user list` shows who does",
-                name = quoted(name)
-            ))
-            .into()),
-        }
+        let answer = officer(summed.transaction, (name, id), (scope, now));
+        let name = quoted(name);
+        let why = match answer.map_err(|error| explain(&self.dir, error))? {
+            Assignable::Unknown | Assignable::Works => return Ok(()),
+            Assignable::Nobody => {
+                say!("{name} is nobody who works on alerts: `fiscwatch user list` shows who does", name)
+            }
+            Assignable::Elsewhere => {
+                say!("{name} is limited to other units or regions than those of alert {id}", name, id)
+            }
+        };
+        Err(Refusal::Missing(why).into())
     }
 
     /// Gives all alerts of somebody that are not over to somebody else, or puts them back: all of them, or none. Gives how

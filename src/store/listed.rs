@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_ite
 
 use super::{
     CaseError, Cases, StoreError, alert_rows::RowsOrigin, alerts, cases::missing, conditions::Conditions,
-    filter::CaseQuery, query::LIMIT_MAX,
+    filter::CaseQuery, limited, query::LIMIT_MAX,
 };
 use crate::{
+    access::Limits,
     alert::{
         Alert,
         worth::{VerdictHistory, Worth},
@@ -130,7 +131,7 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn worth(&self, alert: &Alert) -> Result<(Worth, Vec<String>), StoreError> {
-        self.read(|c| worth(c, alert, &verdicts(c)?))
+        self.read(|c| worth(c, alert, &verdicts(c, self.limits())?))
     }
 
     fn conditions(&self, wanted: &CaseQuery) -> Result<(RowsOrigin, Conditions), CaseError> {
@@ -147,7 +148,7 @@ impl Cases {
         if wanted.filter.sort.as_deref() != Some("worth") {
             return Ok(Cow::Borrowed(wanted.order_of_alerts()));
         }
-        let (verdicts, findings) = self.read(|c| Ok((verdicts(c)?, by_event(c)?)))?;
+        let (verdicts, findings) = self.read(|c| Ok((verdicts(c, self.limits())?, by_event(c)?)))?;
         Ok(Cow::Owned(Worth::sql(&verdicts, |told| others(told, findings, ("a.alert_id", "a.rule_id")))))
     }
 
@@ -185,16 +186,20 @@ fn by_event(connection: &Connection) -> rusqlite::Result<&'static str> {
     Ok(if indexed.is_some() { "findings f INDEXED BY findings_events" } else { "findings f" })
 }
 
-/// What officers said of the alerts of each rule and unit.
-pub(super) fn verdicts(connection: &Connection) -> rusqlite::Result<VerdictHistory> {
-    let sql = "SELECT a.rule_id AS rule_id, a.unit_code AS unit_code,
-                      count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
-                      count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
-               FROM alert_history h JOIN alerts a USING (alert_id)
-               WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id, a.unit_code";
+/// What officers said of the alerts of each rule and unit, as far as they are there for whoever asks.
+pub(super) fn verdicts(connection: &Connection, limits: &Limits) -> rusqlite::Result<VerdictHistory> {
+    let mut said = limited::alerts(limits);
+    said.and("h.action IN ('confirm', 'dismiss')", []);
+    let sql = format!(
+        "SELECT a.rule_id AS rule_id, a.unit_code AS unit_code,
+                count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
+         FROM alert_history h JOIN alerts a USING (alert_id) {} GROUP BY a.rule_id, a.unit_code",
+        said.clause()
+    );
     let mut verdicts = VerdictHistory::default();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(said.values))?;
     while let Some(row) = rows.next()? {
         let said = (row.get("confirmed")?, row.get("dismissed")?);
         verdicts.add(row.get("rule_id")?, row.get("unit_code")?, said);

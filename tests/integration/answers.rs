@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fiscwatch::{
-    access::{LINK_KEY, LinkKey},
+    access::{Actor, LINK_KEY, Limits, LinkKey, Role, Roles},
     alert::{
         Action, Alert, Notification, Reason,
         casework::Terms,
@@ -15,8 +15,8 @@ use fiscwatch::{
     event::TimeDelta,
     lists::List,
     store::{
-        ATTACHMENTS, BackupOptions, Cases, Fate, JournalView, LateOf, LinkError, Store, StoredFile, Upload,
-        UploadError, back_up, restore, verify_backup,
+        ATTACHMENTS, Accounts, BackupOptions, Cases, Fate, JournalView, LateOf, LinkError, Store, StoredFile,
+        Upload, UploadError, back_up, restore, verify_backup,
     },
 };
 
@@ -247,6 +247,20 @@ fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     w.outbox.record(&[(of_refused.id.clone(), fate)], w.now).unwrap();
     assert_eq!(to_officer(&w.pass(TimeDelta::ZERO, "mail")), [told_of(Reason::Unanswered, &refused)]);
     assert_eq!(to_officer(&w.pass(2 * DAY, "mail")), [told_of(Reason::Unanswered, &silent)]);
+
+    // Who may no longer see the case, or has left, hears nothing of it.
+    let id = w.find("asked", "L4", "101001");
+    w.pass(TimeDelta::ZERO, "boss");
+    let token = send(&w, &id, false);
+    let mut accounts = Accounts::open(w.dir.path()).unwrap();
+    let by = Actor { who: String::from("test"), place: String::from("test") };
+    let limits = Limits::new(vec![String::from("999")], Vec::new()).unwrap();
+    let roles = Roles::of_person([Role::Officer]).unwrap().limited_to(limits);
+    accounts.add_user("王芳", &roles, &by, w.now).unwrap();
+    answer(&w, &token, "已核实。", &[]).unwrap();
+    let made = to_officer(&w.pass(TimeDelta::ZERO, "mail"));
+    assert!(made.iter().all(|(_, recipient, _)| *recipient != her), "{made:?}");
+    assert!(made.iter().any(|(reason, _, of)| (*reason, of) == (Reason::Answered, &id)), "{made:?}");
 
     let mut w = world(CONFIG);
     let id = w.find("asked", "L1", "101001");

@@ -215,6 +215,59 @@ fn the_code_of_a_unit_outside_is_in_no_byte_of_any_answer() {
     assert!(status == 403 && text.contains("\"reason\":\"limited\""), "{text}");
 }
 
+/// Whoever is given an alert sees it, and what officers said of other units is in no number for those who are limited.
+#[test]
+fn an_alert_goes_to_nobody_for_whom_it_is_not_there() {
+    let (bench, tokens) = bench();
+    let codes = format!("{CONFIG}codes: {{ unit_code: {{ path: units.csv }} }}\n");
+    crate::support::write(bench.path(), "fiscwatch.yaml", &codes);
+    crate::support::write(
+        bench.path(),
+        "units.csv",
+        &format!("code,name,parent\n555,上级,\n{OTHER},下级,555\n{OWN},别处,\n"),
+    );
+    let daemon = Daemon::start(bench.path());
+    let mut request =
+        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
+    request = request.header("authorization", &tokens["feed"]);
+    assert_eq!(agent().run(request.body(lines(&events())).unwrap()).unwrap().status().as_u16(), 200);
+    let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
+    let of = |unit: &str| {
+        let listed = json_of(get(&format!("/api/v1/alerts?rule=large-cash&unit={unit}"), "all"));
+        listed["alerts"][0]["alert_id"].as_str().unwrap().to_owned()
+    };
+    let (own, other) = (of(OWN), of(OTHER));
+    let act = |id: &str, what: Value| {
+        ask(&daemon, "POST", &format!("/api/v1/alerts/{id}/transitions"), &tokens["all"], &what)
+    };
+    let assign = |id: &str, to: &str| act(id, json!({"action": "assign", "to": to, "why": "x"}));
+    let (status, text) = assign(&other, "unit");
+    assert!(
+        status == 422 && text.contains("is limited to other units or regions than those of alert"),
+        "{text}"
+    );
+    assert_eq!(assign(&own, "unit").0, 200);
+    // By the table of units the other one stands below theirs.
+    assert_eq!((assign(&other, "none").0, assign(&own, "none").0), (200, 422));
+    assert_eq!(assign(&other, "all").0, 200);
+    let shift = json!({"from": "all", "to": "unit"});
+    assert_eq!(ask(&daemon, "POST", "/api/v1/alerts/hand-over", &tokens["all"], &shift).0, 422);
+
+    let dismissed =
+        |who: &str| json_of(get(&format!("/api/v1/alerts/{own}/worth"), who))["dismissed"].clone();
+    let worth = |who: &str| json_of(get(&format!("/api/v1/alerts/{own}/worth"), who))["worth"].clone();
+    let before = worth("unit");
+    for action in ["acknowledge", "dismiss"] {
+        let why = "卡 6222020000000022 属实";
+        assert_eq!(act(&other, json!({"action": action, "why": why})).0, 200);
+    }
+    assert_eq!((dismissed("all"), dismissed("unit")), (json!(1), json!(0)));
+    assert_eq!(worth("unit"), before);
+    // What people write has accounts in it.
+    let (_, shown) = get(&format!("/api/v1/alerts/{other}"), "all");
+    assert!(shown.contains("卡 ****0022 属实") && !shown.contains("6222020000000022"), "{shown}");
+}
+
 /// A route that somebody adds is closed to whoever is limited until it keeps to the limits.
 #[test]
 fn routes_that_keep_to_limits_are_routes() {

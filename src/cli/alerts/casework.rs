@@ -6,15 +6,17 @@ use clap::Args;
 
 use super::{ActArgs, act, remote};
 use crate::{
-    access::Action as Permit,
+    access::{Action as Permit, LimitScope},
     alert::{Action, CaseOutcome, ChangeFacts, Desk, casework::Terms},
     cli::{
         ConfigArg,
         local::permit,
         officer::{Officer, now, wrong_usage},
+        problems,
         socket::Socket,
         table::{Cell, FactSheet},
     },
+    config::Config,
     http::{
         casework::{cents, day},
         view::{AlertView, ChangeView},
@@ -150,6 +152,12 @@ pub(crate) fn merge(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     act(&args.act, Action::Merge, Terms { into: Some(args.into.clone()), ..Terms::default() })
 }
 
+/// A desk that knows what people who are limited see.
+pub(super) fn desk_with_people(config: &Config) -> anyhow::Result<Desk> {
+    let scope = LimitScope { lists: config.read_lists().map_err(problems)?, ..LimitScope::default() };
+    Ok(Desk { scope: Arc::new(scope), ..Desk::new(Arc::clone(&config.policy)) })
+}
+
 pub(crate) fn hand_over(args: &HandOverArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let HandOverArgs { from, to, why, .. } = args;
@@ -163,7 +171,7 @@ pub(crate) fn hand_over(args: &HandOverArgs) -> anyhow::Result<ExitCode> {
             permit(&config, Permit::WorkAlerts)?;
             let actor = args.officer.actor(&config)?;
             let shift = shift(actor.who.clone());
-            let desk = Desk::new(Arc::clone(&config.policy));
+            let desk = desk_with_people(&config)?;
             Cases::open(&config.state_dir)?.by(actor).hand_over(&shift, &desk, now())?.to_string()
         }
     };

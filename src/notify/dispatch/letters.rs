@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Dispatch, Work};
 use crate::{
+    access::LimitScope,
     alert::{
         Action, Alert, BY_ITSELF, ChangeFacts, Desk, HistoryEntry, Labels, Reason,
         desk::{EntryTopic, GroupKey},
@@ -62,7 +63,7 @@ impl Work<'_> {
                 EntryTopic::Answered => Reason::Answered,
                 _ => Reason::Unanswered,
             };
-            let recipients = match self.officer(&entry.alert) {
+            let recipients = match self.officer(&entry.alert)? {
                 Some(address) => vec![Some(address)],
                 None => self.dispatch.recipients(&due.sink),
             };
@@ -74,13 +75,24 @@ impl Work<'_> {
     }
 
     /// The address of whoever has an alert, or sent its letter.
-    fn officer(&self, alert: &Alert) -> Option<String> {
-        let officers = self.dispatch.policy.officers.as_ref()?;
-        let list = self.dispatch.lists.get(&officers.list)?;
-        let (column, _) = list.column(&officers.column)?;
+    fn officer(&self, alert: &Alert) -> RoundResult<Option<String>> {
+        let Some(officers) = self.dispatch.policy.officers.as_ref() else { return Ok(None) };
+        let list = self.dispatch.lists.get(&officers.list);
+        let Some((list, (column, _))) = list.and_then(|list| Some((list, list.column(&officers.column)?)))
+        else {
+            return Ok(None);
+        };
+        let scope = LimitScope { lists: self.dispatch.lists.clone(), ..LimitScope::default() };
         let asked = alert.inquiry.as_ref().and_then(|letter| letter.by.as_deref());
-        let names = alert.owner.as_deref().into_iter().chain(asked);
-        names.filter_map(|name| list.value(name, column)).map(str::to_owned).next()
+        for name in alert.owner.as_deref().into_iter().chain(asked) {
+            // Roles may have been taken away since.
+            if let Some(address) = list.value(name, column)
+                && self.round.may_hear(name, &alert.alert_id, (&scope, self.now))?
+            {
+                return Ok(Some(address.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     fn contact(&self, labels: &Labels) -> Result<String, String> {
