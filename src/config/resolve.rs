@@ -96,7 +96,7 @@ impl Resolver<'_> {
     pub(super) fn resolve(mut self, raw: RawConfig, shard: Option<Shard>) -> Result<Config, Vec<Diagnostic>> {
         let calendar = Arc::new(self.calendar(&raw));
         let mut policy = alerts::resolve(&mut self, &raw, &calendar);
-        policy.shard = shard.map(|shard| shard.number.to_string());
+        policy.shard = shard.map(|shard| shard.part.to_string());
         let shards = self.shards(&raw, shard);
         let watch = alerts::resolve_watch(&mut self, &raw);
         let backfill = raw.sources.iter().filter(|spec| spec.backfill);

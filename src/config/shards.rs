@@ -25,8 +25,8 @@ pub struct ShardsSpec {
     /// Address and port of shard 0, which the others follow port by port; those after `http.listen` without it. Port 0 is any that
     /// is free.
     pub listen: Option<String>,
-    /// What becomes of live rules that need the events of all regions: `refuse` to start, or `apart`, each shard judges them by its own
-    /// events alone.
+    /// What becomes of live rules that need the events of all regions: `refuse` to start; `whole`, one process more reads the whole topic
+    /// and judges them; or `apart`, each shard judges them by its own events alone.
     pub spanning: Spanning,
 }
 
@@ -47,6 +47,8 @@ impl Default for ShardsSpec {
 pub enum Spanning {
     /// There may be none.
     Refuse,
+    /// One process more reads the whole topic, and judges them alone.
+    Whole,
     /// Each shard judges them by itself.
     Apart,
 }
@@ -65,10 +67,52 @@ pub struct Shards {
     pub own: Option<Shard>,
 }
 
-/// A shard, as a variable names it: `2`, or by its keeper `2@127.0.0.1:9467`.
+/// What a process reads of the topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShardPart {
+    /// One partition.
+    Partition(i32),
+    /// All of them, for the rules that span regions.
+    Whole,
+}
+
+/// The word for all partitions.
+const WHOLE: &str = "whole";
+
+impl std::fmt::Display for ShardPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Partition(number) => write!(f, "{number}"),
+            Self::Whole => f.write_str(WHOLE),
+        }
+    }
+}
+
+impl std::str::FromStr for ShardPart {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            WHOLE => Ok(Self::Whole),
+            number => number.parse().ok().filter(|number| *number >= 0).map(Self::Partition).ok_or(()),
+        }
+    }
+}
+
+/// A number, or the word.
+impl Serialize for ShardPart {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Partition(number) => to.serialize_i32(*number),
+            Self::Whole => to.serialize_str(WHOLE),
+        }
+    }
+}
+
+/// A shard, as a variable names it: `2` or `whole`, or by its keeper `2@127.0.0.1:9467`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    pub(crate) number: i32,
+    pub(crate) part: ShardPart,
     /// Where its keeper has it listen; it ends with that keeper.
     pub kept_at: Option<SocketAddr>,
 }
@@ -77,15 +121,13 @@ impl std::str::FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, address) = match text.split_once('@') {
-            Some((number, address)) => (number, Some(address)),
+        let (part, address) = match text.split_once('@') {
+            Some((part, address)) => (part, Some(address)),
             None => (text, None),
         };
-        let number = number.parse().ok().filter(|number| *number >= 0);
-        let kept_at = address.map(str::parse).transpose().ok();
-        match (number, kept_at) {
-            (Some(number), Some(kept_at)) => Ok(Self { number, kept_at }),
-            _ => Err(say!("{text} is no shard; name a partition such as 0", text = quoted(text))),
+        match (part.parse(), address.map(str::parse).transpose()) {
+            (Ok(part), Ok(kept_at)) => Ok(Self { part, kept_at }),
+            _ => Err(say!("{text} is no shard; name a partition such as 0, or whole", text = quoted(text))),
         }
     }
 }
@@ -93,15 +135,15 @@ impl std::str::FromStr for Shard {
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.kept_at {
-            Some(address) => write!(f, "{}@{address}", self.number),
-            None => write!(f, "{}", self.number),
+            Some(address) => write!(f, "{}@{address}", self.part),
+            None => write!(f, "{}", self.part),
         }
     }
 }
 
 /// The name of a shard in folders and stores.
-pub(crate) fn folder(number: i32) -> String {
-    format!("shard-{number}")
+pub(crate) fn folder(part: ShardPart) -> String {
+    format!("shard-{part}")
 }
 
 /// The shard that the environment names.
@@ -123,10 +165,12 @@ pub(super) fn named(raw: &RawConfig, variables: &[(String, String)]) -> Result<O
 
 /// The configuration of a shard: what all have in common stays, what one state or one machine can have only once is its own.
 pub(super) fn derive(raw: &mut RawConfig, shard: Shard) {
-    let own = folder(shard.number);
-    for source in &mut raw.sources {
-        if let Some(kafka) = &mut source.kafka {
-            kafka.partition = Some(shard.number);
+    let own = folder(shard.part);
+    for kafka in raw.sources.iter_mut().filter_map(|source| source.kafka.as_mut()) {
+        match shard.part {
+            ShardPart::Partition(number) => kafka.partition = Some(number),
+            // The group's offsets are those of the other shards.
+            ShardPart::Whole => kafka.group = format!("{}-{WHOLE}", kafka.group),
         }
     }
     let state = &mut raw.state;
@@ -143,7 +187,11 @@ pub(super) fn derive(raw: &mut RawConfig, shard: Shard) {
     }
     let http = &mut raw.http;
     let first = raw.shards.as_ref().and_then(|spec| first_address(spec, &http.listen));
-    if let Some(address) = shard.kept_at.or_else(|| beside(first?, shard.number)) {
+    let beside_first = || match shard.part {
+        ShardPart::Partition(number) => beside(first?, number),
+        ShardPart::Whole => None,
+    };
+    if let Some(address) = shard.kept_at.or_else(beside_first) {
         http.listen = address.to_string();
     }
     http.accept_events = false;
@@ -266,9 +314,13 @@ mod tests {
     #[test]
     fn a_shard_is_a_number_and_an_address() {
         let address = "127.0.0.1:9467".parse().unwrap();
-        assert_eq!("2".parse(), Ok(Shard { number: 2, kept_at: None }));
-        assert_eq!("2@127.0.0.1:9467".parse(), Ok(Shard { number: 2, kept_at: Some(address) }));
-        assert_eq!(Shard { number: 2, kept_at: Some(address) }.to_string(), "2@127.0.0.1:9467");
+        let part = ShardPart::Partition(2);
+        assert_eq!("2".parse(), Ok(Shard { part, kept_at: None }));
+        assert_eq!("2@127.0.0.1:9467".parse(), Ok(Shard { part, kept_at: Some(address) }));
+        assert_eq!(Shard { part, kept_at: Some(address) }.to_string(), "2@127.0.0.1:9467");
+        let whole = Shard { part: ShardPart::Whole, kept_at: Some(address) };
+        assert_eq!("whole@127.0.0.1:9467".parse(), Ok(whole));
+        assert_eq!(whole.to_string(), "whole@127.0.0.1:9467");
         for wrong in ["", "x", "-1", "2@", "2@x", "@127.0.0.1:1"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
@@ -297,7 +349,12 @@ http: { socket: /run/f.sock, listen: '127.0.0.1:9464' }
 audit: { head_file: head }
 ";
         let mut raw: RawConfig = serde_saphyr::from_str(text).unwrap();
-        derive(&mut raw, Shard { number: 3, kept_at: None });
+        let mut whole: RawConfig = serde_saphyr::from_str(text).unwrap();
+        derive(&mut whole, Shard { part: ShardPart::Whole, kept_at: None });
+        assert_eq!(whole.state.dir, PathBuf::from("state/shard-whole"));
+        let kafka = whole.sources[0].kafka.as_ref().unwrap();
+        assert_eq!((kafka.partition, kafka.group.ends_with("-whole")), (None, true));
+        derive(&mut raw, Shard { part: ShardPart::Partition(3), kept_at: None });
         assert_eq!(raw.state.dir, PathBuf::from("state/shard-3"));
         assert_eq!(raw.state.backups, Some(PathBuf::from("/b/shard-3")));
         assert_eq!(raw.state.replicate.unwrap().to, "s3://b/p/shard-3");

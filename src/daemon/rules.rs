@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use super::approval::is_approved;
 use crate::{
-    config::{Config, shards::Spanning},
+    config::{
+        Config,
+        shards::{ShardPart, Spanning},
+    },
     diagnostic::Diagnostic,
     lists::Lists,
     rule::{
         self, RuleMode, RuleSet,
-        compile::{CompiledRule, Compiler},
+        compile::{CompiledRule, CompiledView, Compiler},
         locality::Locality,
+        window::View,
     },
     say,
+    sql::tables::{ALERTS, FINDINGS},
     text::quoted,
 };
 
@@ -67,31 +72,70 @@ fn all(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
     let problems = [loaded.problems, spanning(config, &loaded.set.rules)].concat();
-    if problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(problems) }
+    if problems.is_empty() { Ok(Arc::new(of_part(config, loaded.set, &compiler))) } else { Err(problems) }
 }
 
-/// Live rules that the events of one shard are not enough for, unless the configuration says that each shard by itself is meant.
+/// The rules that this process judges: where one reads the whole topic, it has those that span regions, and the shards the others.
+fn of_part(config: &Config, set: RuleSet, compiler: &Compiler) -> RuleSet {
+    let shards = config.shards.as_ref().filter(|shards| shards.spanning == Spanning::Whole);
+    let Some(own) = shards.and_then(|shards| shards.own) else { return set };
+    let is_whole = own.part == ShardPart::Whole;
+    set.resting(compiler, |rule| (Locality::of(rule) == Locality::Local) == is_whole)
+}
+
+/// Live rules that the events of one shard are not enough for, unless the configuration says who judges them.
 pub(crate) fn spanning(config: &Config, rules: &[CompiledRule]) -> Vec<Diagnostic> {
-    if config.shards.as_ref().is_none_or(|shards| shards.spanning == Spanning::Apart) {
-        return Vec::new();
-    }
-    let live = rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
-    // What can be done is the same for all of them, and said once.
-    let mut hint = Some(say!(
-        "run it in another fiscwatch without shards that reads the whole topic, and set it to disabled here (rules.overrides); or, if each shard by itself is what you mean, shards.spanning: apart"
-    ));
-    let problem = |rule: &CompiledRule| match Locality::of(rule) {
-        Locality::Local => None,
-        Locality::Spanning(because) => {
-            let message = say!(
-                "rule {rule} is live and needs the events of all regions ({because}), but a shard has only its own",
-                rule = quoted(&rule.rule.id),
-                because = Locality::because(&because)
-            );
-            Some(Diagnostic::of_file(&config.file, message, hint.take()))
+    let live = || rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
+    let problem = |message, hint| Diagnostic::of_file(&config.file, message, hint);
+    match config.shards.as_ref().map(|shards| shards.spanning) {
+        None | Some(Spanning::Apart) => Vec::new(),
+        Some(Spanning::Refuse) => {
+            // What can be done is the same for all of them, and said once.
+            let mut hint = Some(say!(
+                "have a process of its own judge them by the whole topic (shards.spanning: whole); or, if each shard by itself is what you mean, shards.spanning: apart"
+            ));
+            let message = |rule: &CompiledRule| match Locality::of(rule) {
+                Locality::Local => None,
+                Locality::Spanning(because) => Some(say!(
+                    "rule {rule} is live and needs the events of all regions ({because}), but a shard has only its own",
+                    rule = quoted(&rule.rule.id),
+                    because = Locality::because(&because)
+                )),
+            };
+            live().filter_map(message).map(|message| problem(message, hint.take())).collect()
         }
+        Some(Spanning::Whole) => {
+            let message = |rule: &CompiledRule| {
+                let others = reads_of_shards(rule, rules)?;
+                Some(say!(
+                    "rule {rule} needs the events of all regions and reads what other rules found ({others}), but those are judged by shards: it may name rules in its query that need all regions, and those alone",
+                    rule = quoted(&rule.rule.id),
+                    others
+                ))
+            };
+            live().filter_map(message).map(|message| problem(message, None)).collect()
+        }
+    }
+}
+
+/// What a rule that spans regions reads of findings and alerts that shards have; `None` if it reads nothing of them.
+fn reads_of_shards(rule: &CompiledRule, rules: &[CompiledRule]) -> Option<String> {
+    let (View::Schedule(schedule), CompiledView::Schedule(query)) = (&rule.rule.view, &rule.view) else {
+        return None;
     };
-    live.filter_map(problem).collect()
+    let read: Vec<&str> =
+        [FINDINGS, ALERTS].into_iter().filter(|table| query.tables.contains(*table)).collect();
+    if read.is_empty() {
+        return None;
+    }
+    let names = |other: &&CompiledRule| schedule.sql.text.contains(&format!("'{}'", other.rule.id));
+    let (local, spanning): (Vec<_>, Vec<_>) =
+        rules.iter().filter(names).partition(|other| Locality::of(other) == Locality::Local);
+    match (local.is_empty(), spanning.is_empty()) {
+        (true, false) => None,
+        (true, true) => Some(read.join(", ")),
+        (false, _) => Some(local.iter().map(|rule| rule.rule.id.as_str()).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// All rules but those with mistakes that `may_skip` names.
@@ -110,5 +154,5 @@ fn right_ones(
     for (rule, problem) in &loaded.set.skipped {
         tracing::error!(rule, "the daemon runs without this rule: {problem}");
     }
-    Ok(Arc::new(loaded.set))
+    Ok(Arc::new(of_part(config, loaded.set, &compiler)))
 }

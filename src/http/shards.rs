@@ -26,7 +26,7 @@ use super::{
     serve_all,
 };
 use crate::{
-    config::Config,
+    config::{Config, shards::ShardPart},
     daemon::shards::{Board, ShardStatus},
     event::time::Calendar,
     say,
@@ -148,10 +148,11 @@ impl Keeper {
     }
 
     /// The shards that this machine does not have: an answer says what it leaves out.
-    fn elsewhere(&self) -> Vec<i32> {
+    fn elsewhere(&self) -> Vec<ShardPart> {
         let here = self.board.told();
-        let all = 0..i32::try_from(self.board.partitions().unwrap_or(0)).unwrap_or(0);
-        all.filter(|number| here.iter().all(|shard| shard.number != *number)).collect()
+        let mut all = self.board.all();
+        all.retain(|part| here.iter().all(|shard| shard.part != *part));
+        all
     }
 }
 
@@ -169,7 +170,7 @@ async fn ready(State(keeper): State<Keeper>) -> (StatusCode, String) {
         if of_shard != StatusCode::OK {
             status = StatusCode::SERVICE_UNAVAILABLE;
         }
-        text += &say!("shard {number}: {said}", number = shard.number, said);
+        text += &say!("shard {number}: {said}", number = shard.part, said);
     }
     if answers.is_empty() {
         text = say!("this machine has no shard at the moment") + "\n";
@@ -186,7 +187,7 @@ async fn metrics(State(keeper): State<Keeper>, headers: HeaderMap) -> Response {
         .into_iter()
         .filter_map(|(shard, answer)| {
             let (_, text) = answer.filter(|(status, _)| *status == StatusCode::OK)?;
-            Some((shard.number, String::from_utf8(text).ok()?))
+            Some((shard.part, String::from_utf8(text).ok()?))
         })
         .collect();
     let own = keeper.board.metrics.render();
@@ -204,7 +205,7 @@ async fn shards(State(keeper): State<Keeper>, headers: HeaderMap) -> Response {
         .map(|(shard, answer)| {
             let status = answer.as_ref().and_then(|(_, body)| serde_json::from_slice::<Value>(body).ok());
             json!({
-                "shard": shard.number,
+                "shard": shard.part,
                 "since": keeper.calendar.format(shard.since),
                 "process": shard.process,
                 "deaths": shard.deaths,
@@ -254,7 +255,7 @@ async fn list(keeper: &Keeper, (name, at): (&str, &str), mut query: Query, heade
         let mut query = query.clone();
         if let Some(after) = &after {
             // A shard whose list is at its end has no more.
-            query.insert(String::from("before"), after.get(&shard.number)?.clone());
+            query.insert(String::from("before"), after.get(&shard.part)?.clone());
         }
         Some(format!("/api/v1/{name}{}", merge::query(&query)))
     };
@@ -267,8 +268,8 @@ async fn list(keeper: &Keeper, (name, at): (&str, &str), mut query: Query, heade
     for (shard, answer) in answers {
         let page = answer.filter(|(status, _)| *status == StatusCode::OK);
         match page.and_then(|(_, body)| serde_json::from_slice::<Value>(&body).ok()) {
-            Some(page) => pages.push((shard.number, page)),
-            None => missing.push(shard.number),
+            Some(page) => pages.push((shard.part, page)),
+            None => missing.push(shard.part),
         }
     }
     missing.sort_unstable();

@@ -113,6 +113,17 @@ impl RuleSet {
         })
     }
 
+    /// The same rules, of which those that `rests` names are not judged.
+    #[must_use]
+    pub fn resting(&self, compiler: &Compiler, rests: impl Fn(&CompiledRule) -> bool) -> Self {
+        let mut set = self.clone();
+        for compiled in set.rules.iter_mut().filter(|compiled| rests(compiled)) {
+            Arc::make_mut(&mut compiled.rule).mode = RuleMode::Disabled;
+        }
+        // Made anew: windows and columns that none needs any more are not kept.
+        set.with_lists(compiler).map_or(set, |again| Self::clone(&again))
+    }
+
     /// Some of the rules, those that look at single events, without anything else.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {

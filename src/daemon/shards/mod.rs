@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{
         Config,
-        shards::{beside, folder},
+        shards::{ShardPart, Spanning, beside, folder},
     },
     event::Instant,
     replica::{Bucket, BucketError, ReplicaLocation},
@@ -50,7 +50,9 @@ pub struct Board {
     pub metrics: Arc<Metrics>,
     /// The partitions of the topic; 0 until a broker has said it.
     partitions: AtomicUsize,
-    held: Mutex<BTreeMap<i32, Held>>,
+    /// Whether a process more reads all of them. It goes with the first one.
+    has_whole: bool,
+    held: Mutex<BTreeMap<ShardPart, Held>>,
 }
 
 /// A shard that is held.
@@ -64,7 +66,7 @@ struct Held {
 /// What its process and those who ask for it share.
 #[derive(Debug)]
 struct Life {
-    number: i32,
+    part: ShardPart,
     /// Whether it is to end.
     stop: AtomicBool,
     /// Its process; 0 while there is none.
@@ -76,7 +78,7 @@ struct Life {
 /// A shard, for those who ask.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardStatus {
-    pub number: i32,
+    pub part: ShardPart,
     /// Since when it is this machine's.
     pub since: Instant,
     /// Its process; `None` while there is none.
@@ -109,13 +111,14 @@ impl Board {
                 clock,
                 metrics,
                 partitions: AtomicUsize::new(0),
+                has_whole: shards.spanning == Spanning::Whole,
                 held: Mutex::default(),
             }),
             _ => Err(say!("the configuration has no section shards")),
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<ShardPart, Held>> {
         self.held.lock()
     }
 
@@ -126,8 +129,8 @@ impl Board {
 
     /// The shards that are held.
     pub(crate) fn told(&self) -> Vec<ShardStatus> {
-        let told = |(number, held): (&i32, &Held)| ShardStatus {
-            number: *number,
+        let told = |(part, held): (&ShardPart, &Held)| ShardStatus {
+            part: *part,
             since: held.since,
             process: Some(held.life.process.load(Ordering::SeqCst)).filter(|process| *process != 0),
             deaths: held.life.deaths.load(Ordering::SeqCst),
@@ -138,7 +141,7 @@ impl Board {
 
     /// Ends all shards, and comes back when their processes have.
     pub fn end(&self) {
-        let all: Vec<i32> = self.held().keys().copied().collect();
+        let all: Vec<ShardPart> = self.held().keys().copied().collect();
         self.let_go(&all);
     }
 
@@ -149,55 +152,59 @@ impl Board {
         }
     }
 
-    fn let_go(&self, numbers: &[i32]) {
+    fn let_go(&self, parts: &[ShardPart]) {
         let leaving: Vec<Held> = {
             let mut held = self.held();
-            numbers.iter().filter_map(|number| held.remove(number)).collect()
+            parts.iter().filter_map(|part| held.remove(part)).collect()
         };
         // All at once: each of them has its last batch to finish.
         leaving.iter().for_each(|held| held.life.stop.store(true, Ordering::SeqCst));
         for held in leaving {
-            let number = held.life.number;
+            let part = held.life.part;
             if held.thread.join().is_err() {
-                tracing::error!(shard = number, "who looked after the shard has panicked");
+                tracing::error!(shard = %part, "who looked after the shard has panicked");
             }
-            let _ = self.metrics.shards.up.remove_label_values(&[&number.to_string()]);
+            let _ = self.metrics.shards.up.remove_label_values(&[&part.to_string()]);
             self.metrics.shards.moves.with_label_values(&["revoked"]).inc();
-            tracing::info!(shard = number, "the shard is given up");
+            tracing::info!(shard = %part, "the shard is given up");
         }
     }
 
-    fn take(&self, number: i32) {
+    fn take(&self, part: ShardPart) {
         let mut held = self.held();
-        if held.contains_key(&number) {
+        if held.contains_key(&part) {
             return;
         }
         let life = Arc::new(Life {
-            number,
+            part,
             stop: AtomicBool::new(false),
             process: AtomicU32::new(0),
             deaths: AtomicU32::new(0),
             address: Mutex::default(),
         });
-        let (own, orders) = (Arc::clone(&life), self.orders(number));
+        let (own, orders) = (Arc::clone(&life), self.orders(part));
         let metrics = Arc::clone(&self.metrics);
         let keep = move || process::keep(&own, &orders, &metrics);
-        match std::thread::Builder::new().name(format!("shard-{number}")).spawn(keep) {
+        match std::thread::Builder::new().name(format!("shard-{part}")).spawn(keep) {
             Ok(thread) => {
-                held.insert(number, Held { since: self.clock.now(), life, thread });
+                held.insert(part, Held { since: self.clock.now(), life, thread });
                 self.metrics.shards.moves.with_label_values(&["assigned"]).inc();
-                tracing::info!(shard = number, "the shard is this machine's");
+                tracing::info!(shard = %part, "the shard is this machine's");
             }
-            Err(error) => tracing::error!(shard = number, "the shard cannot be kept: {error}"),
+            Err(error) => tracing::error!(shard = %part, "the shard cannot be kept: {error}"),
         }
     }
 
-    fn orders(&self, number: i32) -> process::Orders {
+    fn orders(&self, part: ShardPart) -> process::Orders {
         let mut args: Vec<OsString> = vec!["run".into()];
         if !self.config_path.as_os_str().is_empty() {
             args.extend(["--config".into(), self.config_path.clone().into()]);
         }
-        process::Orders { args, address: beside(self.listen, number) }
+        let place = match part {
+            ShardPart::Partition(number) => Some(number),
+            ShardPart::Whole => i32::try_from(self.partitions.load(Ordering::SeqCst)).ok(),
+        };
+        process::Orders { args, address: place.and_then(|place| beside(self.listen, place)) }
     }
 
     /// How many shards there are was decided when the first of them was: by the number of partitions, an event's key falls to
@@ -222,11 +229,26 @@ impl Board {
         }
         if let ReplicaLocation::Folder(_) = place {
             // A folder that is not there is taken for a disk that is not mounted.
-            for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-                bucket.put_new(&format!("{}/{LAYOUT}", folder(number)), &bytes)?;
+            let partitions = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(ShardPart::Partition);
+            for part in partitions.chain(self.has_whole.then_some(ShardPart::Whole)) {
+                bucket.put_new(&format!("{}/{LAYOUT}", folder(part)), &bytes)?;
             }
         }
         Ok(Ok(()))
+    }
+}
+
+impl Board {
+    /// What goes with these partitions.
+    fn parts(&self, partitions: &[i32]) -> Vec<ShardPart> {
+        let whole = (self.has_whole && partitions.contains(&0)).then_some(ShardPart::Whole);
+        partitions.iter().copied().map(ShardPart::Partition).chain(whole).collect()
+    }
+
+    /// All that there are; none until a broker has said it.
+    pub(crate) fn all(&self) -> Vec<ShardPart> {
+        let count = i32::try_from(self.partitions().unwrap_or(0)).unwrap_or(0);
+        self.parts(&(0..count).collect::<Vec<_>>())
     }
 }
 
@@ -242,11 +264,11 @@ impl Life {
 
 impl Holder for Board {
     fn assigned(&self, partitions: &[i32]) {
-        partitions.iter().for_each(|number| self.take(*number));
+        self.parts(partitions).into_iter().for_each(|part| self.take(part));
     }
 
     fn revoked(&self, partitions: &[i32]) {
-        self.let_go(partitions);
+        self.let_go(&self.parts(partitions));
     }
 
     fn topic_has(&self, partitions: usize) -> Result<bool, String> {

@@ -40,7 +40,7 @@ pub(super) struct Orders {
 
 /// Keeps the process of a shard until it is to end.
 pub(super) fn keep(life: &Life, orders: &Orders, metrics: &Metrics) {
-    let (shard, mut pause) = (life.number.to_string(), PAUSE);
+    let (shard, mut pause) = (life.part.to_string(), PAUSE);
     let up = metrics.shards.up.with_label_values(&[&shard]);
     while !life.ends() {
         let begun = std::time::Instant::now();
@@ -77,7 +77,7 @@ fn start(life: &Life, orders: &Orders) -> std::io::Result<Child> {
     let address = orders.address.ok_or_else(|| std::io::Error::other("there is no port for its number"))?;
     let address = super::free(address)?;
     *life.address.lock() = Some(address);
-    let shard = Shard { number: life.number, kept_at: Some(address) };
+    let shard = Shard { part: life.part, kept_at: Some(address) };
     // The program that runs, also when another one has been put in its place since.
     let mut command = Command::new("/proc/self/exe");
     command.args(&orders.args).env(VARIABLE, shard.to_string());
@@ -103,7 +103,7 @@ fn watch(life: &Life, child: &mut Child) -> String {
                 asked = Some(std::time::Instant::now());
             }
             Some(since) if since.elapsed() >= FINISH => {
-                tracing::error!(shard = life.number, "the process of the shard does not end, and is ended");
+                tracing::error!(shard = %life.part, "the process of the shard does not end, and is ended");
                 let _ = child.kill();
             }
             _ => {}

@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::config::shards::ShardPart;
+
 /// The families of a keeper's own: of all others it counts nothing, and zeros beside those of its shards would mislead.
 const OWN: [&str; 3] = ["fiscwatch_shard_", "fiscwatch_http_", "process_"];
 
@@ -14,7 +16,7 @@ const OWN: [&str; 3] = ["fiscwatch_shard_", "fiscwatch_http_", "process_"];
 type Family<'t> = (Vec<&'t str>, Vec<String>);
 
 /// The metrics of all shards, each with the label `shard`, and those of the keeper.
-pub(super) fn metrics(own: &str, shards: &[(i32, String)]) -> String {
+pub(super) fn metrics(own: &str, shards: &[(ShardPart, String)]) -> String {
     let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
     for (family, line) in lines(own).filter(|(family, _)| OWN.iter().any(|own| family.starts_with(own))) {
         let (said, samples) = families.entry(family).or_default();
@@ -23,13 +25,13 @@ pub(super) fn metrics(own: &str, shards: &[(i32, String)]) -> String {
             false => samples.push(line.to_owned()),
         }
     }
-    for (number, text) in shards {
+    for (part, text) in shards {
         for (family, line) in lines(text) {
             let (said, samples) = families.entry(family).or_default();
             match line.starts_with('#') {
                 true if said.contains(&line) => {}
                 true => said.push(line),
-                false => samples.push(labelled(line, *number)),
+                false => samples.push(labelled(line, *part)),
             }
         }
     }
@@ -53,20 +55,20 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// A sample with the label.
-fn labelled(sample: &str, number: i32) -> String {
+fn labelled(sample: &str, part: ShardPart) -> String {
     let end = sample.find(['{', ' ']).unwrap_or(sample.len());
     let (name, rest) = sample.split_at(end);
     match rest.strip_prefix('{') {
-        Some(labels) => format!("{name}{{shard=\"{number}\",{labels}"),
-        None => format!("{name}{{shard=\"{number}\"}}{rest}"),
+        Some(labels) => format!("{name}{{shard=\"{part}\",{labels}"),
+        None => format!("{name}{{shard=\"{part}\"}}{rest}"),
     }
 }
 
 /// Where the list of each shard goes on, as a page says it: `0:abc;2:def`.
-pub(super) fn cursors(text: &str) -> Option<BTreeMap<i32, String>> {
+pub(super) fn cursors(text: &str) -> Option<BTreeMap<ShardPart, String>> {
     let cursor = |part: &str| {
-        let (number, cursor) = part.split_once(':')?;
-        Some((number.parse().ok()?, cursor.to_owned()))
+        let (part, cursor) = part.split_once(':')?;
+        Some((part.parse().ok()?, cursor.to_owned()))
     };
     text.split(';').map(cursor).collect()
 }
@@ -92,14 +94,14 @@ fn escaped(text: &str) -> String {
 }
 
 /// Pages of shards as one: the rows of all, the newest first, each with its shard.
-pub(super) fn pages(name: &str, at: &str, pages: Vec<(i32, Value)>) -> Value {
+pub(super) fn pages(name: &str, at: &str, pages: Vec<(ShardPart, Value)>) -> Value {
     let mut rows: Vec<Value> = Vec::new();
     let (mut next, mut total, mut shown) = (Vec::new(), None, BTreeSet::new());
-    for (number, mut page) in pages {
-        shown.insert(number);
+    for (part, mut page) in pages {
+        shown.insert(part);
         match &page["next"] {
-            Value::String(cursor) => next.push(format!("{number}:{cursor}")),
-            Value::Number(cursor) => next.push(format!("{number}:{cursor}")),
+            Value::String(cursor) => next.push(format!("{part}:{cursor}")),
+            Value::Number(cursor) => next.push(format!("{part}:{cursor}")),
             _ => {}
         }
         if let Some(of_shard) = page["total"].as_u64() {
@@ -107,7 +109,7 @@ pub(super) fn pages(name: &str, at: &str, pages: Vec<(i32, Value)>) -> Value {
         }
         let Value::Array(of_shard) = page[name].take() else { continue };
         rows.extend(of_shard.into_iter().map(|mut row| {
-            row["shard"] = json!(number);
+            row["shard"] = json!(part);
             row
         }));
     }
@@ -135,7 +137,7 @@ mod tests {
                  # HELP h y\n# TYPE h histogram\nh_bucket{{le=\"1\"}} {n}\nh_count {n}\n"
             )
         };
-        let text = metrics(own, &[(0, of(3)), (2, of(4))]);
+        let text = metrics(own, &[(ShardPart::Partition(0), of(3)), (ShardPart::Partition(2), of(4))]);
         let wanted = "# HELP fiscwatch_journal_events x
 # TYPE fiscwatch_journal_events gauge
 fiscwatch_journal_events{shard=\"0\"} 3
@@ -162,15 +164,20 @@ h_count{shard=\"2\"} 4
         let merged = pages(
             "findings",
             "at",
-            vec![(0, page(&["2026-03-02", "2026-01-01"], json!(5))), (3, page(&["2026-02-01"], Value::Null))],
+            vec![
+                (ShardPart::Partition(0), page(&["2026-03-02", "2026-01-01"], json!(5))),
+                (ShardPart::Whole, page(&["2026-02-01"], Value::Null)),
+            ],
         );
         let order: Vec<_> =
             merged["findings"].as_array().unwrap().iter().map(|row| row["shard"].clone()).collect();
-        assert_eq!(order, [json!(0), json!(3), json!(0)]);
+        assert_eq!(order, [json!(0), json!("whole"), json!(0)]);
         assert_eq!(merged["next"], "0:5");
         assert_eq!(merged["total"], 14);
-        assert_eq!(cursors("0:5"), Some(BTreeMap::from([(0, String::from("5"))])));
-        assert_eq!(cursors("0:5;2:1~a"), Some(BTreeMap::from([(0, "5".into()), (2, "1~a".into())])));
+        let first = ShardPart::Partition(0);
+        assert_eq!(cursors("0:5"), Some(BTreeMap::from([(first, String::from("5"))])));
+        let both = BTreeMap::from([(first, "5".into()), (ShardPart::Whole, "1~a".into())]);
+        assert_eq!(cursors("0:5;whole:1~a"), Some(both));
         assert_eq!(cursors("x"), None);
         assert_eq!(query(&BTreeMap::from([("q".into(), "a&b".into())])), "?q=a%26b");
     }

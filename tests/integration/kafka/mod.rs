@@ -7,3 +7,4 @@ mod mock;
 mod real;
 mod shards;
 mod shards_refused;
+mod shards_whole;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::broker::{self, Broker};
 use crate::support::{Bench, Daemon, assert_same, fiscwatch, free_port, lines, random_events, run, write};
 
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 
 /// Rules on single events and on windows of a unit.
 pub const RULES: &str = "
@@ -32,10 +32,10 @@ pub const RULES: &str = "
 /// A topic, a store, and machines that have nothing else in common.
 pub struct Field {
     pub broker: &'static Broker,
-    bench: Bench,
-    topic: &'static str,
+    pub bench: Bench,
+    pub topic: &'static str,
     /// What each shard was sent.
-    sent: BTreeMap<i32, Vec<Value>>,
+    pub sent: BTreeMap<i32, Vec<Value>>,
 }
 
 impl Field {
@@ -93,7 +93,7 @@ impl Field {
         wait(|| {
             let mut read = BTreeSet::new();
             for row in keepers.iter().flat_map(|keeper| keeper.shards()) {
-                let shard = i32::try_from(row["shard"].as_i64().unwrap()).unwrap();
+                let Some(shard) = row["shard"].as_i64().and_then(|n| i32::try_from(n).ok()) else { continue };
                 let partition = format!("{}[{shard}]", self.topic);
                 let at = &row["status"]["sources"]["core"]["partitions"][partition.as_str()];
                 let sent = self.sent.get(&shard).map_or(0, Vec::len);
@@ -105,21 +105,26 @@ impl Field {
         });
     }
 
+    /// What the store has of a shard: its findings and its ledger.
+    pub fn restored(&self, shard: &str, what: &str) -> (Vec<String>, Vec<String>) {
+        let dir = self.bench.path();
+        let (url, to) = (format!("file://{}/store/shard-{shard}", dir.display()), format!("{what}-{shard}"));
+        let (code, _, err) =
+            run(dir, &["state", "restore", "--from", &url, "--to", &to, "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(0), "{err}");
+        (export(dir, &to, "findings"), export(dir, &to, "budget"))
+    }
+
     /// Compares what the store has of all shards with what one process comes to over the same events.
     fn assert_whole(&self, what: &str) {
         let all: Vec<Value> = self.sent.values().flatten().cloned().collect();
         std::fs::write(self.bench.path().join("events.jsonl"), lines(&all)).unwrap();
         let (mut findings, mut ledger) = self.bench.backtest(&[]);
         let (mut found, mut balances) = (Vec::new(), Vec::new());
-        let dir = self.bench.path();
         for shard in 0..PARTITIONS {
-            let (url, to) =
-                (format!("file://{}/store/shard-{shard}", dir.display()), format!("{what}-{shard}"));
-            let (code, _, err) =
-                run(dir, &["state", "restore", "--from", &url, "--to", &to, "--config", "fiscwatch.yaml"]);
-            assert_eq!(code, Some(0), "{err}");
-            found.extend(export(dir, &to, "findings"));
-            balances.extend(export(dir, &to, "budget"));
+            let (of_shard, lines) = self.restored(&shard.to_string(), what);
+            found.extend(of_shard);
+            balances.extend(lines);
         }
         [&mut findings, &mut ledger, &mut found, &mut balances].into_iter().for_each(|rows| rows.sort());
         assert!(findings.len() > 50, "only {} findings", findings.len());
@@ -178,7 +183,7 @@ impl Keeper {
         Self { daemon: Daemon::adopt(child, port), log }
     }
 
-    fn shards(&self) -> Vec<Value> {
+    pub fn shards(&self) -> Vec<Value> {
         let (status, text) = self.daemon.get("/api/v1/shards");
         assert_eq!(status, 200, "{text}");
         serde_json::from_str::<Value>(&text).unwrap()["shards"].as_array().unwrap().clone()
@@ -187,7 +192,7 @@ impl Keeper {
     /// The shards that it has and that are ready.
     pub fn ready(&self) -> BTreeSet<i64> {
         let ready = |row: &&Value| row["status"]["ready"] == true;
-        self.shards().iter().filter(ready).map(|row| row["shard"].as_i64().unwrap()).collect()
+        self.shards().iter().filter(ready).filter_map(|row| row["shard"].as_i64()).collect()
     }
 
     /// Sends a signal to it and to all of its shards, as a machine that sleeps and wakes up.
