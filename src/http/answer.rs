@@ -264,8 +264,10 @@ async fn read_form(
     let (mut text, mut name) = (String::new(), String::new());
     while let Some(mut field) = form.next_field().await.map_err(|_| Unread::Broken)? {
         match field.name().unwrap_or_default() {
-            "text" => text = words_of(&mut field).await?,
-            "name" => name = words_of(&mut field).await?,
+            // A second one would take the place of the first without a word.
+            "text" if text.is_empty() => text = words_of(&mut field).await?,
+            "name" if name.is_empty() => name = words_of(&mut field).await?,
+            "text" | "name" => return Err(Unread::Broken),
             // An empty field of a browser has neither name nor content.
             "files" if field.file_name().is_some_and(|name| !name.is_empty()) => {
                 if files.len() as u64 >= u64::from(limits.files) {

@@ -151,7 +151,12 @@ impl Logins {
         new: Password,
     ) -> Result<(NewToken, Session), Problem> {
         new.check(&claim.user).map_err(Problem::unprocessable)?;
-        self.compared(shared, claim, move |shared, claim, _| {
+        self.compared(shared, claim, move |shared, claim, old| {
+            if new.is(Some(&old.password)) {
+                return Err(Problem::unprocessable(say!(
+                    "that is the password that it is to take the place of"
+                )));
+            }
             let kept = new.hash().map_err(Problem::unprocessable)?;
             let mut accounts = Accounts::open(&shared.state_dir)?;
             let (place, now) = (claim.place(), shared.clock.now());

@@ -116,12 +116,14 @@ pub(crate) async fn stream(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let start = Start::of(last.or(asked.since.as_deref()));
     let (sender, receiver) = mpsc::channel(WAITING);
-    let feed = Feed { shared, by, sender, refusals, status: Value::Null, _room: place };
+    let standing = standing.map(|Extension(standing)| standing);
+    let feed =
+        Feed { shared, by, standing: standing.clone(), sender, refusals, status: Value::Null, _room: place };
     tokio::spawn(async move {
         tokio::select! {
             () = streams.stop.cancelled() => {}
             () = tokio::time::sleep(LENGTH) => {}
-            () = loses_standing(standing.map(|Extension(standing)| standing)) => {}
+            () = loses_standing(standing) => {}
             () = feed.run(start) => {}
         }
     });
@@ -147,6 +149,8 @@ async fn loses_standing(standing: Option<Admitted>) {
 struct Feed {
     shared: Arc<Shared>,
     by: Requester,
+    /// Who is asked again whether they may before anything is told.
+    standing: Option<Admitted>,
     sender: mpsc::Sender<Event>,
     refusals: Arc<Refusals>,
     /// What was told last of how the daemon is.
@@ -163,6 +167,9 @@ impl Feed {
         let mut at = start;
         for turn in 0_u32.. {
             let Ok(read) = read(&self.shared, &self.by, at).await else { return };
+            if !read.changes.is_empty() && !self.may_hear().await {
+                return;
+            }
             for (number, message) in read.changes.iter().enumerate() {
                 let mut event = Event::default().event(message.event);
                 // An id says that everything up to it was sent: of several with one, the last has it.
@@ -183,6 +190,13 @@ impl Feed {
                     () = self.sender.closed() => return,
                 }
             }
+        }
+    }
+
+    async fn may_hear(&self) -> bool {
+        match &self.standing {
+            Some(standing) => standing.holds().await,
+            None => true,
         }
     }
 

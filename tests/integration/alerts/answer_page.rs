@@ -66,6 +66,9 @@ fn a_unit_answers_by_its_link_and_officers_take_its_file() {
     assert!(get(&daemon, &format!("{path}?lang=en")).body.as_str().unwrap().contains("Written explanation"));
     assert_eq!(get(&daemon, "/answer.css").status, 200);
 
+    // Of two texts neither is dropped without a word.
+    let twice = form("one", &[]).replace("--edge--\r\n", "") + &form("two", &[]);
+    assert!((400..500).contains(&send(&daemon, &path, &twice).status));
     let sent = send(&daemon, &path, &form("合同<b>见</b>附件", &[("合同.pdf", "%PDF-1.7 x"), ("", "")]));
     assert_eq!(sent.status, 200, "led back to the page: {}", sent.body);
     let html = sent.body.as_str().unwrap();

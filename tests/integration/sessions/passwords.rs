@@ -40,6 +40,7 @@ fn somebody_changes_their_own_password() {
         ("short", "12 to 128"),
         ("password-1234", "first that are tried"),
         ("我是王芳，四个词一起喝茶", "name of its user"),
+        (PASSWORD, "to take the place of"),
     ] {
         let refused = change(&own, PASSWORD, new);
         assert!(
