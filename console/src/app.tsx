@@ -33,6 +33,11 @@ export function App() {
 
 function Shell() {
   useEffect(() => live.start(), []);
+  // Who may not see the first screen begins with the first that they may.
+  const first = NAVIGATION.find(({ needs }) => session.may(needs))?.to ?? "/";
+  useEffect(() => {
+    if (path.value === "/") go(first, { replace: true });
+  }, [first, path.value]);
   const screen = screenOf(path.value);
   const title = `${screen.title()} · ${t().product}`;
   useEffect(() => {
@@ -71,7 +76,7 @@ function TopBar() {
             <time dateTime={at}>{stamp(at).slice(0, 16)}</time>
           </>
         ) : (
-          said.asOfNone
+          live.status.value && said.asOfNone
         )}
         <small>{zone(at)}</small>
       </span>
@@ -165,6 +170,16 @@ function Navigation() {
             </a>
           </li>
         ))}
+        {session.user && (
+          <li class="beyond-phone nav-who">
+            <span>{session.user}</span>
+            {session.canSignOut && (
+              <button type="button" class="plain" onClick={() => void session.signOut()}>
+                {t().top.signOut}
+              </button>
+            )}
+          </li>
+        )}
         <li class="nav-more">
           <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
             <Icon of="more" />
@@ -221,6 +236,7 @@ function Banner() {
   const said = t().link;
   return (
     <div role="status" class="banner-place">
+      {session.own !== null && !session.own.auth && session.user === null && <p class="no-auth">{said.nobodyAsked}</p>}
       {!up && (
         <div class="banner is-down">
           <span>{said.down}</span>

@@ -19,6 +19,8 @@ const isTyping = (target: EventTarget | null): boolean => {
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (isTyping(event.target) && event.key !== "Escape") return;
+  // What lies behind an open dialog is not meant; the dialog itself takes Escape.
+  if (document.querySelector("dialog[open]")) return;
   const name = prefix === null ? event.key : `${prefix} ${event.key}`;
   clearTimeout(prefixTimer);
   prefix = null;

@@ -294,6 +294,49 @@ test("budgets as areas: each leads a step further down, and is as large as its m
   await page.context().close();
 });
 
+test("at every width each figure stands under its own heading", async () => {
+  const page = await officer(chrome, daemon);
+  for (const width of [1440, 1200, 1024, 820]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const by of ["unit", "line"]) {
+      await page.goto(`/budget?by=${by}`);
+      await page.locator(".budget-table tbody tr").first().waitFor();
+      const seen = await page
+        .locator(".budget-table tr")
+        .evaluateAll((rows) =>
+          rows
+            .slice(0, 2)
+            .map((row) =>
+              [...row.children]
+                .filter((cell) => getComputedStyle(cell).display !== "none")
+                .map((cell) => Math.round(cell.getBoundingClientRect().right)),
+            ),
+        );
+      assert.deepEqual(seen[0], seen[1], `${by} at ${width}`);
+    }
+  }
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("with the keys shown, no key acts on what lies behind, and Escape closes them", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/alerts");
+  await page.locator(".inbox").waitFor();
+  await page.locator("tbody tr, .rows > *").first().waitFor();
+  const changes = async () => JSON.stringify(await daemon.get("/alerts/counts?state=open"));
+  const before = await changes();
+  await page.keyboard.press("?");
+  await page.locator("dialog.help[open]").waitFor();
+  await page.keyboard.press("a");
+  await page.waitForTimeout(500);
+  assert.equal(await changes(), before);
+  await page.keyboard.press("Escape");
+  await page.locator("dialog.help[open]").waitFor({ state: "detached" });
+  await judge(page, daemon);
+  await page.context().close();
+});
+
 test("the groups that rules control stand beside what lines are grouped by", async () => {
   const page = await officer(chrome, daemon);
   await page.goto("/budget");

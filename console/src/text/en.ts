@@ -52,6 +52,8 @@ export const en: Texts = {
   },
   link: {
     forbidden: "You may not see this.",
+    nobodyAsked:
+      "Nobody is asked who they are (http.auth): whoever reaches this address may do everything. Fine for a trial.",
     down: "The daemon cannot be reached. This is what was there before; it updates by itself when the daemon is back.",
     again: (seconds) => `next try in ${seconds} s`,
     now: "Try now",

@@ -48,6 +48,7 @@ export const zh = {
   },
   link: {
     forbidden: "您没有查看这项内容的权限。",
+    nobodyAsked: "未启用登录（http.auth）：能打开此地址的人都可进行任何操作，仅供试用。",
     down: "与监控服务的连接已中断。显示的是中断前的内容，恢复后自动更新。",
     again: (seconds: number) => `${seconds} 秒后重试`,
     now: "立即重试",

@@ -116,7 +116,11 @@ export function Head({
   const isDown = sort === `-${name}`;
   const next = isFigure ? (isDown ? name : `-${name}`) : isUp ? `-${name}` : name;
   return (
-    <th scope="col" class={isFigure ? "figure" : ""} aria-sort={isUp ? "ascending" : isDown ? "descending" : undefined}>
+    <th
+      scope="col"
+      class={`${isFigure ? "figure" : ""}${WIDE.includes(name) ? " on-wide" : ""}`}
+      aria-sort={isUp ? "ascending" : isDown ? "descending" : undefined}
+    >
       <a href={withParams({ sort: next })} class={isUp || isDown ? "is-sorted" : ""}>
         {title}
         <span aria-hidden="true">{isUp ? " ↑" : isDown ? " ↓" : ""}</span>
