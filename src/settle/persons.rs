@@ -19,8 +19,8 @@ type Payee = (String, String);
 #[derive(Debug, Default)]
 pub(crate) struct PaidPersons(BTreeMap<String, BTreeSet<Payee>>);
 
-/// What was taken back of a payment, or moved to another line.
-type TakenBack = HashMap<String, Vec<(Cents, Option<String>)>>;
+/// What was taken back of a payment, or moved to another line: how much, from which line and to which.
+type TakenBack = HashMap<String, Vec<(Cents, Option<String>, Option<String>)>>;
 
 impl PaidPersons {
     /// Those of the journal up to a place.
@@ -35,12 +35,14 @@ impl PaidPersons {
             ..Select::default()
         };
         let mut back = TakenBack::new();
-        let columns = [Column::OriginalEventId, Column::ToBudgetLineId, Column::Amount].map(Column::index);
+        let columns = [Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId, Column::Amount];
+        let columns = columns.map(Column::index);
         history.replay_part(&select(&BACK), &columns, &mut |batch, _, _| {
             for row in 0..batch.num_rows() {
                 let Some(original) = text(batch, Column::OriginalEventId, row) else { continue };
-                let to = text(batch, Column::ToBudgetLineId, row).map(str::to_owned);
-                back.entry(original.to_owned()).or_default().push((cents(batch, row), to));
+                let line = |column| text(batch, column, row).map(str::to_owned);
+                let (from, to) = (line(Column::BudgetLineId), line(Column::ToBudgetLineId));
+                back.entry(original.to_owned()).or_default().push((cents(batch, row), from, to));
             }
         })?;
         let mut paid = Net::default();
@@ -64,15 +66,16 @@ impl PaidPersons {
                 let said = |column| text(batch, column, row).unwrap_or_default().to_owned();
                 let payee = (said(Column::PayeeAccount), said(Column::PayeeName));
                 paid.add(line, &payee, cents(batch, row));
-                for (amount, to) in taken.into_iter().flatten() {
-                    paid.add(line, &payee, -amount);
+                for (amount, from, to) in taken.into_iter().flatten() {
+                    // A correction before may have moved it there.
+                    paid.add(from.as_deref().unwrap_or(line), &payee, -amount);
                     to.into_iter().for_each(|to| paid.add(&to, &payee, amount));
                 }
             }
         })?;
         // A correction whose payment is not known may move a person's money.
         for (original, moved) in back {
-            for (amount, to) in moved {
+            for (amount, _, to) in moved {
                 to.into_iter().for_each(|to| paid.add(&to, &(original.clone(), String::new()), amount));
             }
         }
