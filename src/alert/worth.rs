@@ -70,6 +70,11 @@ impl VerdictHistory {
         }
     }
 
+    /// What was said of each rule's alerts.
+    pub fn by_rule(&self) -> impl Iterator<Item = (&str, Said)> {
+        self.rules.iter().map(|(rule, (said, _))| (rule.as_str(), *said))
+    }
+
     /// What was said of all alerts, of a rule's, and of those of one unit.
     #[must_use]
     pub fn of(&self, rule: &str, unit: Option<&str>) -> Verdicts {

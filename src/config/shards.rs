@@ -153,14 +153,15 @@ pub(crate) fn folder(part: ShardPart) -> String {
 pub(super) fn named(raw: &RawConfig, variables: &[(String, String)]) -> Result<Option<Shard>, Diagnostic> {
     let Some((_, text)) = variables.iter().find(|(name, _)| name == VARIABLE) else { return Ok(None) };
     let place = format!("${VARIABLE}");
-    let shard = text.parse().map_err(|why| Diagnostic::of_file(&place, why, None))?;
-    match raw.shards {
-        Some(_) => Ok(Some(shard)),
-        None => {
-            let message = say!("the configuration has no section shards");
-            Err(Diagnostic::of_file(&place, message, None))
+    let shard: Shard = text.parse().map_err(|why| Diagnostic::of_file(&place, why, None))?;
+    let message = match &raw.shards {
+        None => say!("the configuration has no section shards"),
+        Some(spec) if shard.part == ShardPart::Whole && spec.spanning != Spanning::Whole => {
+            say!("there is no such process without shards.spanning: whole")
         }
-    }
+        Some(_) => return Ok(Some(shard)),
+    };
+    Err(Diagnostic::of_file(&place, message, None))
 }
 
 /// The configuration of a shard: what all have in common stays, what one state or one machine can have only once is its own.

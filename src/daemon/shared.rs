@@ -234,9 +234,15 @@ impl Shared {
         let policy = Arc::clone(&self.policy.read());
         let rules = self.rules_in_force();
         let holidays = rules.lists.get(HOLIDAYS).map(AsRef::as_ref);
+        Desk { workdays: Arc::new(Workdays::new(holidays)), ..Desk::new(policy) }
+    }
+
+    /// The same for those who give alerts to others: it knows what people who are limited see.
+    #[must_use]
+    pub fn desk_with_people(&self) -> Desk {
+        let rules = self.rules_in_force();
         let scope = LimitScope { lists: rules.lists.clone(), telling: rules.telling_of_others() };
-        let workdays = Arc::new(Workdays::new(holidays));
-        Desk { workdays, scope: Arc::new(scope), ..Desk::new(policy) }
+        Desk { scope: Arc::new(scope), ..self.desk() }
     }
 
     /// The rules in force.

@@ -172,7 +172,7 @@ pub(crate) async fn transition(
     let order = Order { action: body.action, who, why: body.why, version, letter: None, terms };
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
-        let (desk, now) = (shared.desk(), shared.clock.now());
+        let (desk, now) = (shared.desk_with_people(), shared.clock.now());
         let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
         let alert = cases.act(&id, &order, &desk, now)?;
         shared.wake_dispatch();
@@ -234,7 +234,7 @@ pub(crate) async fn inquire(
     let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
-        let (desk, now) = (shared.desk(), shared.clock.now());
+        let (desk, now) = (shared.desk_with_people(), shared.clock.now());
         let lists = shared.receivers.borrow().lists.clone();
         let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
         let (alert, ..) = cases.show(&id, 0)?;

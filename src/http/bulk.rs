@@ -111,7 +111,7 @@ pub(crate) async fn transitions(
     )?;
     let lens = by.lens();
     blocking(move || {
-        let (desk, calendar) = (shared.desk(), &shared.calendar);
+        let (desk, calendar) = (shared.desk_with_people(), &shared.calendar);
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone());
         let mut results = Vec::with_capacity(body.alerts.len());
         for SeenAlert { alert_id, version } in body.alerts {

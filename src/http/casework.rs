@@ -125,7 +125,7 @@ pub(crate) async fn review(
     let order = Order { action, who, why: body.why, version, letter: None, terms: Terms::default() };
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
-        let (desk, now) = (shared.desk(), shared.clock.now());
+        let (desk, now) = (shared.desk_with_people(), shared.clock.now());
         let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
         let alert = cases.act(&id, &order, &desk, now)?;
         shared.wake_dispatch();
@@ -173,7 +173,7 @@ pub(crate) async fn hand_over(
     let actor = by.actor(&headers, body.who.as_deref())?;
     let shift = HandOver { from: body.from, to: body.to, who: actor.who.clone(), why: body.why };
     blocking(move || {
-        let (desk, now) = (shared.desk(), shared.clock.now());
+        let (desk, now) = (shared.desk_with_people(), shared.clock.now());
         let alerts = Cases::open(&shared.state_dir)?.by(actor).hand_over(&shift, &desk, now)?;
         shared.wake_dispatch();
         Ok(Json(HandedOver { alerts }))

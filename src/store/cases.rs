@@ -14,7 +14,7 @@ use super::{
     alerts::{self, CauseTimes},
     audit::{self, AuditedAction, DONE},
     checksums::{SumChanges, Summed},
-    explain, limited, open_reader, open_writer,
+    explain, limited, listed, open_reader, open_writer,
     query::LIMIT_MAX,
     turn::{Turn, Turns},
 };
@@ -271,20 +271,9 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn verdicts(&self) -> Result<BTreeMap<String, VerdictCounts>, StoreError> {
-        let mut said = limited::alerts(&self.limits);
-        said.and("h.action IN ('confirm', 'dismiss')", []);
-        let sql = format!(
-            "SELECT a.rule_id AS rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
-                    count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
-             FROM alert_history h JOIN alerts a USING (alert_id) {} GROUP BY a.rule_id",
-            said.clause()
-        );
-        let row = |row: &Row<'_>| {
-            let verdicts =
-                VerdictCounts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
-            Ok((row.get("rule_id")?, verdicts))
-        };
-        self.read(|c| c.prepare_cached(&sql)?.query_map(params_from_iter(said.values), row)?.collect())
+        let verdicts = self.read(|c| listed::verdicts(c, &self.limits))?;
+        let counts = |(confirmed, dismissed)| VerdictCounts { confirmed, dismissed };
+        Ok(verdicts.by_rule().map(|(rule, said)| (rule.to_owned(), counts(said))).collect())
     }
 
     /// What officers said last of the alerts of a rule, by the ids of their findings: whether it was as suspected.

@@ -110,6 +110,16 @@ fn bench() -> (Bench, BTreeMap<&'static str, String>) {
     (bench, tokens)
 }
 
+/// A daemon that was sent the events.
+fn fed(bench: &Bench, tokens: &BTreeMap<&'static str, String>) -> Daemon {
+    let daemon = Daemon::start(bench.path());
+    let mut request =
+        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
+    request = request.header("authorization", &tokens["feed"]);
+    assert_eq!(agent().run(request.body(lines(&events())).unwrap()).unwrap().status().as_u16(), 200);
+    daemon
+}
+
 /// The unit outside stands below another one by the table of units: whoever is limited to that one has it, and nobody else.
 #[test]
 fn a_role_that_is_limited_to_a_unit_covers_what_stands_below_it() {
@@ -122,11 +132,7 @@ fn a_role_that_is_limited_to_a_unit_covers_what_stands_below_it() {
     let all = [Role::Officer, Role::Supervisor, Role::Author, Role::Approver, Role::Auditor];
     tokens.insert("tree", token(&mut accounts, "tree", &all, &["88"], &[]));
     drop(accounts);
-    let daemon = Daemon::start(bench.path());
-    let mut request =
-        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
-    request = request.header("authorization", &tokens["feed"]);
-    assert_eq!(agent().run(request.body(lines(&events())).unwrap()).unwrap().status().as_u16(), 200);
+    let daemon = fed(&bench, &tokens);
     let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
     let lines_of = |who: &str| {
         let listed = json_of(get("/api/v1/budget-lines", who));
@@ -152,12 +158,7 @@ fn a_role_that_is_limited_to_a_unit_covers_what_stands_below_it() {
 #[test]
 fn the_code_of_a_unit_outside_is_in_no_byte_of_any_answer() {
     let (bench, tokens) = bench();
-    let daemon = Daemon::start(bench.path());
-    let mut request =
-        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
-    request = request.header("authorization", &tokens["feed"]);
-    let posted = agent().run(request.body(lines(&events())).unwrap()).unwrap();
-    assert_eq!(posted.status().as_u16(), 200);
+    let daemon = fed(&bench, &tokens);
 
     let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
     let ids = |who: &str, list: &str, of: &str, id: &str| -> Vec<String> {
@@ -226,11 +227,7 @@ fn an_alert_goes_to_nobody_for_whom_it_is_not_there() {
         "units.csv",
         &format!("code,name,parent\n555,上级,\n{OTHER},下级,555\n{OWN},别处,\n"),
     );
-    let daemon = Daemon::start(bench.path());
-    let mut request =
-        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
-    request = request.header("authorization", &tokens["feed"]);
-    assert_eq!(agent().run(request.body(lines(&events())).unwrap()).unwrap().status().as_u16(), 200);
+    let daemon = fed(&bench, &tokens);
     let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
     let of = |unit: &str| {
         let listed = json_of(get(&format!("/api/v1/alerts?rule=large-cash&unit={unit}"), "all"));

@@ -63,6 +63,10 @@ fn what_shards_cannot_do_is_told_at_check() {
     };
     assert!(shard("3", &whole).status.success());
     assert!(String::from_utf8_lossy(&shard("x", &whole).stderr).contains("\"x\" is no shard"));
+    let said = |name: &str, config: &str| String::from_utf8_lossy(&shard(name, config).stderr).into_owned();
+    assert!(said("whole", &whole).contains("no such process without shards.spanning: whole"));
+    let spanned = whole.replace("shards: {", "shards: { spanning: whole,");
+    assert_eq!(said("whole", &spanned), "");
     let none = shard("3", "rules: { paths: [../rules] }\n");
     assert!(String::from_utf8_lossy(&none.stderr).contains("no section shards"));
 }
