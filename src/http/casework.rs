@@ -205,6 +205,10 @@ pub(crate) struct WorthView {
     confirmed: u64,
     /// Those that they dismissed.
     dismissed: u64,
+    /// Of the alerts of all rules, those that officers confirmed.
+    all_confirmed: u64,
+    /// Those that they dismissed.
+    all_dismissed: u64,
     /// The same of the alert's unit alone; null if it has none.
     of_unit: Option<UnitVerdicts>,
 }
@@ -240,7 +244,8 @@ pub(crate) async fn worth(
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
         let (alert, ..) = cases.show(&id, 0)?;
-        let said = cases.verdicts()?.get(&alert.rule_id).copied().unwrap_or_default();
+        let verdicts = cases.verdicts()?;
+        let said = verdicts.get(&alert.rule_id).copied().unwrap_or_default();
         let (confirmed, dismissed) = (said.confirmed, said.dismissed);
         let (worth, other_rules) = cases.worth(&alert)?;
         let Worth { severity, amount, repeated, agreeing, precision } = worth;
@@ -259,6 +264,8 @@ pub(crate) async fn worth(
             precision,
             confirmed,
             dismissed,
+            all_confirmed: verdicts.values().map(|said| said.confirmed).sum(),
+            all_dismissed: verdicts.values().map(|said| said.dismissed).sum(),
             of_unit,
         }))
     })

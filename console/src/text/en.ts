@@ -352,8 +352,8 @@ export const en: Texts = {
     worthRepeated: "Repetition (once 10, several times 11, ten times and more 12)",
     worthAgreeing: "Agreement (11 if another rule found the same, else 10)",
     worthPrecision: "Precision in this unit, of the most right of these rules",
-    worthVerdicts: (permille, rule, unit) =>
-      `${permille} (the rule: ${rule[0]} confirmed, ${rule[1]} dismissed${
+    worthVerdicts: (permille, all, rule, unit) =>
+      `${permille} (all alerts: ${all[0]} confirmed, ${all[1]} dismissed; this rule: ${rule[0]} and ${rule[1]}${
         unit ? `; in this unit: ${unit[0]} and ${unit[1]}` : ""
       })`,
     letterLink: "Answer online",

@@ -358,8 +358,8 @@ export const zh = {
     worthRepeated: "次数（一次 10，多次 11，十次以上 12）",
     worthAgreeing: "印证（另有规则也发现的 11，否则 10）",
     worthPrecision: "在该单位的查准率，取其中最准的规则",
-    worthVerdicts: (permille: number, rule: [string, string], unit: [string, string] | null) =>
-      `${permille}（规则属实 ${rule[0]}，误报 ${rule[1]}${unit ? `；本单位属实 ${unit[0]}，误报 ${unit[1]}` : ""}）`,
+    worthVerdicts: (permille: number, all: [string, string], rule: [string, string], unit: [string, string] | null) =>
+      `${permille}（全部预警属实 ${all[0]}，误报 ${all[1]}；本规则属实 ${rule[0]}，误报 ${rule[1]}${unit ? `；其中本单位属实 ${unit[0]}，误报 ${unit[1]}` : ""}）`,
     letterLink: "网上答复",
     letterLinked: "单位可通过函中链接答复",
     letterNoLink: "无链接",

@@ -150,5 +150,8 @@ fn alerts_are_sorted_by_a_product_that_is_shown() {
         );
     }
     assert!(worth(&listed["alerts"][0]) < before);
+    // What it is made of is told: all verdicts, the rule's, the unit's.
+    let shown = get(&daemon, &format!("/api/v1/alerts/{id}/worth")).body;
+    assert_eq!((&shown["all_confirmed"], &shown["all_dismissed"]), (&json!(0), &json!(1)), "{shown}");
     assert_eq!(get(&daemon, "/api/v1/alerts/none/worth").status, 404);
 }

@@ -46,7 +46,12 @@ function Numbers({ of: data }: { of: Worth }) {
           [said.worthAgreeing, [data.agreeing, ...data.other_rules].join(" · ")],
           [
             said.worthPrecision,
-            said.worthVerdicts(data.precision, pair(data), data.of_unit ? pair(data.of_unit) : null),
+            said.worthVerdicts(
+              data.precision,
+              [count(data.all_confirmed), count(data.all_dismissed)],
+              pair(data),
+              data.of_unit ? pair(data.of_unit) : null,
+            ),
           ],
         ]}
       />
