@@ -33,8 +33,9 @@ export function App() {
 
 function Shell() {
   useEffect(() => live.start(), []);
-  // Who may not see the first screen begins with the first that they may.
-  const first = NAVIGATION.find(({ needs }) => session.may(needs))?.to ?? "/";
+  // Who may not see the first screen begins with the first that they may; in a demo it is where everybody becomes somebody else.
+  const isDemo = (session.own?.offers ?? []).length > 0;
+  const first = (!isDemo && NAVIGATION.find(({ needs }) => session.may(needs))?.to) || "/";
   useEffect(() => {
     if (path.value === "/") go(first, { replace: true });
   }, [first, path.value]);
