@@ -296,6 +296,8 @@ test("budgets as areas: each leads a step further down, and is as large as its m
 
 test("at every width each figure stands under its own heading", async () => {
   const page = await officer(chrome, daemon);
+  await page.goto("/budget");
+  await page.locator(".no-auth", { hasText: "未启用登录" }).waitFor();
   for (const width of [1440, 1200, 1024, 820]) {
     await page.setViewportSize({ width, height: 800 });
     for (const by of ["unit", "line"]) {
@@ -803,7 +805,10 @@ async function secondFactor(closed) {
 
 /** Whoever manages users adds one, takes their role away, and makes a token; payments are not offered. */
 async function manages(closed) {
-  const page = await signIn(closed, "sunwei", "/users");
+  // The first screen is not theirs: they begin with the first that is.
+  const page = await signIn(closed, "sunwei", "/");
+  await page.waitForURL("**/users");
+  assert.equal(await page.locator(".no-auth").count(), 0);
   assert.equal(await page.locator('.nav a[href="/alerts"]').count(), 0);
   await page.locator(".row-of-tools button").click();
   await page.locator(".form input").first().fill("liqiang");
